@@ -1,5 +1,7 @@
 """Built-in network architectures, each a plain `torch.nn.Module` from images to logits."""
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -33,7 +35,7 @@ class UNet(nn.Module):
         self.stride = 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         self.stem = _double_conv(in_channels, widths[0])
-        self.down = nn.ModuleList(_double_conv(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.down = nn.ModuleList(_double_conv(a, b) for a, b in pairwise(widths))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in zip(widths[-2::-1], widths[:0:-1], strict=True)
         )

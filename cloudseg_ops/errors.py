@@ -1,0 +1,101 @@
+"""Every error that cloudseg raises on purpose, as one tree.
+
+Each message says what was found, where, and what to do next: it is the last line that an operator reads in a task
+log.
+"""
+
+
+class CloudsegError(Exception):
+    """Root of the tree: catch this to catch all that cloudseg raises on purpose."""
+
+
+class SettingsError(CloudsegError):
+    """A CLOUDSEG_* environment variable or a DAG param has no usable value."""
+
+
+class StorageError(CloudsegError):
+    """Cloud Storage refused or failed a call, after the client's own retries."""
+
+
+class BucketNotFoundError(StorageError):
+    """A bucket that the settings name does not exist."""
+
+
+class ObjectNotFoundError(StorageError):
+    """An object, or the generation asked for, does not exist (any more)."""
+
+
+class PreconditionFailedError(StorageError):
+    """An object changed between the moment it was seen and the moment it was to be written or deleted."""
+
+
+class PermissionDeniedError(StorageError):
+    """The identity that runs this may not make the call."""
+
+
+class ManifestError(CloudsegError):
+    """A line of a snapshot, a chunk or a results file is not what its contract says."""
+
+
+class RegistryError(CloudsegError):
+    """The model registry could not give the model asked for."""
+
+
+class InvalidRevisionError(RegistryError):
+    """A revision's name is outside the grammar of revisions, so git was not asked."""
+
+
+class RepositoryUnreachableError(RegistryError):
+    """The registry's git repository could not be read."""
+
+
+class UnknownRevisionError(RegistryError):
+    """The repository has no such tag, branch or commit."""
+
+
+class ModelPathError(RegistryError):
+    """The revision has no such weights file under DVC."""
+
+
+class ModelObjectMissingError(RegistryError):
+    """DVC knows the weights file, and its remote does not hold the bytes."""
+
+
+class CorruptModelError(RegistryError):
+    """The bytes of a model are not those that its md5 promises."""
+
+
+class ModelParamsError(RegistryError):
+    """`params.yaml` has no usable `model` section."""
+
+
+class EngineError(CloudsegError):
+    """The inference engine could not start or finish its chunk."""
+
+
+class ModelLoadError(EngineError):
+    """The staged weights do not fit the architecture that the parameters name."""
+
+
+class BadImageError(EngineError):
+    """An input is no image that can be segmented; it is quarantined with this message as the reason."""
+
+
+class ChunkUnfinishedError(EngineError):
+    """A chunk ended with images unaccounted for; its retry takes up where it stopped."""
+
+
+class RunError(CloudsegError):
+    """A run did not reach what it promised."""
+
+
+class InputsLostError(RunError):
+    """The audit found input versions in none of the places where they may be."""
+
+
+class RunIncompleteError(RunError):
+    """Nothing is lost, but some inputs of the snapshot are neither masked nor quarantined."""
+
+
+class LocalError(CloudsegError):
+    """Something that a laptop must have for the local setup is missing, taken or full."""

@@ -1,0 +1,169 @@
+"""Every CLOUDSEG_* environment variable, read and checked in one place.
+
+Reading them does no input or output and imports nothing heavy, so that a DAG file may do it at parse time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from cloudseg_ops.errors import InvalidRevisionError, SettingsError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.objects import IMAGE_TYPES
+from cloudseg_ops.revisions import check_revision
+from cloudseg_ops.uris import GcsUri
+
+PREFIX = "CLOUDSEG_"
+
+# cloud.google.com/storage/docs/buckets#naming
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError(
+            "a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', and no gs://"
+        )
+    return text
+
+
+def _revision(text: str) -> str:
+    try:
+        return check_revision(text)
+    except InvalidRevisionError as error:
+        raise ValueError(str(error)) from None
+
+
+def _words(value: Any) -> Any:
+    return (
+        tuple(word.strip().lower() for word in value.split(",") if word.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _arguments(value: Any) -> Any:
+    return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+
+Bucket = Annotated[str, AfterValidator(_bucket)]
+AfterSuccess = Literal["delete", "archive", "keep"]
+
+
+class Settings(BaseModel):
+    """What an environment says of how cloudseg works there: field `x` is the variable `CLOUDSEG_X`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    input_bucket: Bucket = Field(description="Bucket that photographs are dropped into")
+    output_bucket: Bucket = Field(description="Bucket for masks, quarantine, archive and reports")
+    staging_bucket: Bucket = Field(description="Bucket for models and for each run's lists")
+    model_repository: str = Field(
+        min_length=1, description="Git URL or path of the model registry, a repository under DVC"
+    )
+    model_revision: Annotated[str, AfterValidator(_revision)] = Field(
+        default="main", description="Pinned revision: a tag, a branch or a commit"
+    )
+    model_path: str = Field(
+        default="model.pt", min_length=1, description="Path of the weights file in the registry"
+    )
+    runtime: Literal["local"] = Field(
+        default="local", description="Where a chunk runs: `local` is a process on the worker"
+    )
+    schedule: str = Field(default="@daily", description="The DAG's schedule, as Airflow reads it")
+    input_prefix: str = Field(default="", description="Default of the param `input_prefix`")
+    after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
+    image_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
+        default=IMAGE_TYPES,
+        min_length=1,
+        description="Extensions that make an object a photograph, with commas",
+    )
+    settle_seconds: float = Field(
+        default=60, ge=0, description="An object changed less than this ago waits for the next run"
+    )
+    sense_timeout_seconds: float = Field(
+        default=3600, gt=0, description="A run that finds nothing new for so long ends as skipped"
+    )
+    poke_interval_seconds: float = Field(
+        default=60, gt=0, description="Time between two looks at the input bucket"
+    )
+    max_chunks: int = Field(default=200, ge=1, le=1024, description="Most chunks (mapped tasks) of a run")
+    chunk_objects: int = Field(
+        default=500, ge=1, description="Images in a chunk, as far as max_chunks allows"
+    )
+    pool: str = Field(
+        default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once"
+    )
+    retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
+    retry_delay_seconds: float = Field(
+        default=60, ge=0, description="Delay before the first retry; it doubles from there"
+    )
+    engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
+        default=(), description="Further options of the engine's command, as a shell would read them"
+    )
+    images_per_second: float = Field(
+        default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run"
+    )
+    gpu_hour_price: float = Field(
+        default=0.71, ge=0, description="Price of a GPU hour in dollars, for the same estimate"
+    )
+    gcp_conn_id: str | None = Field(
+        default=None, description="Airflow connection for Cloud Storage; unset: the worker's own identity"
+    )
+
+    @model_validator(mode="after")
+    def _buckets_differ(self) -> Settings:
+        if self.input_bucket in (self.output_bucket, self.staging_bucket):
+            raise ValueError(
+                "INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input"
+            )
+        return self
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the variables; an empty one counts as unset.
+
+        Raises:
+            SettingsError: One or more have no usable value; the message names each.
+        """
+        source = os.environ if environment is None else environment
+        given = {
+            key.removeprefix(PREFIX).lower(): value
+            for key, value in source.items()
+            if key.startswith(PREFIX) and value
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            lines = [_explain(problem) for problem in error.errors()]
+            raise SettingsError(
+                "the environment does not say all that cloudseg needs:\n  "
+                + "\n  ".join(lines)
+                + "\nset these variables on the Airflow environment; README.md lists them all"
+            ) from None
+
+    def layout(self, run_id: str) -> RunLayout:
+        """Where the files of a run lie."""
+        return RunLayout(GcsUri(self.staging_bucket), GcsUri(self.output_bucket), run_id)
+
+
+def _explain(problem: Any) -> str:
+    name = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else "the buckets"
+    if problem["type"] == "missing":
+        return f"{name} is not set: {Settings.model_fields[problem['loc'][0]].description}"
+    found = f" = {problem['input']!r}" if problem["loc"] else ""
+    return f"{name}{found}: {problem['msg']}"
