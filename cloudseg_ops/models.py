@@ -71,8 +71,7 @@ class ModelParams(_Strict):
             return cls.model_validate(section)
         except ValidationError as error:
             found = "; ".join(
-                f"{'.'.join(map(str, problem['loc'])) or 'the section'}: {problem['msg']}"
-                for problem in error.errors()
+                f"{'.'.join(map(str, problem['loc'])) or 'the section'}: {problem['msg']}" for problem in error.errors()
             )
             raise ModelParamsError(
                 f"{where}: the `model` section is not usable: {found}. docs/architecture.md shows one that is"

@@ -70,9 +70,7 @@ class InputObject:
         """
         try:
             fields = json.loads(line)
-            return cls(
-                str(fields["name"]), int(fields["generation"]), int(fields["size"]), str(fields["crc32c"])
-            )
+            return cls(str(fields["name"]), int(fields["generation"]), int(fields["size"]), str(fields["crc32c"]))
         except (ValueError, TypeError, KeyError) as error:
             raise ManifestError(
                 f"this line is no input version ({type(error).__name__}: {error}): {line[:200]!r}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,3 +86,42 @@ class Result:
                 f"this line is no result ({type(error).__name__}: {error}): {line[:200]!r}; "
                 "clear the `segment` task of its chunk, which writes the file anew"
             ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkSummary:
+    """What a results file says of its chunk as a whole, in its custom metadata.
+
+    Attributes:
+        started: When the engine began, seconds since the epoch.
+        finished: When it wrote this file, likewise.
+        images: Images of the chunk.
+        complete: Whether each of them is accounted for.
+    """
+
+    started: float
+    finished: float
+    images: int
+    complete: bool
+
+    def to_metadata(self) -> dict[str, str]:
+        """As custom metadata."""
+        return {
+            "cloudseg-started": f"{self.started:.3f}",
+            "cloudseg-finished": f"{self.finished:.3f}",
+            "cloudseg-images": str(self.images),
+            "cloudseg-complete": "true" if self.complete else "false",
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ChunkSummary | None:
+        """Read it back; None when the object is no results file."""
+        try:
+            return cls(
+                float(metadata["cloudseg-started"]),
+                float(metadata["cloudseg-finished"]),
+                int(metadata["cloudseg-images"]),
+                metadata["cloudseg-complete"] == "true",
+            )
+        except (KeyError, ValueError):
+            return None

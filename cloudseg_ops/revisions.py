@@ -22,11 +22,7 @@ def check_revision(text: str) -> str:
     >>> check_revision("v1.2.0")
     'v1.2.0'
     """
-    if (
-        not _REVISION.fullmatch(text)
-        or any(part in text for part in _FORBIDDEN)
-        or text.endswith((".", "/", ".lock"))
-    ):
+    if not _REVISION.fullmatch(text) or any(part in text for part in _FORBIDDEN) or text.endswith((".", "/", ".lock")):
         raise InvalidRevisionError(
             f"model revision {text[:80]!r} cannot be a tag, a branch or a commit; use up to 200 letters, digits and "
             "._/+@- that begin with a letter, a digit or _"

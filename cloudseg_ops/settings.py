@@ -35,9 +35,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 def _bucket(text: str) -> str:
     if not _BUCKET.fullmatch(text):
-        raise ValueError(
-            "a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', and no gs://"
-        )
+        raise ValueError("a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', and no gs://")
     return text
 
 
@@ -49,11 +47,7 @@ def _revision(text: str) -> str:
 
 
 def _words(value: Any) -> Any:
-    return (
-        tuple(word.strip().lower() for word in value.split(",") if word.strip())
-        if isinstance(value, str)
-        else value
-    )
+    return tuple(word.strip().lower() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 def _arguments(value: Any) -> Any:
@@ -78,9 +72,7 @@ class Settings(BaseModel):
     model_revision: Annotated[str, AfterValidator(_revision)] = Field(
         default="main", description="Pinned revision: a tag, a branch or a commit"
     )
-    model_path: str = Field(
-        default="model.pt", min_length=1, description="Path of the weights file in the registry"
-    )
+    model_path: str = Field(default="model.pt", min_length=1, description="Path of the weights file in the registry")
     runtime: Literal["local"] = Field(
         default="local", description="Where a chunk runs: `local` is a process on the worker"
     )
@@ -98,16 +90,10 @@ class Settings(BaseModel):
     sense_timeout_seconds: float = Field(
         default=3600, gt=0, description="A run that finds nothing new for so long ends as skipped"
     )
-    poke_interval_seconds: float = Field(
-        default=60, gt=0, description="Time between two looks at the input bucket"
-    )
+    poke_interval_seconds: float = Field(default=60, gt=0, description="Time between two looks at the input bucket")
     max_chunks: int = Field(default=200, ge=1, le=1024, description="Most chunks (mapped tasks) of a run")
-    chunk_objects: int = Field(
-        default=500, ge=1, description="Images in a chunk, as far as max_chunks allows"
-    )
-    pool: str = Field(
-        default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once"
-    )
+    chunk_objects: int = Field(default=500, ge=1, description="Images in a chunk, as far as max_chunks allows")
+    pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
     retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"
@@ -115,9 +101,7 @@ class Settings(BaseModel):
     engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
         default=(), description="Further options of the engine's command, as a shell would read them"
     )
-    images_per_second: float = Field(
-        default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run"
-    )
+    images_per_second: float = Field(default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run")
     gpu_hour_price: float = Field(
         default=0.71, ge=0, description="Price of a GPU hour in dollars, for the same estimate"
     )
@@ -128,9 +112,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _buckets_differ(self) -> Settings:
         if self.input_bucket in (self.output_bucket, self.staging_bucket):
-            raise ValueError(
-                "INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input"
-            )
+            raise ValueError("INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input")
         return self
 
     @classmethod
@@ -142,9 +124,7 @@ class Settings(BaseModel):
         """
         source = os.environ if environment is None else environment
         given = {
-            key.removeprefix(PREFIX).lower(): value
-            for key, value in source.items()
-            if key.startswith(PREFIX) and value
+            key.removeprefix(PREFIX).lower(): value for key, value in source.items() if key.startswith(PREFIX) and value
         }
         try:
             return cls.model_validate(given)

@@ -28,9 +28,7 @@ from cloudseg_ops.uris import GcsUri
 if TYPE_CHECKING:
     from google.cloud.storage import Blob, Bucket, Client
 
-PAGE_SIZE = (
-    1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
-)
+PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
 BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
 _STREAM_CHUNK = 1024 * 1024
@@ -102,9 +100,7 @@ class Store:
             client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
         return cls(client)
 
-    def list_objects(
-        self, folder: GcsUri, *, start: str | None = None, end: str | None = None
-    ) -> Iterator[ObjectInfo]:
+    def list_objects(self, folder: GcsUri, *, start: str | None = None, end: str | None = None) -> Iterator[ObjectInfo]:
         """Stream the objects whose names begin with `folder.name`, in the order of their UTF-8 bytes.
 
         Args:
@@ -284,9 +280,7 @@ class Store:
         token: str | None = None
         with _translated(f"copy {source}#{generation} to {target}"):
             while True:
-                token, _, _ = blob.rewrite(
-                    origin, token=token, retry=_retry(), if_generation_match=if_generation_match
-                )
+                token, _, _ = blob.rewrite(origin, token=token, retry=_retry(), if_generation_match=if_generation_match)
                 if token is None:
                     return
 

@@ -1,0 +1,1 @@
+"""What makes a laptop enough: an emulator of Cloud Storage, an example registry, example scenes."""

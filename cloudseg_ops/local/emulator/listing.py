@@ -1,0 +1,131 @@
+"""A page of a listing, as `Objects: list` of the JSON API gives it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .errors import ApiError
+from .preconditions import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .records import ObjectRecord
+    from .store import Store
+
+MAX_RESULTS = 1000
+"""The most entries of a page (https://cloud.google.com/storage/docs/json_api/v1/objects/list)."""
+
+
+@dataclass
+class Page:
+    """Objects, prefixes and where the next page starts (None: this is the last)."""
+
+    items: list[ObjectRecord] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    next_token: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.items) + len(self.prefixes)
+
+
+def successor(prefix: bytes) -> bytes:
+    """Return the least byte string greater than all that begin with ``prefix`` (UTF-8 never holds 0xFF)."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """Translate a ``matchGlob``: ``*`` and ``?`` stop at a slash, ``**`` does not, ``[…]`` and ``{a,b}`` work.
+
+    Source: https://cloud.google.com/storage/docs/json_api/v1/objects/list#list-objects-and-prefixes-using-glob
+    """
+    out: list[str] = []
+    depth = 0
+    for token in re.findall(r"\*\*/?|\[[^]]+\]|\\.|.", glob, re.DOTALL):
+        if token == "**/":  # noqa: S105 - a token of a glob
+            out.append("(?:.*/)?")
+        elif token == "**":  # noqa: S105
+            out.append(".*")
+        elif token == "*":  # noqa: S105
+            out.append("[^/]*")
+        elif token == "?":  # noqa: S105
+            out.append("[^/]")
+        elif token[0] == "[" and len(token) > 1:
+            inner = token[1:-1].replace("\\", r"\\")
+            out.append(f"[^{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]")
+        elif token == "{":  # noqa: S105
+            depth += 1
+            out.append("(?:")
+        elif token == "}" and depth:  # noqa: S105
+            depth -= 1
+            out.append(")")
+        elif token == "," and depth:  # noqa: S105
+            out.append("|")
+        else:
+            out.append(re.escape(token[-1]))
+    try:
+        return re.compile("".join(out), re.DOTALL)
+    except re.error as error:
+        raise ApiError(400, f"Invalid matchGlob {glob!r}: {error}.") from error
+
+
+def _token(start: bytes) -> str:
+    return base64.urlsafe_b64encode(start).decode()
+
+
+def _start(token: str) -> bytes:
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ApiError(400, f"Invalid page token: {token!r}.") from error
+
+
+def list_page(store: Store, bucket: str, query: Mapping[str, str]) -> Page:
+    """Return one page.
+
+    Raises:
+        ApiError: 404 if there is no such bucket, 400 for a bad token, glob or number.
+    """
+    store.bucket(bucket)
+    asked = integer(query, "maxResults")
+    limit = min(asked or MAX_RESULTS, MAX_RESULTS)
+    prefix = query.get("prefix", "")
+    delimiter = query.get("delimiter", "")
+    glob = query.get("matchGlob")
+    wanted = glob_pattern(glob) if glob else None
+    trailing = query.get("includeTrailingDelimiter") == "true"
+    start = max(prefix.encode(), query.get("startOffset", "").encode(), _start(query.get("pageToken", "")))
+    ends = [query["endOffset"].encode()] if query.get("endOffset") else []
+    if prefix:
+        ends.append(successor(prefix.encode()))
+    end = min(ends) if ends else None
+
+    page = Page()
+    seen = ""
+    restart: bytes | None = start
+    while restart is not None:
+        rows = store.scan(bucket, restart, end)
+        restart = None
+        for record in rows:
+            if wanted is not None and not wanted.fullmatch(record.name):
+                continue
+            cut = record.name.find(delimiter, len(prefix)) if delimiter else -1
+            folder = record.name[: cut + len(delimiter)] if cut >= 0 else ""
+            own = not folder or (trailing and folder == record.name)
+            if len(page) >= limit and (own or folder != seen):
+                page.next_token = _token(record.name.encode())
+                return page
+            if folder and folder != seen:
+                seen = folder
+                page.prefixes.append(folder)
+            if own:
+                page.items.append(record)
+            elif wanted is None:
+                # Whatever else lies under this prefix adds nothing: go on behind it.
+                restart = successor(folder.encode())
+                break
+    return page

@@ -1,0 +1,164 @@
+"""Where the bytes of objects lie: in memory, or one file each in a directory.
+
+A payload is written once under an id of its own and never changed; an object refers to it only when it is
+whole. So a crash leaves at worst a payload that nothing refers to, and the next start removes it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import os
+import shutil
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Protocol
+
+import google_crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Content:
+    """A whole payload: its id, its bytes' number and its checksums (base64, as in an object resource)."""
+
+    payload: str
+    size: int
+    crc32c: str
+    md5: str
+
+
+class Payloads(Protocol):
+    """A place for payloads."""
+
+    def create(self, payload: str) -> IO[bytes]:
+        """Open a new payload for writing."""
+
+    def keep(self, payload: str, written: IO[bytes]) -> None:
+        """Close a payload that is whole."""
+
+    def open(self, payload: str) -> IO[bytes]:
+        """Open a payload for reading: what was opened stays readable after its removal."""
+
+    def copy(self, payload: str) -> str:
+        """Return the id of a second reference to the same bytes."""
+
+    def remove(self, payload: str) -> None:
+        """Drop a payload; one that is not there is none."""
+
+    def sweep(self, referenced: Iterable[str]) -> None:
+        """Drop every payload but these."""
+
+
+class MemoryPayloads:
+    """Payloads in memory."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, bytes] = {}
+
+    def create(self, payload: str) -> IO[bytes]:  # noqa: ARG002 - the id matters once it is whole
+        """Open a new payload for writing."""
+        return io.BytesIO()
+
+    def keep(self, payload: str, written: IO[bytes]) -> None:
+        """Close a payload that is whole."""
+        written.seek(0)
+        self._bytes[payload] = written.read()
+
+    def open(self, payload: str) -> IO[bytes]:
+        """Open a payload for reading."""
+        return io.BytesIO(self._bytes[payload])
+
+    def copy(self, payload: str) -> str:
+        """Return the id of a second reference to the same bytes."""
+        twin = uuid.uuid4().hex
+        self._bytes[twin] = self._bytes[payload]
+        return twin
+
+    def remove(self, payload: str) -> None:
+        """Drop a payload."""
+        self._bytes.pop(payload, None)
+
+    def sweep(self, referenced: Iterable[str]) -> None:
+        """Do nothing: memory starts empty."""
+
+
+class DirectoryPayloads:
+    """Payloads as files, spread over 256 folders by the first two hex digits of their id."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        for first in range(256):
+            (root / f"{first:02x}").mkdir(parents=True, exist_ok=True)
+
+    def _path(self, payload: str) -> Path:
+        return self._root / payload[:2] / payload
+
+    def create(self, payload: str) -> IO[bytes]:
+        """Open a new payload for writing."""
+        return self._path(payload).open("xb")
+
+    def keep(self, payload: str, written: IO[bytes]) -> None:  # noqa: ARG002 - the file has the id already
+        """Close a payload that is whole."""
+        written.close()
+
+    def open(self, payload: str) -> IO[bytes]:
+        """Open a payload for reading."""
+        return self._path(payload).open("rb")
+
+    def copy(self, payload: str) -> str:
+        """Return the id of a second reference to the same bytes."""
+        twin = uuid.uuid4().hex
+        try:
+            os.link(self._path(payload), self._path(twin))
+        except OSError:  # a file system without hard links
+            shutil.copyfile(self._path(payload), self._path(twin))
+        return twin
+
+    def remove(self, payload: str) -> None:
+        """Drop a payload."""
+        self._path(payload).unlink(missing_ok=True)
+
+    def sweep(self, referenced: Iterable[str]) -> None:
+        """Drop every payload but these."""
+        keep = set(referenced)
+        for folder in self._root.iterdir():
+            for entry in os.scandir(folder):
+                if entry.name not in keep:
+                    os.unlink(entry.path)  # noqa: PTH108 - scandir's entries, tens of thousands of them
+
+
+class PayloadWriter:
+    """Takes the bytes of one payload and computes its checksums as they come."""
+
+    def __init__(self, payloads: Payloads) -> None:
+        self._payloads = payloads
+        self._payload = uuid.uuid4().hex
+        self._file = payloads.create(self._payload)
+        self._crc32c = google_crc32c.Checksum()
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append bytes."""
+        self._file.write(data)
+        self._crc32c.update(bytes(data))
+        self._md5.update(data)
+        self.size += len(data)
+
+    def finish(self) -> Content:
+        """Close the payload and say what it is."""
+        self._payloads.keep(self._payload, self._file)
+        crc32c = base64.b64encode(self._crc32c.digest()).decode()
+        return Content(self._payload, self.size, crc32c, base64.b64encode(self._md5.digest()).decode())
+
+    def discard(self) -> None:
+        """Forget the payload."""
+        with suppress(OSError):
+            self._file.close()
+        self._payloads.remove(self._payload)

@@ -1,0 +1,83 @@
+"""The preconditions of the JSON API: generation and metageneration, of a target or a source.
+
+Source: https://cloud.google.com/storage/docs/request-preconditions. A failed ``…Match`` is 412; a failed
+``…NotMatch`` is 304 on a read, and 412 on any other call. Generation 0 stands for «no live object».
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from .errors import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Versioned(Protocol):
+    """Anything that has a version of its metadata: an object or a bucket."""
+
+    @property
+    def metageneration(self) -> int:
+        """The version of the metadata."""
+
+
+def integer(query: Mapping[str, str], key: str) -> int | None:
+    """Return an integer query parameter, or None if it is absent.
+
+    Raises:
+        ApiError: 400 if it is not a non-negative integer.
+    """
+    text = query.get(key)
+    if text is None or text == "":
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise ApiError(400, f"Invalid value for {key}: {text!r} is not a non-negative integer.")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Preconditions:
+    """What must hold for a call to take effect; None asks nothing."""
+
+    generation_match: int | None = None
+    generation_not_match: int | None = None
+    metageneration_match: int | None = None
+    metageneration_not_match: int | None = None
+    read: bool = False
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], prefix: str = "if", *, read: bool = False) -> Preconditions:
+        """Read them from the query of a call; ``prefix`` is ``ifSource`` for the source of a rewrite."""
+        return cls(
+            generation_match=integer(query, f"{prefix}GenerationMatch"),
+            generation_not_match=integer(query, f"{prefix}GenerationNotMatch"),
+            metageneration_match=integer(query, f"{prefix}MetagenerationMatch"),
+            metageneration_not_match=integer(query, f"{prefix}MetagenerationNotMatch"),
+            read=read,
+        )
+
+    def check(self, generation: int, live: Versioned | None) -> None:
+        """Hold them against what is live now; ``generation`` is 0 when nothing is.
+
+        Raises:
+            ApiError: 412, or 304 for a ``NotMatch`` on a read.
+        """
+        metageneration = live.metageneration if live is not None else 0
+        self._match("generation", self.generation_match, generation)
+        self._match("metageneration", self.metageneration_match, metageneration)
+        self._not_match("generation", self.generation_not_match, generation)
+        if live is not None:
+            self._not_match("metageneration", self.metageneration_not_match, metageneration)
+
+    def _match(self, what: str, wanted: int | None, actual: int) -> None:
+        if wanted is not None and wanted != actual:
+            raise ApiError(412, f"At least one of the pre-conditions you specified did not hold: "
+                                f"{what} {wanted} was asked for, and it is {actual}.")  # fmt: skip
+
+    def _not_match(self, what: str, unwanted: int | None, actual: int) -> None:
+        if unwanted is not None and unwanted == actual:
+            status = 304 if self.read else 412
+            raise ApiError(status, f"At least one of the pre-conditions you specified did not hold: "
+                                   f"{what} is {actual}.")  # fmt: skip
