@@ -45,13 +45,13 @@ class ApiError(Exception):
         """Return the JSON body, as in https://cloud.google.com/storage/docs/json_api/v1/status-codes."""
         reason = _REASONS.get(self.status, "unknown")
         item = {"message": self.message, "domain": "global", "reason": reason}
-        if self.status == 412:  # noqa: PLR2004 - a status code is its own best name
+        if self.status == 412:
             item |= {"locationType": "header", "location": "If-Match"}
         return {"error": {"code": self.status, "message": self.message, "errors": [item]}}
 
     def response(self) -> Response:
         """Return the whole answer. A 304 has no body."""
-        if self.status == 304:  # noqa: PLR2004
+        if self.status == 304:
             return Response(status_code=304, headers=self.headers)
         return JSONResponse(self.body(), status_code=self.status, headers=self.headers)
 

@@ -38,6 +38,9 @@ def successor(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
+_GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
 def glob_pattern(glob: str) -> re.Pattern[str]:
     """Translate a ``matchGlob``: ``*`` and ``?`` stop at a slash, ``**`` does not, ``[…]`` and ``{a,b}`` work.
 
@@ -45,28 +48,17 @@ def glob_pattern(glob: str) -> re.Pattern[str]:
     """
     out: list[str] = []
     depth = 0
-    for token in re.findall(r"\*\*/?|\[[^]]+\]|\\.|.", glob, re.DOTALL):
-        if token == "**/":  # noqa: S105 - a token of a glob
-            out.append("(?:.*/)?")
-        elif token == "**":  # noqa: S105
-            out.append(".*")
-        elif token == "*":  # noqa: S105
-            out.append("[^/]*")
-        elif token == "?":  # noqa: S105
-            out.append("[^/]")
-        elif token[0] == "[" and len(token) > 1:
-            inner = token[1:-1].replace("\\", r"\\")
+    for part in re.findall(r"\*\*/?|\[[^]]+\]|\\.|.", glob, re.DOTALL):
+        if part in _GLOB:
+            out.append(_GLOB[part])
+        elif part[0] == "[" and len(part) > 1:
+            inner = part[1:-1].replace("\\", r"\\")
             out.append(f"[^{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]")
-        elif token == "{":  # noqa: S105
-            depth += 1
-            out.append("(?:")
-        elif token == "}" and depth:  # noqa: S105
-            depth -= 1
-            out.append(")")
-        elif token == "," and depth:  # noqa: S105
-            out.append("|")
+        elif part == "{" or (part in "}," and depth):
+            depth += {"{": 1, "}": -1}.get(part, 0)
+            out.append({"{": "(?:", "}": ")", ",": "|"}.get(part, part))
         else:
-            out.append(re.escape(token[-1]))
+            out.append(re.escape(part[-1]))
     try:
         return re.compile("".join(out), re.DOTALL)
     except re.error as error:

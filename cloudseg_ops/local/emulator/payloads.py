@@ -14,7 +14,7 @@ import shutil
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import google_crc32c
 
@@ -140,7 +140,7 @@ class PayloadWriter:
         self._payloads = payloads
         self._payload = uuid.uuid4().hex
         self._file = payloads.create(self._payload)
-        self._crc32c = google_crc32c.Checksum()
+        self._crc32c: Any = google_crc32c.Checksum()  # type: ignore[no-untyped-call]
         self._md5 = hashlib.md5(usedforsecurity=False)
         self.size = 0
 

@@ -97,7 +97,7 @@ class Store:
     def buckets(self) -> list[BucketRecord]:
         """Return all buckets by name."""
         rows = self._database.execute("SELECT * FROM buckets ORDER BY name")
-        return [BucketRecord(*row[:4], fields=json.loads(row[4])) for row in rows]
+        return [_bucket(row) for row in rows]
 
     def bucket(self, name: str) -> BucketRecord:
         """Return a bucket.
@@ -108,7 +108,7 @@ class Store:
         row = self._database.execute("SELECT * FROM buckets WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise no_such_bucket(name)
-        return BucketRecord(*row[:4], fields=json.loads(row[4]))
+        return _bucket(row)
 
     def insert_bucket(self, name: str, fields: dict[str, Any]) -> BucketRecord:
         """Create a bucket.
@@ -187,6 +187,7 @@ class Store:
         content: Content,
         fields: dict[str, Any],
         conditions: Preconditions,
+        *,
         components: int = 0,
     ) -> ObjectRecord:
         """Make ``content`` the live generation of a name.
@@ -260,6 +261,11 @@ class Store:
         self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         self._database.execute("UPDATE clock SET last = ?", (self._last,))
         self._database.execute("COMMIT")
+
+
+def _bucket(row: tuple[Any, ...]) -> BucketRecord:
+    name, metageneration, created, updated, fields = row
+    return BucketRecord(name, metageneration, created, updated, json.loads(fields))
 
 
 def _record(bucket: str, row: tuple[Any, ...]) -> ObjectRecord:

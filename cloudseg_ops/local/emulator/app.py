@@ -1,0 +1,73 @@
+"""The ASGI application: latency and faults first, then the call itself."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from . import batch
+from .errors import ApiError
+from .routes import find
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from .service import Service
+
+
+class Application:
+    """Answers every request on one `Service`."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or cut its connection."""
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        raw_path = scope["raw_path"].decode("latin-1")
+        if raw_path.startswith("/_emulator/"):
+            answer = await self._answer(request, raw_path)
+        else:
+            faults = self._service.faults
+            if faults.latency:
+                await asyncio.sleep(faults.latency)
+            target = f"{unquote(raw_path)}?{request.url.query}"
+            fault = faults.take(request.method, target)
+            if fault is not None and fault.action == "cut_before":
+                await _cut(scope)
+                return
+            if fault is not None and fault.action == "status":
+                self._service.count("faults.status")
+                answer = ApiError(fault.status, f"Fault injected into {request.method} {target}").response()
+            else:
+                answer = await self._answer(request, raw_path)
+            if fault is not None and fault.action == "cut_after":
+                await _cut(scope)
+                return
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request, raw_path: str) -> Response:
+        try:
+            if request.method == "POST" and raw_path == batch.PATH:
+                self._service.count("batch")
+                return await batch.batch(self._service, request)
+            route, names = find(request.method, raw_path)
+            self._service.count(route.call)
+            return await route.handler(self._service, request, names)
+        except ApiError as error:
+            return error.response()
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+
+async def _cut(scope: Scope) -> None:
+    """Cut the connection of a request without a word, as a broken network would."""
+    scope["state"]["transport"].abort()
+    # The server hears of the cut in the next turn of the loop; before that it would still try to answer.
+    await asyncio.sleep(0.01)

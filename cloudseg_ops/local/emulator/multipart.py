@@ -1,0 +1,62 @@
+"""MIME multipart bodies: ``multipart/related`` uploads and ``multipart/mixed`` batches."""
+
+from __future__ import annotations
+
+import re
+from email.message import Message
+from email.parser import BytesHeaderParser
+
+from .errors import ApiError
+
+
+def boundary_of(content_type: str) -> bytes:
+    """Return the boundary that a content type names.
+
+    Raises:
+        ApiError: 400 if it names none.
+    """
+    message = Message()
+    message["Content-Type"] = content_type
+    boundary = message.get_boundary()
+    if not boundary:
+        raise ApiError(400, f"A multipart body needs a boundary in its Content-Type, got {content_type!r}.")
+    return boundary.encode()
+
+
+def split_headers(part: bytes) -> tuple[Message, bytes]:
+    """Split a part into its headers and what follows the empty line; all of it is headers if there is none."""
+    match = re.search(rb"\r?\n\r?\n", part)
+    head, rest = (part, b"") if match is None else (part[: match.start()], part[match.end() :])
+    return BytesHeaderParser().parsebytes(head + b"\n\n"), rest
+
+
+def related_parts(body: bytes, content_type: str) -> tuple[bytes, Message, bytes]:
+    """Split an upload into its metadata, the headers of its media and the media.
+
+    The media may hold anything, even text that looks like a boundary: only the last boundary of the body ends it.
+
+    Raises:
+        ApiError: 400 if the body is not two parts.
+    """
+    mark = b"--" + boundary_of(content_type)
+    opening = body.find(mark)
+    newline = b"\r\n" if body[opening + len(mark) :].startswith(b"\r\n") else b"\n"
+    second = body.find(newline + mark + newline, opening)
+    closing = body.rfind(newline + mark + b"--")
+    if opening < 0 or second < 0 or closing <= second:
+        raise ApiError(400, "Malformed multipart body: expected metadata, media and a closing boundary.")
+    metadata = body[opening + len(mark) + len(newline) : second]
+    # The media's headers end at the first empty line: searched without a copy of the media.
+    start = second + len(newline + mark + newline)
+    blank = body.find(newline + newline, start)
+    if blank < 0 or blank > closing:
+        raise ApiError(400, "Malformed multipart body: the media part has no end of headers.")
+    headers, _ = split_headers(body[start:blank])
+    return split_headers(metadata)[1], headers, body[blank + 2 * len(newline) : closing]
+
+
+def mixed_parts(body: bytes, content_type: str) -> list[bytes]:
+    """Split a batch into its parts, each with its own headers."""
+    mark = re.escape(b"--" + boundary_of(content_type))
+    pieces = re.split(rb"(?:^|\r?\n)" + mark + rb"(?:--)?[ \t]*(?=\r?\n|$)", body)
+    return [re.sub(rb"^\r?\n", b"", piece) for piece in pieces[1:] if piece.strip()]

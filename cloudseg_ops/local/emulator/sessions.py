@@ -1,0 +1,113 @@
+"""Resumable uploads that are under way.
+
+Source: https://cloud.google.com/storage/docs/performing-resumable-uploads. Sessions live in memory: an emulator that
+was restarted answers 404 for them, as GCS does for one that has expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .errors import ApiError
+
+if TYPE_CHECKING:
+    from .payloads import PayloadWriter
+    from .preconditions import Preconditions
+    from .records import ObjectRecord
+    from .store import Store
+
+QUANTUM = 256 * 1024
+"""Every chunk but the last ends at a multiple of this."""
+_REMEMBERED = 1000
+"""How many finished sessions can still be asked for their result."""
+
+
+@dataclass
+class Session:
+    """One upload: what it will be, and the bytes it has so far."""
+
+    bucket: str
+    resource: dict[str, Any]
+    conditions: Preconditions
+    writer: PayloadWriter
+    announced: int | None = None
+    done: ObjectRecord | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+@dataclass(frozen=True)
+class ContentRange:
+    """A ``Content-Range``: the bytes that a request carries (None: none, it asks or closes) and the total if known."""
+
+    first: int | None
+    last: int | None
+    total: int | None
+
+    @classmethod
+    def of(cls, header: str | None, length: int | None) -> ContentRange:
+        """Parse the header; without one the request carries the whole object.
+
+        Raises:
+            ApiError: 400 if it cannot be read.
+        """
+        if header is None:
+            return cls(0, None, length)
+        match = re.fullmatch(r"bytes (?:(\d+)-(\d+|\*)|\*)/(\d+|\*)", header)
+        if match is None:
+            raise ApiError(400, f"Failed to parse Content-Range header: {header!r}.")
+        first, last, total = match.groups()
+        return cls(
+            None if first is None else int(first),
+            None if last in {None, "*"} else int(last),
+            None if total == "*" else int(total),
+        )
+
+
+class Sessions:
+    """The open sessions, and the last finished ones."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: dict[str, Session] = {}
+        self._done: OrderedDict[str, Session] = OrderedDict()
+
+    def start(self, bucket: str, resource: dict[str, Any], conditions: Preconditions, announced: int | None) -> str:
+        """Open a session and return its id."""
+        upload_id = uuid.uuid4().hex
+        self._open[upload_id] = Session(bucket, resource, conditions, self._store.writer(), announced)
+        return upload_id
+
+    def get(self, upload_id: str) -> Session:
+        """Return a session, open or finished.
+
+        Raises:
+            ApiError: 404.
+        """
+        session = self._open.get(upload_id) or self._done.get(upload_id)
+        if session is None:
+            raise ApiError(404, f"No such upload session: {upload_id}.")
+        return session
+
+    def finish(self, upload_id: str, record: ObjectRecord) -> None:
+        """Remember what a session became."""
+        session = self._open.pop(upload_id)
+        session.done = record
+        self._done[upload_id] = session
+        while len(self._done) > _REMEMBERED:
+            self._done.popitem(last=False)
+
+    def drop(self, upload_id: str, *, payload: bool = True) -> None:
+        """Forget an open session, and its bytes unless they are gone already."""
+        session = self._open.pop(upload_id, None)
+        if session is not None and payload:
+            session.writer.discard()
+
+    def close(self) -> None:
+        """Drop every open session."""
+        for upload_id in list(self._open):
+            self.drop(upload_id)

@@ -1,0 +1,238 @@
+"""The three ways to insert an object: media, multipart and resumable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+
+from .errors import ApiError
+from .multipart import related_parts
+from .preconditions import Preconditions
+from .records import writable
+from .service import Service, base_url, check_object_name, parse_resource, resource_of
+from .sessions import QUANTUM, ContentRange, Session
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from .payloads import Content, PayloadWriter
+    from .records import ObjectRecord
+
+_INLINE_BYTES = 1 << 20
+"""Bodies no larger than this are written on the event loop, larger ones in a thread."""
+
+
+def _promised(header: str | None) -> dict[str, str]:
+    """Return the checksums that an ``X-Goog-Hash`` header promises, by the names of the resource's fields."""
+    pairs = (item.strip().partition("=") for item in (header or "").split(","))
+    names = {"crc32c": "crc32c", "md5": "md5Hash"}
+    return {names[kind]: value for kind, _, value in pairs if kind in names}
+
+
+def _verify(content: Content, *promises: Mapping[str, Any]) -> None:
+    actual = {"crc32c": content.crc32c, "md5Hash": content.md5}
+    for promise in promises:
+        for key, value in actual.items():
+            if promise.get(key) not in {None, value}:
+                raise ApiError(400, f"Provided {key} hash {promise[key]!r} doesn't match calculated hash {value!r}.")
+
+
+def _fields(resource: dict[str, Any], content_type: str | None) -> dict[str, Any]:
+    fields = writable(resource)
+    if content_type and "contentType" not in fields:
+        fields["contentType"] = content_type
+    return fields
+
+
+def _named(resource: dict[str, Any], request: Request) -> dict[str, Any]:
+    """Return the resource with its name, which the query may give instead."""
+    name = resource.get("name") or request.query_params.get("name", "")
+    check_object_name(name)
+    return {**resource, "name": name}
+
+
+class _Target(Protocol):
+    """What an upload is to become: an open session is one."""
+
+    @property
+    def bucket(self) -> str: ...
+
+    @property
+    def resource(self) -> dict[str, Any]: ...
+
+    @property
+    def conditions(self) -> Preconditions: ...
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The target of an upload in one request."""
+
+    bucket: str
+    resource: dict[str, Any]
+    conditions: Preconditions
+
+
+def _commit(
+    service: Service,
+    target: _Target,
+    writer: PayloadWriter,
+    *,
+    promised: dict[str, str] | None = None,
+    content_type: str | None = None,
+) -> ObjectRecord:
+    """Turn a payload into the live generation: from the check on nothing else runs in between."""
+    content = writer.finish()
+    try:
+        _verify(content, target.resource, promised or {})
+    except ApiError:
+        writer.discard()
+        raise
+    fields = _fields(target.resource, content_type)
+    return service.store.put(target.bucket, target.resource["name"], content, fields, target.conditions)
+
+
+async def insert(service: Service, request: Request, names: dict[str, str]) -> Response:
+    """``POST upload/…/o``: by ``uploadType``, or a chunk when there is an ``upload_id``."""
+    if "upload_id" in request.query_params:
+        return await chunk(service, request, names)
+    service.store.bucket(names["bucket"])
+    kind = request.query_params.get("uploadType")
+    if kind == "media":
+        return await _insert_media(service, request, names["bucket"])
+    if kind == "multipart":
+        return await _insert_multipart(service, request, names["bucket"])
+    if kind == "resumable":
+        return await _start(service, request, names["bucket"])
+    raise ApiError(400, f"Invalid uploadType: {kind!r}, expected media, multipart or resumable.")
+
+
+def _plan(service: Service, request: Request, bucket: str, resource: dict[str, Any]) -> _Plan:
+    """Check what can be checked before the first byte: the name and the preconditions."""
+    plan = _Plan(bucket, _named(resource, request), Preconditions.of(request.query_params))
+    service.store.check(bucket, plan.resource["name"], plan.conditions)
+    return plan
+
+
+async def _insert_media(service: Service, request: Request, bucket: str) -> Response:
+    plan = _plan(service, request, bucket, {})
+    writer = service.store.writer()
+    try:
+        async for piece in request.stream():
+            writer.write(piece)
+    except BaseException:
+        writer.discard()
+        raise
+    promised = _promised(request.headers.get("x-goog-hash"))
+    if "content-md5" in request.headers:
+        promised["md5Hash"] = request.headers["content-md5"]
+    content_type = request.headers.get("content-type")
+    record = _commit(service, plan, writer, promised=promised, content_type=content_type)
+    return JSONResponse(record.resource(base_url(request)))
+
+
+async def _insert_multipart(service: Service, request: Request, bucket: str) -> Response:
+    metadata, headers, media = related_parts(await request.body(), request.headers.get("content-type", ""))
+    plan = _plan(service, request, bucket, parse_resource(metadata))
+    writer = service.store.writer()
+    try:
+        if len(media) <= _INLINE_BYTES:
+            writer.write(media)
+        else:
+            await run_in_threadpool(writer.write, media)
+    except BaseException:
+        writer.discard()
+        raise
+    promised = _promised(request.headers.get("x-goog-hash"))
+    record = _commit(service, plan, writer, promised=promised, content_type=headers.get("content-type"))
+    return JSONResponse(record.resource(base_url(request)))
+
+
+async def _start(service: Service, request: Request, bucket: str) -> Response:
+    resource = await resource_of(request)
+    content_type = request.headers.get("x-upload-content-type")
+    if content_type and "contentType" not in resource:
+        resource["contentType"] = content_type
+    plan = _plan(service, request, bucket, resource)
+    length = request.headers.get("x-upload-content-length", "")
+    upload_id = service.sessions.start(
+        bucket, plan.resource, plan.conditions, int(length) if length.isdigit() else None
+    )
+    location = f"{base_url(request)}/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={upload_id}"
+    return Response(headers={"Location": location, "X-GUploader-UploadID": upload_id})
+
+
+def _progress(session: Session) -> Response:
+    headers = {"Range": f"bytes=0-{session.writer.size - 1}"} if session.writer.size else {}
+    return Response(status_code=308, headers=headers)
+
+
+async def _receive(session: Session, request: Request, span: ContentRange) -> None:
+    """Append what a chunk brings beyond what is here already; keep what came if the sender goes away."""
+    if span.first is None:
+        return
+    if span.first > session.writer.size:
+        raise ApiError(400, f"Invalid request. According to the Content-Range header, the upload offset is "
+                            f"{span.first} byte(s), which exceeds already uploaded size of "
+                            f"{session.writer.size} byte(s).")  # fmt: skip
+    limit = None
+    if span.total is None and span.last is not None:
+        limit = (span.last + 1) // QUANTUM * QUANTUM
+        if limit <= session.writer.size:
+            raise ApiError(400, f"Invalid request. The number of bytes uploaded is required to be equal or greater "
+                                f"than {QUANTUM}, except for the final request.")  # fmt: skip
+    position = span.first
+    async for piece in request.stream():
+        fresh = memoryview(piece)[max(0, session.writer.size - position) :]
+        position += len(piece)
+        if limit is not None:
+            fresh = fresh[: max(0, limit - session.writer.size)]
+        session.writer.write(fresh)
+
+
+async def chunk(service: Service, request: Request, _: dict[str, str]) -> Response:
+    """``PUT`` (or ``POST``) to a session: bytes, a question where it stands, or its end."""
+    upload_id = request.query_params.get("upload_id", "")
+    session = service.sessions.get(upload_id)
+    length = request.headers.get("content-length", "")
+    span = ContentRange.of(request.headers.get("content-range"), int(length) if length.isdigit() else None)
+    async with session.lock:
+        if session.done is not None:
+            return JSONResponse(session.done.resource(base_url(request)))
+        try:
+            await _receive(session, request, span)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        size = session.writer.size
+        total = span.total
+        if total is None and request.headers.get("content-range") is None:
+            total = size
+        if total is None or size < total:
+            return _progress(session)
+        if size > total or session.announced not in {None, total}:
+            raise ApiError(
+                400,
+                f"Invalid request. {size} byte(s) were uploaded, the total is said to be {total}, and "
+                f"{session.announced} were announced.",
+            )
+        try:
+            record = _commit(service, session, session.writer, promised=_promised(request.headers.get("x-goog-hash")))
+        except ApiError:
+            service.sessions.drop(upload_id, payload=False)
+            raise
+        service.sessions.finish(upload_id, record)
+    return JSONResponse(record.resource(base_url(request)))
+
+
+async def cancel(service: Service, request: Request, _: dict[str, str]) -> Response:
+    """``DELETE`` of a session; 499 says that it is gone."""
+    upload_id = request.query_params.get("upload_id", "")
+    service.sessions.get(upload_id)
+    service.sessions.drop(upload_id)
+    return Response(status_code=499)
