@@ -1,0 +1,125 @@
+"""Removes proven inputs from INPUT: the only code in cloudseg that deletes an input."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import Literal
+
+from cloudseg_ops.errors import ObjectNotFoundError, PreconditionFailedError
+from cloudseg_ops.evidence import gather_evidence
+from cloudseg_ops.objects import InputObject
+from cloudseg_ops.proof import Evidence, Proof, proof_of
+from cloudseg_ops.provenance import Source, archive_name
+from cloudseg_ops.snapshots import pages
+from cloudseg_ops.storage import Deletion, Store
+from cloudseg_ops.uris import GcsUri
+
+AfterSuccess = Literal["delete", "archive", "keep"]
+
+
+class Cleaned(StrEnum):
+    """What clean-up did with an input version."""
+
+    DELETED = "deleted"
+    ARCHIVED = "archived"
+    """Copied to the archive, then deleted."""
+    KEPT = "kept"
+    """Proven, and kept because the run says so."""
+    LEFT = "left"
+    """Still in INPUT, because nothing proves it."""
+    GONE = "gone"
+    """Not in INPUT any more: an earlier try or another run deleted it, or somebody else did."""
+    CHANGED = "changed"
+    """A newer version has its name, and stays for the next run."""
+
+
+def decide(
+    version: InputObject, bucket: str, evidence: Evidence, *, model_digest: str, after_success: AfterSuccess
+) -> Cleaned:
+    """Decide what is to become of an input version: `deleted` and `archived` are orders, the rest are findings."""
+    if evidence.current is None:
+        return Cleaned.GONE
+    if evidence.current.generation != version.generation:
+        return Cleaned.CHANGED
+    proof = proof_of(version, bucket, evidence, model_digest)
+    if proof is Proof.NONE:
+        return Cleaned.LEFT
+    if after_success == "keep":
+        return Cleaned.KEPT
+    # A quarantined copy is an archive already.
+    return Cleaned.ARCHIVED if after_success == "archive" and proof is Proof.MASKED else Cleaned.DELETED
+
+
+def clean_inputs(
+    store: Store,
+    inputs: Iterable[InputObject],
+    *,
+    input_bucket: str,
+    output_bucket: str,
+    model_digest: str,
+    after_success: AfterSuccess,
+) -> dict[str, int]:
+    """Delete what is proven, a page of a thousand at a time; it may be repeated at any point.
+
+    Proof is read from OUTPUT right before the delete, which names the generation: a newer upload stays.
+
+    Args:
+        store: Cloud Storage.
+        inputs: The run's snapshot.
+        input_bucket: The input bucket.
+        output_bucket: The output bucket.
+        model_digest: The run's model; only its masks are proof.
+        after_success: What to do with a proven input.
+
+    Returns:
+        How many input versions met each fate of `Cleaned`.
+    """
+    counts: Counter[Cleaned] = Counter()
+    for page in pages(inputs):
+        found = gather_evidence(store, page, input_bucket=input_bucket, output_bucket=output_bucket)
+        fates = {
+            version: decide(version, input_bucket, evidence, model_digest=model_digest, after_success=after_success)
+            for version, evidence in zip(page, found, strict=True)
+        }
+        archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
+        copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
+        doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
+        deletions = store.delete_many(input_bucket, ((version.name, version.generation) for version in doomed))
+        for version, deletion in zip(doomed, deletions, strict=True):
+            fates[version] = _after_delete(fates[version], deletion)
+        for version in set(archived) - set(copied):
+            fates[version] = Cleaned.CHANGED
+        counts.update(fates.values())
+    return {fate.value: counts[fate] for fate in Cleaned}
+
+
+def _after_delete(fate: Cleaned, deletion: Deletion) -> Cleaned:
+    if deletion is Deletion.CHANGED:
+        return Cleaned.CHANGED
+    # Gone between the look and the delete: a repeated request, whose first answer was lost, ends here as well.
+    return fate
+
+
+def _archive(
+    store: Store, versions: Sequence[InputObject], *, input_bucket: str, output_bucket: str
+) -> list[InputObject]:
+    """Copy versions to the archive; give back those that were still there to copy."""
+
+    def copy(version: InputObject) -> bool:
+        source = Source(input_bucket, version.name, version.generation, version.crc32c)
+        try:
+            store.copy(
+                GcsUri(input_bucket, version.name),
+                version.generation,
+                GcsUri(output_bucket, archive_name(version.name)),
+                metadata=source.to_metadata(),
+            )
+        except (ObjectNotFoundError, PreconditionFailedError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [version for version, copied in zip(versions, pool.map(copy, versions), strict=True) if copied]
