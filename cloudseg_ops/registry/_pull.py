@@ -1,0 +1,96 @@
+"""Brings the model of a run from the registry into STAGING, content-addressed."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from cloudseg_ops.errors import CorruptModelError, PreconditionFailedError
+from cloudseg_ops.layout import RunLayout, staged_weights
+from cloudseg_ops.models import ModelRef, model_digest
+from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+
+def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
+    """Resolve a revision once, stage its weights unless they are staged already, and write the run's model.json.
+
+    A run has one model: where its model.json exists already (the task was killed after writing it, or cleared by a
+    person), the commit it names is used, whatever the revision means by now.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        repository: Git URL or path of the registry.
+        revision: Tag, branch or commit.
+        path: Path of the weights file in the registry.
+
+    Raises:
+        RegistryError: One subclass for each thing that may be wrong with a registry; `cloudseg_ops.errors` has them.
+    """
+    before = read_model(store, layout)
+    with open_revision(repository, before.commit if before else revision) as registry:
+        params = registry.read_params()
+        file = registry.find(path)
+        uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
+        _stage(store, registry, file, uri)
+        model = ModelRef(
+            revision=before.revision if before else revision,
+            commit=registry.commit,
+            repository=registry.repository,
+            md5=file.md5,
+            uri=str(uri),
+            digest=model_digest(file.md5, params),
+            params=params,
+        )
+    if before is None:
+        document = json.dumps(model.to_json(), indent=2).encode()
+        store.write(layout.model, document, content_type="application/json")
+    return model
+
+
+def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
+    """The run's model.json; None before `pull_model` has written it.
+
+    Raises:
+        ManifestError: It is no model reference.
+    """
+    if store.stat(layout.model) is None:
+        return None
+    return ModelRef.from_json(json.loads(store.read(layout.model)), str(layout.model))
+
+
+def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri) -> None:
+    staged = store.stat(uri)
+    if staged and _hex(staged.md5) == file.md5:
+        return
+    with tempfile.TemporaryDirectory(prefix="cloudseg-model-") as folder:
+        local = Path(folder) / "weights"
+        registry.download(file, local)
+        with local.open("rb") as stream:
+            found = hashlib.file_digest(stream, _md5).hexdigest()
+        if found != file.md5:
+            raise CorruptModelError(
+                f"{file.path!r} of {registry.repository} at {registry.revision}: DVC promises md5 {file.md5}, the "
+                f"bytes in the remote have {found} ({local.stat().st_size} bytes); restore that object in the remote "
+                "(`dvc push` from a good copy), then clear the task"
+            )
+        try:
+            store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
+        except PreconditionFailedError:
+            # Another run staged it meanwhile; the same content address, so the same bytes, or the check below fails.
+            now = store.stat(uri)
+            if now is None or _hex(now.md5) != file.md5:
+                raise
+
+
+def _hex(md5_base64: str) -> str:
+    return base64.b64decode(md5_base64).hex()
+
+
+def _md5() -> hashlib._Hash:
+    return hashlib.md5(usedforsecurity=False)

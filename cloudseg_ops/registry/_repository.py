@@ -1,0 +1,237 @@
+"""Reads one revision of a git repository under DVC: the seam to DVC, whose errors end here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from cloudseg_ops.errors import (
+    ModelObjectMissingError,
+    ModelParamsError,
+    ModelPathError,
+    RegistryError,
+    RepositoryUnreachableError,
+    UnknownRevisionError,
+)
+from cloudseg_ops.models import ModelParams
+from cloudseg_ops.revisions import check_revision
+
+PARAMS_FILE = "params.yaml"
+_TAGS_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFile:
+    """A file under DVC at one revision.
+
+    Attributes:
+        path: Its path in the repository.
+        md5: MD5 of its bytes, hex, as DVC recorded it.
+        size: Bytes, as DVC recorded them; None where it did not.
+    """
+
+    path: str
+    md5: str
+    size: int | None
+
+
+class RegistryRevision:
+    """One revision of a registry, open for reading: see `open_revision`."""
+
+    def __init__(self, repo: Any, *, repository: str, revision: str, commit: str) -> None:
+        """Wrap an open `dvc.repo.Repo`."""
+        self._repo = repo
+        self._where = f"{repository} at {revision} (commit {commit[:12]})"
+        self.repository = repository
+        self.revision = revision
+        self.commit = commit
+
+    def read_params(self) -> ModelParams:
+        """Read the `model` section of params.yaml.
+
+        Raises:
+            ModelParamsError: There is no such file or section, or it is not usable.
+        """
+        import yaml
+
+        where = f"{PARAMS_FILE} of {self._where}"
+        try:
+            document = yaml.safe_load(self._repo.dvcfs.read_text(f"/{PARAMS_FILE}"))
+        except FileNotFoundError:
+            raise ModelParamsError(
+                f"{where}: there is no such file; commit one with a `model` section beside the weights"
+            ) from None
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise ModelParamsError(f"{where}: this is no YAML: {error}") from None
+        if not isinstance(document, dict) or "model" not in document:
+            keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
+            raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add one")
+        return ModelParams.parse(document["model"], where)
+
+    def find(self, path: str) -> TrackedFile:
+        """Look up a file that DVC tracks.
+
+        Raises:
+            ModelPathError: The revision has no such file, or it is a folder, or not under DVC.
+        """
+        try:
+            info = self._repo.dvcfs.info(f"/{path}")
+        except FileNotFoundError:
+            raise ModelPathError(
+                f"{self._where} has no {path!r}; under DVC there: {self._outputs() or 'nothing'}. "
+                "Set CLOUDSEG_MODEL_PATH to the weights file, or ask for another revision"
+            ) from None
+        md5 = (info.get("dvc_info") or {}).get("md5")
+        if info["type"] != "file" or not md5:
+            found = "a folder" if info["type"] != "file" else "a file of git's, not DVC's"
+            raise ModelPathError(
+                f"{path!r} in {self._where} is {found}; weights are one file under DVC: `dvc add {path}`"
+            )
+        return TrackedFile(path, md5, info.get("size"))
+
+    def download(self, file: TrackedFile, target: Path) -> None:
+        """Fetch a file's bytes from the registry's cache or remote; whether they are right is not checked here.
+
+        Raises:
+            ModelObjectMissingError: The remote does not hold them.
+            RegistryError: The remote cannot be read.
+        """
+        from dvc.exceptions import DvcException
+
+        try:
+            self._repo.dvcfs.get_file(f"/{file.path}", str(target))
+        except FileNotFoundError:
+            raise ModelObjectMissingError(
+                f"{file.path!r} (md5 {file.md5}) of {self._where} is not in {self._remote()}; "
+                "whoever tagged it still has to `dvc push`"
+            ) from None
+        except (DvcException, OSError) as error:
+            raise RegistryError(
+                f"{file.path!r} of {self._where} could not be read from {self._remote()}: {error}; "
+                "see that this machine's identity may read the remote, then clear the task"
+            ) from error
+
+    def _outputs(self) -> list[str]:
+        return sorted(out.def_path or str(out) for out in self._repo.index.outs)
+
+    def _remote(self) -> str:
+        name = self._repo.config["core"].get("remote")
+        url = self._repo.config["remote"].get(name, {}).get("url")
+        return f"the remote {name!r} ({url})" if name else "the cache (the registry has no default remote)"
+
+
+@contextlib.contextmanager
+def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
+    """Open one revision of a registry, resolved once to a commit.
+
+    Args:
+        repository: Git URL, or path of a working copy or bare repository.
+        revision: Tag, branch or commit.
+
+    Raises:
+        InvalidRevisionError: The revision is outside the grammar; git is not asked.
+        RepositoryUnreachableError: There is no readable git repository under DVC.
+        UnknownRevisionError: It has no such tag, branch or commit.
+    """
+    check_revision(revision)
+    name = without_credentials(repository)
+    with _private_caches(), contextlib.ExitStack() as stack:
+        from dvc.exceptions import DvcException, NotDvcRepoError
+        from dvc.repo import Repo
+        from dvc.repo.open_repo import clean_repos
+        from dvc.scm import RevError
+
+        stack.callback(clean_repos)
+        try:
+            repo = stack.enter_context(Repo.open(_url(repository), rev=revision))
+            commit = str(repo.scm.resolve_commit(revision).hexsha)
+        except RevError:
+            raise UnknownRevisionError(
+                f"{name} has no revision {revision!r}; {_known_tags(repository)}. "
+                "Ask for one that exists, or push the tag"
+            ) from None
+        except NotDvcRepoError:
+            raise RepositoryUnreachableError(
+                f"{name} at {revision!r} is a git repository, but not under DVC; run `dvc init` there, or correct "
+                "CLOUDSEG_MODEL_REPOSITORY"
+            ) from None
+        except DvcException as error:
+            raise RepositoryUnreachableError(
+                f"{name} cannot be read as a git repository: {error.__cause__ or error}; correct "
+                "CLOUDSEG_MODEL_REPOSITORY, or see that this machine reaches it and may read it"
+            ) from error
+        yield RegistryRevision(repo, repository=name, revision=revision, commit=commit)
+
+
+def list_tags(repository: str) -> list[str]:
+    """The registry's tags, newest version first as far as their numbers tell.
+
+    Raises:
+        RepositoryUnreachableError: There is no readable git repository.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from packaging.version import InvalidVersion, Version
+
+    def key(tag: str) -> tuple[Version, str]:
+        try:
+            return Version(tag), tag
+        except InvalidVersion:
+            return Version("0"), tag
+
+    try:
+        with Repo.open(_url(repository), uninitialized=True) as repo:
+            return sorted(repo.scm.list_tags(), key=key, reverse=True)
+    except DvcException as error:
+        raise RepositoryUnreachableError(f"{without_credentials(repository)} cannot be read: {error}") from error
+
+
+def without_credentials(repository: str) -> str:
+    """A repository's address as it may be shown: without user and password.
+
+    >>> without_credentials("https://user:token@git.example/models.git")
+    'https://git.example/models.git'
+    """
+    parts = urlsplit(repository)
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return repository
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _known_tags(repository: str) -> str:
+    try:
+        tags = list_tags(repository)
+    except RepositoryUnreachableError:
+        return "its tags could not be read"
+    if not tags:
+        return "it has no tags"
+    more = f" and {len(tags) - _TAGS_NAMED} more" if len(tags) > _TAGS_NAMED else ""
+    return f"its tags are {', '.join(tags[:_TAGS_NAMED])}{more}"
+
+
+def _url(repository: str) -> str:
+    # DVC opens a path in place, which needs a working copy; a bare repository is cloned like any other.
+    path = Path(repository)
+    return path.resolve().as_uri() if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository
+
+
+@contextlib.contextmanager
+def _private_caches() -> Iterator[None]:
+    # DVC leaves clones and a site cache behind, shared between processes; here they go with the call.
+    with tempfile.TemporaryDirectory(prefix="cloudseg-dvc-") as folder:
+        before = {key: os.environ.get(key) for key in ("DVC_SITE_CACHE_DIR", "DVC_NO_ANALYTICS")}
+        os.environ.update(DVC_SITE_CACHE_DIR=folder, DVC_NO_ANALYTICS="1")
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    os.environ.pop(key, None)
+                else:
+                    os.environ[key] = value

@@ -1,0 +1,51 @@
+"""Real parts that many tests share: the emulator over HTTP, three buckets in it, and a store on them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.emulator import Emulator, start_emulator
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+_numbers = count()
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """Names of three buckets that no other test uses."""
+
+    input: str
+    output: str
+    staging: str
+
+    def layout(self, run_id: str) -> RunLayout:
+        return RunLayout(GcsUri(self.staging), GcsUri(self.output), run_id)
+
+
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[Emulator]:
+    with start_emulator() as running:
+        yield running
+
+
+@pytest.fixture
+def store(emulator: Emulator) -> Store:
+    return Store(emulator.client())
+
+
+@pytest.fixture
+def buckets(store: Store) -> Buckets:
+    number = next(_numbers)
+    made = Buckets(f"test-input-{number}", f"test-output-{number}", f"test-staging-{number}")
+    for name in (made.input, made.output, made.staging):
+        store.create_bucket(name)
+    return made
+
+
+@pytest.fixture
+def layout(buckets: Buckets) -> RunLayout:
+    return buckets.layout("test-run")

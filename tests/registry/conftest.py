@@ -1,0 +1,126 @@
+"""A real registry: git, DVC and a DVC remote on disk."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PARAMS = """\
+model:
+  architecture: unet
+  arguments: {width: 2, depth: 1}
+  in_channels: 3
+  n_classes: 1
+"""
+
+
+@dataclass
+class Registry:
+    """A registry to be read, with what a test needs to damage it."""
+
+    path: Path
+    remote: Path
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(self.path), "-c", "user.name=t", "-c", "user.email=t@example.org", *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    def commit(self, message: str, *tags: str) -> str:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", message)
+        for tag in tags:
+            self.git("tag", tag)
+        return self.git("rev-parse", "HEAD")
+
+    def track(self, name: str, data: bytes, *, push: bool = True) -> None:
+        from dvc.repo import Repo
+
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_bytes(data)
+        with Repo(str(self.path)) as repo:
+            repo.add(str(self.path / name))
+            if push:
+                repo.push()
+
+    def forget_cache(self) -> None:
+        """Leave the bytes in the remote alone, as in a fresh clone."""
+        subprocess.run(["rm", "-rf", str(self.path / ".dvc" / "cache")], check=True)
+
+    def remote_objects(self) -> list[Path]:
+        return sorted(path for path in self.remote.rglob("*") if path.is_file())
+
+
+def _make(root: Path) -> Registry:
+    from dvc.repo import Repo
+
+    registry = Registry(root / "registry", root / "remote")
+    registry.path.mkdir(parents=True)
+    registry.remote.mkdir()
+    registry.git("init", "--quiet", "--initial-branch=main")
+    repo = Repo.init(str(registry.path))
+    with repo.config.edit() as config:
+        config["remote"]["store"] = {"url": str(registry.remote)}
+        config["core"]["remote"] = "store"
+    repo.close()
+    return registry
+
+
+def _fill(registry: Registry) -> Registry:
+    (registry.path / "params.yaml").write_text(PARAMS)
+    registry.track("model.pt", b"weights one")
+    registry.commit("one", "v1")
+    registry.track("model.pt", b"weights two, longer")
+    registry.commit("two")
+    registry.git("tag", "--annotate", "v2", "--message", "second")
+    registry.git("branch", "dev", "v1")
+    return registry
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """Tags v1 and v2 (annotated), whose weights differ, on main; a branch `dev`. Shared: only to be read."""
+    return _fill(_make(tmp_path_factory.mktemp("registry")))
+
+
+@pytest.fixture
+def own_registry(tmp_path: Path) -> Registry:
+    """The same, for one test alone, which may change and damage it."""
+    return _fill(_make(tmp_path))
+
+
+Opener = Callable[[Registry], str]
+
+
+def as_path(registry: Registry) -> str:
+    return str(registry.path)
+
+
+def as_url(registry: Registry) -> str:
+    return registry.path.as_uri()
+
+
+def as_bare(registry: Registry) -> str:
+    bare = registry.path.parent / "bare.git"
+    if not bare.exists():
+        registry.git("clone", "--quiet", "--bare", str(registry.path), str(bare))
+    return str(bare)
+
+
+@pytest.fixture(params=[as_path, as_url, as_bare])
+def form(request: pytest.FixtureRequest) -> Opener:
+    """Gives a registry's address in each form in which people give it."""
+    opener: Opener = request.param
+    return opener
+
+
+@pytest.fixture
+def address(form: Opener, registry: Registry) -> str:
+    """The shared registry's address in each form."""
+    return form(registry)
