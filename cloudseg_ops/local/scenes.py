@@ -5,8 +5,6 @@ overhead, so they shrink toward the horizon as real ones do; what a pixel shows 
 from the same opacity.
 """
 
-# ruff: noqa: PLR2004  (the numbers describe a look, and a name for each would say no more)
-
 import io
 import math
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ CLOUD_OPACITY = 0.35
 """A pixel is cloud from this share of its light coming from cloud upward."""
 
 _TILE = 512
-_SIZES = ((320, 320), (333, 250), (640, 427), (256, 256), (401, 301), (240, 320), (512, 384))
+_SIZES = ((333, 250), (320, 320), (640, 427), (256, 256), (401, 301), (240, 320), (512, 384))
 _FORMATS = (".jpg", ".png", ".webp", ".tif")
 _EXIF_ORIENTATION = 0x0112
 
@@ -77,13 +75,10 @@ def make_scene(seed: int, width: int, height: int) -> Scene:
     """
     if seed < 0 or min(width, height) < 8:
         raise ValueError(
-            f"make_scene got seed {seed} and {width}×{height} pixels: "
-            "give a seed of 0 or more and sides of at least 8."
+            f"make_scene got seed {seed} and {width}×{height} pixels: give a seed of 0 or more and sides of at least 8."
         )
     rng = np.random.default_rng(seed)
-    x, y = np.meshgrid(
-        np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)
-    )
+    x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
     view = _fisheye(rng, x, y, width / height) if rng.random() < 0.3 else _upright(rng, x, y, width / height)
     light = _light(rng, x, y, width / height)
 
@@ -114,9 +109,7 @@ def _upright(rng: np.random.Generator, x: Field, y: Field, aspect: float) -> _Vi
     ridge = np.float32(horizon) + 0.0 * x
     phases = rng.uniform(0, 2 * math.pi, 6)
     for octave, phase in enumerate(phases):
-        ridge -= np.float32(rng.uniform(0, 0.12) / (octave + 1)) * (
-            1 + np.sin(x * 2.1 * (octave + 1) ** 1.4 + phase)
-        )
+        ridge -= np.float32(rng.uniform(0, 0.12) / (octave + 1)) * (1 + np.sin(x * 2.1 * (octave + 1) ** 1.4 + phase))
     return _View(x * aspect * distance * 0.8, distance, np.sin(elevation).astype(np.float32), y < ridge, -1.0)
 
 
@@ -143,9 +136,7 @@ def _light(rng: np.random.Generator, x: Field, y: Field, aspect: float) -> _Ligh
     sun = (rng.uniform(-1, 1), rng.uniform(0.2, 0.8) if low_sun else rng.uniform(-1.1, 0.5))
     away = np.hypot((x - sun[0]) * aspect, y - sun[1])
     strength = rng.uniform(0, 1) if rng.random() < 0.75 else 0.0
-    glow = (
-        np.exp(-((away / rng.uniform(0.04, 0.12)) ** 2)) * 1.3 + np.exp(-away / rng.uniform(0.12, 0.4)) * 0.7
-    )
+    glow = np.exp(-((away / rng.uniform(0.04, 0.12)) ** 2)) * 1.3 + np.exp(-away / rng.uniform(0.12, 0.4)) * 0.7
     return _Light(zenith, horizon, lit, shadow, (glow * strength).astype(np.float32), sun)
 
 
@@ -155,9 +146,7 @@ def _weather(rng: np.random.Generator) -> list["_Layer"]:
     uniform = rng.uniform
     cumulus = _Layer(uniform(0.08, 0.75), uniform(0.25, 0.6), 1.0, (1.0, uniform(0.7, 1.4)), 3.4, 1.6)
     veil = _Layer(uniform(0.2, 0.7), uniform(0.9, 2), uniform(0.45, 0.95), (1, uniform(2, 5)), 3.2, 0.8)
-    overcast = _Layer(
-        rng.choice([0.9, 1, 1]), uniform(0.6, 2), 1.0, (1, 1.5), uniform(3.6, 4.6), uniform(0.3, 1.2)
-    )
+    overcast = _Layer(rng.choice([0.9, 1, 1]), uniform(0.6, 2), 1.0, (1, 1.5), uniform(3.6, 4.6), uniform(0.3, 1.2))
     layers = {
         "clear": [],
         "cumulus": [cumulus],
@@ -211,9 +200,7 @@ class _Layer:
 
 def _noise(rng: np.random.Generator, smoothness: float) -> Field:
     """A periodic tile of fractal noise with mean 0 and standard deviation 1, shape (_TILE, _TILE)."""
-    frequency = (
-        np.hypot(np.fft.fftfreq(_TILE)[:, None], np.fft.rfftfreq(_TILE)[None]).astype(np.float32) * _TILE
-    )
+    frequency = np.hypot(np.fft.fftfreq(_TILE)[:, None], np.fft.rfftfreq(_TILE)[None]).astype(np.float32) * _TILE
     # Below two waves a tile the noise would be one gradient over the whole picture rather than clouds.
     amplitude = np.maximum(frequency, 2) ** (-smoothness / 2)
     amplitude[0, 0] = 0
