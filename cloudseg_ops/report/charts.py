@@ -1,0 +1,132 @@
+"""Geometry of the report's charts; the template draws it as SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cloudseg_ops.report.units import readable_percent
+
+WIDTH, HEIGHT = 560, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 44
+_GAP = 2.0
+_THINNEST = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A bar of a histogram, in the chart's units, and what it says when pointed at."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis."""
+
+    at: float
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """A histogram of cloud fractions.
+
+    Attributes:
+        boxes: One a bin.
+        x_ticks: Marks of the cloud fraction.
+        y_ticks: Marks of the number of images.
+        mean_x: Where the mean is.
+        mean_label: The mean in words.
+        mean_anchor: SVG text-anchor that keeps the label inside.
+    """
+
+    boxes: list[Box]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+    mean_x: float
+    mean_label: str
+    mean_anchor: str
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = _LEFT
+    right: int = WIDTH - _RIGHT
+    top: int = _TOP
+    bottom: int = HEIGHT - _BOTTOM
+
+
+def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
+    """Lay out a histogram of cloud fractions.
+
+    Args:
+        counts: Images by bin, bins of equal width over 0–1.
+        mean: Mean cloud fraction, 0–1.
+    """
+    plot_width, plot_height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
+    ticks = count_ticks(max(counts))
+    bin_width = plot_width / len(counts)
+
+    def box(index: int, count: int) -> Box:
+        height = plot_height * count / ticks[-1]
+        span = f"{100 * index / len(counts):.0f}–{100 * (index + 1) / len(counts):.0f} % cloud"
+        return Box(
+            round(_LEFT + index * bin_width + _GAP / 2, 2),
+            round(_TOP + plot_height - height, 2),
+            round(bin_width - _GAP, 2),
+            round(height, 2),
+            f"{span}: {count:,} image{'' if count == 1 else 's'}",
+        )
+
+    return Histogram(
+        boxes=[box(index, count) for index, count in enumerate(counts)],
+        x_ticks=[Tick(_LEFT + plot_width * quarter / 4, f"{25 * quarter} %") for quarter in range(5)],
+        y_ticks=[Tick(round(_TOP + plot_height * (1 - tick / ticks[-1]), 2), f"{tick:,}") for tick in ticks],
+        mean_x=round(_LEFT + plot_width * mean, 2),
+        mean_label=f"mean {readable_percent(mean)}",
+        mean_anchor="start" if mean < 0.1 else "end" if mean > 0.9 else "middle",
+    )
+
+
+def count_ticks(most: int) -> list[int]:
+    """Two to five round marks from 0 to at least `most`."""
+    rough = max(1, most) / 4
+    power = 10 ** math.floor(math.log10(rough))
+    step = max(1, math.ceil(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)))
+    return [step * index for index in range(math.ceil(max(1, most) / step) + 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A part of a stacked bar, 100 wide.
+
+    Attributes:
+        key: What it stands for.
+        count: How many.
+        x: Where it begins, 0–100.
+        width: How wide it is.
+    """
+
+    key: str
+    count: int
+    x: float
+    width: float
+
+
+def stack(counts: Mapping[str, int]) -> list[Segment]:
+    """Lay counts next to each other; those of zero are left out, and none is too thin to see."""
+    present = {key: count for key, count in counts.items() if count > 0}
+    total = sum(present.values())
+    widths = {key: max(100 * count / total, _THINNEST) for key, count in present.items()}
+    scale = 100 / sum(widths.values()) if widths else 1.0
+    segments: list[Segment] = []
+    x = 0.0
+    for key, count in present.items():
+        width = widths[key] * scale
+        segments.append(Segment(key, count, round(x, 3), round(width, 3)))
+        x += width
+    return segments

@@ -1,0 +1,134 @@
+"""report.html: one file that needs nothing else, and runs nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from cloudseg_ops.proof import Place
+from cloudseg_ops.report.charts import Segment, draw_histogram, stack
+from cloudseg_ops.report.chunks import ChunkReading, Reading
+from cloudseg_ops.report.facts import RunFacts
+from cloudseg_ops.report.legend import legend
+from cloudseg_ops.report.previews import Preview
+from cloudseg_ops.report.summary import Report
+from cloudseg_ops.report.tiles import make_tiles
+from cloudseg_ops.report.units import readable_bytes, readable_percent, readable_seconds, readable_time
+from cloudseg_ops.results import Outcome, Result
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_PACKAGE = "cloudseg_ops.report"
+_CLASSES = ("clear sky", "cloud")
+_FEW_CHUNKS = 12
+_PLACES = {
+    Place.MASKED.value: "replaced by a mask",
+    Place.QUARANTINED.value: "in quarantine",
+    Place.SUPERSEDED.value: "superseded by a newer upload",
+    Place.INPUT.value: "in INPUT",
+    Place.LOST.value: "lost",
+}
+_PHASES = {
+    "sense": "wait for inputs",
+    "pull": "fetch the model",
+    "plan": "plan chunks",
+    "segment": "segment",
+    "clean": "clean up",
+}
+
+
+def render_page(
+    report: Report, facts: RunFacts, reading: Reading, quarantined: Sequence[Result], previews: Sequence[Preview]
+) -> str:
+    """Render report.html.
+
+    Names and reasons come from whoever uploads: they are escaped, and the content security policy allows no script,
+    no request and no style but the page's own.
+
+    Args:
+        report: The run in numbers.
+        facts: What the tasks know.
+        reading: What the results say.
+        quarantined: The first quarantined images.
+        previews: The contact sheet's pictures.
+    """
+    from markupsafe import Markup
+
+    style = resources.files(_PACKAGE).joinpath("report.css").read_text("utf-8")
+    mean = reading.cover.mean
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            policy=_policy(style),
+            # The project's own file; escaped, it would no longer be what the policy's hash is of.
+            style=Markup(style),  # noqa: S704
+            report=report,
+            facts=facts,
+            tiles=make_tiles(report, facts, reading),
+            places=_places(facts.places),
+            phases=_phases(report.head["seconds"]),
+            cover=reading.cover,
+            histogram=None if mean is None else draw_histogram(reading.cover.bins, mean),
+            previews=previews,
+            legend=legend(facts.model.params.classes if facts.model else _CLASSES),
+            quarantined=quarantined,
+            quarantined_more=report.counts[Outcome.QUARANTINED] - len(quarantined),
+            lost_more=report.lost - len(facts.lost),
+            chunks=_chunk_tables(reading.chunks),
+        )
+    )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "bytes": readable_bytes,
+        "seconds": readable_seconds,
+        "percent": readable_percent,
+        "time": readable_time,
+        "data_uri": _data_uri,
+    }
+    return environment
+
+
+def _policy(style: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _data_uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def _places(counts: Mapping[str, int]) -> list[tuple[str, Segment]]:
+    known = {key: counts.get(key, 0) for key in _PLACES}
+    return [(_PLACES.get(segment.key, segment.key), segment) for segment in stack({**known, **counts})]
+
+
+def _phases(seconds: Mapping[str, float]) -> list[tuple[str, str, float]]:
+    """Key, name, and width of the bar, 0–100."""
+    longest = max(seconds.values(), default=0.0) or 1.0
+    return [(key, _PHASES.get(key, key), 100 * spent / longest) for key, spent in seconds.items()]
+
+
+def _chunk_tables(chunks: Sequence[ChunkReading]) -> dict[str, Sequence[ChunkReading]]:
+    """A few chunks stand in one table; of many, those that finished are folded away."""
+    if len(chunks) <= _FEW_CHUNKS:
+        return {"open": chunks, "folded": []}
+    return {
+        "open": [chunk for chunk in chunks if not chunk.complete],
+        "folded": [chunk for chunk in chunks if chunk.complete],
+    }

@@ -1,0 +1,85 @@
+"""The contact sheet's pictures: a few of a run's previews, from all over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cloudseg_ops.errors import ObjectNotFoundError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.provenance import MaskProvenance
+from cloudseg_ops.report.cover import checked_fraction
+from cloudseg_ops.storage import ObjectInfo, Store
+from cloudseg_ops.uris import GcsUri
+
+MAX_PREVIEWS = 48
+MAX_PREVIEW_BYTES = 60_000
+_JPEG_START = b"\xff\xd8\xff"
+_READERS = 8
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A picture of the contact sheet.
+
+    Attributes:
+        name: The input's name.
+        cloud_fraction: Share of cloud pixels, 0–1.
+        jpeg: The photograph on the left, its overlay on the right.
+    """
+
+    name: str
+    cloud_fraction: float
+    jpeg: bytes
+
+
+def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
+    """Read up to 48 previews, evenly spread over the names of all, from clear to overcast.
+
+    Previews are named by chunk, so an even spread takes pictures of every chunk, or of as many as there is room for.
+    Left out are objects that are larger than 60 kB, are no JPEG, or do not say whose preview they are.
+    """
+    folder = GcsUri(layout.staging.bucket, layout.previews_folder.name + "/")
+    chosen = spread(_usable(store.list_objects(folder)), MAX_PREVIEWS)
+    with ThreadPoolExecutor(max_workers=_READERS) as pool:
+        read = pool.map(lambda item: _read(store, *item), chosen)
+    return sorted((preview for preview in read if preview), key=lambda one: (one.cloud_fraction, one.name))
+
+
+def spread(items: Iterable[_Item], most: int) -> list[_Item]:
+    """Pick at most `most` items at even distances, holding no more than twice as many at any time."""
+    kept: list[_Item] = []
+    stride = 1
+    for position, item in enumerate(items):
+        if position % stride:
+            continue
+        kept.append(item)
+        if len(kept) == 2 * most:
+            kept = kept[::2]
+            stride *= 2
+    return kept if len(kept) <= most else _evenly(kept, most)
+
+
+def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
+    return [items[index * len(items) // most] for index in range(most)]
+
+
+def _usable(listed: Iterable[ObjectInfo]) -> Iterator[tuple[ObjectInfo, MaskProvenance]]:
+    for info in listed:
+        provenance = MaskProvenance.from_metadata(info.metadata)
+        if provenance and info.size <= MAX_PREVIEW_BYTES and checked_fraction(provenance.cloud_fraction) is not None:
+            yield info, provenance
+
+
+def _read(store: Store, info: ObjectInfo, provenance: MaskProvenance) -> Preview | None:
+    try:
+        jpeg = store.read(GcsUri(info.bucket, info.name), generation=info.generation)
+    except ObjectNotFoundError:  # replaced since the listing, by a retry of its chunk
+        return None
+    if not jpeg.startswith(_JPEG_START):
+        return None
+    return Preview(provenance.source.name, provenance.cloud_fraction, jpeg)

@@ -1,0 +1,95 @@
+"""Reads the chunks' results, one line at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from cloudseg_ops.errors import ManifestError, ObjectNotFoundError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.report.chunks import ChunkReading, Reading
+from cloudseg_ops.report.cover import checked_fraction
+from cloudseg_ops.report.facts import PlannedChunk
+from cloudseg_ops.results import ChunkSummary, Result
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+
+def read_results(
+    store: Store, layout: RunLayout, planned: Iterable[PlannedChunk], on_result: Callable[[Result], None]
+) -> Reading:
+    """Read the results files of the planned chunks in the order of their indexes.
+
+    Results are never proof, only what the engine said. An image version that a file names more than once counts
+    once, with what was said first; one that two chunks name counts in both. Files of chunks that were not planned
+    are left unread. A line that is no result makes its chunk unreadable, and the others still count.
+
+    Memory grows with the number of images of one chunk (about 70 bytes each), not with that of the run.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        planned: The chunks planned.
+        on_result: Called with each result that counts, made safe to write: its cloud fraction is a number within
+            0–1 or None, its texts can be encoded.
+
+    Returns:
+        The counts.
+
+    Raises:
+        StorageError: Cloud Storage failed.
+    """
+    folder = GcsUri(layout.staging.bucket, layout.results_folder.name + "/")
+    summaries = {info.name: ChunkSummary.from_metadata(info.metadata) for info in store.list_objects(folder)}
+    reading = Reading()
+    for plan in sorted(planned, key=lambda chunk: chunk["index"]):
+        chunk = ChunkReading(plan)
+        reading.chunks.append(chunk)
+        uri = layout.results(plan["index"])
+        if uri.name not in summaries:
+            continue
+        chunk.summary = summaries[uri.name]
+        for result in _results(store, uri, chunk):
+            chunk.outcomes[result.outcome] += 1
+            if result.cloud_fraction is not None:
+                reading.cover.add(result.cloud_fraction)
+            on_result(result)
+    return reading
+
+
+def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]:
+    # Hashes instead of names, which may have a thousand bytes each: two of a million are alike once in 10**7 runs.
+    seen: set[int] = set()
+    try:
+        for line in store.read_lines(uri):
+            try:
+                result = Result.from_line(line)
+            except ManifestError as error:
+                chunk.problem = chunk.problem or str(error)
+                continue
+            key = hash((result.source.name, result.source.generation))
+            if key not in seen:
+                seen.add(key)
+                yield _safe(result)
+    except ObjectNotFoundError:  # gone since the listing: a retry of the chunk may have begun anew
+        chunk.summary = None
+        return
+    except UnicodeDecodeError as error:
+        chunk.problem = f"{uri} is not UTF-8 text ({error}); clear the `segment` task of its chunk"
+    chunk.judge(len(seen))
+
+
+def _safe(result: Result) -> Result:
+    """Leave nothing in a result that cannot be written as JSON in UTF-8."""
+    return replace(
+        result,
+        source=replace(result.source, name=_encodable(result.source.name)),
+        mask=None if result.mask is None else _encodable(str(result.mask)),
+        cloud_fraction=checked_fraction(result.cloud_fraction),
+        reason=None if result.reason is None else _encodable(str(result.reason)),
+    )
+
+
+def _encodable(text: str) -> str:
+    # JSON can spell single surrogates, which UTF-8 cannot.
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,91 @@
+"""The report's numbers: what goes to the next task, and to the head of report.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.report.chunks import Reading, outcome_counts
+from cloudseg_ops.report.facts import RunFacts
+from cloudseg_ops.report.verdict import Verdict, judge_run
+from cloudseg_ops.uris import GcsUri
+
+PHASES = ("sense", "pull", "plan", "segment", "clean")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run in numbers.
+
+    Attributes:
+        counts: Images by outcome, as the engine said, every outcome named.
+        unfinished_chunks: Indexes of the planned chunks without a complete results file.
+        lost: Input versions that the audit found in no place.
+        verdict: The run in one sentence.
+        json_uri: Where report.json is.
+        html_uri: Where report.html is.
+        head: See `to_json`.
+    """
+
+    counts: Mapping[str, int]
+    unfinished_chunks: tuple[int, ...]
+    lost: int
+    verdict: Verdict
+    json_uri: GcsUri
+    html_uri: GcsUri
+    head: Mapping[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """The head of report.json: all of it but chunks, quarantined and images, and so small enough for XCom."""
+        return dict(self.head)
+
+
+def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
+    """Put together what the tasks know and what the results say."""
+    counts = outcome_counts(reading.outcomes)
+    verdict = judge_run(facts, counts, len(reading.unfinished))
+    json_uri, html_uri = layout.report_folder / "report.json", layout.report_folder / "report.html"
+    rate = reading.images_per_second
+    head = {
+        "run_id": facts.run_id,
+        "started": facts.started,
+        "version": facts.version,
+        "verdict": {"level": verdict.level.value, "headline": verdict.headline, "detail": verdict.detail},
+        "objects": facts.objects,
+        "bytes": facts.bytes,
+        "after_success": facts.after_success,
+        "model": _model(facts),
+        "outcomes": counts,
+        "places": dict(facts.places),
+        "lost": {"count": facts.lost_count, "first": list(facts.lost)},
+        "chunks_planned": len(reading.chunks),
+        "unfinished_chunks": list(reading.unfinished),
+        "seconds": phase_seconds(facts, reading),
+        "images_per_second": None if rate is None else round(rate, 3),
+        "cloud_fraction": reading.cover.to_json(),
+        "report_json": str(json_uri),
+        "report_html": str(html_uri),
+    }
+    return Report(counts, reading.unfinished, facts.lost_count, verdict, json_uri, html_uri, head)
+
+
+def phase_seconds(facts: RunFacts, reading: Reading) -> dict[str, float]:
+    """Seconds of each phase, in the order in which a run goes through them; those that are unknown are left out."""
+    known: dict[str, float | None] = {**facts.seconds, "segment": reading.seconds}
+    order = [*PHASES, *sorted(set(known) - set(PHASES))]
+    return {phase: round(seconds, 3) for phase in order if (seconds := known.get(phase)) is not None}
+
+
+def _model(facts: RunFacts) -> dict[str, Any] | None:
+    model = facts.model
+    if model is None:
+        return None
+    return {
+        "revision": model.revision,
+        "commit": model.commit,
+        "md5": model.md5,
+        "digest": model.digest,
+        "repository": model.repository,
+    }
