@@ -89,7 +89,7 @@ def list_page(store: Store, bucket: str, query: Mapping[str, str]) -> Page:
     delimiter = query.get("delimiter", "")
     glob = query.get("matchGlob")
     wanted = glob_pattern(glob) if glob else None
-    trailing = query.get("includeTrailingDelimiter") == "true"
+    trailing = query.get("includeTrailingDelimiter", "").lower() == "true"
     start = max(prefix.encode(), query.get("startOffset", "").encode(), _start(query.get("pageToken", "")))
     ends = [query["endOffset"].encode()] if query.get("endOffset") else []
     if prefix:

@@ -1,7 +1,8 @@
 """The preconditions of the JSON API: generation and metageneration, of a target or a source.
 
 Source: https://cloud.google.com/storage/docs/request-preconditions. A failed ``…Match`` is 412; a failed
-``…NotMatch`` is 304 on a read, and 412 on any other call. Generation 0 stands for «no live object».
+``…NotMatch`` is 304 on a read, and 412 on any other call. Generation 0 stands for «no live object»;
+a ``GenerationNotMatch`` fails when there is none.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ class Versioned(Protocol):
         """The version of the metadata."""
 
 
-def integer(query: Mapping[str, str], key: str) -> int | None:
+def integer(query: Mapping[str, str | int], key: str) -> int | None:
     """Return an integer query parameter, or None if it is absent.
 
     Raises:
         ApiError: 400 if it is not a non-negative integer.
     """
-    text = query.get(key)
-    if text is None or text == "":
+    text = str(query.get(key, ""))
+    if text == "":
         return None
     if not (text.isascii() and text.isdigit()):
         raise ApiError(400, f"Invalid value for {key}: {text!r} is not a non-negative integer.")
@@ -48,7 +49,7 @@ class Preconditions:
     read: bool = False
 
     @classmethod
-    def of(cls, query: Mapping[str, str], prefix: str = "if", *, read: bool = False) -> Preconditions:
+    def of(cls, query: Mapping[str, str | int], prefix: str = "if", *, read: bool = False) -> Preconditions:
         """Read them from the query of a call; ``prefix`` is ``ifSource`` for the source of a rewrite."""
         return cls(
             generation_match=integer(query, f"{prefix}GenerationMatch"),
@@ -67,9 +68,15 @@ class Preconditions:
         metageneration = live.metageneration if live is not None else 0
         self._match("generation", self.generation_match, generation)
         self._match("metageneration", self.metageneration_match, metageneration)
+        if generation == 0 and self.generation_not_match is not None:
+            raise ApiError(self._unchanged, "At least one of the pre-conditions you specified did not hold: no object.")
         self._not_match("generation", self.generation_not_match, generation)
         if live is not None:
             self._not_match("metageneration", self.metageneration_not_match, metageneration)
+
+    @property
+    def _unchanged(self) -> int:
+        return 304 if self.read else 412
 
     def _match(self, what: str, wanted: int | None, actual: int) -> None:
         if wanted is not None and wanted != actual:

@@ -1,0 +1,8 @@
+"""Readings of answers in which servers differ without harm."""
+
+from __future__ import annotations
+
+
+def own_metadata(metadata: dict[str, str] | None) -> dict[str, str]:
+    """Return what the caller set: storage-testbench adds keys of its own."""
+    return {k: v for k, v in (metadata or {}).items() if not k.startswith(("x_emulator_", "x_testbench_"))}
