@@ -1,0 +1,57 @@
+"""What every task of a run has in common: the three buckets, an identity, and a clock for the report."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+SECONDS_KEY = "seconds"
+
+
+class RunOperator(BaseOperator):
+    """Base of the operators, and mixed into the sensor before Airflow's own base.
+
+    Args:
+        input_bucket: Bucket of the photographs.
+        staging_bucket: Bucket of models and of the run's files.
+        output_bucket: Bucket of masks, quarantine and reports.
+        gcp_conn_id: Airflow connection for Cloud Storage; None: the worker's own identity.
+        task: Airflow's own arguments.
+    """
+
+    def __init__(
+        self, *, input_bucket: str, staging_bucket: str, output_bucket: str, gcp_conn_id: str | None = None, **task: Any
+    ) -> None:
+        super().__init__(**task)
+        self.input_bucket = input_bucket
+        self.staging_bucket = staging_bucket
+        self.output_bucket = output_bucket
+        self.gcp_conn_id = gcp_conn_id
+
+    def layout(self, context: Mapping[str, Any]) -> RunLayout:
+        """Where the files of the context's run lie."""
+        return RunLayout(GcsUri(self.staging_bucket), GcsUri(self.output_bucket), str(context["run_id"]))
+
+    def open_store(self) -> Store:
+        """Connect to Cloud Storage."""
+        if self.gcp_conn_id is None:
+            return Store.open()
+        from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
+
+        return Store.open(GoogleBaseHook(gcp_conn_id=self.gcp_conn_id).get_credentials())
+
+
+@contextlib.contextmanager
+def timed(context: Mapping[str, Any]) -> Iterator[None]:
+    """Push the seconds that the body takes as the XCom `seconds`: the report tells them by phase."""
+    started = time.monotonic()
+    yield
+    context["ti"].xcom_push(key=SECONDS_KEY, value=round(time.monotonic() - started, 3))

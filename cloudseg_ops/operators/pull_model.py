@@ -1,0 +1,57 @@
+"""Pulls the pinned model revision from the DVC registry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from cloudseg_ops.operators._base import RunOperator, timed
+
+
+class DVCPullModelOperator(RunOperator):
+    """Resolves a model revision to a commit, once a run, and stages its weights by content address.
+
+    Args:
+        repository: Git URL or path of the registry.
+        revision: Tag, branch or commit; templated.
+        path: Path of the weights file in the registry.
+        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+
+    Returns by XCom:
+        `cloudseg_ops.models.ModelRef` as JSON.
+
+    Raises:
+        RegistryError: One subclass for each thing that may be wrong with a registry.
+    """
+
+    template_fields: Sequence[str] = ("revision",)
+    ui_color = "#ede9fe"
+
+    def __init__(
+        self,
+        *,
+        repository: str,
+        revision: str,
+        path: str,
+        **task: Any,
+    ) -> None:
+        super().__init__(**task)
+        self.repository = repository
+        self.revision = revision
+        self.path = path
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Pull the model."""
+        from cloudseg_ops.registry import pull_model
+
+        layout = self.layout(context)
+        with timed(context):
+            model = pull_model(
+                self.open_store(),
+                layout,
+                repository=self.repository,
+                revision=self.revision,
+                path=self.path,
+            )
+        self.log.info("%s is commit %s, weights md5 %s: %s", model.revision, model.commit, model.md5, model.uri)
+        return model.to_json()

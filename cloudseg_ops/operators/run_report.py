@@ -1,0 +1,120 @@
+"""Audits a run, writes its report, and fails it when it did not keep its promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException
+
+from cloudseg_ops import __version__
+from cloudseg_ops.audit import audit_run
+from cloudseg_ops.errors import InputsLostError, RunIncompleteError
+from cloudseg_ops.models import ModelRef
+from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
+from cloudseg_ops.report import Report, RunFacts, write_report
+
+
+class RunReportOperator(RunOperator):
+    """Counts where every input of the run is, writes report.json and report.html, and judges the run.
+
+    The run fails when an input is lost or a chunk never finished. It is to run whatever became of the tasks
+    before it.
+
+    Args:
+        snapshot: What the sensor returned; templated.
+        model: What `DVCPullModelOperator` returned; templated; None when it failed.
+        chunks: What `PlanChunksOperator` returned; templated; None when it failed.
+        after_success: `delete`, `archive` or `keep`; templated.
+        phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the times.
+        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+
+    Returns by XCom:
+        The head of report.json: counts, model, times, and the report's addresses.
+    """
+
+    template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success")
+    ui_color = "#e0f2fe"
+
+    def __init__(
+        self,
+        *,
+        snapshot: Any,
+        model: Any,
+        chunks: Any,
+        after_success: str,
+        phases: Mapping[str, str],
+        **task: Any,
+    ) -> None:
+        super().__init__(**task)
+        self.snapshot = snapshot
+        self.model = model
+        self.chunks = chunks
+        self.after_success = after_success
+        self.phases = dict(phases)
+
+    def execute(self, context: Any) -> dict[str, Any]:
+        """Audit, report, judge."""
+        if not self.snapshot:
+            raise AirflowFailException("this run has no snapshot: see the log of the sensor; no input was touched")
+        store = self.open_store()
+        layout = self.layout(context)
+        audit = audit_run(store, layout, self.input_bucket)
+        report = write_report(
+            store,
+            layout,
+            RunFacts(
+                run_id=layout.run_id,
+                started=context["dag_run"].start_date.isoformat(),
+                objects=audit.objects,
+                bytes=int(self.snapshot["bytes"]),
+                model=ModelRef.from_json(self.model) if self.model else None,
+                chunks=self.chunks or [],
+                places=audit.places,
+                lost=audit.lost,
+                after_success=self.after_success,
+                version=__version__,
+                seconds=self._seconds(context["ti"]),
+            ),
+        )
+        self.log.info("%s: %s", report.verdict.headline, report.html_uri)
+        head = report.to_json()
+        # Pushed before judging, so that a failed run's numbers are one click away too.
+        context["ti"].xcom_push(key="report", value=head)
+        try:
+            check_report(report, planned=bool(self.chunks))
+        except (InputsLostError, RunIncompleteError) as error:
+            raise AirflowFailException(str(error)) from error
+        return head
+
+    def _seconds(self, task_instance: Any) -> dict[str, float]:
+        pulled = {
+            phase: task_instance.xcom_pull(task_ids=task_id, key=SECONDS_KEY) for phase, task_id in self.phases.items()
+        }
+        return {phase: float(seconds) for phase, seconds in pulled.items() if seconds is not None}
+
+
+def check_report(report: Report, *, planned: bool) -> None:
+    """Hold a run to its promise.
+
+    Raises:
+        InputsLostError: Input versions are in none of the places where they may be.
+        RunIncompleteError: Nothing is lost, but the plan or a chunk was not finished.
+    """
+    if report.lost:
+        raise InputsLostError(
+            f"{report.lost} input versions are neither in INPUT nor masked nor quarantined, "
+            f"the first of them: {', '.join(report.head['lost']['first'])}; if somebody else deleted them during the "
+            "run, that explains it; else restore them from the input bucket's soft delete. All of them: "
+            f"`cloudseg audit --run {report.head['run_id']}`"
+        )
+    if not planned:
+        raise RunIncompleteError(
+            "no chunk was planned: see the first failed task; every input is still where it was, for the next run"
+        )
+    if report.unfinished_chunks:
+        raise RunIncompleteError(
+            f"{len(report.unfinished_chunks)} chunks did not finish: {list(report.unfinished_chunks[:20])}; their "
+            "unproven inputs are left for the next run; the logs of these `segment` tasks say why. "
+            f"Report: {report.html_uri}"
+        )

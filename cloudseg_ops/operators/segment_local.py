@@ -1,0 +1,80 @@
+"""Runs the engine on a chunk as a process of the worker: the `local` runtime."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
+from cloudseg_ops.errors import ChunkUnfinishedError
+from cloudseg_ops.operators._base import RunOperator
+
+# The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
+_GRACE_SECONDS = 25
+
+
+class LocalSegmentOperator(RunOperator):
+    """Segments one chunk in a subprocess; its log lines are the task's.
+
+    Args:
+        chunk: `{index, uri, objects, bytes}`; templated, to be mapped over.
+        engine_options: Further options of the engine.
+        task: Buckets, as `RunOperator` takes them, and Airflow's own arguments.
+
+    Raises:
+        ChunkUnfinishedError: The engine left images unaccounted for; the retry takes up where it stopped.
+    """
+
+    template_fields: Sequence[str] = ("chunk",)
+    ui_color = "#fee2e2"
+
+    def __init__(
+        self,
+        *,
+        chunk: Any,
+        engine_options: Sequence[str] = (),
+        **task: Any,
+    ) -> None:
+        super().__init__(**task)
+        self.chunk = chunk
+        self.engine_options = tuple(engine_options)
+        self._engine: subprocess.Popen[str] | None = None
+
+    def execute(self, context: Any) -> None:
+        """Run the engine and wait for it."""
+        layout = self.layout(context)
+        arguments = engine_arguments(
+            layout, self.chunk, input_bucket=self.input_bucket, options=("--tether", *self.engine_options)
+        )
+        last: deque[str] = deque(maxlen=3)
+        # The engine holds the reading end of this pipe: when this process dies, however it dies, the engine stops.
+        with subprocess.Popen(  # noqa: S603  (the arguments are ours)
+            [sys.executable, "-m", ENGINE_MODULE, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+        ) as self._engine:
+            for line in self._engine.stdout or ():
+                self.log.info(line.rstrip())
+                last.append(line.strip())
+            code = self._engine.wait()
+        if code != 0:
+            raise ChunkUnfinishedError(
+                f"chunk {self.chunk['index']} ({self.chunk['uri']}): the engine ended with exit code {code}: "
+                f"{' | '.join(last)}; its masks so far are kept, a retry does the rest"
+            )
+
+    def on_kill(self) -> None:
+        """Stop the engine as a preemption would: it finishes what is in flight."""
+        if self._engine is None or self._engine.poll() is not None:
+            return
+        self._engine.terminate()
+        try:
+            self._engine.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._engine.kill()

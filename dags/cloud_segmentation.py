@@ -1,0 +1,140 @@
+"""Every day: find the clouds in what was dropped into the input bucket, and leave masks in the output bucket.
+
+sense what is new → pull the pinned model → plan chunks → segment them → clean up what is proven → report
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import DAG, Param, TriggerRule
+
+from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
+from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
+from cloudseg_ops.operators.pull_model import DVCPullModelOperator
+from cloudseg_ops.operators.run_report import RunReportOperator
+from cloudseg_ops.revisions import REVISION_PATTERN
+from cloudseg_ops.runtimes import segment_chunks
+from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
+from cloudseg_ops.settings import Settings
+
+settings = Settings.from_environment()
+where: dict[str, Any] = {
+    "input_bucket": settings.input_bucket,
+    "staging_bucket": settings.staging_bucket,
+    "output_bucket": settings.output_bucket,
+    "gcp_conn_id": settings.gcp_conn_id,
+}
+
+with DAG(
+    dag_id="cloud_segmentation",
+    dag_display_name="Cloud segmentation",
+    description="Masks for the photographs in the input bucket, by exactly one model revision a run",
+    doc_md=__doc__,
+    schedule=settings.schedule,
+    catchup=False,
+    max_active_runs=1,
+    tags=["cloudseg", "segmentation"],
+    default_args={
+        "owner": "cloudseg",
+        "retries": settings.retries,
+        "retry_delay": timedelta(seconds=settings.retry_delay_seconds),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=30),
+    },
+    params={
+        "model_revision": Param(
+            settings.model_revision,
+            type="string",
+            pattern=REVISION_PATTERN,
+            title="Model revision",
+            description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now.",
+        ),
+        "input_prefix": Param(
+            settings.input_prefix,
+            type="string",
+            maxLength=1024,
+            title="Input prefix",
+            description="Take only objects whose names begin with this; empty takes all.",
+        ),
+        "after_success": Param(
+            settings.after_success,
+            type="string",
+            enum=["delete", "archive", "keep"],
+            title="After success",
+            description="What becomes of an input once its mask, read back, proves it done.",
+        ),
+        "max_objects": Param(
+            None,
+            type=["null", "integer"],
+            minimum=1,
+            title="Most objects",
+            description="Take at most so many; empty takes all. The rest is for the next run.",
+        ),
+        "dry_run": Param(
+            False,
+            type="boolean",
+            title="Dry run",
+            description="Plan and estimate time and cost, then stop: nothing is segmented, nothing is deleted.",
+        ),
+    },
+) as dag:
+    new_objects = GCSNewObjectsSensor(
+        task_id="sense_inputs",
+        doc_md="Waits for new photographs that have settled, and writes them down. Nothing new: the run is skipped.",
+        prefix="{{ params.input_prefix }}",
+        max_objects="{{ params.max_objects }}",
+        image_types=settings.image_types,
+        settle_seconds=settings.settle_seconds,
+        poke_interval=settings.poke_interval_seconds,
+        timeout=settings.sense_timeout_seconds,
+        soft_fail=True,
+        **where,
+    )
+    model = DVCPullModelOperator(
+        task_id="pull_model",
+        doc_md="Resolves the revision to one commit, checks the weights' md5, stages them by content.",
+        repository=settings.model_repository,
+        revision="{{ params.model_revision }}",
+        path=settings.model_path,
+        **where,
+    )
+    chunks = PlanChunksOperator(
+        task_id="plan_chunks",
+        doc_md="Cuts the snapshot into chunks of about equal weight. A dry run ends here.",
+        snapshot=new_objects.output,
+        plan_only="{{ params.dry_run }}",
+        chunk_objects=settings.chunk_objects,
+        max_chunks=settings.max_chunks,
+        images_per_second=settings.images_per_second,
+        gpu_hour_price=settings.gpu_hour_price,
+        **where,
+    )
+    segmented = segment_chunks(
+        settings,
+        chunks.output,
+        task_id="segment",
+        doc_md="Runs the engine on a chunk. A retry takes up where the last try stopped.",
+        pool=settings.pool,
+    )
+    cleaned = CleanInputsOperator(
+        task_id="clean_inputs",
+        doc_md="Deletes what its mask proves done, also when some chunks failed; leaves the rest.",
+        model=model.output,
+        after_success="{{ params.after_success }}",
+        # Runs after failures, but not in a run that was skipped or a dry one.
+        trigger_rule=TriggerRule.NONE_SKIPPED,
+        **where,
+    )
+    report = RunReportOperator(
+        task_id="report",
+        doc_md="Audits where every input is, writes the report, and fails the run if it did not keep its promise.",
+        snapshot=new_objects.output,
+        model=model.output,
+        chunks=chunks.output,
+        after_success="{{ params.after_success }}",
+        phases={"sense": "sense_inputs", "pull": "pull_model", "plan": "plan_chunks", "clean": "clean_inputs"},
+        trigger_rule=TriggerRule.NONE_SKIPPED,
+        **where,
+    )
+
+    new_objects >> model >> chunks >> segmented >> cleaned >> report
