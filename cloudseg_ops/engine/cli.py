@@ -1,0 +1,55 @@
+"""The engine's entry: command line in, exit status out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from cloudseg_ops.engine.logs import set_up_logging
+from cloudseg_ops.engine.options import parse_options
+from cloudseg_ops.engine.stopping import STOPPED, Stop, watch_stdin
+from cloudseg_ops.errors import CloudsegError
+
+OK = 0
+FAILED = 1
+INTERRUPTED = 130
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str], stop: Stop) -> int:
+    """Run the engine.
+
+    Args:
+        arguments: The command line, without the program's name.
+        stop: Where a request to stop arrives.
+
+    Returns:
+        0: every image of the chunk is accounted for. 1: some are not, or the engine could not start; the last
+        line of the log says why. 130: interrupted from the keyboard. 143: stopped on request.
+
+    Raises:
+        SystemExit: With status 2: the command line is not usable.
+    """
+    options = parse_options(arguments)
+    set_up_logging(options.log_format)
+    if options.tether:
+        watch_stdin(stop)
+    from cloudseg_ops.engine.chunk import run_chunk
+    from cloudseg_ops.storage import Store
+
+    try:
+        store = Store.open(connections=options.downloads + options.uploads + 2)
+        run_chunk(options, store, stop)
+    except KeyboardInterrupt:
+        _log.error("interrupted from the keyboard")
+        return INTERRUPTED
+    except CloudsegError as error:
+        if not stop.requested:
+            _log.error("%s: %s", type(error).__name__, error)
+            return FAILED
+        _log.warning("stopped on request: %s", error)
+    except Exception:  # noqa: BLE001  the last line of the log must say why, whatever it was
+        _log.exception("the engine failed in a way it does not know; please report this")
+        return FAILED
+    return STOPPED if stop.requested else OK

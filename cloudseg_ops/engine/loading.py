@@ -1,0 +1,112 @@
+"""From the bytes of a weights file to a network on a device."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.engine.reference import describe
+from cloudseg_ops.errors import ModelLoadError
+from cloudseg_ops.models import ModelRef
+
+_MAX_DETAIL = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network ready to run.
+
+    Attributes:
+        forward: From normalized images (N, in_channels, H, W) to logits (N, n_classes, H, W), on the device.
+        stride: H and W must be multiples of it.
+        any_batch: Whether N may be any number; else it is 1.
+    """
+
+    forward: nn.Module
+    stride: int
+    any_batch: bool = True
+
+
+def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
+    """Build the network of a model on a device, in evaluation mode.
+
+    Raises:
+        ModelLoadError: The bytes do not fit the parameters.
+    """
+    if ref.params.architecture == "exported":
+        return _load_exported(ref, data, device)
+    return _load_unet(ref, data, device)
+
+
+def _load_unet(ref: ModelRef, data: bytes, device: torch.device) -> Network:
+    params = ref.params
+    try:
+        network = UNet(params.in_channels, params.n_classes, **params.arguments)
+    except TypeError as error:
+        raise _misfit(ref, error, "`model.arguments` may name width and depth") from error
+    try:
+        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        network.load_state_dict(state, strict=True)
+    except (RuntimeError, TypeError, ValueError, EOFError, KeyError, AttributeError, pickle.UnpicklingError) as error:
+        raise _misfit(ref, error, "the weights file must be the state dict of a UNet of exactly these") from error
+    network.eval().requires_grad_(requires_grad=False)
+    _fold_batch_norm(network)
+    # Convolutions are fastest with the channels of a pixel side by side, on GPUs and CPUs alike.
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Network(network, network.stride)
+
+
+def _fold_batch_norm(network: nn.Module) -> None:
+    """Make each batch norm part of the convolution before it: in evaluation it is a linear map, too."""
+    for block in network.modules():
+        if not isinstance(block, nn.Sequential):
+            continue
+        for index in range(len(block) - 1):
+            conv, norm = block[index], block[index + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                block[index], block[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+
+
+def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
+    try:
+        program = torch.export.load(io.BytesIO(data))
+        if device.type != "cpu":
+            from torch.export.passes import move_to_device_pass
+
+            program = move_to_device_pass(program, device)
+        shape = _input_shape(program)
+        forward: nn.Module = program.module()
+    except Exception as error:
+        raise _misfit(ref, error, "the weights file must be what torch.export.save wrote") from error
+    if len(shape) != 4 or shape[1] != ref.params.in_channels or isinstance(shape[2], int) or isinstance(shape[3], int):
+        raise _misfit(
+            ref,
+            f"its input is of shape {tuple(shape)}",
+            f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
+        )
+    return Network(forward, ref.params.size_multiple or 1, any_batch=not isinstance(shape[0], int))
+
+
+def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymInt]:
+    """Give the shape that a program was exported with; dimensions it leaves open are symbols."""
+    names = program.graph_signature.user_inputs
+    images: Any = next(node for node in program.graph.nodes if node.name == names[0])
+    return list(images.meta["val"].shape)
+
+
+def _misfit(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
+    params = ref.params
+    detail = f"{type(found).__name__}: {found}" if isinstance(found, Exception) else str(found)
+    detail = " ".join(detail.split())[:_MAX_DETAIL]
+    return ModelLoadError(
+        f"{describe(ref)} at {ref.uri} does not fit its parameters (architecture {params.architecture}, in_channels "
+        f"{params.in_channels}, n_classes {params.n_classes}, arguments {params.arguments}): {detail}. Expected: "
+        f"{expected}; correct params.yaml or the weights file in the registry"
+    )

@@ -1,0 +1,159 @@
+"""The engine's command line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from cloudseg_ops.errors import SettingsError
+from cloudseg_ops.uris import GcsUri
+
+MAX_PIXELS = 178_956_970
+"""What Pillow refuses to open as a decompression bomb: twice its `Image.MAX_IMAGE_PIXELS`."""
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What one engine process is to do, and with how much.
+
+    Attributes:
+        chunk: The input versions to segment, JSONL.
+        model: The run's ModelRef, JSON.
+        input: The bucket of the photographs.
+        output: The bucket of masks and quarantine.
+        results: Where the results file goes.
+        run_id: The Airflow run, for the metadata of what is written.
+        previews: Folder for small pictures of the first masks; None: none are made.
+        preview_count: How many of them.
+        chunk_index: Number of the chunk within its run.
+        log_format: `text` for people, `json` for Cloud Logging.
+        progress_seconds: Time between two progress lines.
+        batch: Most images in one forward pass.
+        downloads: Threads that download and decode.
+        uploads: Threads that encode and upload.
+        max_pixels: An image of more pixels is quarantined as a decompression bomb.
+        threads: Threads of one torch operation on the CPU.
+        precision: `auto` is bfloat16 where the device has matrix units for it, else float32.
+        tether: Stop, as on SIGTERM, when standard input ends.
+    """
+
+    chunk: GcsUri
+    model: GcsUri
+    input: GcsUri
+    output: GcsUri
+    results: GcsUri
+    run_id: str = ""
+    previews: GcsUri | None = None
+    preview_count: int = 12
+    chunk_index: int = 0
+    log_format: Literal["text", "json"] = "text"
+    progress_seconds: float = 10.0
+    batch: int = 8
+    downloads: int = 8
+    uploads: int = 8
+    max_pixels: int = MAX_PIXELS
+    threads: int = 1
+    precision: Precision = "auto"
+    tether: bool = False
+
+
+def usable_cpus() -> int:
+    """Count the CPUs that this process may use: its affinity, and the container's quota where there is one."""
+    cpus = len(os.sched_getaffinity(0))
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+    except (OSError, ValueError):
+        return cpus
+    return cpus if quota == "max" else max(1, min(cpus, math.ceil(int(quota) / int(period))))
+
+
+def parse_options(arguments: Sequence[str]) -> EngineOptions:
+    """Read the command line.
+
+    Raises:
+        SystemExit: With status 2 and a line that says what is wrong; with 0 after `--help`.
+    """
+    options = vars(_parser().parse_args(arguments))
+    if options["chunk_index"] is None:
+        options["chunk_index"] = _index_of(options["chunk"])
+    return EngineOptions(**options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    # No abbreviations: a new option must not make a command line of an older runtime ambiguous.
+    parser = argparse.ArgumentParser(
+        prog="python -m cloudseg_ops.engine",
+        description="Segment the images of one chunk.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--chunk", type=_object, required=True, help="input versions, JSONL")
+    add("--model", type=_object, required=True, help="the run's model.json")
+    add("--input", type=_bucket, required=True, help="bucket of the photographs")
+    add("--output", type=_bucket, required=True, help="bucket of masks and quarantine")
+    add("--results", type=_object, required=True, help="where the results file goes")
+    add("--run-id", default="", help="Airflow run, for the metadata of masks")
+    add("--previews", type=_object, help="folder for small pictures of the first masks")
+    add("--preview-count", type=_number(0), default=12, help="how many previews (12)")
+    add("--chunk-index", type=_number(0), help="number of the chunk (from the name of its file, else 0)")
+    add("--log-format", choices=("text", "json"), default="text")
+    add("--progress-seconds", type=_seconds, default=10.0, help="time between progress lines (10)")
+    add("--batch", type=_number(1), default=8, help="most images in one forward pass (8)")
+    add("--downloads", type=_number(1), default=8, help="threads that download and decode (8)")
+    add("--uploads", type=_number(1), default=8, help="threads that encode and upload (8)")
+    add("--max-pixels", type=_number(1), default=MAX_PIXELS, help=f"quarantine above this ({MAX_PIXELS})")
+    add("--threads", type=_number(1), default=usable_cpus(), help="threads of one torch operation (usable CPUs)")
+    add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add("--tether", action="store_true", help="stop when standard input ends")
+    return parser
+
+
+def _object(text: str) -> GcsUri:
+    uri = _uri(text)
+    if not uri.name:
+        raise argparse.ArgumentTypeError(f"{text!r} names a bucket and nothing in it; write gs://bucket/name")
+    return uri
+
+
+def _bucket(text: str) -> GcsUri:
+    uri = _uri(text)
+    if uri.name:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a bucket; write gs://bucket")
+    return uri
+
+
+def _uri(text: str) -> GcsUri:
+    try:
+        return GcsUri.parse(text)
+    except SettingsError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _number(least: int) -> Callable[[str], int]:
+    def whole_number(text: str) -> int:
+        number = int(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is too small; give {least} or more")
+        return number
+
+    return whole_number
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time to wait; give seconds above 0")
+    return seconds
+
+
+def _index_of(chunk: GcsUri) -> int:
+    found = re.search(r"(\d+)\.jsonl$", chunk.name)
+    return int(found[1]) if found else 0
