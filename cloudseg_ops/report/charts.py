@@ -85,7 +85,7 @@ def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
     return Histogram(
         boxes=[box(index, count) for index, count in enumerate(counts)],
         x_ticks=[Tick(_LEFT + plot_width * quarter / 4, f"{25 * quarter} %") for quarter in range(5)],
-        y_ticks=[Tick(round(_TOP + plot_height * (1 - tick / ticks[-1]), 2), f"{tick:,}") for tick in ticks],
+        y_ticks=[Tick(round(_TOP + plot_height * (1 - tick / ticks[-1]), 2), _short(tick)) for tick in ticks],
         mean_x=round(_LEFT + plot_width * mean, 2),
         mean_label=f"mean {readable_percent(mean)}",
         mean_anchor="start" if mean < 0.1 else "end" if mean > 0.9 else "middle",
@@ -98,6 +98,13 @@ def count_ticks(most: int) -> list[int]:
     power = 10 ** math.floor(math.log10(rough))
     step = max(1, math.ceil(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)))
     return [step * index for index in range(math.ceil(max(1, most) / step) + 1)]
+
+
+def _short(number: int) -> str:
+    """A round number that fits left of the axis: `2,500`, `25k`, `1.5M`."""
+    if number >= 1_000_000:
+        return f"{number / 1_000_000:g}M"
+    return f"{number / 1000:g}k" if number >= 10_000 else f"{number:,}"
 
 
 @dataclass(frozen=True, slots=True)

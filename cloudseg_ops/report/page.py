@@ -12,8 +12,7 @@ from cloudseg_ops.proof import Place
 from cloudseg_ops.report.charts import Segment, draw_histogram, stack
 from cloudseg_ops.report.chunks import ChunkReading, Reading
 from cloudseg_ops.report.facts import RunFacts
-from cloudseg_ops.report.legend import legend
-from cloudseg_ops.report.previews import Preview
+from cloudseg_ops.report.previews import CLOUD_TINT, Preview
 from cloudseg_ops.report.summary import Report
 from cloudseg_ops.report.tiles import make_tiles
 from cloudseg_ops.report.units import readable_bytes, readable_percent, readable_seconds, readable_time
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _PACKAGE = "cloudseg_ops.report"
-_CLASSES = ("clear sky", "cloud")
 _FEW_CHUNKS = 12
 _PLACES = {
     Place.MASKED.value: "replaced by a mask",
@@ -75,7 +73,8 @@ def render_page(
             cover=reading.cover,
             histogram=None if mean is None else draw_histogram(reading.cover.bins, mean),
             previews=previews,
-            legend=legend(facts.model.params.classes if facts.model else _CLASSES),
+            cloud_name=facts.model.params.classes[1] if facts.model else "cloud",
+            cloud_tint=CLOUD_TINT,
             quarantined=quarantined,
             quarantined_more=report.counts[Outcome.QUARANTINED] - len(quarantined),
             lost_more=report.lost - len(facts.lost),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +15,12 @@ from cloudseg_ops.report.cover import checked_fraction
 from cloudseg_ops.storage import ObjectInfo, Store
 from cloudseg_ops.uris import GcsUri
 
+CLOUD_TINT = "#ff4081"
+"""The color that the engine's previews lay over cloud, lightly, and draw its outline in."""
+
 MAX_PREVIEWS = 48
 MAX_PREVIEW_BYTES = 60_000
+_MAX_READ = 1_000_000
 _JPEG_START = b"\xff\xd8\xff"
 _READERS = 8
 
@@ -38,10 +43,10 @@ class Preview:
 
 
 def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
-    """Read up to 48 previews, evenly spread over the names of all, from clear to overcast.
+    """Read up to 48 previews, at even distances in the order of their names, from clear to overcast.
 
-    Previews are named by chunk, so an even spread takes pictures of every chunk, or of as many as there is room for.
-    Left out are objects that are larger than 60 kB, are no JPEG, or do not say whose preview they are.
+    Their names begin with the chunk's index, so these are from all over the run. Those of more than 60 kB are
+    compressed further. Left out is what is no JPEG, or does not say whose preview it is.
     """
     folder = GcsUri(layout.staging.bucket, layout.previews_folder.name + "/")
     chosen = spread(_usable(store.list_objects(folder)), MAX_PREVIEWS)
@@ -71,7 +76,7 @@ def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
 def _usable(listed: Iterable[ObjectInfo]) -> Iterator[tuple[ObjectInfo, MaskProvenance]]:
     for info in listed:
         provenance = MaskProvenance.from_metadata(info.metadata)
-        if provenance and info.size <= MAX_PREVIEW_BYTES and checked_fraction(provenance.cloud_fraction) is not None:
+        if provenance and info.size <= _MAX_READ and checked_fraction(provenance.cloud_fraction) is not None:
             yield info, provenance
 
 
@@ -80,6 +85,22 @@ def _read(store: Store, info: ObjectInfo, provenance: MaskProvenance) -> Preview
         jpeg = store.read(GcsUri(info.bucket, info.name), generation=info.generation)
     except ObjectNotFoundError:  # replaced since the listing, by a retry of its chunk
         return None
-    if not jpeg.startswith(_JPEG_START):
+    if len(jpeg) > MAX_PREVIEW_BYTES:
+        jpeg = _compressed(jpeg)
+    if not jpeg.startswith(_JPEG_START) or len(jpeg) > MAX_PREVIEW_BYTES:
         return None
     return Preview(provenance.source.name, provenance.cloud_fraction, jpeg)
+
+
+def _compressed(jpeg: bytes) -> bytes:
+    """Trade detail for size; photographs of foliage need it. What is no JPEG becomes nothing."""
+    from PIL import Image, UnidentifiedImageError
+
+    stream = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
+            picture.thumbnail((640, 640))
+            picture.save(stream, "JPEG", quality=55)
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
+        return b""
+    return stream.getvalue()

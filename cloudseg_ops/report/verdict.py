@@ -43,16 +43,17 @@ def judge_run(facts: RunFacts, outcomes: Mapping[str, int], unfinished: int) -> 
         outcomes: Images by outcome.
         unfinished: Planned chunks without a complete results file.
     """
-    return _bad(facts) or _unfinished(facts, unfinished) or _unproven(facts, outcomes) or _good(facts)
+    return _bad(facts, unfinished) or _unfinished(facts, unfinished) or _unproven(facts, outcomes) or _good(facts)
 
 
-def _bad(facts: RunFacts) -> Verdict | None:
+def _bad(facts: RunFacts, unfinished: int) -> Verdict | None:
     if facts.lost_count:
         return Verdict(
             Level.BAD,
             f"{counted(facts.lost_count, 'input')} lost",
             "The audit found them neither in INPUT nor as a mask nor in quarantine. The first names are below: "
-            "look for them in the buckets' earlier versions and audit logs before anything else is deleted.",
+            "look for them in the buckets' earlier versions and audit logs before anything else is deleted."
+            + (f" {counted(unfinished, 'chunk')} did not finish either." if unfinished else ""),
         )
     if facts.uncounted:
         return Verdict(
