@@ -50,6 +50,10 @@ def _words(value: Any) -> Any:
     return tuple(word.strip().lower() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
+def _schedule(value: Any) -> Any:
+    return None if isinstance(value, str) and value.lower() == "none" else value
+
+
 def _arguments(value: Any) -> Any:
     return tuple(shlex.split(value)) if isinstance(value, str) else value
 
@@ -76,7 +80,9 @@ class Settings(BaseModel):
     runtime: Literal["local"] = Field(
         default="local", description="Where a chunk runs: `local` is a process on the worker"
     )
-    schedule: str = Field(default="@daily", description="The DAG's schedule, as Airflow reads it")
+    schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
+        default="@daily", description="The DAG's schedule, as Airflow reads it; `none`: runs are triggered by hand"
+    )
     input_prefix: str = Field(default="", description="Default of the param `input_prefix`")
     after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
     image_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(

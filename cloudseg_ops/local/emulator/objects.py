@@ -114,6 +114,20 @@ async def copy_object(service: Service, request: Request, names: dict[str, str])
     return JSONResponse((await _copied(service, request, names)).resource(base_url(request)))
 
 
+async def move_object(service: Service, request: Request, names: dict[str, str]) -> Response:
+    """``POST …/moveTo/o/…``: another name in the same bucket, at once."""
+    check_object_name(names["target"])
+    query = request.query_params
+    source = service.store.get(
+        names["bucket"],
+        names["object"],
+        integer(query, "sourceGeneration"),
+        Preconditions.of(query, "ifSource"),
+    )
+    record = service.store.move(source, names["target"], Preconditions.of(query))
+    return JSONResponse(record.resource(base_url(request)))
+
+
 def _append(service: Service, sources: list[ObjectRecord], writer: PayloadWriter) -> None:
     for source in sources:
         with service.store.open(source) as content:

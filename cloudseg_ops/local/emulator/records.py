@@ -26,7 +26,7 @@ WRITABLE = (
 def rfc3339(microseconds: int) -> str:
     """Format microseconds since 1970 the way the JSON API does: UTC, to the millisecond."""
     moment = datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def writable(resource: dict[str, Any]) -> dict[str, Any]:

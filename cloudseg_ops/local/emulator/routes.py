@@ -46,6 +46,7 @@ ROUTES = (
     Route("objects.compose", "POST", _API + _OBJECT + "/compose", objects.compose_object),
     Route("objects.rewrite", "POST", _API + _OBJECT + "/rewriteTo" + _TARGET, objects.rewrite_object),
     Route("objects.copy", "POST", _API + _OBJECT + "/copyTo" + _TARGET, objects.copy_object),
+    Route("objects.move", "POST", _API + _OBJECT + "/moveTo/o/{target}", objects.move_object),
     Route("objects.download", "GET", "/download" + _API + _OBJECT, objects.get_media),
     Route("objects.insert", "POST", "/upload" + _API + _BUCKET + "/o", uploads.insert),
     Route("uploads.chunk", "PUT", "/upload" + _API + _BUCKET + "/o", uploads.chunk),

@@ -8,12 +8,14 @@ preconditions and the change that follows it atomic.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
-from .errors import ApiError, EmulatorStartError, no_such_bucket, no_such_object
+from .database import COLUMNS, bucket_record, object_record, object_row, open_database
+from .errors import ApiError, no_such_bucket, no_such_object
 from .payloads import Content, DirectoryPayloads, MemoryPayloads, Payloads, PayloadWriter
 from .records import BucketRecord, ObjectRecord
 
@@ -24,41 +26,6 @@ if TYPE_CHECKING:
 
     from .preconditions import Preconditions
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS buckets (
-    name TEXT PRIMARY KEY, metageneration INTEGER, created INTEGER, updated INTEGER, fields TEXT
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS objects (
-    bucket TEXT, name BLOB, generation INTEGER, metageneration INTEGER, payload TEXT, size INTEGER,
-    crc32c TEXT, md5 TEXT, updated INTEGER, fields TEXT, components INTEGER, PRIMARY KEY (bucket, name)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS clock (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), last INTEGER);
-INSERT OR IGNORE INTO clock VALUES (1, 0);
-"""
-_COLUMNS = "name, generation, metageneration, payload, size, crc32c, md5, updated, fields, components"
-
-
-def _open_database(directory: Path | None) -> sqlite3.Connection:
-    """Open the metadata, for this process alone.
-
-    ``synchronous=OFF`` leaves the write-ahead log to the kernel: a killed process loses nothing, only a power
-    cut may.
-    """
-    target = ":memory:" if directory is None else str(directory / "metadata.sqlite3")
-    database = sqlite3.connect(target, timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        database.execute("PRAGMA locking_mode=EXCLUSIVE")
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=OFF")
-        database.executescript(_SCHEMA)
-    except sqlite3.Error as error:
-        database.close()
-        raise EmulatorStartError(
-            f"cannot use {directory} as the emulator's directory ({error}): another emulator may be running "
-            "on it; stop that one, or choose another directory"
-        ) from error
-    return database
-
 
 class Store:
     """Buckets and objects, in memory or in a directory."""
@@ -66,7 +33,7 @@ class Store:
     def __init__(self, directory: Path | None) -> None:
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-        self._database = _open_database(directory)
+        self._database = open_database(directory)
         self.payloads: Payloads
         if directory is None:
             self.payloads = MemoryPayloads()
@@ -97,7 +64,7 @@ class Store:
     def buckets(self) -> list[BucketRecord]:
         """Return all buckets by name."""
         rows = self._database.execute("SELECT * FROM buckets ORDER BY name")
-        return [_bucket(row) for row in rows]
+        return [bucket_record(row) for row in rows]
 
     def bucket(self, name: str) -> BucketRecord:
         """Return a bucket.
@@ -108,7 +75,7 @@ class Store:
         row = self._database.execute("SELECT * FROM buckets WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise no_such_bucket(name)
-        return _bucket(row)
+        return bucket_record(row)
 
     def insert_bucket(self, name: str, fields: dict[str, Any]) -> BucketRecord:
         """Create a bucket.
@@ -153,10 +120,10 @@ class Store:
     def find(self, bucket: str, name: str) -> ObjectRecord | None:
         """Return the live object of a name, or None."""
         row = self._database.execute(
-            f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name = ?",  # noqa: S608 - a constant
+            f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name = ?",  # noqa: S608 - a constant
             (bucket, name.encode()),
         ).fetchone()
-        return None if row is None else _record(bucket, row)
+        return None if row is None else object_record(bucket, row)
 
     def get(self, bucket: str, name: str, generation: int | None, conditions: Preconditions) -> ObjectRecord:
         """Return the live object of a name.
@@ -221,65 +188,49 @@ class Store:
 
     def update(self, old: ObjectRecord, fields: dict[str, Any]) -> ObjectRecord:
         """Give an object other metadata: the same generation, the next metageneration."""
-        record = ObjectRecord(
-            **{**vars(old), "metageneration": old.metageneration + 1, "updated": self.tick(), "fields": fields}
-        )
+        record = dataclasses.replace(old, metageneration=old.metageneration + 1, updated=self.tick(), fields=fields)
         self._write(record)
+        return record
+
+    def move(self, source: ObjectRecord, name: str, conditions: Preconditions) -> ObjectRecord:
+        """Give an object another name in its bucket, in one step: a new generation of that name.
+
+        Raises:
+            ApiError: 412 by the preconditions on what has that name now.
+        """
+        old = self.check(source.bucket, name, conditions)
+        now = self.tick()
+        record = dataclasses.replace(source, name=name, generation=now, metageneration=1, updated=now)
+        self._write(record, instead_of=source)
+        if old is not None and old.name != source.name:
+            self.payloads.remove(old.payload)
         return record
 
     def delete(self, record: ObjectRecord) -> None:
         """Delete an object."""
-        self._database.execute(
-            "DELETE FROM objects WHERE bucket = ? AND name = ?", (record.bucket, record.name.encode())
-        )
+        self._forget(record)
         self.payloads.remove(record.payload)
 
     def scan(self, bucket: str, start: bytes, end: bytes | None) -> Iterator[ObjectRecord]:
         """Yield live objects in the byte order of their names, from ``start`` up to but not including ``end``."""
         bound = "" if end is None else " AND name < ?"
         rows = self._database.execute(
-            f"SELECT {_COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{bound} ORDER BY name",  # noqa: S608
+            f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{bound} ORDER BY name",  # noqa: S608
             (bucket, start) if end is None else (bucket, start, end),
         )
-        return (_record(bucket, row) for row in rows)
+        return (object_record(bucket, row) for row in rows)
 
-    def _write(self, record: ObjectRecord) -> None:
-        row = (
-            record.bucket,
-            record.name.encode(),
-            record.generation,
-            record.metageneration,
-            record.payload,
-            record.size,
-            record.crc32c,
-            record.md5,
-            record.updated,
-            json.dumps(record.fields),
-            record.components,
+    def _forget(self, record: ObjectRecord) -> None:
+        self._database.execute(
+            "DELETE FROM objects WHERE bucket = ? AND name = ?", (record.bucket, record.name.encode())
         )
+
+    def _write(self, record: ObjectRecord, instead_of: ObjectRecord | None = None) -> None:
         self._database.execute("BEGIN")
-        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if instead_of is not None:
+            self._forget(instead_of)
+        self._database.execute(
+            "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", object_row(record)
+        )
         self._database.execute("UPDATE clock SET last = ?", (self._last,))
         self._database.execute("COMMIT")
-
-
-def _bucket(row: tuple[Any, ...]) -> BucketRecord:
-    name, metageneration, created, updated, fields = row
-    return BucketRecord(name, metageneration, created, updated, json.loads(fields))
-
-
-def _record(bucket: str, row: tuple[Any, ...]) -> ObjectRecord:
-    name, generation, metageneration, payload, size, crc32c, md5, updated, fields, components = row
-    return ObjectRecord(
-        bucket=bucket,
-        name=name.decode(),
-        generation=generation,
-        metageneration=metageneration,
-        payload=payload,
-        size=size,
-        crc32c=crc32c,
-        md5=md5,
-        updated=updated,
-        fields=json.loads(fields),
-        components=components,
-    )

@@ -184,7 +184,7 @@ async def _receive(session: Session, request: Request, span: ContentRange) -> No
     limit = None
     if span.total is None and span.last is not None:
         limit = (span.last + 1) // QUANTUM * QUANTUM
-        if limit <= session.writer.size:
+        if limit <= session.writer.size <= span.last:
             raise ApiError(400, f"Invalid request. The number of bytes uploaded is required to be equal or greater "
                                 f"than {QUANTUM}, except for the final request.")  # fmt: skip
     position = span.first

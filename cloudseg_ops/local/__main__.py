@@ -1,0 +1,70 @@
+"""`python -m cloudseg_ops.local`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from cloudseg_ops.errors import CloudsegError
+from cloudseg_ops.local.demo import DemoOptions, run_demo
+from cloudseg_ops.local.processes import end_processes, leftovers
+from cloudseg_ops.local.state import REPOSITORY, LocalState
+from cloudseg_ops.local.watch import say
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; errors end as one message, not as a trace."""
+    options = _parser().parse_args(arguments)
+    state = LocalState(options.state.resolve(), options.ui_port, options.gcs_port)
+    # `kill` is to clean up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        if options.command == "down":
+            return _down(state)
+        return run_demo(
+            state,
+            DemoOptions(options.images, options.count, options.revision, keep_running=options.command == "up"),
+        )
+    except CloudsegError as error:
+        print(f"cloudseg: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"cloudseg: {error.strerror}: {error.filename}; see that there is room and access", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        say("• stopped. What is not proven is still in the input bucket: the next run takes it up")
+        return 130
+
+
+def _down(state: LocalState) -> int:
+    with state.locked():
+        found = leftovers(state.root)
+        end_processes(found)
+        state.up_file.unlink(missing_ok=True)
+    say(f"• stopped {len(found)} processes" if found else "• nothing was running")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cloudseg_ops.local", description=__doc__)
+    parser.add_argument("command", choices=("demo", "up", "down"))
+    parser.add_argument("--state", type=Path, default=REPOSITORY / ".cloudseg", help="folder for all state")
+    parser.add_argument("--ui-port", type=int, default=int(os.environ.get("UI_PORT") or 8080))
+    parser.add_argument("--gcs-port", type=int, default=int(os.environ.get("GCS_PORT") or 4443))
+    parser.add_argument("--images", type=Path, help="folder of photographs; generated scenes when left out")
+    parser.add_argument("--count", type=_positive, help="most photographs")
+    parser.add_argument("--revision", help="model revision; the pinned one when left out")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""`make demo`: the whole of cloudseg on one laptop, from photographs in a bucket to the report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloudseg_ops.audit import Audit, audit_run
+from cloudseg_ops.errors import ObjectNotFoundError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.airflow_api import AirflowApi
+from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID
+from cloudseg_ops.local.photographs import find_images, upload_photographs
+from cloudseg_ops.local.stack import Stack
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_ops.local.summary import summary_table
+from cloudseg_ops.local.watch import follow_run, say
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a person may choose.
+
+    Attributes:
+        images: Folder of photographs; None: generated scenes.
+        count: How many photographs at most.
+        revision: Model revision; None: the pinned one.
+        keep_running: Leave Airflow's UI and the emulator running.
+    """
+
+    images: Path | None = None
+    count: int | None = None
+    revision: str | None = None
+    keep_running: bool = False
+
+
+def run_demo(state: LocalState, options: DemoOptions) -> int:
+    """Run the demo and give its exit code: 0 when the run succeeded and the audit holds.
+
+    What it started is stopped at its end, also on Ctrl-C.
+
+    Raises:
+        LocalError: Something that a laptop must have is missing, taken or full.
+    """
+    if options.images:
+        find_images(options.images)  # A wrong folder is told before anything is started.
+    began = time.monotonic()
+    stack = Stack(state, tell=lambda text: say(f"• {text}"))
+    with state.locked():
+        try:
+            attached = stack.running()
+            if attached:
+                say(f"• using what is up at {state.ui_url}")
+                store, api = stack.store(), stack.api()
+                uploaded = _upload(store, options)
+            else:
+                stack.end_leftovers()
+                store, api, uploaded = _start(stack, options)
+            code = _run_once(stack, store, api, options, uploaded)
+            say(f"• {time.monotonic() - began:.0f} s in all")
+            if options.keep_running or attached:
+                if not attached:
+                    stack.leave_up()
+                say(_still_up(state))
+            return code
+        finally:
+            # Ends nothing that was left running on purpose: leaving makes the supervisor forget it.
+            stack.supervisor.stop()
+
+
+def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi, int]:
+    stack.prepare(chunk_objects=_chunk_objects(options))
+    say("• starting the GCS emulator, and Airflow: API server, scheduler, DAG processor, triggerer")
+    store = stack.start_storage()
+    uploaded = 0
+
+    def upload() -> None:
+        nonlocal uploaded
+        uploaded = _upload(store, options)
+
+    api = stack.start_airflow(meanwhile=upload)
+    return store, api, uploaded
+
+
+def _upload(store: Store, options: DemoOptions) -> int:
+    uploaded = upload_photographs(store, options.images, options.count)
+    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
+    return uploaded
+
+
+def _chunk_objects(options: DemoOptions) -> int:
+    # A handful of chunks shows the mapping; a laptop gains nothing from more, each pays for starting PyTorch.
+    count = options.count or (len(find_images(options.images)) if options.images else 24)
+    return max(8, -(-count // 3))
+
+
+def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, uploaded: int) -> int:
+    interrupted = api.unfinished_runs(DAG_ID)
+    for run_id in interrupted:
+        say(f"• run {run_id} of an earlier command was cut short: marked failed, this one takes its inputs")
+        api.fail_run(DAG_ID, run_id)
+    time.sleep(1)  # until the last upload has settled, as the sensor sees it
+    run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
+    say(f"• run {run_id}")
+    state = follow_run(api, store, run_id, objects=uploaded, check=stack.supervisor.check)
+    audits = [_audit(store, run) for run in (*interrupted, run_id)]
+    audit = audits[-1]
+    if audit is None:
+        say(f"• the run ended as {state} and took no snapshot; task logs: {stack.state.airflow_home / 'logs'}")
+        return 1
+    head, report = _fetch_report(stack.state, store, run_id)
+    say(summary_table(head, audit, report, state))
+    if state != "success":
+        say(f"• the run failed: `make up` shows it at {stack.state.ui_url}; logs: {stack.state.airflow_home / 'logs'}")
+    holds = all(found.holds for found in audits if found)
+    say("• audit: every input is accounted for" if holds else f"• AUDIT: INPUTS ARE LOST: {', '.join(audit.lost)}")
+    return 0 if holds and state == "success" else 1
+
+
+def run_layout(run_id: str) -> RunLayout:
+    """Where the local setup keeps a run's files."""
+    return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
+
+
+def _audit(store: Store, run_id: str) -> Audit | None:
+    try:
+        return audit_run(store, run_layout(run_id), INPUT_BUCKET)
+    except ObjectNotFoundError:
+        return None
+
+
+def _fetch_report(state: LocalState, store: Store, run_id: str) -> tuple[dict[str, Any] | None, Path | None]:
+    import json
+
+    source = run_layout(run_id).report_folder
+    target = state.reports / run_id.replace(":", "-")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("report.json", "report.html"):
+            (target / name).write_bytes(store.read(source / name))
+    except ObjectNotFoundError:
+        return None, None
+    return json.loads((target / "report.json").read_text()), target / "report.html"
+
+
+def _still_up(state: LocalState) -> str:
+    return (
+        f"• Airflow is at {state.ui_url} (user {ADMIN}, password {state.secret('admin-password')})\n"
+        f"• the GCS emulator is at {state.gcs_url}; `make down` stops both"
+    )

@@ -1,0 +1,154 @@
+"""Brings the local services up and down: the emulator, the example registry and a real Airflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
+
+from cloudseg_ops.errors import LocalError
+from cloudseg_ops.local.airflow_api import AirflowApi
+from cloudseg_ops.local.airflow_server import (
+    ADMIN,
+    DAG_ID,
+    airflow_environment,
+    airflow_services,
+    chunks_at_once,
+    emulator_service,
+    migrate_database,
+)
+from cloudseg_ops.local.example_registry import build_example_registry
+from cloudseg_ops.local.preflight import require_free_disk, require_free_port, require_program
+from cloudseg_ops.local.processes import Supervisor, end_processes, leftovers, wait_until
+from cloudseg_ops.local.state import (
+    INPUT_BUCKET,
+    OUTPUT_BUCKET,
+    REPOSITORY,
+    STAGING_BUCKET,
+    LocalState,
+    write_private,
+)
+from cloudseg_ops.storage import Store
+
+POOL = "cloudseg_gpu"
+_WEIGHTS = REPOSITORY / "examples" / "cloud_unet" / "weights"
+_START_SECONDS = 180.0
+
+
+class Stack:
+    """The local services of one state folder."""
+
+    def __init__(self, state: LocalState, tell: Callable[[str], None]) -> None:
+        """Tell the person at the terminal what is being done through `tell`."""
+        self.state = state
+        self.supervisor = Supervisor(tell)
+        self._tell = tell
+        self._environment: dict[str, str] = {}
+
+    def api(self) -> AirflowApi:
+        """A client of the stack's Airflow."""
+        return AirflowApi(self.state.ui_url, ADMIN, self.state.secret("admin-password"))
+
+    def store(self) -> Store:
+        """A client of the stack's emulator."""
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud.storage import Client
+
+        return Store(
+            Client(
+                project="local",
+                credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
+                client_options={"api_endpoint": self.state.gcs_url},
+            )
+        )
+
+    def running(self) -> bool:
+        """Whether `make up` has left the services running, on these ports."""
+        if not self.state.up_file.exists():
+            return False
+        ports = json.loads(self.state.up_file.read_text())
+        if ports != self._ports() and self._answers(**ports):
+            raise LocalError(f"cloudseg is up on other ports ({ports}); `make down` first")
+        return self._answers(**self._ports()) and self.api().healthy()
+
+    def end_leftovers(self) -> None:
+        """End what an earlier command was killed before it could end."""
+        self.state.up_file.unlink(missing_ok=True)
+        if found := leftovers(self.state.root):
+            self._tell(f"ending {len(found)} processes that an earlier command left behind")
+            end_processes(found)
+
+    def prepare(self, chunk_objects: int) -> None:
+        """Check what the machine must have, before anything is started.
+
+        Raises:
+            LocalError: Something is missing, taken or full.
+        """
+        require_program("git")
+        require_free_disk(self.state.root)
+        require_free_port(self.state.ui_port, "UI_PORT", "Airflow's UI")
+        require_free_port(self.state.gcs_port, "GCS_PORT", "the GCS emulator")
+        self._environment = airflow_environment(self.state, chunk_objects=chunk_objects)
+
+    def start_storage(self) -> Store:
+        """Start the emulator and make the three buckets."""
+        self.supervisor.start(emulator_service(self.state, self._environment))
+        self._wait(self._storage_answers, "the GCS emulator", 30)
+        store = self.store()
+        for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET):
+            store.create_bucket(bucket)
+        return store
+
+    def start_airflow(self, meanwhile: Callable[[], None]) -> AirflowApi:
+        """Start Airflow, and do `meanwhile` while it starts.
+
+        Gives it back when it is healthy, has parsed the DAG and has its pool.
+        """
+        registry = self.state.registry, self.state.registry_remote
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            migration = pool.submit(migrate_database, self.state, self._environment)
+            build_example_registry(_WEIGHTS, *registry)
+            migration.result()
+        for service in airflow_services(self.state, self._environment):
+            self.supervisor.start(service)
+        meanwhile()
+        api = self.api()
+        self._wait(api.healthy, "Airflow", _START_SECONDS)
+        self._wait(lambda: api.has_dag(DAG_ID), f"the DAG {DAG_ID}", 60)
+        api.set_pool(POOL, chunks_at_once(), "Chunks at once, deferred ones included")
+        return api
+
+    def leave_up(self) -> None:
+        """Leave the services running after this command."""
+        write_private(self.state.up_file, self._ports())
+        self.supervisor.leave()
+
+    def _wait(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
+        wait_until(ready, what, seconds=seconds, check=self.supervisor.check)
+
+    def _storage_answers(self) -> bool:
+        try:
+            return requests.get(f"{self.state.gcs_url}/_emulator/health", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def _ports(self) -> dict[str, int]:
+        return {"ui_port": self.state.ui_port, "gcs_port": self.state.gcs_port}
+
+    @staticmethod
+    def _answers(ui_port: int, gcs_port: int) -> bool:
+        del gcs_port
+        try:
+            return requests.get(f"http://127.0.0.1:{ui_port}/api/v2/monitor/health", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+
+def remove_state(state: LocalState) -> None:
+    """Throw away all that the local setup has written, but not the virtual environment."""
+    for path in state.root.iterdir():
+        if path.name not in ("venv", "lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

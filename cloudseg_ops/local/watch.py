@@ -1,0 +1,114 @@
+"""Follows a run at the terminal: which task, how many images are done, how much time is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from cloudseg_ops.local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.state import OUTPUT_BUCKET
+from cloudseg_ops.proof import mask_provenance, quarantine_source
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report")
+_FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
+_LONGEST_SILENCE = 60.0
+
+
+def say(line: str) -> None:
+    """Print one line, at once, and also when the output is a pipe."""
+    print(line, flush=True)
+
+
+def follow_run(api: AirflowApi, store: Store, run_id: str, *, objects: int, check: Callable[[], None]) -> str:
+    """Print a run's progress until it ends, and give its last state.
+
+    Args:
+        api: Airflow.
+        store: The emulator.
+        run_id: The run.
+        objects: Images that are to be segmented.
+        check: Called at each look; starts again what died.
+
+    Raises:
+        AirflowUnreachableError: Airflow did not answer for a minute.
+    """
+    meter = _Meter(objects)
+    shown = ""
+    answered = time.monotonic()
+    while True:
+        check()
+        looked = time.monotonic()
+        try:
+            state = api.run_state(DAG_ID, run_id)
+            tasks = api.task_states(DAG_ID, run_id)
+        except AirflowUnreachableError:
+            if time.monotonic() - answered > _LONGEST_SILENCE:
+                raise
+            time.sleep(1)
+            continue
+        answered = time.monotonic()
+        line = f"  {describe(tasks)}{meter.read(store, run_id) if _segmenting(tasks) else ''}"
+        if line != shown:
+            _show(line)
+            shown = line
+        if state in ("success", "failed"):
+            return state
+        # Counting masks means listing them: with many, looking is spaced out so that it costs little.
+        time.sleep(max(0.5, 4 * (time.monotonic() - looked)))
+
+
+def describe(tasks: Sequence[TaskState]) -> str:
+    """One phrase for the state of a run: the first task that is not finished, and its chunks."""
+    for task_id in TASKS:
+        instances = [task for task in tasks if task.task_id == task_id]
+        if all(task.state in _FINISHED for task in instances):
+            continue
+        states = Counter(task.state or "waiting" for task in instances)
+        if task_id != "segment" or len(instances) == 1:
+            return f"{task_id}: {', '.join(states)}"
+        return f"{task_id}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return "finished"
+
+
+def images_done(store: Store, run_id: str) -> int:
+    """Masks and quarantined copies that a run has written so far."""
+    done = 0
+    for info in store.list_objects(GcsUri(OUTPUT_BUCKET)):
+        provenance = mask_provenance(info)
+        if (provenance and provenance.run_id == run_id) or (
+            quarantine_source(info) and info.metadata.get("cloudseg-run-id") == run_id
+        ):
+            done += 1
+    return done
+
+
+class _Meter:
+    def __init__(self, objects: int) -> None:
+        self._objects = objects
+        self._first: tuple[float, int] | None = None
+
+    def read(self, store: Store, run_id: str) -> str:
+        now, done = time.monotonic(), images_done(store, run_id)
+        if self._first is None:
+            self._first = (now, done)
+        text = f" · {done}/{self._objects} images"
+        elapsed, made = now - self._first[0], done - self._first[1]
+        if made > 0 and elapsed > 0 and done < self._objects:
+            rate = made / elapsed
+            text += f" · {rate:.1f} images/s · about {(self._objects - done) / rate:.0f} s left"
+        return text
+
+
+def _segmenting(tasks: Sequence[TaskState]) -> bool:
+    return any(task.task_id == "segment" and task.state not in (None, *_FINISHED) for task in tasks)
+
+
+def _show(line: str) -> None:
+    stamp = time.strftime("%H:%M:%S")
+    sys.stdout.write(f"{stamp}{line}\n")
+    sys.stdout.flush()
