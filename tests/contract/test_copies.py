@@ -98,3 +98,23 @@ def test_compose(bucket: Any, is_foreign: bool) -> None:
         assert found.md5_hash is None
     with pytest.raises(PreconditionFailed):
         bucket.blob("whole").compose(parts, if_generation_match=0)
+
+
+def test_move_blob(bucket: Any, is_foreign: bool) -> None:
+    source = _put(bucket, "in/s", b"photo")
+    _put(bucket, "t", b"other")
+    with pytest.raises(PreconditionFailed):
+        bucket.move_blob(source, "t", if_generation_match=0)
+    with pytest.raises(PreconditionFailed):
+        bucket.move_blob(source, "out/s", if_source_generation_match=source.generation + 1)
+    assert bucket.blob("in/s").download_as_bytes() == b"photo"
+    # storage-testbench holds the target's precondition against the source as well.
+    fresh = {} if is_foreign else {"if_generation_match": 0}
+    bucket.move_blob(source, "out/s", if_source_generation_match=source.generation, **fresh)
+    assert bucket.get_blob("in/s") is None
+    moved = bucket.get_blob("out/s")
+    assert moved.download_as_bytes() == b"photo"
+    assert own_metadata(moved.metadata) == {"k": "v"}
+    assert moved.generation > source.generation
+    bucket.move_blob(moved, "t")
+    assert bucket.blob("t").download_as_bytes() == b"photo"

@@ -122,8 +122,8 @@ def test_a_page_token_holds_its_place_though_names_come_and_go(client: storage.C
     assert [blob.name for blob in rest] == ["e", "f"]
 
 
-@pytest.mark.usefixtures("needs_pages")
-def test_a_page_holds_a_thousand_at_most(bucket: Any, endpoint: str) -> None:
+@pytest.mark.usefixtures("needs_pages", "needs_batch")
+def test_a_page_holds_a_thousand_at_most(client: storage.Client, bucket: Any, endpoint: str) -> None:
     with requests.Session() as session:
         for number in range(1001):
             answer = session.post(
@@ -135,3 +135,8 @@ def test_a_page_holds_a_thousand_at_most(bucket: Any, endpoint: str) -> None:
         rest = session.get(f"{endpoint}/storage/v1/b/{bucket.name}/o", params={"pageToken": page["nextPageToken"]})
         assert [item["name"] for item in rest.json()["items"]] == ["n1000"]
         assert "nextPageToken" not in rest.json()
+    for start in range(0, 1001, 100):
+        with client.batch(raise_exception=False):
+            for number in range(start, min(start + 100, 1001)):
+                bucket.delete_blob(f"n{number:04d}")
+    assert _names(client, bucket) == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ from cloudseg_ops.local.emulator import Emulator, Fault, start_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cloudseg_ops.local.emulator.faults import Action
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,38 @@ def test_a_connection_cut_after_the_work_leaves_the_work(emulator: Emulator, buc
     with pytest.raises(NotFound):
         # The client asks again when the connection breaks, and its first call has already done the work.
         bucket.blob("after").delete(if_generation_match=bucket.get_blob("after").generation)
+
+
+@pytest.mark.parametrize("action", ["cut_before", "cut_after", "status"])
+@pytest.mark.parametrize("chunk", [0, 1, 2])
+def test_a_resumable_upload_gets_over_any_broken_chunk(
+    emulator: Emulator, bucket: Any, action: Action, chunk: int
+) -> None:
+    content = os.urandom(600_000)
+    emulator.faults.add(Fault(action=action, method="PUT", path="/upload/", skip=chunk))
+    with bucket.blob("resumed").open("wb", chunk_size=256 * 1024) as writer:
+        writer.write(content)
+    assert emulator.faults.pending() == []
+    assert bucket.blob("resumed").download_as_bytes() == content
+    bucket.blob("resumed").delete()
+
+
+def test_a_refusal_before_the_body_was_read_leaves_the_connection_usable(emulator: Emulator) -> None:
+    url = f"{emulator.url}/upload/storage/v1/b/bucket/o?uploadType=media&name=taken&ifGenerationMatch=0"
+    with requests.Session() as session:
+        statuses = [session.post(url, data=os.urandom(8_000_000), timeout=10).status_code for _ in range(3)]
+        assert statuses == [200, 412, 412]
+        assert session.get(f"{emulator.url}/_emulator/health", timeout=5).status_code == 200
+
+
+def test_a_body_that_breaks_off_leaves_nothing(emulator: Emulator, bucket: Any) -> None:
+    host, port = emulator.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as connection:
+        head = "POST /upload/storage/v1/b/bucket/o?uploadType=media&name=broken HTTP/1.1\r\nHost: x\r\n"
+        connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"x" * 500_000)
+    time.sleep(0.1)
+    assert bucket.get_blob("broken") is None
+    assert requests.get(f"{emulator.url}/_emulator/health", timeout=5).status_code == 200
 
 
 def test_a_status_fault_hits_one_call_of_a_batch(emulator: Emulator, bucket: Any) -> None:

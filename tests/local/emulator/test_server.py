@@ -168,7 +168,7 @@ def test_a_process_ends_in_order_when_asked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/storage/v1/b/x/notificationConfigs"), ("POST", "/storage/v1/b/x/o/y/moveTo/o/z"), ("HEAD", "/nothing")],
+    [("GET", "/storage/v1/b/x/notificationConfigs"), ("POST", "/storage/v1/b/x/o/y/restore"), ("HEAD", "/nothing")],
 )
 def test_an_unknown_call_is_501_and_named(emulator: Emulator, method: str, path: str) -> None:
     answer = requests.request(method, emulator.url + path, timeout=5)
