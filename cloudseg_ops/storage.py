@@ -370,10 +370,16 @@ def _translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
     """Turn the client's errors into cloudseg's, which say what was being done and what to do next."""
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
+    from google.cloud.storage.exceptions import InvalidResponse
     from requests.exceptions import RequestException
 
     try:
-        yield
+        try:
+            yield
+        except InvalidResponse as error:
+            # Uploads in several requests raise this for a bare status instead of the client's own classes.
+            status = error.response.status_code
+            raise exceptions.from_http_status(status, str(error)) from error  # type: ignore[no-untyped-call]
     except exceptions.NotFound as error:
         if bucket_only or "bucket" in error.message.lower():
             raise BucketNotFoundError(

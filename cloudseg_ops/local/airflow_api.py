@@ -65,9 +65,9 @@ class AirflowApi:
 
     def set_pool(self, name: str, slots: int, description: str) -> None:
         """Create a pool, or set its slots."""
-        pool = {"name": name, "slots": slots, "description": description, "include_deferred": True}
-        if self._send("POST", "/pools", json=pool, accept=(201, 409)).status_code == 409:
-            self._send("PATCH", f"/pools/{name}", json={**pool, "pool": name})
+        pool = {"slots": slots, "description": description, "include_deferred": True}
+        if self._send("POST", "/pools", json={"name": name, **pool}, accept=(201, 409)).status_code == 409:
+            self._send("PATCH", f"/pools/{name}", json={"pool": name, **pool})
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run and give its id."""

@@ -88,7 +88,7 @@ def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi, int]:
 
 def _upload(store: Store, options: DemoOptions) -> int:
     uploaded = upload_photographs(store, options.images, options.count)
-    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
+    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, some of them broken on purpose")
     return uploaded
 
 

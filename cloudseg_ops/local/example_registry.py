@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import subprocess
@@ -56,6 +57,8 @@ def build_example_registry(weights: Path, registry: Path, remote: Path) -> None:
 def _init_dvc(registry: Path, remote: Path) -> None:
     from dvc.repo import Repo
 
+    # DVC's hints on what to type next are for people at its own prompt.
+    logging.getLogger("dvc").setLevel(logging.WARNING)
     repo = Repo.init(str(registry))
     try:
         with repo.config.edit() as config:

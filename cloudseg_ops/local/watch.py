@@ -17,6 +17,7 @@ from cloudseg_ops.uris import GcsUri
 TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report")
 _FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
 _LONGEST_SILENCE = 60.0
+_PAUSE = 1.0
 
 
 def say(line: str) -> None:
@@ -42,7 +43,6 @@ def follow_run(api: AirflowApi, store: Store, run_id: str, *, objects: int, chec
     answered = time.monotonic()
     while True:
         check()
-        looked = time.monotonic()
         try:
             state = api.run_state(DAG_ID, run_id)
             tasks = api.task_states(DAG_ID, run_id)
@@ -58,8 +58,7 @@ def follow_run(api: AirflowApi, store: Store, run_id: str, *, objects: int, chec
             shown = line
         if state in ("success", "failed"):
             return state
-        # Counting masks means listing them: with many, looking is spaced out so that it costs little.
-        time.sleep(max(0.5, 4 * (time.monotonic() - looked)))
+        time.sleep(_PAUSE)
 
 
 def describe(tasks: Sequence[TaskState]) -> str:
@@ -90,18 +89,29 @@ def images_done(store: Store, run_id: str) -> int:
 class _Meter:
     def __init__(self, objects: int) -> None:
         self._objects = objects
-        self._first: tuple[float, int] | None = None
+        self._text = ""
+        self._next = 0.0
+        self._began: float | None = None
 
     def read(self, store: Store, run_id: str) -> str:
-        now, done = time.monotonic(), images_done(store, run_id)
-        if self._first is None:
-            self._first = (now, done)
-        text = f" · {done}/{self._objects} images"
-        elapsed, made = now - self._first[0], done - self._first[1]
-        if made > 0 and elapsed > 0 and done < self._objects:
-            rate = made / elapsed
-            text += f" · {rate:.1f} images/s · about {(self._objects - done) / rate:.0f} s left"
-        return text
+        looked = time.monotonic()
+        if looked < self._next:
+            return self._text
+        self._began = looked if self._began is None else self._began
+        done = images_done(store, run_id)
+        self._text = progress(done, self._objects, looked - self._began)
+        # Counting masks means listing them: with many of them, it is done more seldom.
+        self._next = looked + 10 * (time.monotonic() - looked)
+        return self._text
+
+
+def progress(done: int, total: int, seconds: float) -> str:
+    """Images done of all, and how long the rest takes at the rate so far."""
+    text = f" · {done}/{total} images"
+    if 0 < done < total and seconds > 0:
+        rate = done / seconds
+        text += f" · {rate:.1f} images/s · about {(total - done) / rate:.0f} s left"
+    return text
 
 
 def _segmenting(tasks: Sequence[TaskState]) -> bool:

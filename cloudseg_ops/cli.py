@@ -1,0 +1,98 @@
+"""The `cloudseg` command: what an operator asks of a run from a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from cloudseg_ops import __version__
+from cloudseg_ops.audit import Audit, audit_run
+from cloudseg_ops.errors import CloudsegError, ObjectNotFoundError, RunError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.settings import Settings
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0: it is well. 1: inputs are lost. 2: the command could not be carried out.
+    """
+    options = _parser().parse_args(arguments)
+    if options.command == "version":
+        print(f"cloudseg {__version__}")
+        return 0
+    try:
+        return _audit(options)
+    except CloudsegError as error:
+        print(f"cloudseg: {error}", file=sys.stderr)
+        return 2
+
+
+def print_audit(run_id: str, audit: Audit, *, as_json: bool) -> int:
+    """Print where a run's inputs are, and give the exit code."""
+    if as_json:
+        print(json.dumps({"run_id": run_id, "holds": audit.holds, **asdict(audit)}))
+    else:
+        width = max(map(len, audit.places))
+        print(f"run {run_id}: {audit.objects} input versions")
+        for place, count in audit.places.items():
+            print(f"  {place:<{width}}  {count}")
+        for version in audit.lost:
+            print(f"  lost: {version}")
+        print("every input is accounted for" if audit.holds else "INPUTS ARE LOST")
+    return 0 if audit.holds else 1
+
+
+def _audit(options: argparse.Namespace) -> int:
+    if options.local is not None:
+        from cloudseg_ops.local.audits import audit_local_run
+
+        run_id, audit = audit_local_run(options.local, options.run)
+        return print_audit(run_id, audit, as_json=options.json)
+    if options.run is None:
+        raise RunError("which run? give its id, as the Airflow UI shows it: `cloudseg audit --run RUN_ID`")
+    settings = Settings.from_environment()
+    layout: RunLayout = settings.layout(options.run)
+    try:
+        audit = audit_run(Store.open(), layout, settings.input_bucket)
+    except ObjectNotFoundError:
+        raise RunError(
+            f"run {options.run!r} has no snapshot at {layout.snapshot}: it took nothing in, or its id is another one; "
+            f"runs are the folders of {GcsUri(settings.staging_bucket, 'runs/')}"
+        ) from None
+    return print_audit(options.run, audit, as_json=options.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cloudseg", description="Operate cloudseg.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("version", help="print the version")
+    audit = commands.add_parser(
+        "audit",
+        help="count where every input of a run is; exit 1 when one is lost",
+        description="Count where every input version of a run is. Reads the CLOUDSEG_* variables of the environment, "
+        "or, with --local, what `make demo` left. Exit code 0: every input is accounted for; 1: inputs are lost; "
+        "2: the audit could not be made.",
+    )
+    audit.add_argument("--run", metavar="RUN_ID", help="the run's id, as the Airflow UI shows it")
+    audit.add_argument(
+        "--local",
+        type=Path,
+        nargs="?",
+        const=Path(".cloudseg"),
+        metavar="STATE",
+        help="audit a run of the local setup with this state folder (.cloudseg); the newest run when --run is left out",
+    )
+    audit.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Audits runs of the local setup, also after its services were stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cloudseg_ops.audit import Audit, audit_run
+from cloudseg_ops.errors import LocalError, ObjectNotFoundError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.emulator import EmulatorStartError, start_emulator
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+
+def audit_local_run(folder: Path, run_id: str | None) -> tuple[str, Audit]:
+    """Audit a run of a state folder.
+
+    Args:
+        folder: The state folder.
+        run_id: The run; None: the one whose snapshot was taken last.
+
+    Returns:
+        The run's id, and where its inputs are.
+
+    Raises:
+        LocalError: There is no such folder or run, or the services are up.
+    """
+    state = LocalState(folder.resolve(), ui_port=0, gcs_port=0)
+    if not state.gcs.is_dir():
+        raise LocalError(f"{folder} holds no local setup; `make demo` makes one, --local=FOLDER names another")
+    try:
+        with start_emulator(state.gcs) as emulator:
+            return _audit(Store(emulator.client()), run_id)
+    except EmulatorStartError as error:
+        raise LocalError(
+            f"{error}; while `make up` is running, set STORAGE_EMULATOR_HOST to its address instead of --local"
+        ) from error
+
+
+def _audit(store: Store, run_id: str | None) -> tuple[str, Audit]:
+    run_id = run_id or _newest_run(store)
+    try:
+        layout = RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
+        return run_id, audit_run(store, layout, INPUT_BUCKET)
+    except ObjectNotFoundError:
+        raise LocalError(f"run {run_id!r} took no snapshot; leave --run out for the newest one that did") from None
+
+
+def _newest_run(store: Store) -> str:
+    snapshots = [
+        info for info in store.list_objects(GcsUri(STAGING_BUCKET, "runs/")) if info.name.endswith("/snapshot.jsonl")
+    ]
+    if not snapshots:
+        raise LocalError("no run has taken a snapshot yet; `make demo` runs one")
+    newest = max(snapshots, key=lambda info: info.updated)
+    return newest.name.removeprefix("runs/").removesuffix("/snapshot.jsonl")
