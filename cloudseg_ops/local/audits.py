@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.buckets import connect
 from cloudseg_ops.local.emulator import EmulatorStartError, start_emulator
 from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
 from cloudseg_ops.storage import Store
@@ -24,18 +26,19 @@ def audit_local_run(folder: Path, run_id: str | None) -> tuple[str, Audit]:
         The run's id, and where its inputs are.
 
     Raises:
-        LocalError: There is no such folder or run, or the services are up.
+        LocalError: There is no such folder or run, or a demo is using the folder.
     """
     state = LocalState(folder.resolve(), ui_port=0, gcs_port=0)
     if not state.gcs.is_dir():
         raise LocalError(f"{folder} holds no local setup; `make demo` makes one, --local=FOLDER names another")
+    if state.up_file.exists():
+        port = json.loads(state.up_file.read_text())["gcs_port"]
+        return _audit(connect(f"http://127.0.0.1:{port}"), run_id)
     try:
         with start_emulator(state.gcs) as emulator:
             return _audit(Store(emulator.client()), run_id)
     except EmulatorStartError as error:
-        raise LocalError(
-            f"{error}; while `make up` is running, set STORAGE_EMULATOR_HOST to its address instead of --local"
-        ) from error
+        raise LocalError(f"{error}; a demo seems to be running: it prints its own audit at its end") from error
 
 
 def _audit(store: Store, run_id: str | None) -> tuple[str, Audit]:

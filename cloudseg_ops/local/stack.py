@@ -20,6 +20,7 @@ from cloudseg_ops.local.airflow_server import (
     emulator_service,
     migrate_database,
 )
+from cloudseg_ops.local.buckets import connect
 from cloudseg_ops.local.example_registry import build_example_registry
 from cloudseg_ops.local.preflight import require_free_disk, require_free_port, require_program
 from cloudseg_ops.local.processes import Supervisor, end_processes, leftovers, wait_until
@@ -54,16 +55,7 @@ class Stack:
 
     def store(self) -> Store:
         """A client of the stack's emulator."""
-        from google.auth.credentials import AnonymousCredentials
-        from google.cloud.storage import Client
-
-        return Store(
-            Client(
-                project="local",
-                credentials=AnonymousCredentials(),  # type: ignore[no-untyped-call]
-                client_options={"api_endpoint": self.state.gcs_url},
-            )
-        )
+        return connect(self.state.gcs_url)
 
     def running(self) -> bool:
         """Whether `make up` has left the services running, on these ports."""

@@ -1,0 +1,57 @@
+# cloudseg: `make help` lists what there is.
+STATE ?= .cloudseg
+PY = $(STATE)/venv/bin/python -W ignore
+LOCAL = $(PY) -m cloudseg_ops.local
+PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUNT)") \
+	$(if $(REVISION),--revision "$(REVISION)")
+PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
+export STATE PYTHON
+
+.PHONY: help demo up down audit test test-fast lint format lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Run the whole of cloudseg here, once: IMAGES=folder COUNT=n REVISION=v1 UI_PORT=8080 GCS_PORT=4443
+	@scripts/bootstrap.sh demo
+	@$(LOCAL) demo $(PORTS) $(PHOTOGRAPHS)
+
+up: ## The same, and leave Airflow's UI and the emulator running
+	@scripts/bootstrap.sh demo
+	@$(LOCAL) up $(PORTS) $(PHOTOGRAPHS)
+
+down: ## Stop what `make up` left running
+	@scripts/bootstrap.sh demo
+	@$(LOCAL) down $(PORTS)
+
+audit: ## Count where every input of a local run is: RUN=run_id (the newest)
+	@scripts/bootstrap.sh demo
+	@$(PY) -m cloudseg_ops.cli audit --local "$(STATE)" $(if $(RUN),--run "$(RUN)")
+
+test: ## Run all tests, a whole run under a real Airflow among them
+	@scripts/bootstrap.sh test
+	@$(PY) -m pytest
+
+test-fast: ## Run the tests that start no Airflow
+	@scripts/bootstrap.sh test
+	@$(PY) -m pytest -m "not slow"
+
+lint: ## Check style, format and types
+	@scripts/bootstrap.sh test
+	@$(STATE)/venv/bin/ruff check .
+	@$(STATE)/venv/bin/ruff format --check .
+	@$(STATE)/venv/bin/mypy
+
+format: ## Mend style and format
+	@scripts/bootstrap.sh test
+	@$(STATE)/venv/bin/ruff check --fix .
+	@$(STATE)/venv/bin/ruff format .
+
+lock: ## Write requirements/*.lock anew
+	@scripts/bootstrap.sh test
+	@PYTHON=$(STATE)/venv/bin/python scripts/lock.sh
+
+clean: ## Stop everything and remove all state, the virtual environment included
+	@if [ -x "$(STATE)/venv/bin/python" ] && [ -d "$(STATE)/logs" ]; then $(LOCAL) down $(PORTS) || true; fi
+	@rm -rf "$(STATE)"

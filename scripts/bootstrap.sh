@@ -1,0 +1,56 @@
+#!/bin/sh
+# bootstrap.sh NAME: makes the virtual environment .cloudseg/venv and installs requirements/NAME.lock into it.
+# Does nothing when that has been done. Needs Python 3.11 and a disk with room; says so when they are missing.
+set -eu
+cd "$(dirname "$0")/.."
+name=$1
+state=${STATE:-.cloudseg}
+venv=$state/venv
+lock=requirements/$name.lock
+
+fail() {
+    printf 'cloudseg: %s\n' "$1" >&2
+    exit 1
+}
+
+stamp=$state/venv/.installed-$name
+[ -f "$stamp" ] && cmp -s "$lock" "$stamp" && exit 0
+
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+    for candidate in python3.11 python3 python; do
+        if command -v "$candidate" >/dev/null 2>&1 &&
+            "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then
+            python=$candidate
+            break
+        fi
+    done
+fi
+[ -n "$python" ] || fail "Python 3.11 is needed (the version on Cloud Composer), and none is on the PATH; install
+  python3.11 with its venv module, or name it: make demo PYTHON=/path/to/python3.11"
+"$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
+    fail "$python is $("$python" --version 2>&1), and cloudseg needs Python 3.11"
+"$python" -c 'import venv, ensurepip' 2>/dev/null ||
+    fail "$python has no venv module; install it (on Debian: apt-get install python3.11-venv)"
+command -v git >/dev/null 2>&1 || fail "git is needed, and is not on the PATH"
+
+mkdir -p "$state" || fail "cannot write to $state"
+free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
+[ "$free" -ge 4000000 ] || fail "the disk of $state has $((free / 1024)) MiB free; Airflow and PyTorch need 4000"
+
+log=$state/install.log
+printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$venv" "$log"
+{
+    # A venv without its stamps was cut short: make it anew.
+    [ -x "$venv/bin/python" ] && ls "$venv"/.installed-* >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
+    uv=$(grep '^uv==' requirements/test.lock)
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$uv"
+    UV_FIND_LINKS=${PIP_FIND_LINKS:-} "$venv/bin/python" -m uv pip install --quiet \
+        --python "$venv/bin/python" --requirement "$lock"
+    "$venv/bin/python" -m uv pip install --quiet --python "$venv/bin/python" \
+        --no-deps --no-build-isolation --editable .
+} >"$log" 2>&1 || {
+    tail -n 15 "$log" >&2
+    fail "installing $lock failed; the whole log is $log. Run the command again once that is mended"
+}
+cp "$lock" "$stamp"
