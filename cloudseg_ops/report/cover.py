@@ -57,7 +57,7 @@ class CloudCover:
         return {
             "images": self.count,
             "mean": None if self.mean is None else round(self.mean, 6),
-            "median": self.median,
+            "median": None if self.median is None else round(self.median, 6),
             "median_from": f"values rounded to {1 / _STEPS}",
             "histogram": {"edges": [round(edge / BINS, 2) for edge in range(BINS + 1)], "counts": list(self.bins)},
         }

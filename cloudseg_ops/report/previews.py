@@ -93,14 +93,17 @@ def _read(store: Store, info: ObjectInfo, provenance: MaskProvenance) -> Preview
 
 
 def _compressed(jpeg: bytes) -> bytes:
-    """Trade detail for size; photographs of foliage need it. What is no JPEG becomes nothing."""
+    """Trade detail for size, no more than must be; photographs of foliage need it. What is no JPEG becomes nothing."""
     from PIL import Image, UnidentifiedImageError
 
-    stream = io.BytesIO()
     try:
         with Image.open(io.BytesIO(jpeg), formats=("JPEG",)) as picture:
-            picture.thumbnail((640, 640))
-            picture.save(stream, "JPEG", quality=55)
+            for side, quality in ((640, 60), (640, 40), (480, 30)):
+                picture.thumbnail((side, side))
+                stream = io.BytesIO()
+                picture.save(stream, "JPEG", quality=quality)
+                if stream.tell() <= MAX_PREVIEW_BYTES:
+                    return stream.getvalue()
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
-        return b""
-    return stream.getvalue()
+        pass
+    return b""

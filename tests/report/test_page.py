@@ -1,0 +1,144 @@
+import base64
+import hashlib
+from html.parser import HTMLParser
+
+import pytest
+
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.report import write_report
+from cloudseg_ops.report.previews import MAX_PREVIEW_BYTES, MAX_PREVIEWS
+from cloudseg_ops.storage import Store
+from tests.report.runs import done, facts_of, page, picture, planned, quarantined, write_chunk, write_preview
+
+_HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>.jpg"
+
+
+class _Page(HTMLParser):
+    """Tags, attributes, texts and styles of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.texts: list[str] = []
+        self.style = ""
+        self._in_style = False
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        self._in_style = tag == "style"
+
+    def handle_endtag(self, tag: str) -> None:
+        self._in_style = False
+
+    def handle_data(self, data: str) -> None:
+        if self._in_style:
+            self.style += data
+        elif data.strip():
+            self.texts.append(data.strip())
+
+    def values(self, attribute: str) -> list[str]:
+        return [value for name, value in self.attributes if name == attribute]
+
+
+def _written(store: Store, layout: RunLayout) -> _Page:
+    return _Page(page(store, layout))
+
+
+@pytest.fixture
+def hostile(store: Store, layout: RunLayout) -> _Page:
+    write_chunk(store, layout, 0, [done(_HOSTILE), quarantined("q" + _HOSTILE, "r" + _HOSTILE), "bad " + _HOSTILE])
+    write_preview(store, layout, "00000-0.jpg", _HOSTILE, 0.5)
+    write_report(store, layout, facts_of(layout, planned(layout, 3), lost=["l" + _HOSTILE], started=_HOSTILE))
+    return _written(store, layout)
+
+
+def test_names_and_reasons_are_text_and_nothing_else(hostile: _Page) -> None:
+    assert hostile.tags.count("img") == 1
+    assert not {"script", "iframe", "object", "link", "base", "form", "a"} & set(hostile.tags)
+    assert not [name for name, _ in hostile.attributes if name.startswith("on") or name in ("style", "href")]
+    for name in (_HOSTILE, "q" + _HOSTILE, "r" + _HOSTILE, "l" + _HOSTILE):
+        assert name in hostile.texts
+
+
+def test_the_policy_allows_the_page_its_own_style_and_pictures_alone(hostile: _Page) -> None:
+    (policy,) = [value for value in hostile.values("content") if "default-src" in value]
+    digest = base64.b64encode(hashlib.sha256(hostile.style.encode()).digest()).decode()
+    assert policy.split("; ") == [
+        "default-src 'none'",
+        "img-src data:",
+        f"style-src 'sha256-{digest}'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+
+
+def test_the_policy_stands_before_the_style(hostile: _Page) -> None:
+    assert hostile.tags.index("meta") < hostile.tags.index("style")
+
+
+def test_nothing_is_fetched(hostile: _Page) -> None:
+    assert all(value.startswith("data:image/jpeg;base64,") for value in hostile.values("src"))
+    assert "url(" not in hostile.style
+    assert "@import" not in hostile.style
+    (source,) = hostile.values("src")
+    assert base64.b64decode(source.partition(",")[2]) == picture()
+
+
+def test_a_good_run_says_so_at_a_glance(store: Store, layout: RunLayout) -> None:
+    write_chunk(store, layout, 0, [done("a.jpg", 0.25), done("b.jpg", 0.75)])
+    write_report(store, layout, facts_of(layout, planned(layout, 2)))
+    found = _written(store, layout)
+    assert "verdict good" in found.values("class")
+    for text in ("Every input accounted for", "0123456789ab", "d41d8cd98f00b204e9800998ecf8427e", "v2", "mean 50 %"):
+        assert text in found.texts
+    assert "Quarantined" not in found.texts
+
+
+@pytest.mark.parametrize(
+    ("changes", "style", "headline"),
+    [
+        ({"lost": ["a.jpg#7"]}, "verdict bad", "1 input lost"),
+        ({}, "verdict attention", "1 of 2 chunks unfinished"),
+    ],
+)
+def test_a_run_with_losses_or_gaps_says_so(
+    store: Store, layout: RunLayout, changes: dict[str, list[str]], style: str, headline: str
+) -> None:
+    write_chunk(store, layout, 0, [done("a.jpg")])
+    write_report(store, layout, facts_of(layout, planned(layout, 1, 1), **changes))
+    found = _written(store, layout)
+    assert style in found.values("class")
+    assert headline in found.texts
+    assert found.values("class").count("unfinished") == 1
+
+
+def test_a_few_hundred_quarantined_are_listed_and_the_rest_counted(store: Store, layout: RunLayout) -> None:
+    write_chunk(store, layout, 0, [quarantined(f"{number:04}.jpg", "no image") for number in range(1234)])
+    write_report(store, layout, facts_of(layout, planned(layout, 1234)))
+    found = _written(store, layout)
+    assert [text for text in found.texts if text.endswith(".jpg")] == [f"{number:04}.jpg" for number in range(200)]
+    assert "and 1,034 more in report.json" in found.texts
+
+
+def test_of_many_chunks_the_complete_ones_are_folded_away(store: Store, layout: RunLayout) -> None:
+    for index in range(20):
+        write_chunk(store, layout, index, [done(f"{index}.jpg")], complete=index != 7)
+    write_report(store, layout, facts_of(layout, planned(layout, *[1] * 20)))
+    found = _written(store, layout)
+    assert "19 complete chunks" in found.texts
+    assert found.texts.index("00007") < found.texts.index("19 complete chunks") < found.texts.index("00000")
+
+
+def test_the_page_is_bounded(store: Store, layout: RunLayout) -> None:
+    large = picture() + b"\0" * (MAX_PREVIEW_BYTES - len(picture()))
+    for number in range(60):
+        write_preview(store, layout, f"00000-{number:02}.jpg", f"{number}.jpg", number / 60, data=large)
+    write_chunk(store, layout, 0, [quarantined(f"{number}.jpg", "x" * 1000) for number in range(400)])
+    write_report(store, layout, facts_of(layout, planned(layout, 400)))
+    html = page(store, layout)
+    assert len(_Page(html).values("src")) == MAX_PREVIEWS
+    assert len(html.encode()) < MAX_PREVIEWS * MAX_PREVIEW_BYTES * 4 / 3 + 500_000
