@@ -81,15 +81,14 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
 
 def _safe(result: Result) -> Result:
     """Leave nothing in a result that cannot be written as JSON in UTF-8."""
-    return replace(
-        result,
-        source=replace(result.source, name=_encodable(result.source.name)),
-        mask=None if result.mask is None else _encodable(str(result.mask)),
-        cloud_fraction=checked_fraction(result.cloud_fraction),
-        reason=None if result.reason is None else _encodable(str(result.reason)),
-    )
+    name, mask, reason = map(_encodable, (result.source.name, result.mask, result.reason))
+    fraction = checked_fraction(result.cloud_fraction)
+    if (name, mask, reason, fraction) == (result.source.name, result.mask, result.reason, result.cloud_fraction):
+        return result
+    source = replace(result.source, name=name or "")
+    return replace(result, source=source, mask=mask, reason=reason, cloud_fraction=fraction)
 
 
-def _encodable(text: str) -> str:
+def _encodable(text: str | None) -> str | None:
     # JSON can spell single surrogates, which UTF-8 cannot.
-    return text.encode("utf-8", "replace").decode()
+    return None if text is None else str(text).encode("utf-8", "replace").decode()

@@ -22,7 +22,7 @@ from tests.report.runs import facts_of, planned
 
 store = Store.open()
 peaks = []
-for run_id, chunks in (("small", 2), ("small", 2), ("large", 20)):
+for run_id, chunks in (("warm", 1), ("small", 2), ("large", 20)):
     layout = RunLayout(GcsUri("staging"), GcsUri("output"), run_id)
     facts = facts_of(layout, planned(layout, *[2500] * chunks))
     tracemalloc.start()
