@@ -12,7 +12,7 @@ from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.airflow_api import AirflowApi
 from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID
-from cloudseg_ops.local.photographs import find_images, upload_photographs
+from cloudseg_ops.local.photographs import SCENES, find_images, upload_photographs
 from cloudseg_ops.local.stack import Stack
 from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
 from cloudseg_ops.local.summary import summary_table
@@ -93,9 +93,10 @@ def _upload(store: Store, options: DemoOptions) -> int:
 
 
 def _chunk_objects(options: DemoOptions) -> int:
-    # A handful of chunks shows the mapping; a laptop gains nothing from more, each pays for starting PyTorch.
-    count = options.count or (len(find_images(options.images)) if options.images else 24)
-    return max(8, -(-count // 3))
+    # A few chunks show the mapping; a laptop gains nothing from more, for each pays for starting PyTorch.
+    found = len(find_images(options.images)) if options.images else SCENES
+    uploaded = min(found, options.count or found) if options.images else options.count or SCENES
+    return max(16, -(-uploaded // 4))
 
 
 def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, uploaded: int) -> int:

@@ -59,13 +59,11 @@ def _init_dvc(registry: Path, remote: Path) -> None:
 
     # DVC's hints on what to type next are for people at its own prompt.
     logging.getLogger("dvc").setLevel(logging.WARNING)
-    repo = Repo.init(str(registry))
-    try:
-        with repo.config.edit() as config:
-            config["remote"]["local"] = {"url": str(remote)}
-            config["core"].update(remote="local", analytics=False)
-    finally:
-        repo.close()
+    Repo.init(str(registry)).close()
+    # Relative, so that the same weights are the same commits wherever the folder lies.
+    url = os.path.relpath(remote, registry / ".dvc")
+    config = registry / ".dvc" / "config"
+    config.write_text(f"[core]\n    remote = local\n    analytics = false\n['remote \"local\"']\n    url = {url}\n")
 
 
 def _track(registry: Path) -> None:

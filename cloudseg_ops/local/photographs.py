@@ -14,6 +14,9 @@ from cloudseg_ops.objects import is_image_name
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
+SCENES = 24
+"""Generated scenes of a demo, unless a person says how many."""
+
 
 def upload_photographs(store: Store, images: Path | None, count: int | None) -> int:
     """Upload a folder's images, or generated scenes, and the broken ones.
@@ -21,7 +24,7 @@ def upload_photographs(store: Store, images: Path | None, count: int | None) -> 
     Args:
         store: The emulator.
         images: Folder to take images from, with its subfolders; None: generated scenes.
-        count: How many at most; None: all of a folder, or 24 scenes.
+        count: How many at most; None: all of a folder, or `SCENES` generated ones.
 
     Returns:
         How many objects were uploaded, the broken ones included.
@@ -33,7 +36,7 @@ def upload_photographs(store: Store, images: Path | None, count: int | None) -> 
     with tempfile.TemporaryDirectory(prefix="cloudseg-scenes-") as temporary:
         if images is None:
             folder = Path(temporary)
-            names = [path.relative_to(folder).as_posix() for path in write_photographs(folder, count or 24)]
+            names = [path.relative_to(folder).as_posix() for path in write_photographs(folder, count or SCENES)]
         else:
             folder = images
             names = find_images(images)[:count]
