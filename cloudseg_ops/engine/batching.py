@@ -30,7 +30,6 @@ class Batcher(Generic[Item]):
         self._waiting.setdefault(size, []).append(item)
         self._limits[size] = max(1, min(self._most_items, self._most_pixels // (size[0] * size[1])))
 
-    @property
     def has_full(self) -> bool:
         """Whether a batch can grow no further."""
         return self._full_size() is not None

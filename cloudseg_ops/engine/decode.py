@@ -12,8 +12,8 @@ from PIL import Image, UnidentifiedImageError
 
 from cloudseg_ops.errors import BadImageError
 
-FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP", "BMP")
-"""Pillow's names. Its other decoders stay closed: they are old, rarely tested, and read what strangers upload."""
+FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
+"""Pillow's names; its JPEG decoder opens MPO, too. The other decoders stay closed: they are old, rarely tested, and read what strangers upload."""
 
 _LONG_SIDE = 1000
 _MAX_ASPECT = 50
@@ -21,6 +21,8 @@ _ORIENTATION = 0x0112
 _SIXTEEN_BITS = 65535
 _MAX_REASON = 200
 
+# Pillow loads its decoders when it meets a file that needs them, and threads would meet them half loaded.
+Image.init()
 # `decode` compares the header's size with its own limit; Pillow's would warn below and raise above another one.
 Image.MAX_IMAGE_PIXELS = None
 

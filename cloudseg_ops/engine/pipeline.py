@@ -170,7 +170,7 @@ class Pipeline:
 
     def _collect(self) -> None:
         """Take in what is ready; wait for it when there is nothing else to do."""
-        while not self._batcher.has_full:
+        while not self._batcher.has_full():
             try:
                 job = self._ready.get(block=not self._batcher)
             except queue.Empty:

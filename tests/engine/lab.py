@@ -1,0 +1,188 @@
+"""What the engine's tests share: pictures, a tiny model, and a chunk in the emulator's buckets."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.engine.options import EngineOptions
+from cloudseg_ops.models import ModelParams, ModelRef, model_digest
+from cloudseg_ops.objects import InputObject
+from cloudseg_ops.provenance import MaskProvenance, mask_name
+from cloudseg_ops.results import ChunkSummary, Result
+from cloudseg_ops.storage import ObjectInfo, Store
+from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
+
+_models = count()
+
+
+def noise(width: int, height: int, channels: int = 3, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    shape = (height, width, channels) if channels > 1 else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def encoded(image: Image.Image, image_format: str, **how: Any) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, image_format, **how)
+    return stream.getvalue()
+
+
+def picture(width: int = 40, height: int = 30, image_format: str = "PNG", seed: int = 0) -> bytes:
+    return encoded(Image.fromarray(noise(width, height, seed=seed)), image_format)
+
+
+def unet_params(n_classes: int = 1, in_channels: int = 3, **more: Any) -> ModelParams:
+    names = ("clear sky", "cloud", "sun", "ground", "rain")[: max(2, n_classes)]
+    return ModelParams.model_validate(
+        {
+            "architecture": "unet",
+            "in_channels": in_channels,
+            "n_classes": n_classes,
+            "arguments": {"width": 4, "depth": 2},
+            "classes": names,
+            **more,
+        }
+    )
+
+
+def tiny_unet(n_classes: int = 1, in_channels: int = 3, typical: torch.Tensor | None = None) -> UNet:
+    """A U-Net whose batch norms have been through some data, so that folding them can go wrong.
+
+    Its classes are about equally frequent on images like `typical`, by default unnormalized noise.
+    """
+    torch.manual_seed(0)
+    typical = torch.rand(4, in_channels, 32, 32) if typical is None else typical
+    network = UNet(in_channels, n_classes, width=4, depth=2)
+    network.train()
+    with torch.no_grad():
+        for _ in range(3):
+            network(typical)
+        network.eval()
+        assert network.head.bias is not None
+        network.head.bias.zero_()
+        network.head.bias -= network(typical).mean(dim=(0, 2, 3))
+    return network
+
+
+def state_bytes(network: torch.nn.Module) -> bytes:
+    stream = io.BytesIO()
+    torch.save(network.state_dict(), stream)
+    return stream.getvalue()
+
+
+def model_ref(weights: bytes, params: ModelParams, uri: str = "gs://nowhere/weights.pt") -> ModelRef:
+    md5 = hashlib.md5(weights, usedforsecurity=False).hexdigest()
+    return ModelRef(
+        revision="v1",
+        commit="c" * 40,
+        repository="https://example.org/registry.git",
+        md5=md5,
+        uri=uri,
+        digest=model_digest(md5, params),
+        params=params,
+    )
+
+
+@dataclass
+class Lab:
+    """A chunk to be segmented."""
+
+    store: Store
+    buckets: Buckets
+    options: EngineOptions
+    ref: ModelRef
+
+    @classmethod
+    def open(cls, store: Store, buckets: Buckets) -> Lab:
+        staging = GcsUri(buckets.staging)
+        options = EngineOptions(
+            chunk=staging / "chunks/00003.jsonl",
+            model=staging / "model.json",
+            input=GcsUri(buckets.input),
+            output=GcsUri(buckets.output),
+            results=staging / "results/00003.jsonl",
+            run_id="run-1",
+            chunk_index=3,
+            batch=4,
+            downloads=4,
+            uploads=4,
+            precision="fp32",
+        )
+        lab = cls(store, buckets, options, model_ref(b"", unet_params()))
+        lab.use_model(state_bytes(tiny_unet()), unet_params())
+        return lab
+
+    def use_model(self, weights: bytes, params: ModelParams) -> None:
+        """Stage a model."""
+        uri = GcsUri(self.buckets.staging, f"models/{next(_models)}/weights.pt")
+        self.ref = model_ref(weights, params, str(uri))
+        self.store.write(uri, weights)
+        self.store.write(self.options.model, json.dumps(self.ref.to_json()).encode())
+
+    def put(self, name: str, data: bytes) -> InputObject:
+        """Upload a photograph."""
+        info = self.store.write(GcsUri(self.buckets.input, name), data)
+        return InputObject(info.name, info.generation, info.size, info.crc32c)
+
+    def put_many(self, number: int, size: tuple[int, int] = (40, 30)) -> list[InputObject]:
+        return [self.put(f"sky/{index:03}.png", picture(*size, seed=index)) for index in range(number)]
+
+    def write_chunk(self, sources: Sequence[InputObject]) -> None:
+        self.store.write_lines(self.options.chunk, (source.to_line() for source in sources))
+
+    def set(self, **changes: Any) -> None:
+        self.options = replace(self.options, **changes)
+
+    def results(self) -> list[Result]:
+        return [Result.from_line(line) for line in self.store.read_lines(self.options.results)]
+
+    def outcomes(self) -> dict[str, str]:
+        return {result.source.name: str(result.outcome) for result in self.results()}
+
+    def summary(self) -> ChunkSummary:
+        info = self.store.stat(self.options.results)
+        assert info
+        summary = ChunkSummary.from_metadata(info.metadata)
+        assert summary
+        return summary
+
+    def mask(self, name: str) -> Image.Image:
+        data = self.store.read(GcsUri(self.buckets.output, mask_name(name)))
+        image = Image.open(io.BytesIO(data))
+        image.load()
+        return image
+
+    def mask_info(self, name: str) -> ObjectInfo | None:
+        return self.store.stat(GcsUri(self.buckets.output, mask_name(name)))
+
+    def provenance(self, name: str) -> MaskProvenance:
+        info = self.mask_info(name)
+        assert info
+        provenance = MaskProvenance.from_metadata(info.metadata)
+        assert provenance
+        return provenance
+
+    def arguments(self, **more: str) -> list[str]:
+        """The command line of these options."""
+        o = self.options
+        given: Mapping[str, str] = {
+            "--chunk": str(o.chunk),
+            "--model": str(o.model),
+            "--input": str(o.input),
+            "--output": str(o.output),
+            "--results": str(o.results),
+            "--run-id": o.run_id,
+            **more,
+        }
+        return [part for pair in given.items() for part in pair]

@@ -1,0 +1,48 @@
+import pytest
+
+from cloudseg_ops.engine.options import parse_options, usable_cpus
+from cloudseg_ops.uris import GcsUri
+
+NEEDED = [
+    *("--chunk", "gs://staging/runs/r/chunks/00042.jsonl"),
+    *("--model", "gs://staging/runs/r/model.json"),
+    *("--input", "gs://photographs"),
+    *("--output", "gs://masks/"),
+    *("--results", "gs://staging/runs/r/results/00042.jsonl"),
+]
+
+
+def test_defaults() -> None:
+    options = parse_options(NEEDED)
+    assert options.output == GcsUri("masks")
+    assert (options.run_id, options.previews, options.preview_count) == ("", None, 12)
+    assert (options.log_format, options.progress_seconds, options.precision) == ("text", 10.0, "auto")
+    assert (options.batch, options.downloads, options.uploads, options.max_pixels) == (8, 8, 8, 178_956_970)
+    assert options.threads == usable_cpus() >= 1
+    assert options.chunk_index == 42
+    assert not options.tether
+
+
+def test_the_chunks_number_can_be_given() -> None:
+    assert parse_options([*NEEDED, "--chunk-index", "7"]).chunk_index == 7
+    assert parse_options(["--chunk", "gs://staging/one.jsonl", *NEEDED[2:]]).chunk_index == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "--chunk"),
+        (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "no Cloud Storage address"),
+        (["--chunk", "gs://staging", *NEEDED[2:]], "names a bucket and nothing in it"),
+        ([*NEEDED, "--input", "gs://photographs/2024"], "more than a bucket"),
+        ([*NEEDED, "--batch", "0"], "give 1 or more"),
+        ([*NEEDED, "--uploads", "many"], "invalid whole_number"),
+        ([*NEEDED, "--progress-seconds", "nan"], "above 0"),
+        ([*NEEDED, "--prec", "fp32"], "unrecognized arguments"),
+    ],
+)
+def test_bad_usage_ends_with_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options(arguments)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

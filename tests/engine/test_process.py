@@ -1,0 +1,154 @@
+"""The engine as the process that it is in a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.local.emulator import Emulator, FaultPlan
+from cloudseg_ops.uris import GcsUri
+from tests.engine.lab import Lab
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(emulator: Emulator) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start_engine(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cloudseg_ops.engine", *arguments],
+            env={**os.environ, "STORAGE_EMULATOR_HOST": emulator.url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_engine
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def masks(lab: Lab) -> int:
+    return sum(1 for _ in lab.store.list_objects(GcsUri(lab.buckets.output)))
+
+
+def wait_for_masks(lab: Lab, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 90
+    while not masks(lab):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def ended(process: subprocess.Popen[str], within: float) -> tuple[int, list[str]]:
+    output, errors = process.communicate(timeout=within)
+    assert errors == ""
+    return process.returncode, output.splitlines()
+
+
+def slow_chunk(lab: Lab, faults: FaultPlan) -> list[str]:
+    """A chunk that takes half a minute: a quarter of a second a request, two images at a time."""
+    lab.write_chunk(lab.put_many(100))
+    faults.latency = 0.25
+    return lab.arguments(**{"--downloads": "2", "--uploads": "2", "--batch": "2", "--threads": "1"})
+
+
+def check_what_a_stop_leaves(lab: Lab) -> int:
+    results = lab.results()
+    assert 0 < len(results) < 100
+    assert {str(result.outcome) for result in results} == {"done"}
+    assert not lab.summary().complete
+    assert lab.summary().images == 100
+    assert masks(lab) == len(results)
+    return len(results)
+
+
+def test_sigterm_saves_what_is_done(lab: Lab, faults: FaultPlan, start: Start) -> None:
+    process = start(*slow_chunk(lab, faults))
+    wait_for_masks(lab, process)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    code, lines = ended(process, within=20)
+    assert code == 143, lines
+    check_what_a_stop_leaves(lab)
+    assert any("SIGTERM: taking no new image" in line for line in lines)
+
+
+def test_a_lost_parent_stops_a_tethered_engine(lab: Lab, faults: FaultPlan, start: Start) -> None:
+    process = start(*slow_chunk(lab, faults), "--tether")
+    wait_for_masks(lab, process)
+    assert process.stdin
+    process.stdin.close()
+    process.stdin = None
+    code, lines = ended(process, within=20)
+    assert code == 143, lines
+    check_what_a_stop_leaves(lab)
+
+
+def test_killed_and_run_again_it_completes(lab: Lab, faults: FaultPlan, start: Start) -> None:
+    first = start(*slow_chunk(lab, faults))
+    wait_for_masks(lab, first)
+    first.kill()
+    first.wait()
+    faults.clear()
+    had = masks(lab)
+    second = start(
+        *lab.arguments(**{"--previews": f"gs://{lab.buckets.staging}/previews", "--progress-seconds": "0.5"}),
+        *("--log-format", "json"),
+    )
+    assert second.stdin
+    second.stdin.close()  # as in a pod: without --tether it means nothing
+    second.stdin = None
+    code, lines = ended(second, within=90)
+    assert code == 0, lines
+    assert lab.summary().complete
+    outcomes = list(lab.outcomes().values())
+    assert len(outcomes) == 100
+    assert had <= outcomes.count("skipped") < 100
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    assert events[-1]["event"] == "summary"
+    assert (events[-1]["done"], events[-1]["total"]) == (100, 100)
+    assert events[-1]["outcomes"]["done"] == outcomes.count("done")
+
+
+@pytest.mark.parametrize("delay", [0.15, 0.8])
+def test_sigterm_during_the_start_ends_at_once(lab: Lab, faults: FaultPlan, start: Start, delay: float) -> None:
+    process = start(*slow_chunk(lab, faults))
+    time.sleep(delay)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    process.wait(10)
+    assert time.monotonic() - began < 5
+    assert process.returncode in {143, -signal.SIGTERM}  # the latter before Python itself has begun
+    assert masks(lab) == 0
+
+
+def test_an_unfinished_chunk_says_so_on_its_last_line(lab: Lab, start: Start) -> None:
+    lab.write_chunk(lab.put_many(1))
+    lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
+    code, lines = ended(start(*lab.arguments()), within=60)
+    assert code == 1
+    assert "CorruptModelError" in lines[-1]
+    assert lab.ref.md5 in lines[-1]
+
+
+def test_bad_usage(start: Start) -> None:
+    process = start("--chunk", "nowhere")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "no Cloud Storage address" in errors
