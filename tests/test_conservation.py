@@ -1,5 +1,6 @@
 """The law of conservation under fire: processes die at any request, uploads come at any moment, nothing is lost."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,8 +19,9 @@ from cloudseg_ops.engine.stopping import Stop
 from cloudseg_ops.errors import ChunkUnfinishedError, ObjectNotFoundError
 from cloudseg_ops.evidence import gather_evidence
 from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.models import model_digest
 from cloudseg_ops.objects import InputObject
-from cloudseg_ops.plans import write_plan
+from cloudseg_ops.plans import Chunk, write_plan
 from cloudseg_ops.proof import proof_of
 from cloudseg_ops.provenance import mask_name, quarantine_name
 from cloudseg_ops.snapshots import read_inputs, take_snapshot
@@ -32,6 +34,7 @@ from tests.killing import DoomedTransport, KilledError, doomed_store
 NAMES = ("a.png", "a.png-2.png", "b/c.png", "d.png")
 _worlds = count()
 _weights = tiny.weights()
+_digest = model_digest(hashlib.md5(_weights).hexdigest(), tiny.PARAMS)
 
 
 @dataclass
@@ -70,16 +73,29 @@ class World:
         after: bool = False,
         before_request: Callable[[int], None] | None = None,
     ) -> bool:
-        """Do what the DAG does, from its first task on; False when it died."""
+        """Do what the DAG does, from its first task on; False when a task died.
+
+        Inputs are cleaned up also after a chunk died, by a process of their own, as in the DAG.
+        """
         transport = DoomedTransport(kill_at, after=after, before_request=before_request)
         store = doomed_store(self.emulator.client(), transport)
+        survived = True
         try:
-            self._run(store, run_id, after_success)
+            chunks = self._plan(store, run_id)
+            for chunk in chunks:
+                self._segment(store, run_id, chunk)
         except (KilledError, ChunkUnfinishedError):
-            return False
-        return True
+            survived = False
+            store = Store(self.emulator.client())
+        try:
+            self._clean(store, run_id, after_success)
+        except KilledError:
+            survived = False
+        except ObjectNotFoundError:
+            assert not survived or not chunks, "a run without a snapshot has nothing to clean up"
+        return survived
 
-    def _run(self, store: Store, run_id: str, after_success: Literal["delete", "archive", "keep"]) -> None:
+    def _plan(self, store: Store, run_id: str) -> list[Chunk]:
         layout = self.buckets.layout(run_id)
         snapshot = take_snapshot(
             store,
@@ -90,30 +106,32 @@ class World:
             image_types=("png",),
         )
         if snapshot is None:
-            return
-        model = tiny.stage_model(store, layout, _weights)
-        for chunk in write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=2):
-            run_chunk(
-                EngineOptions(
-                    chunk=GcsUri.parse(chunk.uri),
-                    model=layout.model,
-                    input=GcsUri(self.buckets.input),
-                    output=layout.output,
-                    results=layout.results(chunk.index),
-                    run_id=run_id,
-                    downloads=2,
-                    uploads=2,
-                    batch=2,
-                ),
-                store,
-                Stop(),
-            )
+            return []
+        tiny.stage_model(store, layout, _weights)
+        return write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=2)
+
+    def _segment(self, store: Store, run_id: str, chunk: Chunk) -> None:
+        layout = self.buckets.layout(run_id)
+        options = EngineOptions(
+            chunk=GcsUri.parse(chunk.uri),
+            model=layout.model,
+            input=GcsUri(self.buckets.input),
+            output=layout.output,
+            results=layout.results(chunk.index),
+            run_id=run_id,
+            downloads=2,
+            uploads=2,
+            batch=2,
+        )
+        run_chunk(options, store, Stop())
+
+    def _clean(self, store: Store, run_id: str, after_success: Literal["delete", "archive", "keep"]) -> None:
         clean_inputs(
             store,
-            read_inputs(store, layout.snapshot),
+            read_inputs(store, self.buckets.layout(run_id).snapshot),
             input_bucket=self.buckets.input,
             output_bucket=self.buckets.output,
-            model_digest=model.digest,
+            model_digest=_digest,
             after_success=after_success,
         )
 
@@ -181,14 +199,15 @@ def test_nothing_is_lost_whenever_processes_die_and_uploads_race(
 
 
 def test_every_single_death_of_a_run_is_survived(emulator: Emulator) -> None:
-    """Exhaustive where the property above samples: one run of three images dies at each of its requests in turn."""
-    reference = make_world(emulator)
-    _three(reference)
+    """Exhaustive where the property above samples: one run of three images dies at each of its requests in turn.
+
+    OUTPUT is full of proofs of older versions of the same names.
+    """
+    reference = _world_with_a_past(emulator)
     counter: list[int] = []
     assert reference.attempt("run", "delete", before_request=counter.append)
     for kill_at in range(len(counter)):
-        world = make_world(emulator)
-        _three(world)
+        world = _world_with_a_past(emulator)
         world.attempt("run", "delete", kill_at, after=bool(kill_at % 2))
         world.assert_conserved()
         assert world.attempt("run", "delete")
@@ -218,7 +237,7 @@ def test_a_straggler_of_an_older_run_never_covers_a_newer_mask(
         # The straggler has looked at OUTPUT and is about to write; meanwhile a newer upload is wholly dealt with.
         if number == overtaken_at:
             world.upload("a.png", good=True)
-            assert world.attempt("newer", after_success)
+            assert world.attempt(f"newer-{overtaken_at}", after_success)
 
     numbers: list[int] = []
     probe = make_world(emulator)
@@ -228,6 +247,15 @@ def test_a_straggler_of_an_older_run_never_covers_a_newer_mask(
         world.attempt(f"older-{overtaken_at}", after_success, before_request=overtake)
         world.assert_conserved()
         world.upload("a.png", good=True)
+
+
+def _world_with_a_past(emulator: Emulator) -> World:
+    world = make_world(emulator)
+    for name, good in (("a.png", True), ("b.png", False), ("bad.png", True)):
+        world.upload(name, good=good)
+    assert world.attempt("before", "delete")
+    _three(world)
+    return world
 
 
 def _three(world: World) -> None:
