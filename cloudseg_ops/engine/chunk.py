@@ -13,7 +13,7 @@ from cloudseg_ops.engine.proofs import Proofs, Seen
 from cloudseg_ops.engine.publish import Publisher
 from cloudseg_ops.engine.reference import read_model_ref, read_weights
 from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.errors import ChunkUnfinishedError
+from cloudseg_ops.errors import ChunkUnfinishedError, CloudsegError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.results import ChunkSummary
@@ -49,9 +49,12 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
         with ProgressReporter(ledger, options.progress_seconds):
             if not ledger.complete:
                 _segment(options, store, stop, ref=ref, proofs=proofs, seen=seen, ledger=ledger)
-    finally:
+    except BaseException:
         stop.begin_work()
-        summary = _write_results(options, store, ledger, started)
+        _save_results(options, store, ledger, started)
+        raise
+    stop.begin_work()
+    summary = _write_results(options, store, ledger, started)
     if not ledger.complete:
         raise _unfinished(options, ledger, stop)
     return summary
@@ -87,6 +90,14 @@ def _segment(
     )
     stop.begin_work()
     pipeline.run(ledger.pending())
+
+
+def _save_results(options: EngineOptions, store: Store, ledger: Ledger, started: float) -> None:
+    """Write the results so far on the way out of a failure, which is the one to be told."""
+    try:
+        _write_results(options, store, ledger, started)
+    except CloudsegError as error:
+        _log.warning("the results so far could not be written: %s", error)
 
 
 def _write_results(options: EngineOptions, store: Store, ledger: Ledger, started: float) -> ChunkSummary:

@@ -13,7 +13,10 @@ from PIL import Image, UnidentifiedImageError
 from cloudseg_ops.errors import BadImageError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
-"""Pillow's names; its JPEG decoder opens MPO, too. The other decoders stay closed: they are old, rarely tested, and read what strangers upload."""
+"""Pillow's names; its JPEG decoder opens MPO, too.
+
+The other decoders stay closed: they are old, rarely tested, and would read what strangers upload.
+"""
 
 _LONG_SIDE = 1000
 _MAX_ASPECT = 50

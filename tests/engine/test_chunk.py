@@ -187,6 +187,15 @@ def test_a_model_that_is_not_the_promised_one_segments_nothing(lab: Lab) -> None
     assert not lab.summary().complete
 
 
+def test_the_first_failure_is_the_one_told(lab: Lab, faults: FaultPlan, caplog: pytest.LogCaptureFixture) -> None:
+    lab.write_chunk(lab.put_many(2))
+    lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
+    faults.add(Fault(status=403, method="POST", path=f"/b/{lab.buckets.staging}/o", times=10))
+    with pytest.raises(CorruptModelError):
+        run(lab)
+    assert "results so far could not be written" in caplog.text
+
+
 def test_a_model_that_computes_no_numbers_writes_no_mask(lab: Lab) -> None:
     network = tiny_unet()
     with torch.no_grad():

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.local.emulator import Emulator, FaultPlan
+from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
 from tests.engine.lab import Lab
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -40,6 +42,14 @@ def start(emulator: Emulator) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def other_buckets(store: Store) -> Buckets:
+    made = Buckets("other-input", "other-output", "other-staging")
+    for name in (made.input, made.output, made.staging):
+        store.create_bucket(name)
+    return made
 
 
 def masks(lab: Lab) -> int:
@@ -77,27 +87,28 @@ def check_what_a_stop_leaves(lab: Lab) -> int:
     return len(results)
 
 
-def test_sigterm_saves_what_is_done(lab: Lab, faults: FaultPlan, start: Start) -> None:
-    process = start(*slow_chunk(lab, faults))
-    wait_for_masks(lab, process)
-    process.send_signal(signal.SIGTERM)
+def test_sigterm_and_a_lost_parent_save_what_is_done(
+    lab: Lab, other_buckets: Buckets, faults: FaultPlan, start: Start
+) -> None:
+    tethered_lab = Lab.open(lab.store, other_buckets)
+    signaled = start(*slow_chunk(lab, faults))
+    faults.clear()
+    tethered = start(*slow_chunk(tethered_lab, faults), "--tether")
+
+    wait_for_masks(lab, signaled)
+    signaled.send_signal(signal.SIGTERM)
     time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    code, lines = ended(process, within=20)
-    assert code == 143, lines
-    check_what_a_stop_leaves(lab)
-    assert any("SIGTERM: taking no new image" in line for line in lines)
+    signaled.send_signal(signal.SIGTERM)
+    wait_for_masks(tethered_lab, tethered)
+    assert tethered.stdin
+    tethered.stdin.close()
+    tethered.stdin = None
 
-
-def test_a_lost_parent_stops_a_tethered_engine(lab: Lab, faults: FaultPlan, start: Start) -> None:
-    process = start(*slow_chunk(lab, faults), "--tether")
-    wait_for_masks(lab, process)
-    assert process.stdin
-    process.stdin.close()
-    process.stdin = None
-    code, lines = ended(process, within=20)
-    assert code == 143, lines
-    check_what_a_stop_leaves(lab)
+    for one, process, cause in ((lab, signaled, "SIGTERM"), (tethered_lab, tethered, "the end of standard input")):
+        code, lines = ended(process, within=20)
+        assert code == 143, lines
+        check_what_a_stop_leaves(one)
+        assert any(f"{cause}: taking no new image" in line for line in lines)
 
 
 def test_killed_and_run_again_it_completes(lab: Lab, faults: FaultPlan, start: Start) -> None:
