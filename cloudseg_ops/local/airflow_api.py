@@ -98,13 +98,13 @@ class AirflowApi:
         ]
 
     def task_log(self, dag_id: str, run_id: str, task: TaskState) -> str:
-        """The log of a task instance's last try, as text."""
+        """The log of a task instance's last try, as text; an exception ends in its message."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.tries, 1)}"
         answer = self._send(
             "GET", path, params={"map_index": task.map_index, "full_content": True}, accept=(200, 404)
         ).json()
         content = answer.get("content") or []
-        return "\n".join(str(line.get("event", "")) if isinstance(line, dict) else str(line) for line in content)
+        return "\n".join(_as_text(line) for line in content)
 
     def _send(self, method: str, path: str, *, accept: tuple[int, ...] = (200, 201), **request: Any) -> Any:
         for attempt in range(2):
@@ -128,6 +128,13 @@ class AirflowApi:
         if not answer.ok:
             raise LocalError(f"Airflow refused the login of {self._login['username']!r}: {answer.text[:500]}")
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+
+def _as_text(line: Any) -> str:
+    if not isinstance(line, dict):
+        return str(line)
+    raised = [f"{error.get('exc_type')}: {error.get('exc_value')}" for error in line.get("error_detail") or []]
+    return "\n".join([str(line.get("event", "")), *raised])
 
 
 class AirflowUnreachableError(LocalError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from cloudseg_ops.errors import LocalError
@@ -33,8 +34,13 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def airflow_environment(state: LocalState, *, chunk_objects: int) -> dict[str, str]:
-    """The environment of every process of the setup: Airflow's settings and cloudseg's."""
+def airflow_environment(state: LocalState, overrides: Mapping[str, object]) -> dict[str, str]:
+    """The environment of every process of the setup: Airflow's settings and cloudseg's.
+
+    Args:
+        state: The state folder and ports.
+        overrides: Fields of `cloudseg_ops.settings.Settings` that are to differ from the local setup's own.
+    """
     airflow = {
         "core__dags_folder": REPOSITORY / "dags",
         "core__plugins_folder": REPOSITORY / "plugins",
@@ -73,9 +79,9 @@ def airflow_environment(state: LocalState, *, chunk_objects: int) -> dict[str, s
         "settle_seconds": 1,
         "poke_interval_seconds": 2,
         "sense_timeout_seconds": 30,
-        "chunk_objects": chunk_objects,
         "retry_delay_seconds": 2,
         "engine_options": f"--threads {max(1, processors() // chunks_at_once())} --progress-seconds 2",
+        **overrides,
     }
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "CLOUDSEG"))},

@@ -73,7 +73,7 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
 
 
 def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi, int]:
-    stack.prepare(chunk_objects=_chunk_objects(options))
+    stack.prepare({"chunk_objects": _chunk_objects(options)})
     say("• starting the GCS emulator, and Airflow: API server, scheduler, DAG processor, triggerer")
     store = stack.start_storage()
     uploaded = 0
@@ -96,7 +96,7 @@ def _chunk_objects(options: DemoOptions) -> int:
     # A few chunks show the mapping; a laptop gains nothing from more, for each pays for starting PyTorch.
     found = len(find_images(options.images)) if options.images else SCENES
     uploaded = min(found, options.count or found) if options.images else options.count or SCENES
-    return max(16, -(-uploaded // 4))
+    return max(32, -(-uploaded // 4))
 
 
 def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, uploaded: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import requests
@@ -73,8 +73,11 @@ class Stack:
             self._tell(f"ending {len(found)} processes that an earlier command left behind")
             end_processes(found)
 
-    def prepare(self, chunk_objects: int) -> None:
+    def prepare(self, settings: Mapping[str, object]) -> None:
         """Check what the machine must have, before anything is started.
+
+        Args:
+            settings: Fields of `cloudseg_ops.settings.Settings` that are to differ from the local setup's own.
 
         Raises:
             LocalError: Something is missing, taken or full.
@@ -83,7 +86,7 @@ class Stack:
         require_free_disk(self.state.root)
         require_free_port(self.state.ui_port, "UI_PORT", "Airflow's UI")
         require_free_port(self.state.gcs_port, "GCS_PORT", "the GCS emulator")
-        self._environment = airflow_environment(self.state, chunk_objects=chunk_objects)
+        self._environment = airflow_environment(self.state, settings)
 
     def start_storage(self) -> Store:
         """Start the emulator and make the three buckets."""

@@ -1,0 +1,112 @@
+"""The DAG as a file: it parses, cheaply, and shows the right face. Each test parses it in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DAG_FILE = ROOT / "dags" / "cloud_segmentation.py"
+SETTINGS = {
+    "CLOUDSEG_INPUT_BUCKET": "photos-in",
+    "CLOUDSEG_OUTPUT_BUCKET": "masks-out",
+    "CLOUDSEG_STAGING_BUCKET": "staging",
+    "CLOUDSEG_MODEL_REPOSITORY": "https://git.example/models.git",
+    "CLOUDSEG_MODEL_REVISION": "v1.2",
+}
+_DESCRIBE = """
+import json, runpy, sys
+dag = runpy.run_path(sys.argv[1])["dag"]
+heavy = [name for name in ("torch", "dvc", "google.cloud.storage", "PIL", "numpy", "airflow.providers.google.cloud") if name in sys.modules]
+print("RESULT" + json.dumps({
+    "heavy": heavy,
+    "dag_id": dag.dag_id,
+    "catchup": dag.catchup,
+    "max_active_runs": dag.max_active_runs,
+    "schedule": str(dag.schedule),
+    "params": {name: {"value": param.value, **param.schema} for name, param in dag.params.items()},
+    "tasks": {
+        task.task_id: {
+            "rule": task.trigger_rule.value,
+            "upstream": sorted(task.upstream_task_ids),
+            "mapped": task.is_mapped,
+            "pool": task.pool,
+            "doc": bool(task.doc_md),
+            "owner": task.owner,
+            "retries": task.retries,
+        }
+        for task in dag.tasks
+    },
+}))
+"""
+
+
+def _python(tmp_path: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSEG", "AIRFLOW"))}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, str(DAG_FILE)],
+        env={**clean, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    done = _python(tmp_path_factory.mktemp("airflow"), _DESCRIBE, **SETTINGS)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.rpartition("RESULT")[2])
+    return found
+
+
+def test_parsing_imports_nothing_heavy(described: dict[str, Any]) -> None:
+    assert described["heavy"] == []
+
+
+def test_schedule(described: dict[str, Any]) -> None:
+    assert described["dag_id"] == "cloud_segmentation"
+    assert (described["catchup"], described["max_active_runs"], described["schedule"]) == (False, 1, "@daily")
+
+
+def test_flow(described: dict[str, Any]) -> None:
+    tasks = described["tasks"]
+    assert list(tasks) == ["sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report"]
+    for before, after in zip(tasks, list(tasks)[1:], strict=False):
+        assert before in tasks[after]["upstream"]
+    assert tasks["segment"]["mapped"]
+    assert tasks["segment"]["pool"] == "cloudseg_gpu"
+    for task_id in ("clean_inputs", "report"):
+        assert tasks[task_id]["rule"] == "none_skipped"
+
+
+def test_every_task_is_documented_and_owned(described: dict[str, Any]) -> None:
+    for task_id, task in described["tasks"].items():
+        assert task["doc"], task_id
+        assert task["owner"] == "cloudseg"
+
+
+def test_params_are_typed_and_documented(described: dict[str, Any]) -> None:
+    params = described["params"]
+    assert list(params) == ["model_revision", "input_prefix", "after_success", "max_objects", "dry_run"]
+    assert params["model_revision"]["value"] == "v1.2"
+    assert params["after_success"]["enum"] == ["delete", "archive", "keep"]
+    for name, param in params.items():
+        assert param["title"], name
+        assert param["type"], name
+
+
+def test_a_missing_setting_breaks_the_parse_with_its_name(tmp_path: Path) -> None:
+    settings = {key: value for key, value in SETTINGS.items() if key != "CLOUDSEG_STAGING_BUCKET"}
+    done = _python(tmp_path, _DESCRIBE, **settings)
+    assert done.returncode != 0
+    assert "CLOUDSEG_STAGING_BUCKET is not set" in done.stderr
+
+
+def test_schedule_none_leaves_runs_to_people(tmp_path: Path) -> None:
+    done = _python(tmp_path, _DESCRIBE, **SETTINGS, CLOUDSEG_SCHEDULE="none")
+    assert json.loads(done.stdout.rpartition("RESULT")[2])["schedule"] == "None"

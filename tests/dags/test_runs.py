@@ -1,0 +1,150 @@
+"""Whole runs of the DAG under a real scheduler, with a real registry, engine and buckets."""
+
+import json
+import os
+import signal
+
+import psutil
+import pytest
+
+from cloudseg_ops.errors import LocalError
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.processes import MARKER
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_ops.provenance import MaskProvenance
+from cloudseg_ops.uris import GcsUri
+from tests import tiny
+from tests.dags.conftest import RunningAirflow
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def _photographs(prefix: str, count: int) -> dict[str, bytes]:
+    return {f"{prefix}/{number}.png": tiny.photograph(number, 64, 48) for number in range(count)}
+
+
+def test_photographs_become_masks(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload({**_photographs("happy", 6), "happy/broken.jpg": b"no image", "happy/notes.txt": b"not sensed"})
+    run_id, state = airflow.run(model_revision="v1")
+    assert (state, airflow.tasks(run_id)["segment"]) == ("success", ["success", "success"])
+    assert airflow.names(INPUT_BUCKET) == ["happy/notes.txt"]
+    masks = airflow.names(OUTPUT_BUCKET, "happy/")
+    assert masks == [f"happy/{number}.png.mask.png" for number in range(6)]
+    assert airflow.names(OUTPUT_BUCKET, "quarantine/") == ["quarantine/happy/broken.jpg"]
+    audit = airflow.audit(run_id)
+    assert (audit.objects, audit.places["masked"], audit.places["quarantined"]) == (7, 6, 1)
+    info = airflow.store.stat(GcsUri(OUTPUT_BUCKET, masks[0]))
+    assert info is not None
+    provenance = MaskProvenance.from_metadata(info.metadata)
+    assert provenance is not None
+    assert (provenance.model_revision, provenance.run_id) == ("v1", run_id)
+    report = json.loads(airflow.store.read(airflow.layout(run_id).report_folder / "report.json"))
+    assert report["model"]["commit"] == provenance.model_commit
+    assert set(report["seconds"]) == {"sense", "pull", "plan", "segment", "clean"}
+    assert b"happy/0.png" in airflow.store.read(airflow.layout(run_id).report_folder / "report.html")
+
+
+def test_a_run_with_nothing_new_is_skipped_in_green(clean_airflow: RunningAirflow) -> None:
+    run_id, state = clean_airflow.run()
+    assert state == "success"
+    assert {task: set(states) for task, states in clean_airflow.tasks(run_id).items()} == {
+        task: {"skipped"} for task in ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report")
+    }
+
+
+def test_a_dry_run_touches_nothing(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("dry", 2))
+    run_id, state = airflow.run(dry_run=True)
+    tasks = airflow.tasks(run_id)
+    assert (state, tasks["plan_chunks"], tasks["segment"], tasks["report"]) == (
+        "success",
+        ["success"],
+        ["skipped"],
+        ["skipped"],
+    )
+    assert "GPU hours" in airflow.log(run_id, "plan_chunks")
+    assert airflow.names(INPUT_BUCKET) == ["dry/0.png", "dry/1.png"]
+    assert airflow.names(OUTPUT_BUCKET, "dry/") == []
+
+
+def test_an_unknown_revision_fails_the_run_and_touches_nothing(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("revision", 1))
+    run_id, state = airflow.run(model_revision="v9")
+    tasks = airflow.tasks(run_id)
+    assert (state, tasks["pull_model"], tasks["segment"]) == ("failed", ["failed"], ["upstream_failed"])
+    assert (tasks["clean_inputs"], tasks["report"]) == (["success"], ["failed"])
+    assert "no revision 'v9'; its tags are v2, v1" in airflow.log(run_id, "pull_model")
+    assert airflow.names(INPUT_BUCKET) == ["revision/0.png"]
+    assert airflow.audit(run_id).places["input"] == 1
+
+
+def test_a_chunk_that_fails_for_good_costs_only_itself(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("partly", 8))
+    refused = {"action": "status", "status": 403, "path": r"/partly/7\.png.*alt=media", "times": 1000}
+    with airflow.faults(refused):
+        run_id, state = airflow.run()
+    tasks = airflow.tasks(run_id)
+    assert (state, tasks["segment"]) == ("failed", ["success", "failed"])
+    assert (tasks["clean_inputs"], tasks["report"]) == (["success"], ["failed"])
+    # The failed chunk's finished images are proven, too, and cleaned up.
+    assert airflow.names(INPUT_BUCKET) == ["partly/7.png"]
+    assert airflow.audit(run_id).places == {"input": 1, "masked": 7, "quarantined": 0, "superseded": 0, "lost": 0}
+    assert "1 chunks did not finish: [1]" in airflow.log(run_id, "report")
+    assert airflow.run()[1] == "success"
+    assert airflow.names(INPUT_BUCKET) == []
+
+
+def test_archive_keeps_a_copy(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    photographs = _photographs("archived", 1)
+    airflow.upload(photographs)
+    assert airflow.run(after_success="archive")[1] == "success"
+    assert airflow.names(INPUT_BUCKET) == []
+    copy = airflow.store.read(GcsUri(OUTPUT_BUCKET, "archive/archived/0.png"))
+    assert copy == photographs["archived/0.png"]
+
+
+@pytest.mark.parametrize(
+    "params", [{"after_success": "burn"}, {"model_revision": "--upload-pack=x"}, {"max_objects": 0}, {"dry_run": "no"}]
+)
+def test_wrong_params_are_refused_before_a_run_begins(airflow: RunningAirflow, params: dict[str, object]) -> None:
+    with pytest.raises(LocalError, match="Airflow answered 4"):
+        airflow.trigger(**params)
+
+
+@pytest.mark.parametrize("victim", ["cloudseg_ops.engine", "airflow scheduler", "cloudseg_ops.local.emulator"])
+def test_kill_9_in_the_middle_of_segmenting(clean_airflow: RunningAirflow, victim: str) -> None:
+    airflow = clean_airflow
+    prefix = victim.replace(" ", "-")
+    airflow.upload(_photographs(prefix, 8))
+    with airflow.faults(latency=0.2):
+        run_id = airflow.trigger()
+        airflow.wait_for(lambda: airflow.names(OUTPUT_BUCKET, f"{prefix}/") or None, 120)
+        killed = _kill(airflow, victim)
+        assert killed
+        state = airflow.wait(run_id)
+    assert state == "success", airflow.tasks(run_id)
+    assert airflow.audit(run_id).places["masked"] == 8
+    assert airflow.names(INPUT_BUCKET) == []
+
+
+def _kill(airflow: RunningAirflow, victim: str) -> int:
+    """Kill every process of this Airflow whose command line names the victim."""
+    killed = 0
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get(MARKER) == str(airflow.stack.state.root)
+            if ours and victim in " ".join(process.cmdline()):
+                os.kill(process.pid, signal.SIGKILL)
+                killed += 1
+        except psutil.Error:
+            continue
+    return killed
+
+
+def test_the_run_shows_in_the_api_that_the_ui_uses(airflow: RunningAirflow) -> None:
+    assert airflow.api.unfinished_runs(DAG_ID) == []
