@@ -138,11 +138,11 @@ def test_max_side_scales_down_and_back_up() -> None:
 
 
 def test_max_side_is_antialiased() -> None:
-    # Stripes of one pixel: without a low-pass filter, a reduction by four sees only black or only white ones.
+    # Without a low-pass filter, a reduction by four sees the middle two of four columns alone.
     it = predictor(exported(Brightness()), exported_params(max_side=32))
-    bright, dark = np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128, 3), np.uint8)
-    bright[:, ::4] = bright[:, 1::4] = bright[:, 2::4] = 255
-    dark[:, ::4] = 255
+    bright, dark = np.full((128, 128, 3), 255, np.uint8), np.zeros((128, 128, 3), np.uint8)
+    bright[:, 1::4] = bright[:, 2::4] = 100
+    dark[:, 1::4] = dark[:, 2::4] = 155
     assert it.predict([DecodedImage(bright)])[0].all()
     assert not it.predict([DecodedImage(dark)])[0].any()
 

@@ -72,17 +72,17 @@ def ended(process: subprocess.Popen[str], within: float) -> tuple[int, list[str]
 
 def slow_chunk(lab: Lab, faults: FaultPlan) -> list[str]:
     """A chunk that takes half a minute: a quarter of a second a request, two images at a time."""
-    lab.write_chunk(lab.put_many(100))
+    lab.write_chunk(lab.put_many(60))
     faults.latency = 0.25
     return lab.arguments(**{"--downloads": "2", "--uploads": "2", "--batch": "2", "--threads": "1"})
 
 
 def check_what_a_stop_leaves(lab: Lab) -> int:
     results = lab.results()
-    assert 0 < len(results) < 100
+    assert 0 < len(results) < 60
     assert {str(result.outcome) for result in results} == {"done"}
     assert not lab.summary().complete
-    assert lab.summary().images == 100
+    assert lab.summary().images == 60
     assert masks(lab) == len(results)
     return len(results)
 
@@ -129,11 +129,11 @@ def test_killed_and_run_again_it_completes(lab: Lab, faults: FaultPlan, start: S
     assert code == 0, lines
     assert lab.summary().complete
     outcomes = list(lab.outcomes().values())
-    assert len(outcomes) == 100
-    assert had <= outcomes.count("skipped") < 100
+    assert len(outcomes) == 60
+    assert had <= outcomes.count("skipped") < 60
     events: list[dict[str, Any]] = [json.loads(line) for line in lines]
     assert events[-1]["event"] == "summary"
-    assert (events[-1]["done"], events[-1]["total"]) == (100, 100)
+    assert (events[-1]["done"], events[-1]["total"]) == (60, 60)
     assert events[-1]["outcomes"]["done"] == outcomes.count("done")
 
 
