@@ -20,11 +20,11 @@ class Estimate:
 
     Attributes:
         gpu_hours: Time on GPUs, summed over chunks.
-        dollars: What that costs.
+        dollars: What that costs; None where no price is known.
     """
 
     gpu_hours: float
-    dollars: float
+    dollars: float | None
 
 
 def count_chunks(objects: int, *, chunk_objects: int, max_chunks: int) -> int:
@@ -69,7 +69,7 @@ def split(
         yield index, map(itemgetter(1), members)
 
 
-def estimate(objects: int, *, images_per_second: float, gpu_hour_price: float) -> Estimate:
-    """Estimate a run from the rate of one chunk and the price of a GPU hour in dollars."""
+def estimate(objects: int, *, images_per_second: float, gpu_hour_price: float | None) -> Estimate:
+    """Estimate a run from the rate of one chunk and the price of a GPU hour in dollars, if it is known."""
     hours = objects / images_per_second / 3600
-    return Estimate(hours, hours * gpu_hour_price)
+    return Estimate(hours, None if gpu_hour_price is None else hours * gpu_hour_price)

@@ -98,7 +98,9 @@ class Settings(BaseModel):
     )
     poke_interval_seconds: float = Field(default=60, gt=0, description="Time between two looks at the input bucket")
     max_chunks: int = Field(default=200, ge=1, le=1024, description="Most chunks (mapped tasks) of a run")
-    chunk_objects: int = Field(default=500, ge=1, description="Images in a chunk, as far as max_chunks allows")
+    chunk_objects: int = Field(
+        default=500, ge=1, description="Images in a chunk; more when the run would else have more than the most chunks"
+    )
     pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
     retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
     retry_delay_seconds: float = Field(
@@ -108,8 +110,8 @@ class Settings(BaseModel):
         default=(), description="Further options of the engine's command, as a shell would read them"
     )
     images_per_second: float = Field(default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run")
-    gpu_hour_price: float = Field(
-        default=0.71, ge=0, description="Price of a GPU hour in dollars, for the same estimate"
+    gpu_hour_price: float | None = Field(
+        default=None, ge=0, description="Price of a GPU hour in dollars, for the same estimate; unset: time alone"
     )
     gcp_conn_id: str | None = Field(
         default=None, description="Airflow connection for Cloud Storage; unset: the worker's own identity"

@@ -23,7 +23,7 @@ class PlanChunksOperator(RunOperator):
         max_chunks: Most chunks.
         plan_only: Dry run: plan, estimate, and map nothing; templated.
         images_per_second: Rate of one chunk, for the estimate.
-        gpu_hour_price: Dollars, likewise.
+        gpu_hour_price: Dollars, likewise; None: time alone is estimated.
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
 
     Returns by XCom:
@@ -41,7 +41,7 @@ class PlanChunksOperator(RunOperator):
         max_chunks: int = 200,
         plan_only: bool | str = False,
         images_per_second: float = 10,
-        gpu_hour_price: float = 0,
+        gpu_hour_price: float | None = None,
         **task: Any,
     ) -> None:
         super().__init__(**task)
@@ -71,13 +71,8 @@ class PlanChunksOperator(RunOperator):
         expected = estimate(
             snapshot.objects, images_per_second=self.images_per_second, gpu_hour_price=self.gpu_hour_price
         )
-        self.log.info(
-            "about %.2f GPU hours and $%.2f at %g images/s and $%g an hour",
-            expected.gpu_hours,
-            expected.dollars,
-            self.images_per_second,
-            self.gpu_hour_price,
-        )
+        cost = "" if expected.dollars is None else f" and ${expected.dollars:.2f}"
+        self.log.info("about %.2f GPU hours%s at %g images/s a chunk", expected.gpu_hours, cost, self.images_per_second)
         if as_bool(self.plan_only):
             self.log.info("dry run: nothing is segmented, nothing is deleted")
             return []

@@ -21,7 +21,7 @@ SETTINGS = {
 _DESCRIBE = """
 import json, runpy, sys
 dag = runpy.run_path(sys.argv[1])["dag"]
-heavy = [name for name in ("torch", "dvc", "google.cloud.storage", "PIL", "numpy", "airflow.providers.google.cloud") if name in sys.modules]
+heavy = sorted({"torch", "dvc", "google.cloud.storage", "PIL", "numpy"} & set(sys.modules))
 print("RESULT" + json.dumps({
     "heavy": heavy,
     "dag_id": dag.dag_id,
