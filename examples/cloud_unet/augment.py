@@ -7,7 +7,7 @@ import torch
 from data import UNDEFINED, Example
 from torch.nn import functional
 
-_GREY_SHARE = 0.04
+_GREY_SHARE = 0.02
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Augmenter:
         zoom: Smallest and greatest number of source pixels to one pixel of the crop.
     """
 
-    side: int = 192
-    zoom: tuple[float, float] = (0.5, 1.7)
+    side: int = 144
+    zoom: tuple[float, float] = (0.7, 1.8)
 
     def __call__(self, example: Example, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Cut one crop.
@@ -56,10 +56,10 @@ class Augmenter:
 
 def _relight(image: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Change exposure, contrast, white balance and saturation, and add noise."""
-    gain = torch.tensor(np.exp(rng.normal(0, 0.08, (3, 1, 1)) + rng.normal(0, 0.15)), dtype=torch.float32)
-    image = (image * gain).clamp(0, 1) ** float(np.exp(rng.normal(0, 0.2)))
-    saturation = 0.0 if rng.random() < _GREY_SHARE else rng.uniform(0.6, 1.3)
+    gain = torch.tensor(np.exp(rng.normal(0, 0.03, (3, 1, 1)) + rng.normal(0, 0.1)), dtype=torch.float32)
+    image = (image * gain).clamp(0, 1) ** float(np.exp(rng.normal(0, 0.1)))
+    saturation = 0.0 if rng.random() < _GREY_SHARE else rng.uniform(0.85, 1.15)
     grey = image.mean(dim=0, keepdim=True)
     image = grey + (image - grey) * saturation
-    noise = torch.from_numpy(rng.normal(0, rng.uniform(0, 0.02), tuple(image.shape)).astype(np.float32))
+    noise = torch.from_numpy(rng.normal(0, rng.uniform(0, 0.015), tuple(image.shape)).astype(np.float32))
     return (image + noise).clamp(0, 1)

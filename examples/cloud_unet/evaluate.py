@@ -8,24 +8,29 @@ from the training: the figures are for pictures unlike those trained on. Undefin
 
 import argparse
 import json
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import torch
 from baseline import fit_limit, red_blue_ratio
-from data import Example, blocks, generate, read_folder, without_twins
+from data import blocks, generate, read_folder, without_twins
 from loop import predict, train
 from metrics import Counts, Figures
 from PIL import Image
 from train import SCENES_FROM, add_recipe, recipe_of
 
 
-def evaluate_fold(
-    args: argparse.Namespace, training: list[Example], held_out: list[Example]
-) -> dict[str, list[Counts]]:
-    """Train on one part and count on the other, once by network and once by threshold."""
-    scenes = generate(args.scenes, SCENES_FROM)
+def evaluate_fold(args: argparse.Namespace, part: list[int]) -> dict[str, list[Counts]]:
+    """Hold out the photographs of one part, train on the rest, and count by network and by threshold."""
+    torch.set_num_threads(args.threads)
+    examples = read_folder(args.data)
+    held_out = [examples[index] for index in part]
+    rest = [example for index, example in enumerate(examples) if index not in set(part)]
+    training, scenes = without_twins(rest, held_out), generate(args.scenes, SCENES_FROM)
     network, _ = train(recipe_of(args, len(training) + len(scenes)), training, scenes)
     limit = fit_limit(training)
     counts: dict[str, list[Counts]] = {"network": [], "red/blue": []}
@@ -36,7 +41,7 @@ def evaluate_fold(
         if args.pictures:
             args.pictures.mkdir(parents=True, exist_ok=True)
             Image.fromarray(np.round(chance * 255).astype(np.uint8)).save(args.pictures / f"{example.name}.png")
-    print(f"{len(training)} trained on, {len(held_out)} held out, red/blue limit {limit:.3f}")
+    print(f"{len(training)} trained on, {len(held_out)} held out, red/blue limit {limit:.3f}", flush=True)
     return counts
 
 
@@ -74,20 +79,15 @@ def main() -> None:
     parser.add_argument("--folds", type=int, default=5, help="blocks, 2 or more (default 5)")
     parser.add_argument("--json", type=Path, help="file to write the figures to, each photograph's too")
     parser.add_argument("--pictures", type=Path, help="folder for the chance of cloud of each photograph held out")
+    parser.add_argument("--workers", type=int, default=2, help="folds at once, each with --threads (default 2)")
     add_recipe(parser)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    examples = read_folder(args.data)
-    parts = blocks(len(examples), args.folds)
-    folds = []
-    for number, part in enumerate(parts, start=1):
-        print(f"fold {number} of {len(parts)}", flush=True)
-        held_out = [examples[index] for index in part]
-        rest = [example for index, example in enumerate(examples) if index not in set(part)]
-        folds.append(evaluate_fold(args, without_twins(rest, held_out), held_out))
+    names = [example.name for example in read_folder(args.data)]
+    parts = blocks(len(names), args.folds)
+    with ProcessPoolExecutor(args.workers, get_context("spawn")) as pool:
+        folds = list(pool.map(partial(evaluate_fold, args), parts))
     print(table(folds))
     if args.json:
-        names = [examples[index].name for part in parts for index in part]
         each = [count.iou for fold in folds for count in fold["network"]]
         summary = {"methods": summarize(folds), "photographs": dict(zip(names, each, strict=True))}
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -21,11 +21,11 @@ SCENES_FROM = 10_000
 
 def add_recipe(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and cross-validation share."""
-    parser.add_argument("--scenes", type=int, default=600, help="generated scenes to train on (default 600)")
+    parser.add_argument("--scenes", type=int, default=300, help="generated scenes to train on (default 300)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--steps", type=int, default=300, help="batches to train (default 300)")
+    length.add_argument("--steps", type=int, default=800, help="batches to train (default 800)")
     length.add_argument("--epochs", type=int, help="instead of --steps: passes over all examples")
-    parser.add_argument("--batch", type=int, default=8, help="crops in a batch (default 8)")
+    parser.add_argument("--batch", type=int, default=6, help="crops in a batch (default 6)")
     parser.add_argument("--width", type=int, default=12, help="channels of the first level (default 12)")
     parser.add_argument("--depth", type=int, default=4, help="levels of the U-Net (default 4)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights and the crops (default 0)")
