@@ -365,6 +365,10 @@ def _info(blob: Blob) -> ObjectInfo:
     )
 
 
+# A 404 does not say by any field whether the bucket or the object is missing, only by this sentence.
+_NO_BUCKET = "specified bucket does not exist"
+
+
 @contextlib.contextmanager
 def _translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
     """Turn the client's errors into cloudseg's, which say what was being done and what to do next."""
@@ -381,7 +385,7 @@ def _translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
             status = error.response.status_code
             raise exceptions.from_http_status(status, str(error)) from error  # type: ignore[no-untyped-call]
     except exceptions.NotFound as error:
-        if bucket_only or "bucket" in error.message.lower():
+        if bucket_only or _NO_BUCKET in error.message.lower():
             raise BucketNotFoundError(
                 f"{doing}: there is no such bucket; create it, or correct the CLOUDSEG_*_BUCKET variables"
             ) from error

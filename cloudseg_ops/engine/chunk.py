@@ -73,10 +73,12 @@ def _segment(
     """Load the model and run the pipeline over what is not accounted for."""
     weights = read_weights(store, ref)
     # Here and not above: torch takes seconds, and a chunk that is done already does not need it.
+    from cloudseg_ops.engine.decode import check_decoders
     from cloudseg_ops.engine.pipeline import Pipeline
     from cloudseg_ops.engine.predict import Predictor
     from cloudseg_ops.engine.segmentation import Segmentation
 
+    check_decoders()
     predictor = Predictor.load(ref, weights, threads=options.threads, precision=options.precision)
     publisher = Publisher(store, options.input.bucket, options.output.bucket, proofs)
     pipeline = Pipeline(

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from cloudseg_ops.errors import BadImageError
+from cloudseg_ops.errors import BadImageError, EngineError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
 """Pillow's names; its JPEG decoder opens MPO, too.
@@ -81,6 +81,24 @@ def decode(data: bytes, in_channels: Literal[1, 3], max_pixels: int) -> DecodedI
         raise BadImageError(f"not an image, or none of the formats {', '.join(FORMATS)}") from None
     except Exception as error:  # noqa: BLE001  Pillow raises whatever its many parsers do on broken bytes
         raise BadImageError(_broken(error)) from None
+
+
+def check_decoders() -> None:
+    """Prove that this installation reads every format, before a photograph is called broken because it does not.
+
+    Raises:
+        EngineError: A format cannot be read here.
+    """
+    for name in FORMATS:
+        buffer = io.BytesIO()
+        try:
+            Image.new("RGB", (2, 2), "white").save(buffer, name)
+            decode(buffer.getvalue(), 3, 4)
+        except (BadImageError, KeyError, OSError) as error:
+            raise EngineError(
+                f"this installation of Pillow cannot read {name} ({error}), and every such photograph would be taken "
+                "for a broken one; install Pillow from its wheels, which read it"
+            ) from error
 
 
 def _check_header(image: Image.Image, max_pixels: int) -> None:

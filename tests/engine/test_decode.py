@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloudseg_ops.engine.decode import decode
-from cloudseg_ops.errors import BadImageError
+from cloudseg_ops.engine.decode import check_decoders, decode
+from cloudseg_ops.errors import BadImageError, EngineError
 from tests.engine.lab import encoded, noise
 
 LIMIT = 1_000_000
@@ -225,3 +225,10 @@ def test_absurd_shapes(size: tuple[int, int], good: bool) -> None:
     else:
         with pytest.raises(BadImageError, match="no photograph"):
             decode(data, 3, LIMIT)
+
+
+def test_an_installation_that_cannot_read_a_format_is_no_reason_to_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_decoders()
+    monkeypatch.delitem(Image.OPEN, "WEBP")
+    with pytest.raises(EngineError, match="cannot read WEBP"):
+        check_decoders()
