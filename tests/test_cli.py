@@ -1,0 +1,118 @@
+"""The `cloudseg` command against the emulator, as an operator calls it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloudseg_ops import __version__
+from cloudseg_ops.cli import main
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.storage import Store
+from tests.conftest import Buckets
+from tests.samples import put_inputs, put_masks, put_snapshot, source_of
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def environment(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    monkeypatch.setenv("CLOUDSEG_INPUT_BUCKET", buckets.input)
+    monkeypatch.setenv("CLOUDSEG_OUTPUT_BUCKET", buckets.output)
+    monkeypatch.setenv("CLOUDSEG_STAGING_BUCKET", buckets.staging)
+    monkeypatch.setenv("CLOUDSEG_MODEL_REPOSITORY", "https://git.example.org/models.git")
+
+
+@pytest.fixture
+def run(store: Store, buckets: Buckets, layout: RunLayout) -> str:
+    """A run with one input left, one masked and one lost; the id names it."""
+    versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg", "c.jpg"])
+    put_masks(store, buckets.output, [source_of(versions[1], buckets.input)])
+    store.delete_many(buckets.input, [(item.name, item.generation) for item in versions[1:]])
+    put_snapshot(store, layout, versions)
+    put_snapshot(store, buckets.layout("holds"), versions[:2])
+    return layout.run_id
+
+
+def test_version(capsys: Output) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out == f"cloudseg {__version__}\n"
+
+
+def test_a_run_that_holds(environment: None, run: str, capsys: Output) -> None:
+    assert main(["audit", "--run", "holds"]) == 0
+    shown = capsys.readouterr().out
+    assert "run holds: 2 input versions" in shown
+    assert "every input is accounted for" in shown
+    assert "LOST" not in shown
+
+
+def test_a_run_that_lost_an_input(environment: None, run: str, capsys: Output) -> None:
+    assert main(["audit", "--run", run]) == 1
+    shown = capsys.readouterr().out
+    assert "INPUTS ARE LOST" in shown
+    assert "  lost: c.jpg#" in shown
+    assert "accounted" not in shown
+
+
+def test_as_json(environment: None, run: str, capsys: Output) -> None:
+    assert main(["audit", "--run", run, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["run_id"] == run
+    assert told["holds"] is False
+    assert told["objects"] == 3
+    assert told["places"] == {"input": 1, "masked": 1, "quarantined": 0, "superseded": 0, "lost": 1}
+    assert told["lost"][0].startswith("c.jpg#")
+    assert main(["audit", "--run", "holds", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["holds"] is True
+
+
+def test_a_run_that_is_not_there(environment: None, buckets: Buckets, capsys: Output) -> None:
+    assert main(["audit", "--run", "nonesuch"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("cloudseg: run 'nonesuch' has no snapshot")
+    assert f"gs://{buckets.staging}/runs/" in captured.err
+
+
+def test_without_a_run(environment: None, capsys: Output) -> None:
+    assert main(["audit"]) == 2
+    assert "--run RUN_ID" in capsys.readouterr().err
+
+
+def test_without_settings(environment: None, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.delenv("CLOUDSEG_INPUT_BUCKET")
+    assert main(["audit", "--run", "r"]) == 2
+    assert "CLOUDSEG_INPUT_BUCKET is not set" in capsys.readouterr().err
+
+
+def test_a_missing_bucket_is_no_loss(
+    environment: None, run: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("CLOUDSEG_OUTPUT_BUCKET", "nowhere-1")
+    assert main(["audit", "--run", run]) == 2
+    assert "gs://nowhere-1: there is no such bucket" in capsys.readouterr().err
+
+
+def test_a_local_run(tmp_path: Path, capsys: Output) -> None:
+    assert main(["audit", "--local", str(tmp_path)]) == 2
+    assert "holds no local setup" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonesuch"], ["audit", "--run"], ["version", "--json"]])
+def test_what_it_does_not_know(arguments: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(arguments)
+    assert raised.value.code == 2
+    assert "usage: cloudseg" in capsys.readouterr().err
+
+
+def test_the_exit_code_reaches_the_shell() -> None:
+    command = [sys.executable, "-m", "cloudseg_ops.cli", "audit"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith("cloudseg: which run?")

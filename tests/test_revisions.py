@@ -1,0 +1,65 @@
+import re
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudseg_ops.errors import InvalidRevisionError
+from cloudseg_ops.revisions import COMMIT_PATTERN, REVISION_PATTERN, check_revision
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["v1.2.0", "main", "feature/new-net", "0123456789abcdef0123456789abcdef01234567", "a", "_x", "v1+cu130", "a@b",
+     "release-2026.08", "a" * 200, "a-b_c.d/e+f"],
+)  # fmt: skip
+def test_names_that_git_takes(text: str) -> None:
+    assert check_revision(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "--upload-pack=x", "-v1", ".hidden", "/v1", "v1/", "v1.", "v1.lock", "a.lock/b", "a..b", "a//b", "a/.b",
+     "v1 ", " v1", "v 1", "v1\n", "\nv1", "v1;ls", "$(ls)", "`ls`", "v1~1", "v1^", "v1:x", "v1?", "v*", "[a]", "a\\b",
+     "HEAD@{1}", "größe", "v1\x00", "a" * 201],
+)  # fmt: skip
+def test_what_git_must_never_see(text: str) -> None:
+    with pytest.raises(InvalidRevisionError, match="tag, a branch or a commit"):
+        check_revision(text)
+
+
+def test_a_long_text_is_cut_in_the_message() -> None:
+    with pytest.raises(InvalidRevisionError) as raised:
+        check_revision("x" * 10_000)
+    assert len(str(raised.value)) < 400
+
+
+# A revision is compared with git's own judgement, a hundred names a process.
+@given(st.lists(st.from_regex(REVISION_PATTERN, fullmatch=True), min_size=1, max_size=30))
+def test_git_takes_every_name_that_passes(names: list[str]) -> None:
+    passed = []
+    for name in names:
+        try:
+            passed.append(check_revision(name))
+        except InvalidRevisionError:
+            continue
+    for name in passed[:2]:
+        done = subprocess.run(["git", "check-ref-format", "--allow-onelevel", name], check=False, timeout=10)
+        assert done.returncode == 0, name
+
+
+@given(st.text())
+def test_what_passes_matches_the_pattern_that_the_dag_param_shows(text: str) -> None:
+    try:
+        passed = check_revision(text)
+    except InvalidRevisionError:
+        return
+    assert re.search(REVISION_PATTERN, passed)
+    assert not passed.startswith("-")
+
+
+def test_a_commit_is_forty_hex_digits() -> None:
+    assert re.fullmatch(COMMIT_PATTERN, "0123456789abcdef" * 2 + "01234567")
+    assert not re.fullmatch(COMMIT_PATTERN, "v1")
+    assert not re.fullmatch(COMMIT_PATTERN, "0123456789ABCDEF" * 2 + "01234567")
