@@ -28,6 +28,7 @@ if [ -z "$python" ]; then
 fi
 [ -n "$python" ] || fail "Python 3.11 is needed (the version on Cloud Composer), and none is on the PATH; install
   python3.11 with its venv module, or name it: make demo PYTHON=/path/to/python3.11"
+command -v "$python" >/dev/null 2>&1 || fail "PYTHON=$python: there is no such program"
 "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' ||
     fail "$python is $("$python" --version 2>&1), and cloudseg needs Python 3.11"
 "$python" -c 'import venv, ensurepip' 2>/dev/null ||

@@ -14,13 +14,15 @@ from cloudseg_ops.local.processes import end_processes, leftovers
 from cloudseg_ops.local.state import REPOSITORY, LocalState
 from cloudseg_ops.local.watch import say
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; errors end as one message, not as a trace."""
     options = _parser().parse_args(arguments)
     state = LocalState(options.state.resolve(), options.ui_port, options.gcs_port)
-    # `kill` is to clean up as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in _STOPPING:
+        signal.signal(number, _stop)
     try:
         if options.command == "down":
             return _down(state)
@@ -37,6 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("• stopped. What is not proven is still in the input bucket: the next run takes it up")
         return 130
+
+
+def _stop(*_: object) -> None:
+    # Cleaning up takes seconds, and a second Ctrl-C must not cut it short.
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _down(state: LocalState) -> int:
