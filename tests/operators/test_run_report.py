@@ -1,0 +1,61 @@
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.errors import InputsLostError, RunIncompleteError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.operators.run_report import check_report
+from cloudseg_ops.report import Report, write_report
+from cloudseg_ops.storage import Store
+from tests.report.runs import done, facts_of, planned, write_chunk
+
+
+def _report(store: Store, layout: RunLayout, *, unfinished: bool = False, **changes: Any) -> Report:
+    write_chunk(store, layout, 0, [done("a.jpg"), done("b.jpg")])
+    write_chunk(store, layout, 1, [done("c.jpg")], complete=not unfinished)
+    return write_report(store, layout, facts_of(layout, planned(layout, 2, 1), **changes))
+
+
+def _places(**counts: int) -> dict[str, int]:
+    return {"input": 0, "masked": 0, "quarantined": 0, "superseded": 0, "lost": 0, **counts}
+
+
+def test_a_run_that_kept_its_promise(store: Store, layout: RunLayout) -> None:
+    check_report(_report(store, layout), planned=True)
+
+
+@pytest.mark.parametrize("planned_chunks", [True, False])
+@pytest.mark.parametrize("unfinished", [True, False])
+def test_a_loss_is_told_first(store: Store, layout: RunLayout, unfinished: bool, planned_chunks: bool) -> None:
+    report = _report(
+        store, layout, unfinished=unfinished, places=_places(masked=1, lost=2), lost=("b.jpg#7", "c.jpg#7")
+    )
+    with pytest.raises(InputsLostError) as raised:
+        check_report(report, planned=planned_chunks)
+    told = str(raised.value)
+    assert told.startswith("2 input versions are neither in INPUT nor masked nor quarantined")
+    assert "b.jpg#7, c.jpg#7" in told
+    assert f"cloudseg audit --run {layout.run_id}" in told
+
+
+def test_a_run_without_a_plan_did_not_keep_it(store: Store, layout: RunLayout) -> None:
+    with pytest.raises(RunIncompleteError, match="no chunk was planned"):
+        check_report(write_report(store, layout, facts_of(layout, [])), planned=False)
+
+
+def test_a_chunk_that_did_not_finish_is_named(store: Store, layout: RunLayout) -> None:
+    report = _report(store, layout, unfinished=True, places=_places(masked=2, input=1))
+    with pytest.raises(RunIncompleteError) as raised:
+        check_report(report, planned=True)
+    assert "1 chunks did not finish: [1]" in str(raised.value)
+    assert str(report.html_uri) in str(raised.value)
+
+
+def test_a_chunk_without_results_did_not_finish(store: Store, layout: RunLayout) -> None:
+    report = write_report(store, layout, facts_of(layout, planned(layout, 1)))
+    with pytest.raises(RunIncompleteError, match=r"did not finish: \[0\]"):
+        check_report(report, planned=True)
+
+
+def test_what_is_left_in_input_alone_fails_no_run(store: Store, layout: RunLayout) -> None:
+    check_report(_report(store, layout, places=_places(masked=2, input=1)), planned=True)

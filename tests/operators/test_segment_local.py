@@ -1,0 +1,110 @@
+"""The local runtime with the real engine, which is a process of its own."""
+
+import json
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.errors import ChunkUnfinishedError
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.models import model_digest
+from cloudseg_ops.objects import InputObject
+from cloudseg_ops.results import ChunkSummary
+from cloudseg_ops.storage import Store
+from tests.conftest import Buckets
+from tests.report.runs import MODEL
+
+CONTEXT: dict[str, Any] = {"run_id": "test-run", "ti": None}
+
+
+@pytest.fixture
+def chunk(layout: RunLayout) -> dict[str, Any]:
+    return {"index": 3, "uri": str(layout.chunk(3)), "objects": 1, "bytes": 10}
+
+
+@pytest.fixture
+def operator(emulator: Emulator, buckets: Buckets, chunk: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+    from cloudseg_ops.operators.segment_local import LocalSegmentOperator
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    return LocalSegmentOperator(
+        task_id="segment",
+        chunk=chunk,
+        input_bucket=buckets.input,
+        staging_bucket=buckets.staging,
+        output_bucket=buckets.output,
+    )
+
+
+def test_a_chunk_that_is_not_there_is_told_by_the_engines_last_lines(operator: Any, chunk: dict[str, Any]) -> None:
+    with pytest.raises(ChunkUnfinishedError) as raised:
+        operator.execute(CONTEXT)
+    told = str(raised.value)
+    assert told.startswith(f"chunk 3 ({chunk['uri']}): the engine ended with exit code 1: ")
+    assert f"ObjectNotFoundError: read {chunk['uri']}: there is no such object" in told
+    assert told.endswith("a retry does the rest")
+
+
+def test_options_that_the_engine_does_not_know_end_in_its_own_words(operator: Any) -> None:
+    operator.engine_options = ("--nonesuch",)
+    with pytest.raises(ChunkUnfinishedError, match=r"exit code 2: .*unrecognized arguments: --nonesuch"):
+        operator.execute(CONTEXT)
+
+
+def test_a_chunk_without_images_ends_well(operator: Any, store: Store, layout: RunLayout) -> None:
+    model = MODEL.model_copy(update={"digest": model_digest(MODEL.md5, MODEL.params)})
+    store.write_lines(layout.chunk(3), [])
+    store.write(layout.model, json.dumps(model.to_json()).encode())
+    operator.execute(CONTEXT)
+    results = store.stat(layout.results(3))
+    assert results is not None
+    summary = ChunkSummary.from_metadata(results.metadata)
+    assert summary is not None
+    assert (summary.images, summary.complete) == (0, True)
+
+
+def test_killed_it_ends_the_engine(operator: Any, emulator: Emulator, store: Store, layout: RunLayout) -> None:
+    store.write_lines(layout.chunk(3), [InputObject("a.jpg", 7, 10, "c").to_line()])
+    ended: list[BaseException] = []
+
+    def execute() -> None:
+        try:
+            operator.execute(CONTEXT)
+        except ChunkUnfinishedError as error:
+            ended.append(error)
+
+    emulator.faults.latency = 5.0  # The engine waits for its first answer meanwhile.
+    try:
+        task = threading.Thread(target=execute)
+        task.start()
+        deadline = time.monotonic() + 20
+        while operator._engine is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        engine = operator._engine
+        time.sleep(1)
+        began = time.monotonic()
+        operator.on_kill()
+        assert time.monotonic() - began < 15
+        task.join(15)
+    finally:
+        emulator.faults.clear()
+    assert not task.is_alive()
+    assert engine.poll() not in (None, 0)
+    assert "the engine ended with exit code" in str(ended[0])
+
+
+def test_killed_before_and_after_there_is_an_engine(operator: Any) -> None:
+    operator.on_kill()
+    with pytest.raises(ChunkUnfinishedError):
+        operator.execute(CONTEXT)
+    operator.on_kill()
+
+
+def test_the_chunk_is_a_template_so_that_it_can_be_mapped_over() -> None:
+    from cloudseg_ops.operators.segment_local import LocalSegmentOperator
+
+    assert "chunk" in LocalSegmentOperator.template_fields
