@@ -93,6 +93,8 @@ def airflow_environment(state: LocalState, overrides: Mapping[str, object]) -> d
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",
+        # Airflow renames its processes, which would write over the environment by which they are found again.
+        "SPT_NOENV": "1",
         MARKER: str(state.root),
     }
 

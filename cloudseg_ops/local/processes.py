@@ -17,7 +17,7 @@ from cloudseg_ops.errors import LocalError
 # Each process of the setup inherits this variable, so that what a killed command left behind is found again.
 MARKER = "CLOUDSEG_LOCAL_STATE"
 _MOST_RESTARTS = 3
-_GRACE_SECONDS = 15.0
+_GRACE_SECONDS = 8.0
 
 
 @dataclass
