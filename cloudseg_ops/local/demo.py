@@ -56,11 +56,11 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
             if attached:
                 say(f"• using what is up at {state.ui_url}")
                 store, api = stack.store(), stack.api()
-                uploaded = _upload(store, options)
+                _upload(store, options)
             else:
                 stack.end_leftovers()
-                store, api, uploaded = _start(stack, options)
-            code = _run_once(stack, store, api, options, uploaded)
+                store, api = _start(stack, options)
+            code = _run_once(stack, store, api, options)
             say(f"• {time.monotonic() - began:.0f} s in all")
             if options.keep_running or attached:
                 if not attached:
@@ -68,28 +68,19 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
                 say(_still_up(state))
             return code
         finally:
-            # Ends nothing that was left running on purpose: leaving makes the supervisor forget it.
-            stack.supervisor.stop()
+            stack.stop()
 
 
-def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi, int]:
+def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi]:
     stack.prepare({"chunk_objects": _chunk_objects(options)})
     say("• starting the GCS emulator, and Airflow: API server, scheduler, DAG processor, triggerer")
     store = stack.start_storage()
-    uploaded = 0
-
-    def upload() -> None:
-        nonlocal uploaded
-        uploaded = _upload(store, options)
-
-    api = stack.start_airflow(meanwhile=upload)
-    return store, api, uploaded
+    return store, stack.start_airflow(meanwhile=lambda: _upload(store, options))
 
 
-def _upload(store: Store, options: DemoOptions) -> int:
+def _upload(store: Store, options: DemoOptions) -> None:
     uploaded = upload_photographs(store, options.images, options.count)
     say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, some of them broken on purpose")
-    return uploaded
 
 
 def _chunk_objects(options: DemoOptions) -> int:
@@ -99,7 +90,7 @@ def _chunk_objects(options: DemoOptions) -> int:
     return max(32, -(-uploaded // 4))
 
 
-def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, uploaded: int) -> int:
+def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions) -> int:
     interrupted = api.unfinished_runs(DAG_ID)
     for run_id in interrupted:
         say(f"• run {run_id} of an earlier command was cut short: marked failed, this one takes its inputs")
@@ -107,7 +98,8 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions,
     time.sleep(1)  # until the last upload has settled, as the sensor sees it
     run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
     say(f"• run {run_id}")
-    state = follow_run(api, store, run_id, objects=uploaded, check=stack.supervisor.check)
+    waiting = sum(1 for _ in store.list_objects(GcsUri(INPUT_BUCKET)))
+    state = follow_run(api, store, run_id, objects=waiting, check=stack.supervisor.check)
     audits = [_audit(store, run) for run in (*interrupted, run_id)]
     audit = audits[-1]
     if audit is None:

@@ -116,6 +116,12 @@ class Stack:
         api.set_pool(POOL, chunks_at_once(), "Chunks at once, deferred ones included")
         return api
 
+    def stop(self) -> None:
+        """End what was started, and what a service that was killed has orphaned; nothing after `leave_up`."""
+        if self.supervisor.process_ids:
+            self.supervisor.stop()
+            end_processes(leftovers(self.state.root))
+
     def leave_up(self) -> None:
         """Leave the services running after this command."""
         write_private(self.state.up_file, self._ports())

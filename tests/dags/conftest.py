@@ -109,7 +109,7 @@ def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow
         api = stack.start_airflow(meanwhile=lambda: None)
         yield RunningAirflow(stack, api, store)
     finally:
-        stack.supervisor.stop()
+        stack.stop()
 
 
 @pytest.fixture
