@@ -80,7 +80,7 @@ def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi]:
 
 def _upload(store: Store, options: DemoOptions) -> None:
     uploaded = upload_photographs(store, options.images, options.count)
-    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, some of them broken on purpose")
+    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
 
 
 def _chunk_objects(options: DemoOptions) -> int:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cloudseg_ops.errors import LocalError
-from cloudseg_ops.local.scenes import broken_photographs, write_photographs
+from cloudseg_ops.local.samples import broken_photographs, write_photographs
 from cloudseg_ops.local.state import INPUT_BUCKET
 from cloudseg_ops.objects import is_image_name
 from cloudseg_ops.storage import Store

@@ -5,15 +5,12 @@ overhead, so they shrink toward the horizon as real ones do; what a pixel shows 
 from the same opacity.
 """
 
-import io
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 Field: TypeAlias = npt.NDArray[np.float32]
 
@@ -21,9 +18,6 @@ CLOUD_OPACITY = 0.35
 """A pixel is cloud from this share of its light coming from cloud upward."""
 
 _TILE = 512
-_SIZES = ((333, 250), (320, 320), (640, 427), (256, 256), (401, 301), (240, 320), (512, 384))
-_FORMATS = (".jpg", ".png", ".webp", ".tif")
-_EXIF_ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
@@ -220,39 +214,3 @@ def _sample(tile: Field, u: npt.NDArray[np.floating], v: npt.NDArray[np.floating
     upper = flat[this_row + column] * (1 - right) + flat[this_row + next_column] * right
     lower = flat[next_row + column] * (1 - right) + flat[next_row + next_column] * right
     return np.asarray(upper * (1 - down) + lower * down, np.float32)
-
-
-def write_photographs(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Write scenes as photographs: JPEG, PNG, WebP and TIFF in turn, in several sizes, every sixth one grey.
-
-    The first is a JPEG stored on its side with an EXIF orientation that turns it upright.
-
-    Returns:
-        The files, in order: `sky-0000.jpg`, `sky-0001.png`, …
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for index in range(count):
-        width, height = _SIZES[index % len(_SIZES)]
-        picture = Image.fromarray(make_scene(seed + index, width, height).image)
-        if index % 6 == 5:
-            picture = picture.convert("L")
-        exif = Image.Exif()
-        if index == 0:
-            picture = picture.transpose(Image.Transpose.ROTATE_90)
-            exif[_EXIF_ORIENTATION] = 6
-        path = folder / f"sky-{index:04}{_FORMATS[index % len(_FORMATS)]}"
-        picture.save(path, quality=90, exif=exif)
-        paths.append(path)
-    return paths
-
-
-def broken_photographs() -> dict[str, bytes]:
-    """Give files with an image's name that cannot be read: a JPEG cut short, text, nothing at all."""
-    whole = io.BytesIO()
-    Image.fromarray(make_scene(1, 320, 240).image).save(whole, "JPEG")
-    return {
-        "broken-truncated.jpg": whole.getvalue()[: len(whole.getvalue()) // 2],
-        "broken-text.png": b"This is a note about the sky, not a picture of it.\n",
-        "broken-empty.jpg": b"",
-    }
