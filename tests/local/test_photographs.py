@@ -4,7 +4,7 @@ import pytest
 
 from cloudseg_ops.errors import LocalError
 from cloudseg_ops.local.photographs import SCENES, find_images, upload_photographs
-from cloudseg_ops.local.scenes import broken_photographs
+from cloudseg_ops.local.samples import broken_photographs
 from cloudseg_ops.local.state import INPUT_BUCKET
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
