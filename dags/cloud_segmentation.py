@@ -50,8 +50,9 @@ with DAG(
             description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now.",
         ),
         "input_prefix": Param(
-            settings.input_prefix,
-            type="string",
+            # The trigger form takes an empty text for a missing one, so no prefix is null.
+            settings.input_prefix or None,
+            type=["null", "string"],
             maxLength=1024,
             title="Input prefix",
             description="Take only objects whose names begin with this; empty takes all.",
@@ -81,7 +82,7 @@ with DAG(
     new_objects = GCSNewObjectsSensor(
         task_id="sense_inputs",
         doc_md="Waits for new photographs that have settled, and writes them down. Nothing new: the run is skipped.",
-        prefix="{{ params.input_prefix }}",
+        prefix="{{ params.input_prefix or '' }}",
         max_objects="{{ params.max_objects }}",
         image_types=settings.image_types,
         settle_seconds=settings.settle_seconds,
