@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from cloudseg_ops.errors import ManifestError
-from cloudseg_ops.provenance import MASK_SUFFIX
+from cloudseg_ops.provenance import MASK_SUFFIX, mask_name, quarantine_name
 
+MAX_NAME_BYTES = 1024  # cloud.google.com/storage/docs/objects#naming
 IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
 
 
@@ -71,7 +72,7 @@ class InputObject:
         try:
             fields = json.loads(line)
             return cls(str(fields["name"]), int(fields["generation"]), int(fields["size"]), str(fields["crc32c"]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ManifestError(
                 f"this line is no input version ({type(error).__name__}: {error}): {line[:200]!r}; "
                 "a manifest is written by cloudseg alone: remove the run's folder in STAGING and run again"
@@ -96,7 +97,7 @@ def select_new(
     settle: timedelta,
     image_types: Iterable[str] = IMAGE_TYPES,
     max_objects: int | None = None,
-    on_young: Callable[[str], None] | None = None,
+    on_left: Callable[[str, str], None] | None = None,
 ) -> Iterator[InputObject]:
     """Stream what a run takes in: image types that have settled, in the listing's order.
 
@@ -106,7 +107,7 @@ def select_new(
         settle: An object changed less than this ago is left for the next run.
         image_types: Lower-case extensions, without the dot.
         max_objects: Take at most so many.
-        on_young: Called with the name of each image that has not settled yet.
+        on_left: Called with the name of each image that is left out, and why.
     """
     types = frozenset(image_types)
     taken = 0
@@ -115,9 +116,18 @@ def select_new(
             return
         if not is_image_name(candidate.name, types):
             continue
-        if not is_settled(candidate.updated, now, settle):
-            if on_young:
-                on_young(candidate.name)
+        if reason := _why_left(candidate, now, settle):
+            if on_left:
+                on_left(candidate.name, reason)
             continue
         taken += 1
         yield InputObject(candidate.name, candidate.generation, candidate.size, candidate.crc32c)
+
+
+def _why_left(candidate: ListedObject, now: datetime, settle: timedelta) -> str | None:
+    if not is_settled(candidate.updated, now, settle):
+        return "it has not settled yet; the next run takes it"
+    longest = max(len(name(candidate.name).encode()) for name in (mask_name, quarantine_name))
+    if longest > MAX_NAME_BYTES:
+        return f"its name is too long for a mask's, by {longest - MAX_NAME_BYTES} bytes; rename it"
+    return None

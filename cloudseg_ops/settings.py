@@ -46,8 +46,12 @@ def _revision(text: str) -> str:
         raise ValueError(str(error)) from None
 
 
-def _words(value: Any) -> Any:
-    return tuple(word.strip().lower() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+def _extensions(value: Any) -> Any:
+    return (
+        tuple(word.strip().lower().removeprefix(".") for word in value.split(",") if word.strip())
+        if isinstance(value, str)
+        else value
+    )
 
 
 def _schedule(value: Any) -> Any:
@@ -65,7 +69,7 @@ AfterSuccess = Literal["delete", "archive", "keep"]
 class Settings(BaseModel):
     """What an environment says of how cloudseg works there: field `x` is the variable `CLOUDSEG_X`."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     input_bucket: Bucket = Field(description="Bucket that photographs are dropped into")
     output_bucket: Bucket = Field(description="Bucket for masks, quarantine, archive and reports")
@@ -85,7 +89,7 @@ class Settings(BaseModel):
     )
     input_prefix: str = Field(default="", description="Default of the param `input_prefix`")
     after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
-    image_types: Annotated[tuple[str, ...], BeforeValidator(_words)] = Field(
+    image_types: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = Field(
         default=IMAGE_TYPES,
         min_length=1,
         description="Extensions that make an object a photograph, with commas",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, islice
@@ -38,6 +38,7 @@ def take_snapshot(
     settle: timedelta,
     image_types: Iterable[str],
     max_objects: int | None = None,
+    on_left: Callable[[str, str], None] | None = None,
 ) -> Snapshot | None:
     """Write what is new under `folder` as the run's snapshot, in bounded memory.
 
@@ -52,6 +53,7 @@ def take_snapshot(
         settle: An object changed less than this ago is left for the next run.
         image_types: Lower-case extensions of photographs.
         max_objects: Take at most so many.
+        on_left: Called with the name of each image that is left out, and why.
 
     Returns:
         None when nothing is new; nothing is written then.
@@ -59,7 +61,12 @@ def take_snapshot(
     if store.stat(layout.snapshot) is not None:
         return count_snapshot(store, layout)
     found = select_new(
-        store.list_objects(folder), now=now, settle=settle, image_types=image_types, max_objects=max_objects
+        store.list_objects(folder),
+        now=now,
+        settle=settle,
+        image_types=image_types,
+        max_objects=max_objects,
+        on_left=on_left,
     )
     first = next(found, None)
     if first is None:

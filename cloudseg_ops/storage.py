@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
 BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
-_STREAM_CHUNK = 1024 * 1024
+_STREAM_CHUNK = 4 * 1024 * 1024
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -223,7 +224,7 @@ class Store:
         Raises:
             PreconditionFailedError: Another generation is there.
         """
-        blob = self._bucket(uri).blob(uri.name)
+        blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
         with _translated(f"write {uri}"):
             blob.upload_from_filename(
                 str(path), checksum="crc32c", retry=_retry(), if_generation_match=if_generation_match
@@ -243,21 +244,22 @@ class Store:
         Raises:
             PreconditionFailedError: Another generation is there.
         """
-        blob = self._bucket(uri).blob(uri.name)
-        blob.content_type = content_type
-        with (
-            _translated(f"write {uri}"),
-            blob.open(
-                "wb",
-                chunk_size=_STREAM_CHUNK,
-                ignore_flush=True,
-                checksum="crc32c",
-                retry=_retry(),
-                if_generation_match=if_generation_match,
-            ) as stream,
-        ):
+        # By way of a file: the client's own stream writer uploads what it holds when it is garbage-collected, also
+        # after it was refused or broken off.
+        with tempfile.TemporaryFile() as stream:
             for line in lines:
                 stream.write(line.encode() + b"\n")
+            blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
+            with _translated(f"write {uri}"):
+                blob.upload_from_file(
+                    stream,
+                    rewind=True,
+                    size=stream.tell(),
+                    content_type=content_type,
+                    checksum="crc32c",
+                    retry=_retry(),
+                    if_generation_match=if_generation_match,
+                )
 
     def copy(
         self,
@@ -382,8 +384,8 @@ def _translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
             yield
         except InvalidResponse as error:
             # Uploads in several requests raise this for a bare status instead of the client's own classes.
-            status = error.response.status_code
-            raise exceptions.from_http_status(status, str(error)) from error  # type: ignore[no-untyped-call]
+            status, text = error.response.status_code, error.response.text
+            raise exceptions.from_http_status(status, text) from error  # type: ignore[no-untyped-call]
     except exceptions.NotFound as error:
         if bucket_only or _NO_BUCKET in error.message.lower():
             raise BucketNotFoundError(

@@ -82,13 +82,21 @@ def _listed(name: str, age: float) -> ObjectInfo:
 
 
 def test_what_a_run_takes_in() -> None:
-    young: list[str] = []
+    left: dict[str, str] = {}
     listed = [_listed("b.jpg", 61), _listed("a.jpg", 59), _listed("notes.txt", 999), _listed("c.gif", 999),
               _listed("c.PNG", 60)]  # fmt: skip
-    taken = list(select_new(listed, now=WHEN, settle=SETTLE, on_young=young.append))
+    taken = list(select_new(listed, now=WHEN, settle=SETTLE, on_left=left.__setitem__))
     assert [item.name for item in taken] == ["b.jpg", "c.PNG"]
-    assert young == ["a.jpg"]
+    assert left == {"a.jpg": "it has not settled yet; the next run takes it"}
     assert taken[0] == InputObject("b.jpg", 7, 1, "c")
+
+
+@pytest.mark.parametrize(("letters", "taken"), [(1009, 1), (1010, 0)])
+def test_a_name_that_leaves_no_room_for_its_quarantine_copys_is_left(letters: int, taken: int) -> None:
+    left: dict[str, str] = {}
+    listed = [_listed("é" * (letters // 2) + "x" * (letters % 2) + ".jpg", 99)]
+    assert len(list(select_new(listed, now=WHEN, settle=SETTLE, on_left=left.__setitem__))) == taken
+    assert ["too long" in reason for reason in left.values()] == [True] * (1 - taken)
 
 
 def test_the_types_may_be_others() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import requests
+
 from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
@@ -31,9 +33,8 @@ def audit_local_run(folder: Path, run_id: str | None) -> tuple[str, Audit]:
     state = LocalState(folder.resolve(), ui_port=0, gcs_port=0)
     if not state.gcs.is_dir():
         raise LocalError(f"{folder} holds no local setup; `make demo` makes one, --local=FOLDER names another")
-    if state.up_file.exists():
-        port = json.loads(state.up_file.read_text())["gcs_port"]
-        return _audit(connect(f"http://127.0.0.1:{port}"), run_id)
+    if url := _running(state):
+        return _audit(connect(url), run_id)
     try:
         with start_emulator(state.gcs) as emulator:
             return _audit(Store(emulator.client()), run_id)
@@ -58,3 +59,14 @@ def _newest_run(store: Store) -> str:
         raise LocalError("no run has taken a snapshot yet; `make demo` runs one")
     newest = max(snapshots, key=lambda info: info.updated)
     return newest.name.removeprefix("runs/").removesuffix("/snapshot.jsonl")
+
+
+def _running(state: LocalState) -> str | None:
+    """Address of the emulator that `make up` has left running; None when there is none, or none any more."""
+    if not state.up_file.exists():
+        return None
+    url = f"http://127.0.0.1:{json.loads(state.up_file.read_text())['gcs_port']}"
+    try:
+        return url if requests.get(f"{url}/_emulator/health", timeout=5).ok else None
+    except requests.RequestException:
+        return None

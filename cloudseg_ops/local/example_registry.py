@@ -21,6 +21,8 @@ _AUTHOR = {
         "DATE": "2026-01-01T00:00:00Z",
     }.items()
 }
+# A person's own settings (signed commits, hooks, line ends) are not this repository's.
+_NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 
 def build_example_registry(weights: Path, registry: Path, remote: Path) -> None:
@@ -77,7 +79,7 @@ def _track(registry: Path) -> None:
 def _git(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         ["git", "-C", str(folder), *arguments],
-        env={**os.environ, **_AUTHOR},
+        env={**os.environ, **_AUTHOR, **_NO_CONFIGURATION},
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,8 @@ from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._rendered import as_optional_int
 from cloudseg_ops.snapshots import take_snapshot
 from cloudseg_ops.uris import GcsUri
+
+_LEFT_NAMED = 10
 
 
 class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
@@ -55,6 +58,13 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
     def poke(self, context: Any) -> PokeReturnValue:
         """Look once; done when there is something new."""
         folder = GcsUri(self.input_bucket, self.prefix)
+        left: Counter[str] = Counter()
+
+        def note(name: str, reason: str) -> None:
+            left[reason] += 1
+            if left[reason] <= _LEFT_NAMED:
+                self.log.info("left: %s: %s", name, reason)
+
         with timed(context):
             snapshot = take_snapshot(
                 self.open_store(),
@@ -64,7 +74,10 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
                 settle=timedelta(seconds=self.settle_seconds),
                 image_types=self.image_types,
                 max_objects=as_optional_int(self.max_objects),
+                on_left=note,
             )
+        for reason, count in left.items():
+            self.log.info("%d left: %s", count, reason)
         if snapshot is None:
             self.log.info("nothing new and settled under %s", folder)
             return PokeReturnValue(is_done=False)
