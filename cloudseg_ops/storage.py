@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
 BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
-_STREAM_CHUNK = 4 * 1024 * 1024
+_STREAM_CHUNK = 1024 * 1024
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -251,10 +251,11 @@ class Store:
                 stream.write(line.encode() + b"\n")
             blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
             with _translated(f"write {uri}"):
+                # Without its size, it goes up in a resumable session: the only kind of upload that, repeated after
+                # a lost answer, finds out that it was done, instead of a generation that it did not expect.
                 blob.upload_from_file(
                     stream,
                     rewind=True,
-                    size=stream.tell(),
                     content_type=content_type,
                     checksum="crc32c",
                     retry=_retry(),
