@@ -31,11 +31,11 @@ audit: ## Count where every input of a local run is: RUN=run_id (the newest)
 
 test: ## Run all tests, a whole run under a real Airflow among them
 	@scripts/bootstrap.sh test
-	@$(PY) -m pytest
+	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4
 
 test-fast: ## Run the tests that start no Airflow
 	@scripts/bootstrap.sh test
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
 
 lint: ## Check style, format and types
 	@scripts/bootstrap.sh test

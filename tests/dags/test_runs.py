@@ -16,7 +16,8 @@ from cloudseg_ops.uris import GcsUri
 from tests import tiny
 from tests.dags.conftest import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+# One Airflow serves them all, so one worker runs them all.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 
 def _photographs(prefix: str, count: int) -> dict[str, bytes]:
