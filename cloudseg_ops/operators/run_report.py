@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowFailException
-
 from cloudseg_ops import __version__
 from cloudseg_ops.audit import audit_run
 from cloudseg_ops.errors import InputsLostError, RunIncompleteError
@@ -55,6 +53,9 @@ class RunReportOperator(RunOperator):
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Audit, report, judge."""
+        # The one home of this exception in all Airflow versions that are supported.
+        from airflow.providers.common.compat.sdk import AirflowFailException
+
         if not self.snapshot:
             raise AirflowFailException("this run has no snapshot: see the log of the sensor; no input was touched")
         store = self.open_store()
