@@ -94,12 +94,13 @@ def place_of(version: InputObject, bucket: str, evidence: Evidence) -> Place:
     proof = proof_of(version, bucket, evidence, model_digest=None)
     if proof is not Proof.NONE:
         return Place(proof.value)
-    if _newest_generation(version.name, bucket, evidence) > version.generation:
+    if newest_generation(version.name, bucket, evidence) > version.generation:
         return Place.SUPERSEDED
     return Place.LOST
 
 
-def _newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
+def newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
+    """The newest version of an input that the buckets tell of, itself or by a mask or a copy; 0 when none does."""
     provenance = mask_provenance(evidence.mask)
     sources = [provenance.source if provenance else None, quarantine_source(evidence.quarantined)]
     generations = [source.generation for source in sources if source and (source.bucket, source.name) == (bucket, name)]

@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from cloudseg_ops.engine.ledger import Ledger
 from cloudseg_ops.engine.options import EngineOptions
 from cloudseg_ops.engine.progress import ProgressReporter
-from cloudseg_ops.engine.proofs import Proofs, Seen
+from cloudseg_ops.engine.proofs import Proofs
 from cloudseg_ops.engine.publish import Publisher
 from cloudseg_ops.engine.reference import read_model_ref, read_weights
 from cloudseg_ops.engine.stopping import Stop
 from cloudseg_ops.errors import ChunkUnfinishedError, CloudsegError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.objects import InputObject
+from cloudseg_ops.proof import Evidence
 from cloudseg_ops.results import ChunkSummary
 from cloudseg_ops.storage import Store
 
@@ -67,7 +68,7 @@ def _segment(
     *,
     ref: ModelRef,
     proofs: Proofs,
-    seen: Mapping[InputObject, Seen],
+    seen: Mapping[InputObject, Evidence],
     ledger: Ledger,
 ) -> None:
     """Load the model and run the pipeline over what is not accounted for."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from cloudseg_ops.engine.proofs import NEWER, Proofs
+from cloudseg_ops.engine.proofs import Proofs
 from cloudseg_ops.errors import ObjectNotFoundError, PreconditionFailedError, StorageError
 from cloudseg_ops.objects import InputObject
+from cloudseg_ops.proof import Evidence
 from cloudseg_ops.provenance import MaskProvenance, Source, mask_name, quarantine_metadata, quarantine_name
 from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.storage import ObjectInfo, Store
@@ -56,10 +57,8 @@ class Publisher:
                 )
             except PreconditionFailedError:
                 present = self._store.stat(target)
-                if result := self._proofs.judge_mask(source, present, Outcome.DONE):
+                if result := self._proofs.judge(source, Evidence(None, present, None), masked=Outcome.DONE):
                     return result
-                if self._proofs.is_newer(source, present):
-                    return Result(source, Outcome.CHANGED, reason=NEWER)
             else:
                 return Result(
                     source, Outcome.DONE, mask=target.name, cloud_fraction=round(provenance.cloud_fraction, 6)
@@ -93,10 +92,8 @@ class Publisher:
                 return self.account_for_loss(source)
             except PreconditionFailedError:
                 present = self._store.stat(target)
-                if result := self._proofs.judge_copy(source, present):
+                if result := self._proofs.judge(source, Evidence(None, None, present)):
                     return result
-                if self._proofs.is_newer(source, present):
-                    return Result(source, Outcome.CHANGED, reason=NEWER)
             else:
                 return Result(source, Outcome.QUARANTINED, reason=reason)
         raise self._contended(target)

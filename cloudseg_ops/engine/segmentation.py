@@ -15,11 +15,11 @@ from cloudseg_ops.engine.masks import Classes, cloud_fraction, encode_mask
 from cloudseg_ops.engine.options import EngineOptions
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.previews import render_preview
-from cloudseg_ops.engine.proofs import Seen
 from cloudseg_ops.engine.publish import Publisher
 from cloudseg_ops.errors import BadImageError, ObjectNotFoundError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.objects import InputObject
+from cloudseg_ops.proof import Evidence
 from cloudseg_ops.provenance import MaskProvenance, Source
 from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.storage import Store
@@ -48,7 +48,7 @@ class Segmentation:
         ref: ModelRef,
         predictor: Predictor,
         publisher: Publisher,
-        seen: Mapping[InputObject, Seen],
+        seen: Mapping[InputObject, Evidence],
     ) -> None:
         self._options = options
         self._store = store

@@ -4,10 +4,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.engine.proofs import Proofs, Seen
+from cloudseg_ops.engine.proofs import Proofs
 from cloudseg_ops.engine.publish import Publisher
 from cloudseg_ops.local.emulator import Fault, FaultPlan
 from cloudseg_ops.objects import InputObject
+from cloudseg_ops.proof import Evidence
 from cloudseg_ops.provenance import MaskProvenance, Source, mask_name, quarantine_name
 from cloudseg_ops.results import Outcome
 from cloudseg_ops.storage import ObjectInfo, Store
@@ -157,7 +158,7 @@ def test_a_quarantine_copy_holds_the_bytes_and_the_reason(writer: Writer) -> Non
     assert writer.store.read(GcsUri(info.bucket, info.name)) == b"broken"
     assert info.metadata["cloudseg-reason"] == "no image"
     assert info.metadata["cloudseg-source-generation"] == str(source.generation)
-    assert writer.proofs.judge(source, Seen(None, info)) == result
+    assert writer.proofs.judge(source, Evidence(None, None, info)) == result
 
 
 def test_quarantine_of_a_version_that_is_gone(writer: Writer) -> None:
@@ -200,8 +201,8 @@ def test_what_is_gone_may_have_been_dealt_with(writer: Writer) -> None:
 def test_a_mask_of_another_bucket_proves_nothing(writer: Writer) -> None:
     writer.write(OLD)
     elsewhere = Proofs(writer.store, "other-photographs", writer.buckets.output, "model-1")
-    assert elsewhere.judge(OLD, Seen(writer.look())) is None
-    assert not elsewhere.is_newer(InputObject(NAME, 1, 1, ""), writer.look())
+    assert elsewhere.judge(OLD, Evidence(None, writer.look(), None)) is None
+    assert elsewhere.judge(InputObject(NAME, 1, 1, ""), Evidence(None, writer.look(), None)) is None
 
 
 def test_a_newer_mask_at_the_start_settles_the_older_version(writer: Writer) -> None:
