@@ -1,5 +1,6 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -210,3 +211,12 @@ def test_a_newer_mask_at_the_start_settles_the_older_version(writer: Writer) -> 
     result = writer.proofs.judge(OLD, writer.proofs.look_again(OLD))
     assert result
     assert result.outcome == Outcome.CHANGED
+
+
+def test_an_empty_mask_is_no_proof_to_the_engine_either(writer: Writer) -> None:
+    """Clean-up would leave its input for good if the engine took it for done."""
+    writer.write(OLD)
+    full = writer.look()
+    assert full is not None
+    assert writer.proofs.judge(OLD, Evidence(None, full, None)) is not None
+    assert writer.proofs.judge(OLD, Evidence(None, replace(full, size=0), None)) is None

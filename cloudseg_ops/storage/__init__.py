@@ -1,0 +1,10 @@
+"""The storage seam: the one package that knows google-cloud-storage.
+
+Everything that reads or writes a bucket goes through `Store`, so that preconditions, retries and the translation of
+errors stand in one place.
+"""
+
+from cloudseg_ops.storage._store import Store
+from cloudseg_ops.storage._types import BATCH_SIZE, PAGE_SIZE, Deletion, ObjectInfo
+
+__all__ = ["BATCH_SIZE", "PAGE_SIZE", "Deletion", "ObjectInfo", "Store"]

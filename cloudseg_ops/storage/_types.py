@@ -1,0 +1,64 @@
+"""What Cloud Storage tells of objects, and what becomes of deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
+
+PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
+BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What Cloud Storage tells of an object.
+
+    Attributes:
+        bucket: Its bucket.
+        name: Its name.
+        generation: Its version number.
+        size: Bytes.
+        crc32c: CRC32C of the bytes, base64.
+        md5: MD5 of the bytes, base64; empty for composed objects.
+        updated: When it or its metadata last changed; timezone-aware.
+        metadata: Custom metadata.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+    size: int
+    crc32c: str
+    md5: str
+    updated: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class Deletion(StrEnum):
+    """What became of one delete."""
+
+    DELETED = "deleted"
+    GONE = "gone"
+    """It was not there (any more)."""
+    CHANGED = "changed"
+    """Another generation has the name; nothing was deleted."""
+
+
+def info_of(blob: Blob) -> ObjectInfo:
+    """Describe an object as the client has it."""
+    return ObjectInfo(
+        bucket=blob.bucket.name,
+        name=blob.name,
+        generation=int(blob.generation),
+        size=int(blob.size or 0),
+        crc32c=blob.crc32c or "",
+        md5=blob.md5_hash or "",
+        updated=blob.updated,
+        metadata=blob.metadata or {},
+    )
