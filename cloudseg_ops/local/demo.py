@@ -99,7 +99,14 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions)
     run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
     say(f"• run {run_id}")
     waiting = sum(1 for _ in store.list_objects(GcsUri(INPUT_BUCKET)))
-    state = follow_run(api, store, run_id, objects=waiting, check=stack.supervisor.check)
+    state = follow_run(
+        api,
+        store,
+        run_id,
+        objects=waiting,
+        check=stack.supervisor.check,
+        on_stall=lambda: stack.supervisor.restart("scheduler", "tasks are queued and none runs"),
+    )
     audits = [_audit(store, run) for run in (*interrupted, run_id)]
     audit = audits[-1]
     if audit is None:

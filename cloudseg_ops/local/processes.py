@@ -95,6 +95,14 @@ class Supervisor:
             self._tell(f"{service.name} ended (exit code {code}); starting it again")
             service.start()
 
+    def restart(self, name: str, why: str) -> None:
+        """End a service and all that it started, and start it again."""
+        for service in self._services:
+            if service.name == name and service.process:
+                self._tell(f"{why}; starting the {name} again")
+                end_processes([service.process.pid])
+                service.start()
+
     def stop(self) -> None:
         """End every service, the last one first, and all that they started."""
         end_processes(self.process_ids[::-1])

@@ -18,6 +18,7 @@ TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs",
 _FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
 _LONGEST_SILENCE = 60.0
 _PAUSE = 1.0
+_STALLED_SECONDS = 30.0
 
 
 def say(line: str) -> None:
@@ -25,7 +26,15 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def follow_run(api: AirflowApi, store: Store, run_id: str, *, objects: int, check: Callable[[], None]) -> str:
+def follow_run(
+    api: AirflowApi,
+    store: Store,
+    run_id: str,
+    *,
+    objects: int,
+    check: Callable[[], None],
+    on_stall: Callable[[], None],
+) -> str:
     """Print a run's progress until it ends, and give its last state.
 
     Args:
@@ -34,11 +43,12 @@ def follow_run(api: AirflowApi, store: Store, run_id: str, *, objects: int, chec
         run_id: The run.
         objects: Images that are to be segmented.
         check: Called at each look; starts again what died.
+        on_stall: Called when tasks are queued and none runs for half a minute.
 
     Raises:
         AirflowUnreachableError: Airflow did not answer for a minute.
     """
-    meter = _Meter(objects)
+    meter, stall = _Meter(objects), Stall()
     shown = ""
     answered = time.monotonic()
     while True:
@@ -52,6 +62,8 @@ def follow_run(api: AirflowApi, store: Store, run_id: str, *, objects: int, chec
             time.sleep(1)
             continue
         answered = time.monotonic()
+        if stall.seen(tasks, answered):
+            on_stall()
         line = f"  {describe(tasks)}{meter.read(store, run_id) if _segmenting(tasks) else ''}"
         if line != shown:
             _show(line)
@@ -84,6 +96,34 @@ def images_done(store: Store, run_id: str) -> int:
         ):
             done += 1
     return done
+
+
+class Stall:
+    """Notices that tasks are queued and none runs.
+
+    Airflow's LocalExecutor hangs so for good when one of its idle workers is killed: it takes the lock of their common
+    queue with it.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def seen(self, tasks: Sequence[TaskState], now: float) -> bool:
+        """Whether it has been so for half a minute; then the half minute begins anew.
+
+        Args:
+            tasks: The run's task instances.
+            now: Monotonic seconds.
+        """
+        states = {task.state for task in tasks}
+        if "queued" not in states or "running" in states:
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        if now - self._since < _STALLED_SECONDS:
+            return False
+        self._since = None
+        return True
 
 
 class _Meter:

@@ -106,6 +106,18 @@ def test_one_that_dies_costs_the_others_nothing(tmp_path: Path, supervisor: Supe
     assert other.died() is None
 
 
+def test_restarting_one_leaves_the_others(tmp_path: Path, supervisor: Supervisor) -> None:
+    services = [Service(name, SLEEP, dict(os.environ), tmp_path / name) for name in ("one", "other")]
+    for service in services:
+        supervisor.start(service)
+    before = supervisor.process_ids
+    supervisor.restart("one", "it hangs")
+    after = supervisor.process_ids
+    assert not _alive(before[0])
+    assert _alive(after[0])
+    assert after[1] == before[1]
+
+
 def test_stopping_ends_all_of_them(tmp_path: Path, supervisor: Supervisor) -> None:
     for _ in range(2):
         supervisor.start(_service(tmp_path))

@@ -2,7 +2,7 @@ import pytest
 
 from cloudseg_ops.local.airflow_api import TaskState
 from cloudseg_ops.local.state import OUTPUT_BUCKET
-from cloudseg_ops.local.watch import TASKS, describe, images_done, progress
+from cloudseg_ops.local.watch import TASKS, Stall, describe, images_done, progress
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 from tests.samples import put_copy, put_mask, source_of, version
@@ -66,3 +66,15 @@ def test_chunks_are_counted_by_state() -> None:
 )
 def test_progress(done: int, total: int, seconds: float, expected: str) -> None:
     assert progress(done, total, seconds) == expected
+
+
+def test_a_stall_is_queued_tasks_and_none_that_runs_for_half_a_minute() -> None:
+    queued, running = TaskState("segment", 0, "queued", 1), TaskState("segment", 1, "running", 1)
+    stall = Stall()
+    assert not stall.seen([queued], 0)
+    assert not stall.seen([queued], 29)
+    assert stall.seen([queued], 30)
+    assert not stall.seen([queued], 31)  # it was acted upon; the clock begins anew
+    assert not stall.seen([queued, running], 50)
+    assert not stall.seen([queued], 62)
+    assert not stall.seen([TaskState("report", -1, None, 0)], 99)
