@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,7 @@ import requests
 from cloudseg_ops.errors import LocalError
 
 _TIMEOUT = 30
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,11 @@ class AirflowApi:
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
         """Start a run and give its id."""
         now = datetime.now(UTC).isoformat()
-        answer = self._send("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": now, "conf": conf})
-        return str(answer.json()["dag_run_id"])
+        run_id = f"manual__{now}"
+        run = {"dag_run_id": run_id, "logical_date": now, "conf": conf}
+        # 409: an earlier try got through, although its answer did not.
+        self._send("POST", f"/dags/{dag_id}/dagRuns", json=run, accept=(200, 201, 409))
+        return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """`queued`, `running`, `success` or `failed`."""
@@ -107,15 +112,19 @@ class AirflowApi:
         return "\n".join(_as_text(line) for line in content)
 
     def _send(self, method: str, path: str, *, accept: tuple[int, ...] = (200, 201), **request: Any) -> Any:
-        for attempt in range(2):
-            if "Authorization" not in self._session.headers or attempt:
+        for attempt in range(_TRIES):
+            if "Authorization" not in self._session.headers:
                 self._log_in()
             try:
                 answer = self._session.request(method, f"{self._url}/api/v2{path}", timeout=_TIMEOUT, **request)
             except requests.RequestException as error:
                 raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
-            if answer.status_code != 401:
+            if answer.status_code == 401:
+                del self._session.headers["Authorization"]
+            elif answer.status_code < 500:
                 break
+            # SQLite has one writer at a time, and Airflow answers 500 to whoever waited for it in vain.
+            time.sleep(attempt)
         if answer.status_code not in accept:
             raise LocalError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")
         return answer
