@@ -1,0 +1,46 @@
+import pytest
+
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.storage import Store
+from tests.conftest import Buckets
+
+
+@pytest.mark.parametrize("gcp_conn_id", [None, "google_anonymous"])
+def test_a_store_with_the_workers_own_identity_or_a_connections(
+    emulator: Emulator, store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch, gcp_conn_id: str | None
+) -> None:
+    from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_GOOGLE_ANONYMOUS", '{"conn_type": "google_cloud_platform", "extra": {"is_anonymous": true}}'
+    )
+    operator = CleanInputsOperator(
+        task_id="clean",
+        model=None,
+        after_success="keep",
+        input_bucket=buckets.input,
+        staging_bucket=buckets.staging,
+        output_bucket=buckets.output,
+        gcp_conn_id=gcp_conn_id,
+    )
+    layout = operator.layout({"run_id": "a-run"})
+    operator.open_store().write(layout.snapshot, b"written")
+    assert store.read(buckets.layout("a-run").snapshot) == b"written"
+
+
+def test_an_unknown_connection_is_told(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+    from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    operator = CleanInputsOperator(
+        task_id="clean",
+        model=None,
+        after_success="keep",
+        input_bucket="in",
+        staging_bucket="st",
+        output_bucket="out",
+        gcp_conn_id="nowhere",
+    )
+    with pytest.raises(Exception, match="nowhere"):
+        operator.open_store()
