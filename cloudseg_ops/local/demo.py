@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,6 @@ def _audit(store: Store, run_id: str) -> Audit | None:
 
 
 def _fetch_report(state: LocalState, store: Store, run_id: str) -> tuple[dict[str, Any] | None, Path | None]:
-    import json
-
     source = run_layout(run_id).report_folder
     target = state.reports / run_id.replace(":", "-")
     try:

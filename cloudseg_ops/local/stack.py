@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
@@ -58,13 +57,17 @@ class Stack:
         return connect(self.state.gcs_url)
 
     def running(self) -> bool:
-        """Whether `make up` has left the services running, on these ports."""
+        """Whether `make up` has left the services running, on these ports.
+
+        Raises:
+            LocalError: It has, on other ports.
+        """
         if not self.state.up_file.exists():
             return False
         ports = json.loads(self.state.up_file.read_text())
-        if ports != self._ports() and self._answers(**ports):
+        if ports != self._ports() and _answers(ports["ui_port"]):
             raise LocalError(f"cloudseg is up on other ports ({ports}); `make down` first")
-        return self._answers(**self._ports()) and self.api().healthy()
+        return _answers(self.state.ui_port) and self.api().healthy()
 
     def end_leftovers(self) -> None:
         """End what an earlier command was killed before it could end."""
@@ -139,17 +142,9 @@ class Stack:
     def _ports(self) -> dict[str, int]:
         return {"ui_port": self.state.ui_port, "gcs_port": self.state.gcs_port}
 
-    @staticmethod
-    def _answers(ui_port: int, gcs_port: int) -> bool:
-        del gcs_port
-        try:
-            return requests.get(f"http://127.0.0.1:{ui_port}/api/v2/monitor/health", timeout=5).ok
-        except requests.RequestException:
-            return False
 
-
-def remove_state(state: LocalState) -> None:
-    """Throw away all that the local setup has written, but not the virtual environment."""
-    for path in state.root.iterdir():
-        if path.name not in ("venv", "lock"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+def _answers(ui_port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{ui_port}/api/v2/monitor/health", timeout=5).ok
+    except requests.RequestException:
+        return False

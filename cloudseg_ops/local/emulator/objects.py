@@ -75,17 +75,19 @@ async def delete_object(service: Service, request: Request, names: dict[str, str
     return Response(status_code=204)
 
 
+def _source(service: Service, request: Request, names: dict[str, str]) -> ObjectRecord:
+    """The object to copy or move, under the conditions that are on it."""
+    query = request.query_params
+    return service.store.get(
+        names["bucket"], names["object"], integer(query, "sourceGeneration"), Preconditions.of(query, "ifSource")
+    )
+
+
 async def _copied(service: Service, request: Request, names: dict[str, str]) -> ObjectRecord:
     resource = await resource_of(request)
     check_object_name(names["target"])
-    query = request.query_params
-    source = service.store.get(
-        names["bucket"],
-        names["object"],
-        integer(query, "sourceGeneration"),
-        Preconditions.of(query, "ifSource"),
-    )
-    conditions = Preconditions.of(query)
+    source = _source(service, request, names)
+    conditions = Preconditions.of(request.query_params)
     service.store.check(names["target_bucket"], names["target"], conditions)
     content = Content(service.store.payloads.copy(source.payload), source.size, source.crc32c, source.md5 or "")
     # Metadata that the caller sends replace the source's, all of them: only an empty resource copies.
@@ -117,14 +119,8 @@ async def copy_object(service: Service, request: Request, names: dict[str, str])
 async def move_object(service: Service, request: Request, names: dict[str, str]) -> Response:
     """``POST …/moveTo/o/…``: another name in the same bucket, at once."""
     check_object_name(names["target"])
-    query = request.query_params
-    source = service.store.get(
-        names["bucket"],
-        names["object"],
-        integer(query, "sourceGeneration"),
-        Preconditions.of(query, "ifSource"),
-    )
-    record = service.store.move(source, names["target"], Preconditions.of(query))
+    source = _source(service, request, names)
+    record = service.store.move(source, names["target"], Preconditions.of(request.query_params))
     return JSONResponse(record.resource(base_url(request)))
 
 

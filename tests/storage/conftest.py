@@ -1,0 +1,45 @@
+"""What the tests of the storage seam share: faults that must come about, and a count of calls."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(autouse=True)
+def _no_faults_left(emulator: Emulator) -> Iterator[None]:
+    yield
+    pending = emulator.faults.pending()
+    emulator.faults.clear()
+    assert pending == [], "a fault that was switched on never came about: the test did not test it"
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """Garbage is collected when the test says so: elsewhere it could be in the emulator's own thread."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.fixture
+def uri(buckets: Buckets) -> GcsUri:
+    return GcsUri(buckets.staging, "a folder/Größe 1#2?.jsonl")
+
+
+class Counter:
+    """Calls of the emulator since the last look."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self._before = emulator.calls()
+
+    def __getitem__(self, call: str) -> int:
+        return self._emulator.calls().get(call, 0) - self._before.get(call, 0)

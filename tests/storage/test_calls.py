@@ -1,0 +1,77 @@
+"""Transient faults are got over, and the rest is told in words."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.errors import (
+    PermissionDeniedError,
+    StorageError,
+)
+from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
+from tests.samples import names_in
+from tests.storage.conftest import MIB
+
+
+def test_a_write_whose_answer_was_lost_is_repeated(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+    emulator.faults.add(Fault(action="cut_after", method="POST", path="/upload/"))
+    found = store.write(uri, b"x")
+    assert store.stat(uri) == found
+    assert store.read(uri) == b"x"
+
+
+@pytest.mark.parametrize("action", ["cut_before", "cut_after", "status"])
+@pytest.mark.parametrize("method", ["POST", "PUT"], ids=["begin", "send"])
+def test_lines_get_over_any_fault(store: Store, uri: GcsUri, emulator: Emulator, method: str, action: Any) -> None:
+    emulator.faults.add(Fault(action=action, method=method, path="/upload/"))
+    store.write_lines(uri, ["x" * MIB, "y" * MIB], if_generation_match=0)
+    assert [len(line) for line in store.read_lines(uri)] == [MIB, MIB]
+
+
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(action="cut_after")], ids=["503", "cut"])
+def test_every_other_call_gets_over_a_fault(store: Store, buckets: Buckets, emulator: Emulator, fault: Fault) -> None:
+    source = GcsUri(buckets.input, "a")
+    generation = store.write(source, b"x").generation
+    calls: list[Callable[[], Any]] = [
+        lambda: store.stat(source),
+        lambda: store.read(source),
+        lambda: names_in(store, buckets.input),
+        lambda: store.copy(source, generation, GcsUri(buckets.output, "a"), metadata={}),
+    ]
+    for call in calls:
+        emulator.faults.add(fault)
+        call()
+    assert store.read(GcsUri(buckets.output, "a")) == b"x"
+
+
+def test_a_refusal_names_the_roles(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+    for status in (401, 403):
+        emulator.faults.add(Fault(status=status, method="GET"))
+        with pytest.raises(PermissionDeniedError, match=r"docs/architecture\.md"):
+            store.read(uri)
+
+
+def test_any_other_refusal_is_told_with_what_was_being_done(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+    emulator.faults.add(Fault(status=400, method="GET"))
+    with pytest.raises(StorageError, match=r"read gs://.*BadRequest"):
+        store.read(uri)
+
+
+def test_it_connects_to_the_emulator_that_the_environment_names(
+    emulator: Emulator, store: Store, uri: GcsUri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(uri, b"x")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    assert Store.open(connections=3).read(uri) == b"x"
+
+
+def test_without_any_identity_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
+    with pytest.raises(PermissionDeniedError, match="connect to Cloud Storage: refused"):
+        Store.open()

@@ -1,0 +1,102 @@
+"""Batches of deletes, each of which has its own answer."""
+
+from typing import Any
+
+import pytest
+import requests
+
+from cloudseg_ops.errors import (
+    PermissionDeniedError,
+)
+from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.storage import BATCH_SIZE, Deletion, Store
+from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
+from tests.samples import names_in, put_inputs
+from tests.storage.conftest import Counter
+
+
+def test_what_became_of_each_delete_in_order(store: Store, buckets: Buckets) -> None:
+    put = {info.name: info for info in put_inputs(store, buckets.input, ["a", "b", "c", "Größe #1?.jpg"])}
+    replaced = store.write(GcsUri(buckets.input, "b"), b"newer")
+    versions = [("c", put["c"].generation), ("gone", 7), ("b", put["b"].generation),
+                ("Größe #1?.jpg", put["Größe #1?.jpg"].generation)]  # fmt: skip
+    assert store.delete_many(buckets.input, versions) == [
+        Deletion.DELETED, Deletion.GONE, Deletion.CHANGED, Deletion.DELETED,
+    ]  # fmt: skip
+    assert names_in(store, buckets.input) == ["a", "b"]
+    assert store.read(GcsUri(buckets.input, "b"), generation=replaced.generation) == b"newer"
+
+
+def test_nothing_to_delete_asks_for_nothing(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    calls = Counter(emulator)
+    assert store.delete_many(buckets.input, []) == []
+    assert calls["batch"] == 0
+
+
+def test_at_most_a_hundred_deletes_a_request(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    versions = [(info.name, info.generation) for info in put_inputs(store, buckets.input, map(str, range(250)))]
+    calls = Counter(emulator)
+    assert store.delete_many(buckets.input, iter(versions)) == [Deletion.DELETED] * 250
+    assert (calls["batch"], calls["objects.delete"]) == (3, 250)
+    assert BATCH_SIZE == 100
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_deletes_that_are_put_off_are_asked_for_again(
+    store: Store, buckets: Buckets, emulator: Emulator, status: int
+) -> None:
+    put = put_inputs(store, buckets.input, [f"{number:02d}" for number in range(20)])
+    put_inputs(store, buckets.input, ["07"])
+    emulator.faults.add(Fault(status=status, method="DELETE", path=f"/b/{buckets.input}/o/", times=8))
+    outcomes = store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert outcomes == [Deletion.CHANGED if info.name == "07" else Deletion.DELETED for info in put]
+    assert names_in(store, buckets.input) == ["07"]
+
+
+def test_a_batch_that_is_put_off_as_a_whole_is_asked_for_again(
+    store: Store, buckets: Buckets, emulator: Emulator
+) -> None:
+    put = put_inputs(store, buckets.input, ["a", "b"])
+    emulator.faults.add(Fault(status=503, method="POST", path="/batch", times=2))
+    outcomes = store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert outcomes == [Deletion.DELETED, Deletion.DELETED]
+
+
+@pytest.mark.parametrize(("action", "outcome"), [("cut_before", Deletion.DELETED), ("cut_after", Deletion.GONE)])
+def test_a_batch_whose_connection_is_cut_is_asked_for_again(
+    store: Store, buckets: Buckets, emulator: Emulator, action: Any, outcome: Deletion
+) -> None:
+    put = put_inputs(store, buckets.input, ["a", "b"])
+    emulator.faults.add(Fault(action=action, method="POST", path="/batch"))
+    outcomes = store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert outcomes == [outcome, outcome]
+    assert names_in(store, buckets.input) == []
+
+
+def test_a_newer_upload_survives_a_repeated_batch(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    (old,) = put_inputs(store, buckets.input, ["a"])
+    emulator.faults.add(Fault(action="cut_after", method="POST", path="/batch"))
+    uploads = iter([True])
+    send = store._client._http.request
+
+    def request(*arguments: Any, **options: Any) -> Any:
+        try:
+            return send(*arguments, **options)
+        except requests.ConnectionError:
+            # Right between the first request, which has deleted, and its repetition.
+            if next(uploads, False):
+                Store(emulator.client()).write(GcsUri(buckets.input, "a"), b"newer")
+            raise
+
+    store._client._http.request = request
+    assert store.delete_many(buckets.input, [("a", old.generation)]) == [Deletion.CHANGED]
+    assert store.read(GcsUri(buckets.input, "a")) == b"newer"
+
+
+def test_a_refused_delete_is_told(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    put = put_inputs(store, buckets.input, ["a", "b", "c"])
+    emulator.faults.add(Fault(status=403, method="DELETE", path="/o/b"))
+    with pytest.raises(PermissionDeniedError, match=f"delete 3 objects of gs://{buckets.input}: refused .*roles"):
+        store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert "b" in names_in(store, buckets.input)

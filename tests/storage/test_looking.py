@@ -1,0 +1,109 @@
+"""Finding out what is there, with few requests."""
+
+import pytest
+
+from cloudseg_ops.errors import (
+    BucketNotFoundError,
+)
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.storage import PAGE_SIZE, Store
+from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
+from tests.samples import names_in, put_inputs
+from tests.storage.conftest import Counter
+
+
+def test_an_object_is_described_as_it_was_written(store: Store, uri: GcsUri) -> None:
+    written = store.write(uri, b"abc", content_type="text/plain", metadata={"cloudseg-x": "größe"})
+    found = store.stat(uri)
+    assert found == written
+    assert found is not None
+    assert (found.bucket, found.name, found.size) == (uri.bucket, uri.name, 3)
+    assert found.crc32c == "Nks/tw=="  # CRC32C of "abc" is 0x364b3fb7
+    assert found.metadata == {"cloudseg-x": "größe"}
+    assert found.updated.tzinfo is not None
+    assert store.stat(GcsUri(uri.bucket, "nothing")) is None
+
+
+def test_a_listing_gives_the_same_description(store: Store, uri: GcsUri) -> None:
+    written = store.write(uri, b"abc", metadata={"cloudseg-x": "y"})
+    assert list(store.list_objects(GcsUri(uri.bucket))) == [written]
+
+
+def test_a_listing_is_in_byte_order_under_a_prefix_and_within_offsets(store: Store, buckets: Buckets) -> None:
+    # U+10000 comes after U+FFFD by code point and UTF-8, before it by UTF-16.
+    names = ["a", "a/1", "a/2", "a0", "b", "é", "\ufffd", "\U00010000"]
+    put_inputs(store, buckets.input, reversed(names))
+    folder = GcsUri(buckets.input)
+    assert names_in(store, buckets.input) == names
+    assert names_in(store, buckets.input, "a/") == ["a/1", "a/2"]
+    assert [info.name for info in store.list_objects(folder, start="a/2", end="é")] == ["a/2", "a0", "b"]
+
+
+def test_the_listing_of_a_bucket_that_is_not_there(store: Store) -> None:
+    with pytest.raises(BucketNotFoundError, match=r"list gs://nowhere-1: there is no such bucket; .*CLOUDSEG_"):
+        list(store.list_objects(GcsUri("nowhere-1")))
+
+
+def _look(store: Store, bucket: str, names: list[str]) -> set[str]:
+    found = store.stat_many(bucket, names)
+    assert all(info.name == name for name, info in found.items())
+    return set(found)
+
+
+def test_those_that_are_there_are_found_whatever_the_order(store: Store, buckets: Buckets) -> None:
+    there = {info.name: info.generation for info in put_inputs(store, buckets.input, ["c", "a", "e/f", "é"])}
+    found = store.stat_many(buckets.input, ["é", "b", "e/f", "a", "z", "a", "c"])
+    assert {name: info.generation for name, info in found.items()} == there
+
+
+def test_no_names_ask_for_nothing(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    calls = Counter(emulator)
+    assert store.stat_many(buckets.input, []) == {}
+    assert calls["objects.list"] == calls["objects.get"] == 0
+
+
+def test_names_whose_order_a_suffix_changes(store: Store, buckets: Buckets) -> None:
+    # a.jpg < a.jpg-2.jpg, but a.jpg-2.jpg.mask.png < a.jpg.mask.png.
+    names = ["a.jpg", "a.jpg-2.jpg", "a.jpg.jpg", "a.jpg0.jpg"]
+    for suffix in ("", ".mask.png"):
+        put_inputs(store, buckets.output, [name + suffix for name in names])
+        assert _look(store, buckets.output, [name + suffix for name in names]) == {name + suffix for name in names}
+
+
+def test_one_name_and_the_last_name_are_within_the_range(store: Store, buckets: Buckets) -> None:
+    put_inputs(store, buckets.input, ["a", "ab", "b"])
+    assert _look(store, buckets.input, ["a"]) == {"a"}
+    assert _look(store, buckets.input, ["a", "b"]) == {"a", "b"}
+    assert _look(store, buckets.input, ["zz"]) == set()
+
+
+def test_a_thousand_neighbors_take_two_requests_at_most(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    names = [f"{number:05d}.jpg" for number in range(PAGE_SIZE)]
+    put_inputs(store, buckets.input, names)
+    calls = Counter(emulator)
+    assert _look(store, buckets.input, [*names, "00000.jpg-missing"]) == set(names)
+    assert calls["objects.list"] <= 2
+    assert calls["objects.get"] == 0
+
+
+def test_many_others_in_between_are_not_all_listed(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    others = [f"m{number:05d}" for number in range(PAGE_SIZE + 200)]
+    put_inputs(store, buckets.input, ["a", "z", *others])
+    calls = Counter(emulator)
+    # Before the others, the last one that the budget reaches, beyond it, and not there at all.
+    names = ["a", others[PAGE_SIZE - 2], others[PAGE_SIZE - 1], others[-1], "m00007-missing", "y", "z"]
+    assert _look(store, buckets.input, names) == set(names) - {"m00007-missing", "y"}
+    assert calls["objects.list"] == 1
+    assert 1 <= calls["objects.get"] <= 4
+
+
+def test_looking_at_many_in_a_bucket_that_is_not_there(store: Store) -> None:
+    with pytest.raises(BucketNotFoundError):
+        store.stat_many("nowhere-1", ["a"])
+
+
+def test_a_name_of_the_greatest_length_is_found(store: Store, buckets: Buckets) -> None:
+    longest = "a" * 1024
+    put_inputs(store, buckets.input, [longest])
+    assert _look(store, buckets.input, [longest]) == {longest}
