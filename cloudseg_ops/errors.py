@@ -85,6 +85,38 @@ class ChunkUnfinishedError(EngineError):
     """A chunk ended with images unaccounted for; its retry takes up where it stopped."""
 
 
+class PodError(EngineError):
+    """A chunk's pod could not be started, or did not reach its end."""
+
+
+class PodTemplateError(PodError):
+    """The platform team's pod template cannot be laid over the engine's pod."""
+
+
+class PodUnschedulableError(PodError):
+    """No node took the pod in time."""
+
+
+class PodImageError(PodError):
+    """The pod's image cannot be had."""
+
+
+class PodOutOfMemoryError(PodError):
+    """The engine was killed because it needed more memory than its pod may have."""
+
+
+class PodDeadlineError(PodError):
+    """The pod ran longer than it may."""
+
+
+class PodLostError(PodError):
+    """The pod was deleted or killed from outside: the normal case on Spot nodes."""
+
+
+class ClusterUnreachableError(PodError):
+    """The Kubernetes API did not answer, or refused."""
+
+
 class RunError(CloudsegError):
     """A run did not reach what it promised."""
 

@@ -24,6 +24,7 @@ from pydantic import (
 from cloudseg_ops.errors import InvalidRevisionError, SettingsError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.objects import IMAGE_TYPES
+from cloudseg_ops.pods.settings import PodSettings
 from cloudseg_ops.revisions import check_revision
 from cloudseg_ops.uris import GcsUri
 
@@ -81,8 +82,10 @@ class Settings(BaseModel):
         default="main", description="Pinned revision: a tag, a branch or a commit"
     )
     model_path: str = Field(default="model.pt", min_length=1, description="Path of the weights file in the registry")
-    runtime: Literal["local"] = Field(
-        default="local", description="Where a chunk runs: `local` is a process on the worker"
+    runtime: Literal["local", "kubernetes", "gke"] = Field(
+        default="local",
+        description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
+        "connection, `gke` a pod on a GKE cluster",
     )
     schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
         default="@daily", description="The DAG's schedule, as Airflow reads it; `none`: runs are triggered by hand"
@@ -107,6 +110,9 @@ class Settings(BaseModel):
     )
     pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
     retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
+    segment_retries: int = Field(
+        default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
+    )
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"
     )
@@ -121,10 +127,19 @@ class Settings(BaseModel):
         default=None, description="Airflow connection for Cloud Storage; unset: the worker's own identity"
     )
 
+    pods: PodSettings = Field(default=PodSettings(), description="Settings of the runtimes `kubernetes` and `gke`")
+
     @model_validator(mode="after")
     def _buckets_differ(self) -> Settings:
         if self.input_bucket in (self.output_bucket, self.staging_bucket):
             raise ValueError("INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input")
+        return self
+
+    @model_validator(mode="after")
+    def _runtime_is_complete(self) -> Settings:
+        needed = {"kubernetes": ("image",), "gke": ("image", "gke_cluster", "gke_location")}.get(self.runtime, ())
+        if missing := [PREFIX + name.upper() for name in needed if getattr(self.pods, name) is None]:
+            raise ValueError(f"CLOUDSEG_RUNTIME={self.runtime} needs {', '.join(missing)}")
         return self
 
     @classmethod
@@ -138,8 +153,9 @@ class Settings(BaseModel):
         given = {
             key.removeprefix(PREFIX).lower(): value for key, value in source.items() if key.startswith(PREFIX) and value
         }
+        pods = {name: given[name] for name in PodSettings.model_fields if name in given}
         try:
-            return cls.model_validate(given)
+            return cls.model_validate({**given, "pods": pods})
         except ValidationError as error:
             lines = [_explain(problem) for problem in error.errors()]
             raise SettingsError(
@@ -153,9 +169,17 @@ class Settings(BaseModel):
         return RunLayout(GcsUri(self.staging_bucket), GcsUri(self.output_bucket), run_id)
 
 
+def variables() -> list[str]:
+    """Names of all variables, those of the pods included."""
+    own = [name for name in Settings.model_fields if name != "pods"]
+    return [PREFIX + name.upper() for name in (*own, *PodSettings.model_fields)]
+
+
 def _explain(problem: Any) -> str:
-    name = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else "the buckets"
+    location = [part for part in problem["loc"] if part != "pods"]
+    if not location:  # of several variables together
+        return str(problem["msg"]).removeprefix("Value error, ")
+    name = PREFIX + str(location[0]).upper()
     if problem["type"] == "missing":
-        return f"{name} is not set: {Settings.model_fields[problem['loc'][0]].description}"
-    found = f" = {problem['input']!r}" if problem["loc"] else ""
-    return f"{name}{found}: {problem['msg']}"
+        return f"{name} is not set: {Settings.model_fields[location[0]].description}"
+    return f"{name} = {problem['input']!r}: {problem['msg']}"

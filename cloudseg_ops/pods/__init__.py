@@ -1,0 +1,19 @@
+"""What a pod of the engine is, and what became of one: rules, without Airflow and without a cluster."""
+
+from __future__ import annotations
+
+from cloudseg_ops.pods.manifest import CONTAINER, PodWork, pod_manifest
+from cloudseg_ops.pods.overlay import load_template, overlay
+from cloudseg_ops.pods.settings import PodSettings
+from cloudseg_ops.pods.verdicts import explain_pod, final_error
+
+__all__ = [
+    "CONTAINER",
+    "PodSettings",
+    "PodWork",
+    "explain_pod",
+    "final_error",
+    "load_template",
+    "overlay",
+    "pod_manifest",
+]
