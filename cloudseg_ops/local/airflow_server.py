@@ -34,12 +34,16 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def airflow_environment(state: LocalState, overrides: Mapping[str, object]) -> dict[str, str]:
+def airflow_environment(
+    state: LocalState, overrides: Mapping[str, object], environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The environment of every process of the setup: Airflow's settings and cloudseg's.
 
     Args:
         state: The state folder and ports.
-        overrides: Fields of `cloudseg_ops.settings.Settings` that are to differ from the local setup's own.
+        overrides: Variables of cloudseg, in lower case and without their prefix, that are to differ from the local
+            setup's own.
+        environment: Further environment variables, which win over all others.
     """
     airflow = {
         "core__dags_folder": REPOSITORY / "dags",
@@ -96,6 +100,7 @@ def airflow_environment(state: LocalState, overrides: Mapping[str, object]) -> d
         # Airflow renames its processes, which would write over the environment by which they are found again.
         "SPT_NOENV": "1",
         MARKER: str(state.root),
+        **(environment or {}),
     }
 
 
@@ -144,7 +149,7 @@ def airflow_services(state: LocalState, environment: dict[str, str]) -> list[Ser
 
 def emulator_service(state: LocalState, environment: dict[str, str]) -> Service:
     """The emulator of Cloud Storage."""
-    arguments = ("--port", str(state.gcs_port), "--directory", str(state.gcs))
+    arguments = ("--host", state.gcs_host, "--port", str(state.gcs_port), "--directory", str(state.gcs))
     return Service(
         "GCS emulator",
         (sys.executable, "-m", "cloudseg_ops.local.emulator", *arguments),

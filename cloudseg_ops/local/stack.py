@@ -76,11 +76,13 @@ class Stack:
             self._tell(f"ending {len(found)} processes that an earlier command left behind")
             end_processes(found)
 
-    def prepare(self, settings: Mapping[str, object]) -> None:
+    def prepare(self, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> None:
         """Check what the machine must have, before anything is started.
 
         Args:
-            settings: Fields of `cloudseg_ops.settings.Settings` that are to differ from the local setup's own.
+            settings: Variables of cloudseg that are to differ from the local setup's own, as `airflow_environment`
+                takes them.
+            environment: Further environment variables of Airflow's processes.
 
         Raises:
             LocalError: Something is missing, taken or full.
@@ -89,7 +91,7 @@ class Stack:
         require_free_disk(self.state.root)
         require_free_port(self.state.ui_port, "UI_PORT", "Airflow's UI")
         require_free_port(self.state.gcs_port, "GCS_PORT", "the GCS emulator")
-        self._environment = airflow_environment(self.state, settings)
+        self._environment = airflow_environment(self.state, settings, environment)
 
     def start_storage(self) -> Store:
         """Start the emulator and make the three buckets."""

@@ -27,12 +27,14 @@ class LocalState:
     Attributes:
         root: The state folder, absolute.
         ui_port: Port of Airflow's UI and API on loopback.
-        gcs_port: Port of the emulator on loopback.
+        gcs_port: Port of the emulator.
+        gcs_host: Address of the emulator: loopback, or an interface that pods can reach.
     """
 
     root: Path
     ui_port: int
     gcs_port: int
+    gcs_host: str = "127.0.0.1"
 
     @property
     def gcs(self) -> Path:
@@ -72,7 +74,7 @@ class LocalState:
     @property
     def gcs_url(self) -> str:
         """Address of the emulator."""
-        return f"http://127.0.0.1:{self.gcs_port}"
+        return f"http://{self.gcs_host}:{self.gcs_port}"
 
     @property
     def ui_url(self) -> str:
