@@ -113,7 +113,7 @@ class PodLostError(PodError):
     """The pod was deleted or killed from outside: the normal case on Spot nodes."""
 
 
-class ClusterUnreachableError(PodError):
+class ClusterError(PodError):
     """The Kubernetes API did not answer, or refused."""
 
 

@@ -113,9 +113,11 @@ with DAG(
     segmented = segment_chunks(
         settings,
         chunks.output,
+        model.output,
         task_id="segment",
         doc_md="Runs the engine on a chunk. A retry takes up where the last try stopped.",
         pool=settings.pool,
+        retries=settings.segment_retries,
     )
     cleaned = CleanInputsOperator(
         task_id="clean_inputs",

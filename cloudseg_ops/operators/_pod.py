@@ -1,0 +1,220 @@
+"""Runs the engine on a chunk in a pod: what the runtimes `kubernetes` and `gke` share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
+from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+from kubernetes.client.exceptions import ApiException
+
+from cloudseg_ops.engine_command import engine_arguments
+from cloudseg_ops.errors import CloudsegError, ClusterError, PodTemplateError
+from cloudseg_ops.operators._patience import PatientPodManager, is_outage
+from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
+from cloudseg_ops.pods.fields import unknown_fields
+from cloudseg_ops.pods.reattach import sort_out
+from cloudseg_ops.settings import Settings
+
+_LOG_SECONDS = 30
+_POLL_SECONDS = 5.0
+
+
+class PodSegmentOperator(KubernetesPodOperator):
+    """Segments one chunk in a pod; its log lines are the task's. A retry takes up a pod that still runs.
+
+    Args:
+        settings: `settings.pods` says what the pod is, the rest what it works on.
+        chunk: `{index, uri, objects, bytes}`; templated, to be mapped over.
+        model: The run's `ModelRef` as a mapping; templated.
+        task: Airflow's own arguments, and those of the operator that talks to the cluster.
+
+    Raises:
+        ChunkUnfinishedError: The engine left images unaccounted for; the retry takes up where it stopped.
+        PodError: The pod could not be started, or did not reach its end; the message says why.
+    """
+
+    template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "chunk", "model")
+    ui_color = "#fee2e2"
+
+    def __init__(self, *, settings: Settings, chunk: Any, model: Any, **task: Any) -> None:
+        pods = settings.pods
+        super().__init__(
+            namespace=pods.namespace,
+            base_container_name=CONTAINER,
+            schedule_timeout_seconds=pods.schedule_timeout_seconds,
+            startup_timeout_seconds=pods.startup_timeout_seconds,
+            termination_grace_period=pods.pod_grace_seconds,
+            termination_message_policy="FallbackToLogsOnError",
+            deferrable=pods.deferrable,
+            poll_interval=_POLL_SECONDS,
+            logging_interval=_LOG_SECONDS,
+            # No sidecar for XCom: where nodes come and go, it hangs or is lost with its pod.
+            do_xcom_push=False,
+            get_logs=True,
+            container_name_log_prefix_enabled=False,
+            log_pod_spec_on_failure=False,
+            reattach_on_restart=True,
+            on_finish_action="delete_pod",
+            **task,
+        )
+        self.settings = settings
+        self.chunk = chunk
+        self.model = model
+
+    def execute(self, context: Any) -> Any:
+        """Start the pod, or take up the one of an earlier try, and see it through."""
+        with _told():
+            return super().execute(context)
+
+    def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
+        """Go on after the triggerer has watched the pod."""
+        with _told():
+            alive = self._alive(event["name"], event["namespace"])
+            if event["status"] == "error" and alive:
+                self.log.warning("the triggerer lost sight of the pod, this worker watches it on: %s", event["message"])
+                return self.execute_sync(context)
+            return super().trigger_reentry(context, event)
+
+    def build_pod_request_obj(self, context: Any = None) -> Any:
+        """Build the pod: ours, with the platform team's template over it, and Airflow's labels on it."""
+        manifest = self._manifest(context)
+        pod = PodGenerator.deserialize_model_dict(manifest)
+        if dropped := unknown_fields(manifest, self.client.api_client.sanitize_for_serialization(pod)):
+            raise PodTemplateError(
+                f"a pod has no field {', '.join(dropped)}; correct CLOUDSEG_POD_TEMPLATE (a spelling, or the place)"
+            )
+        self.full_pod_spec = pod
+        return super().build_pod_request_obj(context)
+
+    def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
+        """Take up a pod of an earlier try, once those that are ending are gone; else start a new one."""
+        found = {pod.metadata.name: pod for pod in self._pods_of_this_task(context)}
+        plan = sort_out([self._as_json(pod) for pod in found.values()])
+        for name in plan.delete:
+            self.log.info("deleting pod %s of an earlier try", name)
+            self.pod_manager.delete_pod(found[name])
+        self._await_end([found[name] for name in plan.await_end])
+        if plan.reuse is not None:
+            pod = found[plan.reuse]
+            self.log.info("going on with pod %s of an earlier try: %s", plan.reuse, explain_pod(self._as_json(pod)))
+            return pod
+        return super().get_or_create_pod(pod_request_obj, context)
+
+    def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
+        """Delete a pod that has ended and say how it ended; a pod that still runs is left to the next try."""
+        if self._killed or self.pod is None:
+            return
+        seen = self._look(self.pod)
+        name = self.pod.metadata.name
+        phase = seen["status"].get("phase") if seen else None
+        if seen is None and remote_pod is not None and remote_pod.status.phase == "Succeeded":
+            return
+        if phase == "Running" and not (seen or {})["metadata"].get("deletionTimestamp"):
+            self.log.warning("pod %s still runs, and is left to the next try", name)
+            return
+        error = None if phase == "Succeeded" else final_error(seen, name, self._warnings() if seen else ())
+        if seen is not None:
+            self.log.info("deleting pod %s", name)
+            self.pod_manager.delete_pod(self.pod)
+        if error is not None:
+            raise error
+
+    @cached_property
+    def pod_manager(self) -> PatientPodManager:
+        """Airflow's own, which waits longer."""
+        return PatientPodManager(
+            kube_client=self.client, callbacks=self.callbacks, outage_seconds=self.settings.pods.outage_seconds
+        )
+
+    def _manifest(self, context: Any) -> dict[str, Any]:
+        pods, ti = self.settings.pods, context["ti"]
+        layout = self.settings.layout(str(context["run_id"]))
+        # The last try has no retry to hope for.
+        leaves_spot = pods.last_try_on_demand and ti.try_number > ti.max_tries
+        work = PodWork(
+            run_id=layout.run_id,
+            chunk_index=int(self.chunk["index"]),
+            model_commit=str(self.model["commit"]),
+            arguments=engine_arguments(
+                layout,
+                self.chunk,
+                input_bucket=self.settings.input_bucket,
+                options=self.settings.engine_options,
+            ),
+            spot=pods.spot and not leaves_spot,
+        )
+        manifest = pod_manifest(pods, work)
+        return overlay(manifest, load_template(pods.pod_template)) if pods.pod_template else manifest
+
+    def _pods_of_this_task(self, context: Any) -> list[Any]:
+        selector = self._build_find_pod_label_selector(context, exclude_checked=False)
+        return list(self.client.list_namespaced_pod(self.settings.pods.namespace, label_selector=selector).items)
+
+    def _await_end(self, pods: Sequence[Any]) -> None:
+        # A pod whose node is gone would be ending for ever.
+        deadline = time.monotonic() + self.settings.pods.pod_grace_seconds + 60
+        for pod in pods:
+            self.log.info("waiting until pod %s of an earlier try has ended", pod.metadata.name)
+            while (seen := self._look(pod)) is not None and seen["metadata"].get("uid") == pod.metadata.uid:
+                if time.monotonic() > deadline:
+                    self.log.warning("pod %s does not end; its node may be gone: forgetting it", pod.metadata.name)
+                    self.client.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace, grace_period_seconds=0)
+                    break
+                time.sleep(1)
+
+    def _alive(self, name: str, namespace: str) -> bool:
+        try:
+            pod = self._as_json(self.hook.get_pod(name, namespace))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            raise final_error(None, name) from None
+        return pod["status"].get("phase") in ("Pending", "Running") and not pod["metadata"].get("deletionTimestamp")
+
+    def _look(self, pod: Any) -> dict[str, Any] | None:
+        try:
+            return self._as_json(self.pod_manager.read_pod(pod))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return None
+
+    def _warnings(self) -> list[str]:
+        events = self.pod_manager.read_pod_events(self.pod).items
+        return [f"{event.reason}: {event.message}" for event in events if event.type == "Warning"]
+
+    def _as_json(self, pod: Any) -> dict[str, Any]:
+        document: dict[str, Any] = self.client.api_client.sanitize_for_serialization(pod)
+        return document
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn what the Kubernetes client raises into one sentence of ours, without its trace."""
+    try:
+        yield
+    except CloudsegError as error:
+        raise error from None
+    except ApiException as error:
+        raise ClusterError(_refusal(error)) from None
+    except Exception as error:
+        if is_outage(error):
+            raise ClusterError(f"the Kubernetes API does not answer: {error}; the next try takes the pod up") from None
+        raise
+
+
+def _refusal(error: ApiException) -> str:
+    try:
+        message = json.loads(error.body)["message"]
+    except (TypeError, ValueError, KeyError):
+        message = error.reason
+    return (
+        f"the Kubernetes API refused ({error.status}): {message}. See the namespace (CLOUDSEG_NAMESPACE), its quota, "
+        "and the role of the workers' identity there; docs/gke.md lists what it needs"
+    )

@@ -1,0 +1,40 @@
+"""Clears the cluster of a run's pods, whatever became of their tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import BaseOperator
+
+from cloudseg_ops.clusters import connect, release_pods
+from cloudseg_ops.settings import Settings
+
+
+class ReleasePodsOperator(BaseOperator):
+    """Deletes the pods that a run has left: those of tasks that were marked failed, or died with their worker.
+
+    To be used as a teardown, so that it runs also when a person ends the run.
+
+    Args:
+        settings: Settings of the environment.
+        task: Airflow's own arguments.
+    """
+
+    ui_color = "#fee2e2"
+
+    def __init__(self, *, settings: Settings, **task: Any) -> None:
+        super().__init__(**task)
+        self.settings = settings
+
+    def execute(self, context: Any) -> list[str]:
+        """Delete them and give their names."""
+        pods = self.settings.pods
+        names = release_pods(
+            connect(self.settings),
+            pods.namespace,
+            dag_id=str(context["ti"].dag_id),
+            run_id=str(context["run_id"]),
+            grace_seconds=pods.pod_grace_seconds,
+        )
+        self.log.info("%d pods were left: %s", len(names), ", ".join(names) or "none")
+        return names

@@ -1,0 +1,38 @@
+"""Runs the engine on a chunk in a pod of a GKE cluster: the `gke` runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+from airflow.providers.google.cloud.operators.kubernetes_engine import GKEStartPodOperator
+from packaging.version import Version
+
+from cloudseg_ops.clusters import gke_arguments
+from cloudseg_ops.operators._pod import PodSegmentOperator
+from cloudseg_ops.settings import Settings
+
+# Up to here the trigger gives up after 120 s, always too short for a pool that scales from zero
+# (github.com/apache/airflow/issues/66352).
+_FORGETFUL = Version("21.2.0")
+
+
+class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
+    """`PodSegmentOperator` on a GKE cluster, whose address and credentials Google's control plane gives.
+
+    Args:
+        settings: Settings of the environment; `settings.pods.gke_*` name the cluster.
+        task: What `PodSegmentOperator` takes.
+    """
+
+    template_fields: Sequence[str] = tuple({*GKEStartPodOperator.template_fields, "chunk", "model"})
+
+    def __init__(self, *, settings: Settings, **task: Any) -> None:
+        super().__init__(settings=settings, **gke_arguments(settings), **task)
+
+    def invoke_defer_method(self, *args: Any, **kwargs: Any) -> None:
+        """Defer; under a google provider whose trigger forgets the schedule timeout, once the pod has its node."""
+        if Version(version("apache-airflow-providers-google")) <= _FORGETFUL:
+            self.await_pod_start(self.pod)
+        super().invoke_defer_method(*args, **kwargs)
