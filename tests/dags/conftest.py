@@ -1,121 +1,27 @@
 """One real Airflow for all tests of whole runs: its four processes, and the emulator."""
 
-import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
-import requests
 
-from cloudseg_ops.audit import Audit, audit_run
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.stack import Stack
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
-from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
-
-T = TypeVar("T")
-
-
-@dataclass
-class RunningAirflow:
-    """A real Airflow on the emulator's buckets."""
-
-    stack: Stack
-    api: AirflowApi
-    store: Store
-
-    def upload(self, images: Mapping[str, bytes]) -> None:
-        for name, data in images.items():
-            self.store.write(GcsUri(INPUT_BUCKET, name), data)
-        time.sleep(1.1)  # settled, as the local setup's settings have it
-
-    def trigger(self, **params: Any) -> str:
-        return self.api.trigger(DAG_ID, params)
-
-    def wait(self, run_id: str, seconds: float = 150) -> str:
-        return self.wait_for(lambda: self._ended(run_id), seconds)
-
-    def wait_for(self, found: Callable[[], T | None], seconds: float = 60) -> T:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self.stack.supervisor.check()
-            try:
-                if (value := found()) is not None:
-                    return value
-            except AirflowUnreachableError:
-                pass
-            time.sleep(0.3)
-        raise AssertionError("it did not come about in time")
-
-    def run(self, **params: Any) -> tuple[str, str]:
-        run_id = self.trigger(**params)
-        return run_id, self.wait(run_id)
-
-    def tasks(self, run_id: str) -> dict[str, list[str | None]]:
-        states: dict[str, list[str | None]] = {}
-        for task in sorted(self.api.task_states(DAG_ID, run_id), key=lambda task: task.map_index):
-            states.setdefault(task.task_id, []).append(task.state)
-        return states
-
-    def task(self, run_id: str, task_id: str) -> TaskState:
-        return next(task for task in self.api.task_states(DAG_ID, run_id) if task.task_id == task_id)
-
-    def log(self, run_id: str, task_id: str) -> str:
-        return self.api.task_log(DAG_ID, run_id, self.task(run_id, task_id))
-
-    def layout(self, run_id: str) -> RunLayout:
-        return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
-
-    def audit(self, run_id: str) -> Audit:
-        return audit_run(self.store, self.layout(run_id), INPUT_BUCKET)
-
-    def names(self, bucket: str, prefix: str = "") -> list[str]:
-        return [info.name for info in self.store.list_objects(GcsUri(bucket, prefix))]
-
-    @contextmanager
-    def faults(self, *faults: Mapping[str, Any], latency: float = 0) -> Iterator[None]:
-        url = f"{self.stack.state.gcs_url}/_emulator/faults"
-        requests.post(url, json={"latency": latency, "faults": list(faults)}, timeout=10).raise_for_status()
-        try:
-            yield
-        finally:
-            requests.delete(url, timeout=10).raise_for_status()
-
-    def _ended(self, run_id: str) -> str | None:
-        state = self.api.run_state(DAG_ID, run_id)
-        return state if state in ("success", "failed") else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.running import RunningAirflow, start_airflow
 
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
-    root: Path = tmp_path_factory.mktemp("state")
-    stack = Stack(LocalState(root, ui_port=_free_port(), gcs_port=_free_port()), tell=print)
-    stack.prepare({"chunk_objects": 4, "retries": 1, "retry_delay_seconds": 1, "sense_timeout_seconds": 4})
-    try:
-        store = stack.start_storage()
-        api = stack.start_airflow(meanwhile=lambda: None)
-        yield RunningAirflow(stack, api, store)
-    finally:
-        stack.stop()
+    settings = {
+        "chunk_objects": 4,
+        "retries": 1,
+        "segment_retries": 1,
+        "retry_delay_seconds": 1,
+        "sense_timeout_seconds": 4,
+    }
+    with start_airflow(tmp_path_factory.mktemp("state"), settings) as running:
+        yield running
 
 
 @pytest.fixture
 def clean_airflow(airflow: RunningAirflow) -> RunningAirflow:
     """The same Airflow, with an empty input bucket."""
-    airflow.store.delete_many(
-        INPUT_BUCKET, [(info.name, info.generation) for info in airflow.store.list_objects(GcsUri(INPUT_BUCKET))]
-    )
+    airflow.empty_inputs()
     return airflow

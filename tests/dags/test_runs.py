@@ -14,7 +14,7 @@ from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from cloudseg_ops.provenance import MaskProvenance
 from cloudseg_ops.uris import GcsUri
 from tests import tiny
-from tests.dags.conftest import RunningAirflow
+from tests.running import RunningAirflow
 
 # One Airflow serves them all, so one worker runs them all.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]

@@ -1,0 +1,57 @@
+"""The image under test: `CLOUDSEG_TEST_IMAGE`, or else what `make image` made of this very code."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_ops.storage import Store
+from tests.conftest import Buckets
+from tests.engine.lab import Lab
+from tests.image.containers import Container, ImageUnderTest, docker, why_no_docker
+from tests.image.dockerfile import code_digest, copied_modules
+
+Start = Callable[..., Container]
+
+DIGEST_THERE = """
+import hashlib, pathlib, sys, sysconfig
+root = pathlib.Path(sysconfig.get_path("purelib"))
+digest = hashlib.sha256()
+for path in sorted(root.glob("cloudseg_ops/**/*.py")):
+    digest.update(path.relative_to(root).as_posix().encode() + b"\\0" + path.read_bytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.fixture(scope="session")
+def image() -> ImageUnderTest:
+    if reason := why_no_docker():
+        pytest.skip(f"{reason}; the image is tested where one does")
+    named = os.environ.get("CLOUDSEG_TEST_IMAGE", "")
+    found = ImageUnderTest(named or "cloudseg-inference:dev")
+    if docker("image", "inspect", found.name).returncode:
+        assert not named, f"CLOUDSEG_TEST_IMAGE={named}: there is no such image here"
+        pytest.skip(f"there is no image {found.name}: make image")
+    if not named and found.python(DIGEST_THERE).strip() != code_digest(REPOSITORY, copied_modules()):
+        pytest.skip(f"{found.name} is of other code than this tree: make image")
+    return found
+
+
+@pytest.fixture
+def lab(store: Store, buckets: Buckets) -> Lab:
+    return Lab.open(store, buckets)
+
+
+@pytest.fixture
+def start(image: ImageUnderTest, emulator: Emulator) -> Iterator[Start]:
+    started: list[Container] = []
+
+    def start_engine(*arguments: str) -> Container:
+        started.append(image.start(emulator.url, arguments))
+        return started[-1]
+
+    yield start_engine
+    for container in started:
+        container.remove()

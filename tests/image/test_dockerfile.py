@@ -1,0 +1,60 @@
+"""What can be said of the image without building it."""
+
+import json
+import re
+
+import pytest
+
+from cloudseg_ops.local.state import REPOSITORY
+from tests.image.dockerfile import copied_modules, final_stage, instructions, needed_modules
+
+LOCKS = ("engine-cpu", "engine-cuda")
+
+
+def value(name: str) -> str:
+    (found,) = [rest for instruction, rest in final_stage() if instruction == name]
+    return found
+
+
+def pins(name: str) -> dict[str, str]:
+    text = (REPOSITORY / "requirements" / f"{name}.lock").read_text("utf-8")
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", text, flags=re.MULTILINE))
+
+
+def test_it_gets_what_the_engine_imports_and_nothing_else() -> None:
+    assert copied_modules() == needed_modules()
+
+
+def test_it_runs_the_engine_as_nobody_and_without_a_shell() -> None:
+    user, group = value("USER").split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert json.loads(value("ENTRYPOINT")) == ["python", "-m", "cloudseg_ops.engine"]
+
+
+def test_both_stages_stand_on_one_exact_base() -> None:
+    (base,) = [rest for name, rest in instructions() if name == "ARG" and rest.startswith("BASE=")]
+    assert re.fullmatch(r"BASE=python:3\.11\.\d+-slim-bookworm", base)
+    assert [rest for name, rest in instructions() if name == "FROM"] == ["${BASE} AS builder", "${BASE}"]
+
+
+def test_the_last_stage_takes_files_from_the_builder_alone() -> None:
+    copies = [rest for name, rest in final_stage() if name in {"COPY", "ADD"}]
+    assert copies
+    assert all(re.match(r"--from=builder /(cuda|torch|code|opt)/", rest) for rest in copies)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_hashes_and_neither_airflow_nor_dvc(lock: str) -> None:
+    text = (REPOSITORY / "requirements" / f"{lock}.lock").read_text("utf-8")
+    requirements = re.findall(r"^[a-z0-9-]+==[^\n]*\\\n\s+--hash=sha256:[0-9a-f]{64}", text, flags=re.MULTILINE)
+    assert len(requirements) == len(pins(lock)) > 20
+    assert {"torch", "numpy", "pillow", "google-cloud-storage", "pydantic"} <= pins(lock).keys()
+    assert not [name for name in pins(lock) if re.match(r"apache-airflow|dvc|gcsfs|scmrepo", name)]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_agrees_with_what_the_tests_run_on(lock: str) -> None:
+    tested = pins("test")
+    pinned = {name: version.removesuffix("+cpu") for name, version in pins(lock).items() if name in tested}
+    assert pinned == {name: tested[name] for name in pinned}

@@ -1,0 +1,71 @@
+"""The scripts around the image say in one sentence what is missing."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cloudseg_ops.local.state import REPOSITORY
+from tests.image.containers import why_no_docker
+
+
+def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(REPOSITORY / "scripts" / script), *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def refusal(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("cloudseg: ")
+    return last
+
+
+@pytest.fixture
+def few_programs(tmp_path: Path) -> str:
+    """A PATH without Docker."""
+    for name in ("dirname", "sed", "ls", "git", "uname", "id", "tail"):
+        found = shutil.which(name)
+        assert found
+        (tmp_path / name).symlink_to(found)
+    return str(tmp_path)
+
+
+def test_no_docker_client(few_programs: str) -> None:
+    assert "no docker client" in refusal(run("image.sh", PATH=few_programs))
+
+
+@pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker client on the PATH")
+def test_no_daemon(tmp_path: Path) -> None:
+    done = run("image.sh", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert "no Docker daemon answers" in refusal(done)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(bool(why_no_docker()), reason="no Docker daemon answers")
+def test_no_base() -> None:
+    said = refusal(run("image.sh", BASE="127.0.0.1:1/none:0"))
+    assert "the base image 127.0.0.1:1/none:0 cannot be had" in said
+    assert "scripts/stand-in-base.sh" in said
+
+
+@pytest.mark.parametrize(("name", "given"), [("VARIANT", "tpu"), ("WHEELS", "/nowhere"), ("CA_BUNDLE", "/nowhere.crt")])
+def test_a_wrong_option(name: str, given: str) -> None:
+    done = run("image.sh", **{name: given})
+    assert re.search(rf"{name}={given}: ", refusal(done))
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_stand_in_needs_debootstrap(few_programs: str) -> None:
+    said = refusal(run("stand-in-base.sh", PATH=few_programs))
+    assert re.search("debootstrap|root|only be made on Linux", said)

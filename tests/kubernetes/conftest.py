@@ -1,0 +1,142 @@
+"""A real cluster, and a real Airflow that runs its chunks there. Without KUBECONFIG, all of this is skipped."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from tests import tiny
+from tests.kubernetes.cluster import Cluster, kubeconfig_path
+from tests.kubernetes.gate import Gate, gated_kubeconfig
+from tests.running import RunningAirflow, free_port, start_airflow
+
+NAMESPACE = "cloudseg-test"
+IMAGE = os.environ.get("CLOUDSEG_TEST_IMAGE", "cloudseg-inference:dev")
+_MANY = 10**6
+
+
+@dataclass
+class Site:
+    """An Airflow, its cluster, the gate between them, and the template that tests lay over the pods."""
+
+    airflow: RunningAirflow
+    cluster: Cluster
+    gate: Gate
+    template: Path
+
+    def overlay(self, template: dict[str, Any]) -> None:
+        self.template.write_text(yaml.safe_dump(template))
+
+    def upload(self, prefix: str, count: int) -> None:
+        self.airflow.upload({f"{prefix}/{number:04d}.png": tiny.photograph(number, 64, 48) for number in range(count)})
+
+    def masks(self, prefix: str) -> list[str]:
+        return self.airflow.names(OUTPUT_BUCKET, f"{prefix}/")
+
+    def run_until(self, prefix: str, masks: int, **params: Any) -> str:
+        """Start a run, and come back in the middle of segmenting."""
+        run_id = self.airflow.trigger(**params)
+        self.airflow.wait_for(lambda: True if len(self.masks(prefix)) >= masks else None, 120)
+        return run_id
+
+    def uploads_begun(self) -> int:
+        """How many uploads into OUTPUT there were since the last `slowly`."""
+        faults = requests.get(f"{self.airflow.stack.state.gcs_url}/_emulator/faults", timeout=10).json()["faults"]
+        return _MANY - int(faults[0]["skip"])
+
+    def slowly(self, latency: float = 0.3) -> Any:
+        """Let Cloud Storage take its time, and count uploads into OUTPUT meanwhile."""
+        counter = {"action": "status", "method": "POST", "path": f"/upload/.*/{OUTPUT_BUCKET}/", "skip": _MANY}
+        return self.airflow.faults(counter, latency=latency)
+
+    def assert_all_done(self, run_id: str, prefix: str, count: int) -> None:
+        """Every input is a mask, none is left, and neither is a pod."""
+        assert self.airflow.audit(run_id).places == {
+            "input": 0, "masked": count, "quarantined": 0, "superseded": 0, "lost": 0,
+        }  # fmt: skip
+        assert self.airflow.names(INPUT_BUCKET, f"{prefix}/") == []
+        assert len(self.masks(prefix)) == count
+        self.cluster.await_empty()
+
+    def tries(self, run_id: str) -> list[int]:
+        """How many tries each chunk took."""
+        tasks = self.airflow.api.task_states(DAG_ID, run_id)
+        return [task.tries for task in sorted(tasks, key=lambda task: task.map_index) if task.task_id == "segment"]
+
+    def logs(self, run_id: str, index: int = 0) -> str:
+        """What all tries of a chunk's task have logged."""
+        return self.airflow.all_logs(run_id, "segment", index)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    found = kubeconfig_path()
+    if found is None:
+        pytest.skip("no cluster: KUBECONFIG names none")
+    cluster = Cluster(found, NAMESPACE)
+    cluster.create_namespace()
+    cluster.clear()
+    _require_image()
+    return cluster
+
+
+def settings_of(cluster: Cluster, template: Path, gcs_url: str) -> dict[str, object]:
+    """Small pods for the tests, with an engine that takes its time."""
+    return {
+        "runtime": "kubernetes",
+        "image": IMAGE,
+        "image_pull_policy": "Never",
+        "namespace": NAMESPACE,
+        "gpus": 1 if cluster.gpus() else 0,
+        "pod_cpu": "200m",
+        "pod_memory": "1Gi",
+        "pod_shm": "64Mi",
+        "pod_env": f"STORAGE_EMULATOR_HOST={gcs_url}",
+        "pod_template": template,
+        "schedule_timeout_seconds": 40,
+        "startup_timeout_seconds": 60,
+        "chunk_objects": 16,
+        "retries": 1,
+        "segment_retries": 2,
+        "retry_delay_seconds": 1,
+        "sense_timeout_seconds": 4,
+        "engine_options": "--threads 1 --batch 1 --downloads 1 --uploads 1 --progress-seconds 1",
+    }
+
+
+@pytest.fixture(scope="session")
+def running_site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    root = tmp_path_factory.mktemp("site")
+    template, kubeconfig = root / "template.yaml", root / "kubeconfig"
+    gate = gated_kubeconfig(cluster.kubeconfig, kubeconfig)
+    host, port = cluster.address_of_this_machine(), free_port()
+    settings = settings_of(cluster, template, f"http://{host}:{port}")
+    template.write_text("{}")
+    with start_airflow(root / "state", settings, {"KUBECONFIG": str(kubeconfig)}, host, port) as airflow:
+        airflow.api.set_pool("cloudseg_gpu", 4, "Chunks at once, deferred ones included")
+        yield Site(airflow, cluster, gate, template)
+    gate.close()
+
+
+@pytest.fixture
+def site(running_site: Site) -> Iterator[Site]:
+    """The same, with an empty input bucket, no template and no pods; and none may be left."""
+    running_site.airflow.empty_inputs()
+    running_site.overlay({})
+    running_site.cluster.clear()
+    yield running_site
+    running_site.cluster.clear()
+
+
+def _require_image() -> None:
+    found = subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False, timeout=30)
+    if found.returncode:
+        pytest.fail(f"the image {IMAGE} is not there; `make image` builds it, CLOUDSEG_TEST_IMAGE names another")

@@ -1,0 +1,189 @@
+"""What happens to pods on Spot nodes, on purpose: after each, nothing is lost, nothing is left, little is done twice."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.processes import MARKER
+from cloudseg_ops.pods import CONTAINER
+from tests.kubernetes.conftest import Site
+from tests.running import RunningAirflow
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
+
+# Uploads of report.json and report.html.
+REPORT = 2
+# The engine's options in these tests: one image is decoded, segmented, uploaded at a time.
+IN_FLIGHT = 6
+
+
+def test_preemption_with_25_seconds_of_grace(site: Site) -> None:
+    site.upload("preempted", 16)
+    with site.slowly(0.5):
+        run_id = site.run_until("preempted", 3)
+        pod = site.cluster.running()[0].metadata.name
+        site.cluster.preempt(pod)
+        site.airflow.wait_for(lambda: True if pod not in _names(site) else None, 60)
+        kept = len(site.masks("preempted"))
+        assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
+        # It stopped cleanly: what it had begun is done, and is not done again.
+        assert site.uploads_begun() == 16 + REPORT
+    assert kept > 3
+    assert site.tries(run_id) == [2]
+    log = site.logs(run_id)
+    assert f"pod {pod} was deleted while it ran" in log
+    assert "a retry does the rest" in log
+    site.assert_all_done(run_id, "preempted", 16)
+
+
+def test_a_container_killed_without_warning(site: Site) -> None:
+    site.upload("killed", 16)
+    with site.slowly():
+        run_id = site.run_until("killed", 3)
+        site.cluster.kill_container(site.cluster.running()[0])
+        assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
+        assert site.uploads_begun() <= 16 + REPORT + IN_FLIGHT
+    assert site.tries(run_id) == [2]
+    assert "container was killed (SIGKILL)" in site.logs(run_id)
+    site.assert_all_done(run_id, "killed", 16)
+
+
+def test_out_of_memory(site: Site) -> None:
+    site.upload("memory", 4)
+    small = {"requests": {"memory": "60Mi"}, "limits": {"memory": "60Mi"}}
+    site.overlay({"spec": {"containers": [{"name": CONTAINER, "resources": small}]}})
+    run_id = site.airflow.trigger()
+    site.airflow.wait_for(lambda: True if (site.tries(run_id) or [0])[0] >= 2 else None, 120)
+    site.overlay({})
+    assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
+    assert "needed more memory than 60Mi" in site.logs(run_id)
+    assert "CLOUDSEG_POD_MEMORY" in site.logs(run_id)
+    site.assert_all_done(run_id, "memory", 4)
+
+
+def test_a_missing_image(site: Site) -> None:
+    site.upload("image", 2)
+    site.overlay({"spec": {"containers": [{"name": CONTAINER, "image": "cloudseg-inference:no-such-tag"}]}})
+    run_id, state = site.airflow.run()
+    assert state == "failed"
+    tasks = site.airflow.tasks(run_id)
+    assert (tasks["segment"], tasks["report"], tasks["release_pods"]) == (["failed"], ["failed"], ["success"])
+    last = site.airflow.api.task_log(DAG_ID, run_id, site.airflow.task(run_id, "segment")).strip().splitlines()[-1]
+    assert "cannot have the image cloudseg-inference:no-such-tag" in last, last
+    _assert_untouched(site, run_id, 2)
+
+
+def test_no_node_takes_the_pod(site: Site) -> None:
+    site.upload("unschedulable", 2)
+    site.overlay({"spec": {"nodeSelector": {"cloud.google.com/gke-accelerator": "nvidia-h100-mega"}}})
+    began = time.monotonic()
+    run_id = site.airflow.trigger()
+    assert site.airflow.wait(run_id, 300) == "failed"
+    # Three tries of 40 s, and not for ever.
+    assert 3 * 40 < time.monotonic() - began < 3 * 40 + 100
+    last = site.airflow.api.task_log(DAG_ID, run_id, site.airflow.task(run_id, "segment")).strip().splitlines()[-1]
+    assert "found no node" in last, last
+    assert "gke-accelerator=nvidia-h100-mega" in last, last
+    assert "didn't match" in last, last
+    _assert_untouched(site, run_id, 2)
+
+
+def test_the_task_process_is_killed_and_its_retry_takes_the_pod_up(site: Site) -> None:
+    site.upload("worker", 16)
+    with site.slowly():
+        run_id = site.run_until("worker", 2)
+        before = _names(site)
+        assert _kill(site.airflow, "task")
+        assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
+        assert site.uploads_begun() == 16 + REPORT
+    assert len(before) == 1
+    assert f"going on with pod {before[0]} of an earlier try: Running" in site.logs(run_id)
+    site.assert_all_done(run_id, "worker", 16)
+
+
+def test_the_scheduler_and_its_workers_are_killed(site: Site) -> None:
+    site.upload("scheduler", 24)
+    with site.slowly(0.6):
+        run_id = site.run_until("scheduler", 2)
+        assert _kill(site.airflow, "scheduler")
+        assert site.airflow.wait(run_id, 240) == "success", site.airflow.tasks(run_id)
+        # No pod was started anew: what ran went on, and what had ended was recognized.
+        assert site.uploads_begun() == 24 + REPORT
+    site.assert_all_done(run_id, "scheduler", 24)
+
+
+@pytest.mark.parametrize("change", ["failed", "cleared"])
+def test_a_person_changes_the_task(site: Site, change: str) -> None:
+    site.upload(change, 16)
+    with site.slowly(0.5):
+        run_id = site.run_until(change, 2)
+        pod = site.cluster.running()[0].metadata.name
+        site.airflow.change_task(run_id, "segment", 0, change)
+        # The pod is told at once, and stops within its grace.
+        site.airflow.wait_for(lambda: True if pod not in _names(site) else None, 60)
+        state = site.airflow.wait(run_id)
+        assert site.uploads_begun() == len(site.masks(change)) + REPORT
+    if change == "cleared":
+        assert state == "success", site.airflow.tasks(run_id)
+        site.assert_all_done(run_id, change, 16)
+        return
+    assert (state, site.airflow.tasks(run_id)["segment"]) == ("failed", ["failed"])
+    audit = site.airflow.audit(run_id)
+    assert audit.holds
+    assert 0 < audit.places["masked"] < 16
+    site.cluster.await_empty()
+
+
+def test_a_person_fails_the_whole_run(site: Site) -> None:
+    site.upload("marked", 16)
+    with site.slowly(0.5):
+        run_id = site.run_until("marked", 2)
+        site.airflow.api.fail_run(DAG_ID, run_id)
+        site.cluster.await_empty(90)
+    assert site.airflow.audit(run_id).holds
+    assert site.airflow.tasks(run_id)["segment"] == ["failed"]
+
+
+def test_the_api_server_is_away_for_a_minute(site: Site) -> None:
+    site.upload("away", 16)
+    with site.slowly(0.5):
+        run_id = site.run_until("away", 2)
+        with site.gate.shut():
+            time.sleep(60)
+        assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
+        assert site.uploads_begun() == 16 + REPORT
+    assert site.tries(run_id) == [1]
+    assert "the Kubernetes API does not answer" in site.logs(run_id)
+    site.assert_all_done(run_id, "away", 16)
+
+
+def _names(site: Site) -> list[str]:
+    return [pod.metadata.name for pod in site.cluster.pods()]
+
+
+def _assert_untouched(site: Site, run_id: str, count: int) -> None:
+    assert site.airflow.audit(run_id).places["input"] == count
+    site.cluster.await_empty()
+
+
+def _kill(airflow: RunningAirflow, victim: str) -> int:
+    """SIGKILL the process that runs a pod's task, or the scheduler with all of its workers."""
+    killed = 0
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARKER) != str(airflow.stack.state.root):
+                continue
+            command = " ".join(process.cmdline())
+            doomed = "airflow scheduler" in command or "LocalExecutor" in command or "task" in command
+            if victim == "task":
+                doomed = "segment" in command
+            if doomed:
+                os.kill(process.pid, signal.SIGKILL)
+                killed += 1
+        except psutil.Error:
+            continue
+    return killed

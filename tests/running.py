@@ -1,0 +1,142 @@
+"""A real Airflow for tests of whole runs, as they see and drive it."""
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import requests
+
+from cloudseg_ops.audit import Audit, audit_run
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.stack import Stack
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+T = TypeVar("T")
+
+
+@dataclass
+class RunningAirflow:
+    """A real Airflow on the emulator's buckets."""
+
+    stack: Stack
+    api: AirflowApi
+    store: Store
+
+    def upload(self, images: Mapping[str, bytes]) -> None:
+        for name, data in images.items():
+            self.store.write(GcsUri(INPUT_BUCKET, name), data)
+        time.sleep(1.1)  # settled, as the local setup's settings have it
+
+    def trigger(self, **params: Any) -> str:
+        return self.api.trigger(DAG_ID, params)
+
+    def wait(self, run_id: str, seconds: float = 150) -> str:
+        return self.wait_for(lambda: self._ended(run_id), seconds)
+
+    def wait_for(self, found: Callable[[], T | None], seconds: float = 60) -> T:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.stack.supervisor.check()
+            try:
+                if (value := found()) is not None:
+                    return value
+            except AirflowUnreachableError:
+                pass
+            time.sleep(0.3)
+        raise AssertionError("it did not come about in time")
+
+    def run(self, **params: Any) -> tuple[str, str]:
+        run_id = self.trigger(**params)
+        return run_id, self.wait(run_id)
+
+    def tasks(self, run_id: str) -> dict[str, list[str | None]]:
+        states: dict[str, list[str | None]] = {}
+        for task in sorted(self.api.task_states(DAG_ID, run_id), key=lambda task: task.map_index):
+            states.setdefault(task.task_id, []).append(task.state)
+        return states
+
+    def task(self, run_id: str, task_id: str) -> TaskState:
+        return next(task for task in self.api.task_states(DAG_ID, run_id) if task.task_id == task_id)
+
+    def log(self, run_id: str, task_id: str) -> str:
+        return self.api.task_log(DAG_ID, run_id, self.task(run_id, task_id))
+
+    def change_task(self, run_id: str, task_id: str, map_index: int, change: str) -> None:
+        """Mark a task `failed`, or have it `cleared`, as a person does in the UI."""
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"
+        if change == "failed":
+            self.api._send("PATCH", path, json={"new_state": "failed"})
+            return
+        cleared = {"dry_run": False, "dag_run_id": run_id, "task_ids": [[task_id, map_index]], "only_failed": False}
+        self.api._send("POST", f"/dags/{DAG_ID}/clearTaskInstances", json=cleared)
+
+    def all_logs(self, run_id: str, task_id: str, map_index: int = -1) -> str:
+        """The logs of all tries of a task, one after the other."""
+        found = next(
+            task
+            for task in self.api.task_states(DAG_ID, run_id)
+            if (task.task_id, task.map_index) == (task_id, map_index)
+        )
+        tries = range(1, found.tries + 1)
+        return "\n".join(self.api.task_log(DAG_ID, run_id, replace(found, tries=number)) for number in tries)
+
+    def layout(self, run_id: str) -> RunLayout:
+        return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
+
+    def audit(self, run_id: str) -> Audit:
+        return audit_run(self.store, self.layout(run_id), INPUT_BUCKET)
+
+    def names(self, bucket: str, prefix: str = "") -> list[str]:
+        return [info.name for info in self.store.list_objects(GcsUri(bucket, prefix))]
+
+    @contextmanager
+    def faults(self, *faults: Mapping[str, Any], latency: float = 0) -> Iterator[None]:
+        url = f"{self.stack.state.gcs_url}/_emulator/faults"
+        requests.post(url, json={"latency": latency, "faults": list(faults)}, timeout=10).raise_for_status()
+        try:
+            yield
+        finally:
+            requests.delete(url, timeout=10).raise_for_status()
+
+    def _ended(self, run_id: str) -> str | None:
+        state = self.api.run_state(DAG_ID, run_id)
+        return state if state in ("success", "failed") else None
+
+    def empty_inputs(self) -> None:
+        self.store.delete_many(
+            INPUT_BUCKET, [(info.name, info.generation) for info in self.store.list_objects(GcsUri(INPUT_BUCKET))]
+        )
+
+
+@contextmanager
+def start_airflow(
+    root: Path,
+    settings: Mapping[str, object],
+    environment: Mapping[str, str] | None = None,
+    gcs_host: str = "127.0.0.1",
+    gcs_port: int | None = None,
+) -> Iterator[RunningAirflow]:
+    """Start one on free ports, with these settings over the local setup's own, and end it."""
+    state = LocalState(root, ui_port=free_port(), gcs_port=gcs_port or free_port(), gcs_host=gcs_host)
+    stack = Stack(state, tell=print)
+    stack.prepare(settings, environment)
+    try:
+        store = stack.start_storage()
+        api = stack.start_airflow(meanwhile=lambda: None)
+        yield RunningAirflow(stack, api, store)
+    finally:
+        stack.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
