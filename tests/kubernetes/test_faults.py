@@ -1,4 +1,4 @@
-"""What happens to pods on Spot nodes, on purpose: after each, nothing is lost, nothing is left, little is done twice."""
+"""What Spot nodes do to pods, done on purpose: nothing is lost, nothing is left, little is done twice."""
 
 import os
 import signal
