@@ -7,7 +7,7 @@ PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUN
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 export STATE PYTHON
 
-.PHONY: help demo up down audit test test-fast lint format lock clean
+.PHONY: help demo up down audit test test-fast lint format lock image clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -51,6 +51,9 @@ format: ## Mend style and format
 lock: ## Write requirements/*.lock anew
 	@scripts/bootstrap.sh test
 	@PYTHON=$(STATE)/venv/bin/python scripts/lock.sh
+
+image: ## Build the inference engine's image with Docker: VARIANT=cpu, or cuda; scripts/image.sh has more
+	@scripts/image.sh
 
 clean: ## Stop everything and remove all state, the virtual environment included
 	@if [ -x "$(STATE)/venv/bin/python" ] && [ -d "$(STATE)/logs" ]; then $(LOCAL) down $(PORTS) || true; fi

@@ -4,11 +4,27 @@
 set -eu
 cd "$(dirname "$0")/.."
 : "${PYTHON:=.cloudseg/venv/bin/python}"
-for name in demo test; do
-    UV_FIND_LINKS="${PIP_FIND_LINKS:-}" "$PYTHON" -m uv pip compile --quiet --python-version 3.11 \
+
+compile() {
+    UV_FIND_LINKS=$2 "$PYTHON" -m uv pip compile --quiet --python-version 3.11 \
         --exclude-newer 2026-08-26 --exclude-newer-package uv=false --no-emit-find-links \
-        --custom-compile-command "make lock" "requirements/$name.in" --output-file "requirements/$name.lock"
+        --custom-compile-command "make lock" "requirements/$1.in" --output-file "requirements/$1.lock" $3
+}
+
+wheels=${PIP_FIND_LINKS:-}
+for name in demo test; do
+    # Upgraded, or the old lock's plain version wins over a CPU wheel, and CUDA's packages come with it.
+    compile "$name" "$wheels" "--upgrade-package torch"
     # A local version (+cpu) is one index's own; the plain one can be had everywhere.
     sed -i.bak 's/^\(torch==[0-9.]*\)+[a-z0-9]*/\1/' "requirements/$name.lock"
     rm "requirements/$name.lock.bak"
 done
+
+# The image is built on one platform, from exactly these files. CUDA's lock must not see the CPU wheels.
+image="--python-platform x86_64-manylinux_2_28 --generate-hashes"
+if [ -n "$wheels" ]; then
+    compile engine-cpu "$wheels" "$image"
+else
+    compile engine-cpu "" "$image --torch-backend cpu --exclude-newer-package torch=false"
+fi
+compile engine-cuda "" "$image"
