@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from cloudseg_ops import __version__
 from cloudseg_ops.audit import Audit, audit_run
-from cloudseg_ops.errors import CloudsegError, ObjectNotFoundError, RunError
+from cloudseg_ops.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.pools import composer_pool_command, pool_command
 from cloudseg_ops.settings import Settings
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
@@ -29,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cloudseg {__version__}")
         return 0
     try:
-        return _audit(options)
+        return _pool(options) if options.command == "pool" else _audit(options)
     except CloudsegError as error:
         print(f"cloudseg: {error}", file=sys.stderr)
         return 2
@@ -70,6 +75,35 @@ def _audit(options: argparse.Namespace) -> int:
     return print_audit(options.run, audit, as_json=options.json)
 
 
+def _pool(options: argparse.Namespace) -> int:
+    name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
+    if (options.composer is None) != (options.location is None):
+        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
+    if options.composer is not None:
+        command = composer_pool_command(
+            options.composer, options.location, name, options.slots, project=options.project
+        )
+    else:
+        command = pool_command(name, options.slots)
+    if options.print:
+        print(shlex.join(command))
+        return 0
+    if code := _run(command):
+        print(f"cloudseg: the command ended with exit code {code}: {shlex.join(command)}", file=sys.stderr)
+    return 2 if code else 0
+
+
+def _run(command: Sequence[str]) -> int:
+    # The airflow of this Python is the one whose database is meant, whatever the PATH says.
+    words = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
+    try:
+        return subprocess.run(words, check=False).returncode  # noqa: S603
+    except OSError as error:
+        raise LocalError(
+            f"`{words[0]}` cannot be run ({error.strerror}); install it, or run where it is: {shlex.join(command)}"
+        ) from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cloudseg", description="Operate cloudseg.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -91,7 +125,29 @@ def _parser() -> argparse.ArgumentParser:
         help="audit a run of the local setup with this state folder (.cloudseg); the newest run when --run is left out",
     )
     audit.add_argument("--json", action="store_true", help="print JSON")
+    _add_pool(commands)
     return parser
+
+
+def _add_pool(commands: Any) -> None:
+    pool = commands.add_parser(
+        "pool",
+        help="create the Airflow pool that bounds the chunks at once, or set its slots",
+        description="Create the Airflow pool that bounds the chunks at once, deferred ones included, or set its slots. "
+        "Its name is CLOUDSEG_POOL. Works on the Airflow of this Python, or, with --composer, on a Composer "
+        "environment through gcloud. Exit code 0: it is there; 2: the command could not be carried out.",
+    )
+    pool.add_argument("--slots", type=_positive, required=True, metavar="N", help="chunks at once: the GPUs there are")
+    pool.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
+    pool.add_argument("--location", metavar="REGION", help="its region")
+    pool.add_argument("--project", help="its project; gcloud's own when left out")
+    pool.add_argument("--print", action="store_true", help="print the command instead of running it")
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 if __name__ == "__main__":

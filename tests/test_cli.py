@@ -1,6 +1,8 @@
 """The `cloudseg` command against the emulator, as an operator calls it."""
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from cloudseg_ops import __version__
 from cloudseg_ops.cli import main
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.pools import composer_pool_command, pool_command
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
 from tests.samples import put_inputs, put_masks, put_snapshot, source_of
@@ -103,7 +106,70 @@ def test_a_local_run(tmp_path: Path, capsys: Output) -> None:
     assert "holds no local setup" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["nonesuch"], ["audit", "--run"], ["version", "--json"]])
+def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    """Without the settings of a DAG: whoever operates Composer from a workstation has none of them there."""
+    for name in [name for name in os.environ if name.startswith("CLOUDSEG_")]:
+        monkeypatch.delenv(name)
+    assert main(["pool", "--slots", "4", "--print"]) == 0
+    assert shlex.split(capsys.readouterr().out) == pool_command("cloudseg_gpu", 4)
+    monkeypatch.setenv("CLOUDSEG_POOL", "gpus")
+    assert main(["pool", "--slots", "4", "--composer", "prod", "--location", "r", "--project", "p", "--print"]) == 0
+    assert shlex.split(capsys.readouterr().out) == composer_pool_command("prod", "r", "gpus", 4, project="p")
+
+
+@pytest.mark.parametrize("half", [["--composer", "prod"], ["--location", "r"]])
+def test_a_composer_environment_has_a_name_and_a_region(half: list[str], capsys: Output) -> None:
+    assert main(["pool", "--slots", "4", "--print", *half]) == 2
+    assert "--composer ENVIRONMENT --location REGION" in capsys.readouterr().err
+
+
+def test_the_pools_command_runs_and_its_failure_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit "$GCLOUD_ENDS_WITH"\n')
+    monkeypatch.setenv("PATH", str(tmp_path))
+    arguments = ["pool", "--slots", "4", "--composer", "prod", "--location", "r"]
+    assert main(arguments) == 2
+    assert "`gcloud` cannot be run (Permission denied)" in capfd.readouterr().err
+    gcloud.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setenv("GCLOUD_ENDS_WITH", "0")
+    assert main(arguments) == 0
+    assert capfd.readouterr().out.splitlines() == composer_pool_command("prod", "r", "cloudseg_gpu", 4)[1:]
+    monkeypatch.setenv("GCLOUD_ENDS_WITH", "3")
+    assert main(arguments) == 2
+    assert "the command ended with exit code 3: gcloud composer" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_pool_is_there_afterwards_and_counts_deferred_tasks(tmp_path: Path) -> None:
+    environment = {
+        **os.environ, "AIRFLOW_HOME": str(tmp_path), "CLOUDSEG_POOL": "gpus", "PYTHONWARNINGS": "ignore",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
+    }  # fmt: skip
+
+    def call(*words: str) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", *words], env=environment, capture_output=True, text=True, check=True, timeout=120
+        ).stdout
+
+    call("airflow", "db", "migrate")
+    for slots in ("3", "5"):  # it creates the pool, and changes it
+        call("cloudseg_ops.cli", "pool", "--slots", slots)
+        pool = next(
+            item for item in json.loads(call("airflow", "pools", "list", "-o", "json")) if item["pool"] == "gpus"
+        )
+        assert (pool["slots"], pool["include_deferred"]) == (slots, "True")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["nonesuch"], ["audit", "--run"], ["version", "--json"],
+        ["pool"], ["pool", "--slots", "0"], ["pool", "--slots", "-1"], ["pool", "--slots", "two"],
+    ],
+)  # fmt: skip
 def test_what_it_does_not_know(arguments: list[str], capsys: Output) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)

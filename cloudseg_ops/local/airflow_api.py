@@ -10,6 +10,7 @@ from typing import Any
 import requests
 
 from cloudseg_ops.errors import LocalError
+from cloudseg_ops.pools import DESCRIPTION, pool_fields
 
 _TIMEOUT = 30
 _TRIES = 5
@@ -65,9 +66,9 @@ class AirflowApi:
             raise LocalError(f"Airflow cannot read {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
         return False
 
-    def set_pool(self, name: str, slots: int, description: str) -> None:
+    def set_pool(self, name: str, slots: int, description: str = DESCRIPTION) -> None:
         """Create a pool, or set its slots."""
-        pool = {"slots": slots, "description": description, "include_deferred": True}
+        pool = pool_fields(slots, description)
         if self._send("POST", "/pools", json={"name": name, **pool}, accept=(201, 409)).status_code == 409:
             self._send("PATCH", f"/pools/{name}", json={"pool": name, **pool})
 
