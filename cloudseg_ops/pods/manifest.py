@@ -61,7 +61,8 @@ def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
             "labels": {
                 **pods.pod_labels,
                 **APP_LABELS,
-                "app.kubernetes.io/version": __version__,
+                # A label's value knows no `+`, as a version between two releases has.
+                "app.kubernetes.io/version": __version__.replace("+", "-"),
                 "cloudseg-chunk": str(work.chunk_index),
                 "cloudseg-model-commit": work.model_commit,
             },
@@ -73,8 +74,10 @@ def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
             "activeDeadlineSeconds": pods.pod_deadline_seconds,
             "terminationGracePeriodSeconds": pods.pod_grace_seconds,
             "automountServiceAccountToken": pods.service_account_token,
+            # A service that is called cloudseg would put CLOUDSEG_… variables into the pod.
+            "enableServiceLinks": False,
             **({"serviceAccountName": pods.service_account} if pods.service_account else {}),
-            **({"imagePullSecrets": [{"name": name} for name in pods.image_pull_secrets]}),
+            "imagePullSecrets": [{"name": name} for name in pods.image_pull_secrets],
             "nodeSelector": _node_selector(pods, spot=work.spot),
             "tolerations": _tolerations(pods, spot=work.spot),
             "securityContext": {

@@ -1,58 +1,42 @@
-"""Lays a platform team's pod template over the engine's pod, as Kubernetes' strategic merge patch does.
+"""Lays a platform team's pod template over the engine's pod, much as Kubernetes' strategic merge patch does.
 
-Of the merge keys of Kubernetes' API, those of a pod are known here: containers merge by `name`, mounts by `mountPath`.
+It differs in two things, both for the team's sake: tolerations and `envFrom` are added to, where Kubernetes replaces
+them; and a volume or variable that gets another source loses its first one, where Kubernetes would refuse the pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.pods import grammar
 from cloudseg_ops.pods.manifest import CONTAINER
+from cloudseg_ops.pods.template import check_template, kind
 
-# kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1: «patch strategy: merge on key …»
-_MERGE_KEYS = {
+MERGE_KEYS: Mapping[str, str] = {
     "containers": "name",
     "initContainers": "name",
+    "ephemeralContainers": "name",
     "volumes": "name",
     "env": "name",
     "imagePullSecrets": "name",
+    "resourceClaims": "name",
+    "schedulingGates": "name",
+    "ownerReferences": "uid",
     "volumeMounts": "mountPath",
+    "volumeDevices": "devicePath",
     "ports": "containerPort",
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
 }
+"""Fields of a pod that are lists merged item by item: the key by which (`x-kubernetes-patch-merge-key`)."""
+
+# Their items have one source of several: where the template brings another, the first one goes.
+_ONE_SOURCE = frozenset({"volumes", "env"})
 # Lists without a key, of which a template wants more rather than others.
 _APPENDED = frozenset({"tolerations", "envFrom"})
-
-
-def load_template(source: str) -> dict[str, Any]:
-    """Read a template.
-
-    Args:
-        source: Path of a YAML file, or the YAML itself (recognized by a line break or an opening brace).
-
-    Raises:
-        PodTemplateError: There is no such file, or it holds no YAML mapping.
-    """
-    inline = "\n" in source or source.lstrip().startswith("{")
-    name = "the YAML in CLOUDSEG_POD_TEMPLATE" if inline else source
-    try:
-        template = yaml.safe_load(source if inline else Path(source).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PodTemplateError(
-            f"the pod template {source}: {error.strerror}; CLOUDSEG_POD_TEMPLATE names a YAML file that the workers see"
-        ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PodTemplateError(f"the pod template is no YAML: {name}: {error}") from None
-    if not isinstance(template, dict):
-        raise PodTemplateError(f"the pod template is no mapping, as a pod is: {name} holds {type(template).__name__}")
-    return template
 
 
 def overlay(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,62 +47,111 @@ def overlay(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, An
         template: A part of a pod.
 
     Returns:
-        A new manifest.
+        A new manifest, which shares nothing with either.
 
     Raises:
-        PodTemplateError: The result would not run the engine on its chunk any more.
+        PodTemplateError: The template is no part of a pod, or the result would not run the engine on its chunk any
+            more, or not be found again.
     """
-    merged: dict[str, Any] = _merge(pod, template)
+    check_template(template)
+    merged: dict[str, Any] = _merge(pod, template, "")
     _check(pod, merged)
     return merged
 
 
-def _merge(below: Any, above: Any, field: str = "") -> Any:
-    if isinstance(below, Mapping) and isinstance(above, Mapping):
-        kept = {key: deepcopy(value) for key, value in below.items() if above.get(key, value) is not None}
-        laid = {key: _merge(below.get(key), value, key) for key, value in above.items() if value is not None}
-        return {**kept, **laid}
-    if isinstance(below, list) and isinstance(above, list):
-        if field in _APPENDED:
-            return [*deepcopy(below), *(deepcopy(item) for item in above if item not in below)]
-        if key := _MERGE_KEYS.get(field):
-            return _merge_items(below, above, key)
-    return deepcopy(above)
+def _merge(below: Any, above: Any, path: str) -> Any:
+    if below is not None and _shape(below) is not _shape(above):
+        raise PodTemplateError(
+            f"the pod template has {kind(above)} at {path}, where the pod has {kind(below)}; correct it in "
+            "CLOUDSEG_POD_TEMPLATE"
+        )
+    if isinstance(above, Mapping):
+        return _merge_mappings(below or {}, above, path)
+    if isinstance(above, list):
+        return _merge_lists(below or [], above, path)
+    return above
 
 
-def _merge_items(below: list[Any], above: list[Any], key: str) -> list[Any]:
-    merged = {item[key]: deepcopy(item) for item in below}
+def _shape(value: Any) -> type | None:
+    return next((shape for shape in (Mapping, list) if isinstance(value, shape)), None)
+
+
+def _merge_mappings(below: Mapping[str, Any], above: Mapping[str, Any], path: str) -> dict[str, Any]:
+    kept = {key: deepcopy(value) for key, value in below.items() if key not in above}
+    laid = {
+        key: _merge(below.get(key), value, f"{path}.{key}" if path else key)
+        for key, value in above.items()
+        if value is not None
+    }
+    # In the order of the pod, then of the template.
+    return {key: laid.get(key, kept.get(key)) for key in (*below, *above) if key in laid or key in kept}
+
+
+def _merge_lists(below: list[Any], above: list[Any], path: str) -> list[Any]:
+    field = path.rpartition(".")[2]
+    if key := MERGE_KEYS.get(field):
+        return _merge_items(below, above, key, path, one_source=field in _ONE_SOURCE)
+    fresh = [_merge(None, item, f"{path}[{index}]") for index, item in enumerate(above)]
+    return [*deepcopy(below), *(item for item in fresh if item not in below)] if field in _APPENDED else fresh
+
+
+def _merge_items(below: list[Any], above: list[Any], key: str, path: str, *, one_source: bool) -> list[Any]:
+    merged = deepcopy(below)
+    places = {item[key]: place for place, item in enumerate(below)}
     for item in above:
-        if not isinstance(item, Mapping) or key not in item:
-            raise PodTemplateError(f"an item of the pod template has no {key!r}, by which it would be merged: {item}")
-        merged[item[key]] = _merge(merged.get(item[key], {}), item)
-    return list(merged.values())
+        name = item.get(key) if isinstance(item, Mapping) else None
+        if not isinstance(name, str | int):
+            raise PodTemplateError(
+                f"the pod template has an item without {key!r} at {path}, which is merged by that: {str(item)[:200]}; "
+                "add it in CLOUDSEG_POD_TEMPLATE"
+            )
+        here = f"{path}[{name}]"
+        if name not in places:
+            merged.append(_merge(None, item, here))
+            continue
+        first = merged[places[name]]
+        brings = {field for field, value in item.items() if value is not None}
+        if one_source and brings - first.keys():
+            first = {field: value for field, value in first.items() if field in brings}
+        merged[places[name]] = _merge(first, item, here)
+    return merged
 
 
 def _check(pod: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
-    kept = ("apiVersion", "kind")
-    changed = [field for field in kept if merged.get(field) != pod[field]]
-    changed += [
-        f"metadata.{field}"
-        for field in ("name", "namespace")
-        if merged["metadata"].get(field) != pod["metadata"][field]
-    ]
-    changed += ["spec.restartPolicy"] * (merged["spec"].get("restartPolicy") != "Never")
-    before, after = _engine(pod), _engine(merged)
-    changed += [
-        f"spec.containers[{CONTAINER}].{field}" for field in ("command", "args") if before[field] != after.get(field)
-    ]
-    changed += [
-        f"metadata.labels.{name}"
-        for name, value in pod["metadata"]["labels"].items()
-        if merged["metadata"]["labels"].get(name) != value
-    ]
+    names = sorted({*pod["metadata"]["labels"], *grammar.AIRFLOW_LABELS})
+    before, after = _fixed(pod, names), _fixed(merged, names)
+    changed = [place for place, value in before.items() if after[place] != value]
     if changed:
         raise PodTemplateError(
             f"the pod template changes {', '.join(changed)}, by which cloudseg runs the engine and finds its pods; "
             "take that out of CLOUDSEG_POD_TEMPLATE"
         )
+    _check_image(_engine(pod), _engine(merged))
+
+
+def _check_image(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    image, policy = after.get("image"), after.get("imagePullPolicy")
+    if image == before.get("image") and policy == before.get("imagePullPolicy"):
+        return
+    try:
+        grammar.image(str(image), by_digest=policy != "Never")
+    except ValueError as error:
+        raise PodTemplateError(
+            f"the pod template's image of {CONTAINER} = {image!r}, under the pull policy {policy}: {error}"
+        ) from None
+
+
+def _fixed(pod: Mapping[str, Any], labels: Iterable[str]) -> dict[str, Any]:
+    metadata, spec, engine = pod.get("metadata", {}), pod.get("spec", {}), _engine(pod)
+    return {
+        **{field: pod.get(field) for field in ("apiVersion", "kind")},
+        **{f"metadata.{field}": metadata.get(field) for field in ("name", "generateName", "namespace")},
+        **{f"metadata.labels.{name}": metadata.get("labels", {}).get(name) for name in labels},
+        "spec.restartPolicy": spec.get("restartPolicy"),
+        **{f"spec.containers[{CONTAINER}].{field}": engine.get(field) for field in ("name", "command", "args")},
+    }
 
 
 def _engine(pod: Mapping[str, Any]) -> Mapping[str, Any]:
-    return next((container for container in pod["spec"]["containers"] if container["name"] == CONTAINER), {})
+    containers = pod.get("spec", {}).get("containers", [])
+    return next((container for container in containers if container["name"] == CONTAINER), {})

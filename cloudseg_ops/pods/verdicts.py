@@ -14,16 +14,30 @@ from cloudseg_ops.errors import (
     PodOutOfMemoryError,
     PodUnschedulableError,
 )
-from cloudseg_ops.pods.manifest import CONTAINER
+from cloudseg_ops.pods.states import (
+    Pod,
+    condition,
+    demands,
+    disruption,
+    engine_of,
+    engine_state,
+    failed_beside,
+    in_words,
+    waiting,
+)
 
 _KEPT = "the masks so far are kept, and a retry does the rest"
 _SIGTERM_EXIT = 143
 _SIGKILL_EXIT = 137
+# The kubelet's and the runtimes' words for a container whose first process could not be started
+_NOT_STARTED = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
+# How the kubelet says that a pod used more disk than its own limits, and not that the node ran short
+_OWN_DISK = ("ephemeral local storage", "local ephemeral storage", "EmptyDir volume")
+# Reasons of the kubelet for an image that it cannot have, which lack the word
+_IMAGE_REASONS = frozenset({"RegistryUnavailable", "SignatureValidationFailed"})
 
 
-def final_error(
-    pod: Mapping[str, Any] | None, name: str, events: Sequence[str] = ()
-) -> PodError | ChunkUnfinishedError:
+def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> PodError | ChunkUnfinishedError:
     """Say why a pod did not finish its chunk.
 
     Args:
@@ -34,95 +48,141 @@ def final_error(
     Returns:
         The error to raise; its message says what to do.
     """
-    if pod is None or pod["metadata"].get("deletionTimestamp"):
-        return PodLostError(
-            f"pod {name} was deleted while it ran, as a Spot node is taken back, a node drained or a pod deleted by "
-            f"hand: {_KEPT}"
-        )
-    status = pod.get("status", {})
-    if status.get("phase") == "Pending":
-        return _never_started(pod, events)
-    return _ended(pod, status)
+    if pod is None:
+        return _deleted(name, "")
+    name = pod["metadata"].get("name", name)
+    status = pod.get("status") or {}
+    limit = _limit(pod, name, status)
+    if limit is not None:
+        return limit
+    if not _ended_by_itself(status):
+        if pod["metadata"].get("deletionTimestamp"):
+            return _deleted(name, disruption(status))
+        if status.get("phase") == "Pending":
+            return _never_started(pod, name, status, events)
+        if lost := _lost(name, status):
+            return lost
+    return _ended(name, status)
 
 
-def explain_pod(pod: Mapping[str, Any]) -> str:
+def explain_pod(pod: Pod) -> str:
     """Sum a pod's state up in one line, such as `Pending: Unschedulable: 0/3 nodes are available`."""
-    status = pod.get("status", {})
-    waiting = _state(status, "waiting")
-    reasons = [*_conditions(status, "PodScheduled"), *([_reason(waiting)] if waiting else [])]
-    return ": ".join([status.get("phase", "Unknown"), *reasons])
+    status = pod.get("status") or {}
+    phase = str(status.get("phase", "Unknown"))
+    words = [phase, in_words(status)]
+    if phase == "Pending":
+        words += [condition(status, "PodScheduled", "False"), in_words(waiting(status))]
+    ended = engine_state(status, "terminated")
+    if ended and phase != "Succeeded":
+        words.append(f"exit code {ended.get('exitCode')}: {ended.get('reason', 'no reason')}")
+    if pod["metadata"].get("deletionTimestamp"):
+        words.append(f"being deleted: {disruption(status)}".removesuffix(": "))
+    return ": ".join(word for word in words if word)
 
 
-def _never_started(pod: Mapping[str, Any], events: Sequence[str]) -> PodError:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    if unscheduled := _conditions(status, "PodScheduled"):
-        return PodUnschedulableError(
-            f"pod {name} found no node: {'; '.join(unscheduled)}. See that the cluster has (or may grow) nodes that "
-            f"match it: {_demands(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS bounds the wait"
-        )
-    waiting = _state(status, "waiting")
-    image = next((container.get("image") for container in pod["spec"]["containers"]), None)
-    if "Image" in str(waiting.get("reason")):
-        return PodImageError(
-            f"pod {name} cannot have the image {image}: {_reason(waiting)}. See that CLOUDSEG_IMAGE exists and that "
-            "the nodes may pull it (Artifact Registry Reader), then clear this task"
-        )
-    told = "; ".join([_reason(waiting), *events[-2:]]).strip("; ")
-    return PodError(
-        f"pod {name} did not start in time: {told or 'Kubernetes gives no reason'}. "
-        "CLOUDSEG_STARTUP_TIMEOUT_SECONDS bounds the wait"
+def _ended_by_itself(status: Mapping[str, Any]) -> bool:
+    code = engine_state(status, "terminated").get("exitCode")
+    return code is not None and code not in (_SIGTERM_EXIT, _SIGKILL_EXIT)
+
+
+def _deleted(name: str, why: str) -> PodLostError:
+    return PodLostError(
+        f"pod {name} was deleted while it ran{f' ({why})' if why else ''}, as a Spot node is taken back, a node "
+        f"drained or a pod deleted by hand: {_KEPT}"
     )
 
 
-def _ended(pod: Mapping[str, Any], status: Mapping[str, Any]) -> PodError | ChunkUnfinishedError:
-    name = pod["metadata"]["name"]
-    ended = _state(status, "terminated")
-    reason, code = ended.get("reason"), ended.get("exitCode")
+def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
+    """One of the pod's own limits ended it, whoever deleted it afterwards."""
+    engine, message = engine_of(pod), str(status.get("message", ""))
+    limits = (engine.get("resources") or {}).get("limits") or {}
     if status.get("reason") == "DeadlineExceeded":
         return PodDeadlineError(
             f"pod {name} ran longer than CLOUDSEG_POD_DEADLINE_SECONDS "
-            f"({pod['spec'].get('activeDeadlineSeconds')} s): {_KEPT}. If it always does, make chunks smaller "
-            "(CLOUDSEG_CHUNK_OBJECTS)"
+            f"({(pod.get('spec') or {}).get('activeDeadlineSeconds')} s): {_KEPT}. If it always does, make chunks "
+            "smaller (CLOUDSEG_CHUNK_OBJECTS)"
         )
-    if reason == "OOMKilled":
-        limit = pod["spec"]["containers"][0].get("resources", {}).get("limits", {}).get("memory", "its limit")
+    if engine_state(status, "terminated").get("reason") == "OOMKilled":
         return PodOutOfMemoryError(
-            f"pod {name} needed more memory than {limit}: {_KEPT}. If it fails again, raise CLOUDSEG_POD_MEMORY or "
-            "lower --batch in CLOUDSEG_ENGINE_OPTIONS"
+            f"pod {name} needed more memory than {limits.get('memory', 'its limit')}: {_KEPT}. If it fails again, "
+            "raise CLOUDSEG_POD_MEMORY or lower --batch in CLOUDSEG_ENGINE_OPTIONS"
         )
-    if status.get("reason") in ("Evicted", "NodeLost", "Shutdown", "Terminated", "Preempting", "NodeShutdown"):
-        return PodLostError(f"pod {name} lost its node: {status['reason']}: {status.get('message', '')}: {_KEPT}")
-    if code == _SIGTERM_EXIT:
-        return PodLostError(f"pod {name} was told to stop (SIGTERM), and did: {_KEPT}")
-    if code == _SIGKILL_EXIT:
-        return PodLostError(f"pod {name}'s container was killed (SIGKILL): {_KEPT}")
-    tail = " | ".join(str(ended.get("message", "")).strip().splitlines()[-3:])
-    return ChunkUnfinishedError(
-        f"pod {name}: the engine ended with exit code {code} ({reason}): {tail or 'it left no message'}; {_KEPT}"
+    if status.get("reason") == "Evicted" and any(words in message for words in _OWN_DISK):
+        return PodError(
+            f"pod {name} used more disk than {limits.get('ephemeral-storage', 'its limit')} (Evicted: {message}): "
+            f"{_KEPT}. If it fails again, raise CLOUDSEG_POD_EPHEMERAL_STORAGE"
+        )
+    return None
+
+
+def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Sequence[str]) -> PodError:
+    held, unscheduled = waiting(status), condition(status, "PodScheduled", "False")
+    if unscheduled or not (pod.get("spec") or {}).get("nodeName"):
+        told = "; ".join([unscheduled or "the scheduler has not looked at it", *events[-2:]])
+        return PodUnschedulableError(
+            f"pod {name} found no node in time: {told}. See that the cluster has (or may grow) nodes that match it: "
+            f"{demands(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS bounds the wait"
+        )
+    reason = str(held.get("reason"))
+    if "Image" in reason or reason in _IMAGE_REASONS:
+        image = held.get("image") or engine_of(pod).get("image")
+        advice = (
+            "CLOUDSEG_IMAGE_PULL_POLICY=Never has it that the nodes hold the image already: load it there"
+            if reason == "ErrImageNeverPull"
+            else "See that CLOUDSEG_IMAGE exists and that the nodes may pull it (Artifact Registry Reader)"
+        )
+        return PodImageError(
+            f"pod {name} cannot have the image {image}: {in_words(held)}. {advice}; then clear this task"
+        )
+    told = "; ".join(word for word in (in_words(held), *events[-2:]) if word)
+    return PodError(
+        f"pod {name} did not start in time: {told or 'Kubernetes gives no reason'}. See that what its template names "
+        "(secrets, volumes, init containers) exists; CLOUDSEG_STARTUP_TIMEOUT_SECONDS bounds the wait"
     )
 
 
-def _state(status: Mapping[str, Any], state: str) -> Mapping[str, Any]:
-    for container in status.get("containerStatuses") or ():
-        if container["name"] == CONTAINER:
-            return container.get("state", {}).get(state) or {}
-    return {}
+def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
+    """Its node ended it, or is gone."""
+    ended = engine_state(status, "terminated")
+    why = in_words(status) or disruption(status)
+    beside = failed_beside(status)
+    if not why and not ended and beside:
+        return PodError(
+            f"pod {name} never reached the engine: {beside}. That container is of CLOUDSEG_POD_TEMPLATE: see its log"
+        )
+    if why:
+        return PodLostError(
+            f"pod {name} was ended or refused by its node: {why}: {_KEPT}. That is the way of Spot nodes; "
+            "elsewhere, see the node"
+        )
+    if not ended:
+        return PodLostError(
+            f"pod {name} is {status.get('phase', 'Unknown')}, and its node no longer says what became of the engine: "
+            f"{_KEPT}"
+        )
+    return None
 
 
-def _conditions(status: Mapping[str, Any], kind: str) -> list[str]:
-    return [
-        _reason(condition)
-        for condition in status.get("conditions") or ()
-        if condition["type"] == kind and condition["status"] == "False"
-    ]
-
-
-def _reason(said: Mapping[str, Any]) -> str:
-    return ": ".join(str(said[key]) for key in ("reason", "message") if said.get(key))
-
-
-def _demands(pod: Mapping[str, Any]) -> str:
-    spec = pod["spec"]
-    labels = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]
-    requests = spec["containers"][0].get("resources", {}).get("requests") or {}
-    return ", ".join([*labels, *(f"{value} of {key}" for key, value in requests.items())])
+def _ended(name: str, status: Mapping[str, Any]) -> PodError | ChunkUnfinishedError:
+    ended = engine_state(status, "terminated")
+    reason, code = ended.get("reason", "no reason"), ended.get("exitCode")
+    tail = " | ".join(str(ended.get("message", "")).strip().splitlines()[-3:])
+    if reason in _NOT_STARTED:
+        return PodError(
+            f"pod {name} could not start the engine ({reason}): {tail}. See that CLOUDSEG_IMAGE is an image of the "
+            "engine, and what CLOUDSEG_POD_TEMPLATE changes"
+        )
+    if code == 0:
+        return PodError(
+            f"pod {name}: the engine reached its end, and another container failed: {failed_beside(status)}. That one "
+            "is of CLOUDSEG_POD_TEMPLATE: see its log"
+        )
+    if code == _SIGTERM_EXIT:
+        return PodLostError(f"pod {name} was told to stop (SIGTERM), and did: {_KEPT}")
+    if code == _SIGKILL_EXIT:
+        return PodLostError(
+            f"pod {name}'s container was killed (SIGKILL), after its grace period or by a node short of memory: {_KEPT}"
+        )
+    return ChunkUnfinishedError(
+        f"pod {name}: the engine ended with exit code {code} ({reason}): {tail or 'it left no message'}; {_KEPT}"
+    )

@@ -1,0 +1,175 @@
+"""What Kubernetes takes for a quantity, a name, a label or an image: a slip is told before a pod is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+AIRFLOW_LABELS = frozenset(
+    {
+        "dag_id",
+        "task_id",
+        "run_id",
+        "map_index",
+        "try_number",
+        "parent_dag_id",
+        "kubernetes_pod_operator",
+        "airflow_version",
+        "airflow_kpo_in_cluster",
+        "already_checked",
+        "airflow-worker",
+    }
+)
+"""Labels by which Airflow finds its pods: one set by hand and it starts a second pod, or adopts another's."""
+
+# kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity
+_SUFFIXES = {
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}
+_CPU = re.compile(r"([0-9]+(?:\.[0-9]+)?)m?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGTPE]|[KMGTPE]i)?")
+_SMALLEST_SIZE = "1Mi"
+# kubernetes.io/docs/concepts/overview/working-with-objects/names and …/labels
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
+_LABEL_NAME = re.compile(_LABEL)
+_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_KEY = re.compile(rf"(?:(?=[^/]{{1,253}}/){_LABEL}(?:\.{_LABEL})*/)?{_WORD}")
+_VALUE = re.compile(rf"(?:{_WORD})?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# github.com/distribution/reference
+_IMAGE = re.compile(
+    r"(?:[a-z0-9.-]+(?::[0-9]+)?/)?[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?P<digest>@sha256:[0-9a-f]{64})?"
+)
+
+
+def cpu(text: str) -> str:
+    """Check a number of CPUs, such as `3` or `500m`."""
+    if not (match := _CPU.fullmatch(text)) or not Decimal(match[1]):
+        raise ValueError("CPUs are a number above 0, such as 4 or 500m")
+    return text
+
+
+def size(text: str) -> str:
+    """Check an amount of memory or disk, such as `12Gi`."""
+    if not _SIZE.fullmatch(text):
+        raise ValueError("memory and disk are a number with a unit, such as 512Mi or 12Gi")
+    if in_bytes(text) < in_bytes(_SMALLEST_SIZE):
+        raise ValueError(f"that is less than {_SMALLEST_SIZE}: is its unit missing? Give 512Mi or 12Gi")
+    return text
+
+
+def in_bytes(text: str) -> int:
+    """Count the bytes of an amount that `size` takes."""
+    number = text.rstrip("kKMGTPEi")
+    return int(Decimal(number) * _SUFFIXES[text.removeprefix(number)])
+
+
+def label_name(text: str) -> str:
+    """Check the name of a namespace."""
+    if not _LABEL_NAME.fullmatch(text):
+        raise ValueError("such a name has at most 63 lower-case letters, digits and '-', and begins and ends with none")
+    return text
+
+
+def subdomain(text: str) -> str:
+    """Check the name of a service account or a secret."""
+    if not _SUBDOMAIN.fullmatch(text):
+        raise ValueError("such a name has at most 253 lower-case letters, digits, '-' and '.'")
+    return text
+
+
+def label_value(text: str) -> str:
+    """Check the value of a label."""
+    if not _VALUE.fullmatch(text):
+        raise ValueError(f"the value {text!r}: a label's has at most 63 letters, digits, '-', '_' and '.'")
+    return text
+
+
+def labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """Check labels of nodes."""
+    for text in keys(pairs).values():
+        label_value(text)
+    return pairs
+
+
+def own_labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """Check labels that are a team's to set on its pods."""
+    if taken := sorted(AIRFLOW_LABELS & pairs.keys()):
+        raise ValueError(f"Airflow finds its pods by the label {taken[0]}; give yours another name")
+    return labels(pairs)
+
+
+def keys(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """Check the keys of annotations, and of labels."""
+    if wrong := [key for key in pairs if not _KEY.fullmatch(key)]:
+        raise ValueError(
+            f"the key {wrong[0]!r}: it has at most 63 letters, digits, '-', '_' and '.', perhaps after a domain and '/'"
+        )
+    return pairs
+
+
+def variables(pairs: Mapping[str, str]) -> Mapping[str, str]:
+    """Check the names of environment variables."""
+    if wrong := [name for name in pairs if not _VARIABLE.fullmatch(name)]:
+        raise ValueError(f"{wrong[0]!r} is no name of an environment variable")
+    return pairs
+
+
+def image(text: str, *, by_digest: bool) -> str:
+    """Check an image's reference.
+
+    Args:
+        text: The reference.
+        by_digest: Whether a mere tag will not do.
+    """
+    if not (match := _IMAGE.fullmatch(text)):
+        raise ValueError("an image is host/path@sha256:…, in lower case and without a scheme")
+    if by_digest and not match["digest"]:
+        raise ValueError(
+            "a tag may mean another image tomorrow; give image@sha256:… (64 hexadecimal digits), or set "
+            "CLOUDSEG_IMAGE_PULL_POLICY=Never for an image that the nodes have already"
+        )
+    return text
+
+
+def read_pairs(value: Any) -> Any:
+    """Read `key=value,key=value` or a JSON object; anything but a text is left as it is."""
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("{"):
+        return _read_object(value)
+    pairs: dict[str, str] = {}
+    for word in read_words(value):
+        key, equals, text = (part.strip() for part in word.partition("="))
+        if not equals:
+            raise ValueError(f"{word!r} is no key=value; give key=value,key=value or a JSON object")
+        if key in pairs:
+            raise ValueError(f"it says {key!r} twice")
+        pairs[key] = text
+    return pairs
+
+
+def _read_object(text: str) -> dict[str, str]:
+    try:
+        pairs: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"it begins like JSON and is none: {error}") from None
+    if wrong := [key for key, value in pairs.items() if not isinstance(value, str)]:
+        raise ValueError(f"the value of {wrong[0]!r} is no text; put it in quotes")
+    return pairs
+
+
+def read_words(value: Any) -> Any:
+    """Read words with commas; anything but a text is left as it is."""
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    """Make a check of one text a check of several."""
+    return lambda texts: tuple(check(text) for text in texts)

@@ -1,0 +1,108 @@
+"""Reads a platform team's pod template."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cloudseg_ops.errors import PodTemplateError
+
+# Far more than any pod has; an alias that holds itself, or many of many, ends here.
+_MOST_LEVELS = 40
+_MOST_VALUES = 20_000
+
+
+def load_template(source: str) -> dict[str, Any]:
+    """Read a template.
+
+    Args:
+        source: Path of a YAML file, or the YAML itself (recognized by a line break, an opening brace or a colon before
+            a space).
+
+    Raises:
+        PodTemplateError: There is no such file, or it holds no template.
+    """
+    inline = "\n" in source or ": " in source or source.lstrip().startswith("{")
+    name = "the YAML in CLOUDSEG_POD_TEMPLATE" if inline else source
+    try:
+        template = yaml.safe_load(source if inline else Path(source).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PodTemplateError(
+            f"the pod template {source}: {error.strerror}; CLOUDSEG_POD_TEMPLATE names a YAML file that the workers see"
+        ) from None
+    # PyYAML's own, and what its constructors let through: of `!!bool perhaps`, a KeyError.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise PodTemplateError(f"the pod template is no YAML: {name}: {error}; correct it there") from None
+    check_template(template, name)
+    return dict(template)
+
+
+def check_template(template: Any, name: str = "the pod template") -> None:
+    """See that a template is a part of a pod as JSON could hold it.
+
+    Args:
+        template: What was read.
+        name: Where it was read, for the message.
+
+    Raises:
+        PodTemplateError: It is not; the message names the place.
+    """
+    if not isinstance(template, Mapping):
+        raise PodTemplateError(
+            f"{name} holds {kind(template)}; a pod template is a mapping, with `spec:` or `metadata:` at its top"
+        )
+    todo: list[tuple[str, Any, int]] = [("", template, 0)]
+    seen = 0
+    while todo:
+        path, value, level = todo.pop()
+        seen += 1
+        if level > _MOST_LEVELS or seen > _MOST_VALUES:
+            raise PodTemplateError(f"{name} is nested or repeated without end; look for an alias (`*…`) that does that")
+        problem = _problem(value)
+        if problem:
+            raise PodTemplateError(f"{name}: {path or 'its top'} {problem}")
+        todo += [(below, item, level + 1) for below, item in _parts(path, value)]
+
+
+def kind(value: Any) -> str:
+    """Name what a value is, in YAML's words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else f"a {type(value).__name__} ({str(value)[:60]!r})"
+
+
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield f"{path}.{key}" if path else key, item
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield f"{path}[{index}]", item
+
+
+def _problem(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        return next(filter(None, map(_key_problem, value)), None)
+    if isinstance(value, list):
+        return "has a null in a list; a null removes a field, not an item" if None in value else None
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is no finite number; put it in quotes, or take it out"
+    known = value is None or isinstance(value, str | bool | int | float)
+    return None if known else f"is {kind(value)}, which JSON does not know; put it in quotes"
+
+
+def _key_problem(key: Any) -> str | None:
+    if not isinstance(key, str):
+        return f"has the key {key!r}, which YAML takes for no text; put it in quotes"
+    if key.startswith("$"):
+        return (
+            f"has {key!r}: directives of kubectl are not understood here. A null removes a field, and an item of a "
+            "list is changed by giving one of the same name"
+        )
+    return None

@@ -1,0 +1,90 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.pods import load_template
+from cloudseg_ops.pods.template import check_template
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_text("# the platform team's\nspec:\n  priorityClassName: low\n")
+    assert load_template(str(file)) == {"spec": {"priorityClassName": "low"}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["spec:\n  priorityClassName: low", "spec: {priorityClassName: low}", '{"spec": {"priorityClassName": "low"}}'],
+)
+def test_the_yaml_itself_will_do(text: str) -> None:
+    assert load_template(text) == {"spec": {"priorityClassName": "low"}}
+
+
+def test_a_missing_file_is_told_with_what_the_variable_is(tmp_path: Path) -> None:
+    missing = str(tmp_path / "nowhere.yaml")
+    with pytest.raises(PodTemplateError, match=rf"{re.escape(missing)}: No such file.*CLOUDSEG_POD_TEMPLATE names a"):
+        load_template(missing)
+    with pytest.raises(PodTemplateError, match="Is a directory"):
+        load_template(str(tmp_path))
+
+
+NO_TEMPLATES = [
+    ("spec: [", "no YAML"),
+    ("spec: {}\n--- \nspec: {}", "no YAML"),
+    ("a: !!python/object:os.system {}", "no YAML"),
+    ("a: !!bool perhaps", "no YAML"),
+    ("a: !!timestamp soon", "no YAML"),
+    ("a: 2026-13-45", "no YAML"),
+    ("{" * 500, "no YAML"),
+    ("\n", "holds nothing"),
+    ("- a\n- b", "holds a list"),
+    ("just\nwords", "holds a str"),
+    ("spec:\n  1: x", "spec has the key 1, which YAML takes for no text"),
+    ("metadata: {annotations: {on: x}}", "metadata.annotations has the key True"),
+    ("spec:\n  when: 2026-08-26", r"spec.when is a date \('2026-08-26'\)"),
+    ("spec:\n  much: .inf", "spec.much is no finite number"),
+    ("spec:\n  some: !!set {a, b}", "spec.some is a set"),
+    ("spec:\n  raw: !!binary aGk=", "spec.raw is a bytes"),
+    ("spec:\n  $patch: replace", r"spec has '\$patch': directives of kubectl"),
+    ("spec:\n  containers:\n  - name: a\n  -", "spec.containers has a null in a list"),
+    ("spec: &all\n  again: *all", "nested or repeated without end"),
+    ("a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: " + "[" * 30 + "*b" + "]" * 30 + "\n$x: 1", r"has '\$x'"),
+    ("\n".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else 'x'}]" for n in range(9)), "repeated without end"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), NO_TEMPLATES, ids=range(len(NO_TEMPLATES)))
+def test_what_is_no_template_is_told_with_its_place(text: str, told: str) -> None:
+    with pytest.raises(PodTemplateError, match=told):
+        load_template(text)
+
+
+def test_the_message_names_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "pod.yaml"
+    file.write_bytes(b"\xff\xfe\x00 not text")
+    with pytest.raises(PodTemplateError, match=re.escape(str(file))):
+        load_template(str(file))
+    file.write_text("- x")
+    with pytest.raises(PodTemplateError, match=re.escape(str(file))):
+        load_template(str(file))
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(alphabet="ab:- \n{}[],&*!\"'#|>1.?", max_size=40))
+def test_any_text_is_a_template_or_refused_in_words(text: str) -> None:
+    try:
+        template = load_template("\n" + text)
+    except PodTemplateError as error:
+        assert "pod template" in str(error) or "CLOUDSEG_POD_TEMPLATE" in str(error)
+    else:
+        check_template(template)
+
+
+@pytest.mark.parametrize("template", [{}, {"a": {"b": [1, 2.5, True, "x", {"c": None}]}}])
+def test_json_is_a_template(template: dict[str, Any]) -> None:
+    check_template(template)
