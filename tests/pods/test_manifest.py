@@ -2,10 +2,10 @@ import re
 from typing import Any
 
 import pytest
-from tests.pods.samples import IMAGE, WORK, manifest
 
 from cloudseg_ops.pods import CONTAINER
 from cloudseg_ops.pods.grammar import AIRFLOW_LABELS, label_value, labels
+from tests.pods.samples import IMAGE, WORK, manifest
 
 GPU = "nvidia.com/gpu"
 
