@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from tests import tiny
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.gate import Gate, gated_kubeconfig
+from tests.kubernetes.gke import control_plane
 from tests.running import RunningAirflow, free_port, start_airflow
 
 NAMESPACE = "cloudseg-test"
@@ -112,28 +114,44 @@ def settings_of(cluster: Cluster, template: Path, gcs_url: str) -> dict[str, obj
     }
 
 
-@pytest.fixture(scope="session")
-def running_site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    root = tmp_path_factory.mktemp("site")
+@contextmanager
+def open_site(cluster: Cluster, root: Path, **settings: object) -> Iterator[Site]:
+    """Start an Airflow that runs its chunks as pods, with these settings over those of the tests."""
     template, kubeconfig = root / "template.yaml", root / "kubeconfig"
     gate = gated_kubeconfig(cluster.kubeconfig, kubeconfig)
     host, port = cluster.address_of_this_machine(), free_port()
-    settings = settings_of(cluster, template, f"http://{host}:{port}")
     template.write_text("{}")
-    with start_airflow(root / "state", settings, {"KUBECONFIG": str(kubeconfig)}, host, port) as airflow:
+    environment = {"KUBECONFIG": str(kubeconfig)}
+    if settings.get("runtime") == "gke":
+        environment = control_plane(cluster, gate, root)
+    merged = {**settings_of(cluster, template, f"http://{host}:{port}"), **settings}
+    with start_airflow(root / "state", merged, environment, host, port) as airflow:
         airflow.api.set_pool("cloudseg_gpu", 4, "Chunks at once, deferred ones included")
         yield Site(airflow, cluster, gate, template)
     gate.close()
 
 
+@contextmanager
+def swept(site: Site) -> Iterator[Site]:
+    """The same, with an empty input bucket, no template and no pods."""
+    site.airflow.empty_inputs()
+    site.overlay({})
+    site.cluster.clear()
+    yield site
+    site.cluster.clear()
+
+
+@pytest.fixture(scope="session")
+def running_site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with open_site(cluster, tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
 @pytest.fixture
 def site(running_site: Site) -> Iterator[Site]:
-    """The same, with an empty input bucket, no template and no pods; and none may be left."""
-    running_site.airflow.empty_inputs()
-    running_site.overlay({})
-    running_site.cluster.clear()
-    yield running_site
-    running_site.cluster.clear()
+    """The runtime `kubernetes`, with workers that wait for their pods."""
+    with swept(running_site) as site:
+        yield site
 
 
 def _require_image() -> None:

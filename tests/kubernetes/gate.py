@@ -79,7 +79,7 @@ def gated_kubeconfig(kubeconfig: Path, written: Path) -> Gate:
     cluster["server"] = f"https://127.0.0.1:{gate.port}"
     # The certificate is for the name that was given.
     if not cluster.get("insecure-skip-tls-verify"):
-        cluster["tls-server-name"] = server.hostname
+        cluster["tls-server-name"] = str(server.hostname)
     written.write_text(yaml.safe_dump(document))
     written.chmod(0o600)
     return gate
@@ -88,4 +88,4 @@ def gated_kubeconfig(kubeconfig: Path, written: Path) -> Gate:
 def _current_cluster(document: dict[str, object]) -> dict[str, str]:
     contexts = {item["name"]: item["context"] for item in document["contexts"]}  # type: ignore[attr-defined]
     name = contexts[document["current-context"]]["cluster"]
-    return next(item["cluster"] for item in document["clusters"] if item["name"] == name)  # type: ignore[attr-defined,no-any-return]
+    return next(item["cluster"] for item in document["clusters"] if item["name"] == name)  # type: ignore[attr-defined]
