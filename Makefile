@@ -4,6 +4,8 @@ PY = $(STATE)/venv/bin/python -W ignore
 LOCAL = $(PY) -m cloudseg_ops.local
 PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUNT)") \
 	$(if $(REVISION),--revision "$(REVISION)")
+PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)") \
+	$(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 export STATE PYTHON
 
@@ -13,13 +15,14 @@ export STATE PYTHON
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Run the whole of cloudseg here, once: IMAGES=folder COUNT=n REVISION=v1 UI_PORT=8080 GCS_PORT=4443
+# RUNTIME=kubernetes: chunks are pods on the cluster of KUBECONFIG. Also IMAGE=cloudseg-inference:dev NAMESPACE=cloudseg
+demo: ## Run the whole of cloudseg here, once: IMAGES=folder COUNT=n REVISION=v1 RUNTIME=kubernetes
 	@scripts/bootstrap.sh demo
-	@$(LOCAL) demo $(PORTS) $(PHOTOGRAPHS)
+	@$(LOCAL) demo $(PORTS) $(PHOTOGRAPHS) $(PODS)
 
-up: ## The same, and leave Airflow's UI and the emulator running
+up: ## The same, and leave Airflow's UI and the emulator running: UI_PORT=8080 GCS_PORT=4443
 	@scripts/bootstrap.sh demo
-	@$(LOCAL) up $(PORTS) $(PHOTOGRAPHS)
+	@$(LOCAL) up $(PORTS) $(PHOTOGRAPHS) $(PODS)
 
 down: ## Stop what `make up` left running
 	@scripts/bootstrap.sh demo

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from cloudseg_ops.errors import CloudsegError
+from cloudseg_ops.local.cluster_image import DEFAULT_IMAGE
 from cloudseg_ops.local.demo import DemoOptions, run_demo
+from cloudseg_ops.local.pod_runtime import DEFAULT_NAMESPACE, delete_pods
 from cloudseg_ops.local.processes import end_processes, leftovers
 from cloudseg_ops.local.state import REPOSITORY, LocalState
 from cloudseg_ops.local.watch import say
@@ -28,7 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
             return _down(state)
         return run_demo(
             state,
-            DemoOptions(options.images, options.count, options.revision, keep_running=options.command == "up"),
+            DemoOptions(
+                options.images,
+                options.count,
+                options.revision,
+                keep_running=options.command == "up",
+                runtime=options.runtime,
+                image=options.image,
+                namespace=options.namespace,
+            ),
         )
     except CloudsegError as error:
         print(f"cloudseg: {error}", file=sys.stderr)
@@ -52,6 +62,7 @@ def _down(state: LocalState) -> int:
     with state.locked():
         found = leftovers(state.root)
         end_processes(found)
+        delete_pods(state, lambda text: say(f"• {text}"))
         state.up_file.unlink(missing_ok=True)
     say(f"• stopped {len(found)} processes" if found else "• nothing was running")
     return 0
@@ -66,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--images", type=Path, help="folder of photographs; generated scenes when left out")
     parser.add_argument("--count", type=_positive, help="most photographs")
     parser.add_argument("--revision", help="model revision; the pinned one when left out")
+    parser.add_argument("--runtime", choices=("local", "kubernetes"), default="local", help="where chunks run")
+    parser.add_argument("--image", default=DEFAULT_IMAGE, help="the engine's image, for kubernetes")
+    parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of the pods, for kubernetes")
     return parser
 
 

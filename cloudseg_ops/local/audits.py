@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import requests
@@ -12,7 +11,7 @@ from cloudseg_ops.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.buckets import connect
 from cloudseg_ops.local.emulator import EmulatorStartError, start_emulator
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState, read_up_file
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
@@ -65,7 +64,8 @@ def _running(state: LocalState) -> str | None:
     """Address of the emulator that `make up` has left running; None when there is none, or none any more."""
     if not state.up_file.exists():
         return None
-    url = f"http://127.0.0.1:{json.loads(state.up_file.read_text())['gcs_port']}"
+    up = read_up_file(state)
+    url = f"http://{up['gcs_host']}:{up['gcs_port']}"
     try:
         return url if requests.get(f"{url}/_emulator/health", timeout=5).ok else None
     except requests.RequestException:

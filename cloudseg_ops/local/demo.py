@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.airflow_api import AirflowApi
 from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID
+from cloudseg_ops.local.cluster_image import DEFAULT_IMAGE
 from cloudseg_ops.local.photographs import SCENES, find_images, upload_photographs
+from cloudseg_ops.local.pod_runtime import DEFAULT_NAMESPACE, PodRuntime, delete_pods
 from cloudseg_ops.local.stack import Stack
 from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
 from cloudseg_ops.local.summary import summary_table
@@ -31,27 +33,36 @@ class DemoOptions:
         count: How many photographs at most.
         revision: Model revision; None: the pinned one.
         keep_running: Leave Airflow's UI and the emulator running.
+        runtime: Where chunks run: `local` or `kubernetes`.
+        image: The engine's image, for pods.
+        namespace: Kubernetes namespace, for pods.
     """
 
     images: Path | None = None
     count: int | None = None
     revision: str | None = None
     keep_running: bool = False
+    runtime: str = "local"
+    image: str = DEFAULT_IMAGE
+    namespace: str = DEFAULT_NAMESPACE
 
 
 def run_demo(state: LocalState, options: DemoOptions) -> int:
-    """Run the demo and give its exit code: 0 when the run succeeded and the audit holds.
+    """Run the demo and give its exit code: 0 when the run succeeded, the audit holds, and no pod is left.
 
-    What it started is stopped at its end, also on Ctrl-C.
+    What it started is stopped at its end, also on Ctrl-C, and its pods are deleted.
 
     Raises:
-        LocalError: Something that a laptop must have is missing, taken or full.
+        LocalError: Something that a laptop or a cluster must have is missing, taken or full.
     """
     if options.images:
         find_images(options.images)  # A wrong folder is told before anything is started.
     began = time.monotonic()
-    stack = Stack(state, tell=lambda text: say(f"• {text}"))
     with state.locked():
+        pods = _connect(state, options)
+        if pods:
+            state = replace(state, gcs_host=pods.gcs_host)
+        stack = Stack(state, _tell, pods.identity if pods else None)
         try:
             attached = stack.running()
             if attached:
@@ -60,8 +71,9 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
                 _upload(store, options)
             else:
                 stack.end_leftovers()
-                store, api = _start(stack, options)
-            code = _run_once(stack, store, api, options)
+                delete_pods(state, _tell)
+                store, api = _start(stack, options, pods)
+            code = _run_once(stack, store, api, options, pods)
             say(f"• {time.monotonic() - began:.0f} s in all")
             if options.keep_running or attached:
                 if not attached:
@@ -69,14 +81,28 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
                 say(_still_up(state))
             return code
         finally:
-            stack.stop()
+            if stack.stop():
+                delete_pods(state, _tell)
 
 
-def _start(stack: Stack, options: DemoOptions) -> tuple[Store, AirflowApi]:
-    stack.prepare({"chunk_objects": _chunk_objects(options)})
+def _tell(text: str) -> None:
+    say(f"• {text}")
+
+
+def _connect(state: LocalState, options: DemoOptions) -> PodRuntime | None:
+    if options.runtime == "local":
+        return None
+    return PodRuntime.connect(state.setup, options.image, options.namespace)
+
+
+def _start(stack: Stack, options: DemoOptions, pods: PodRuntime | None) -> tuple[Store, AirflowApi]:
+    settings: dict[str, object] = {"chunk_objects": _chunk_objects(options)}
+    stack.prepare({**settings, **(pods.settings(stack.state) if pods else {})}, pods.environment() if pods else None)
+    if pods:
+        pods.prepare(stack.state, _tell)
     say("• starting the GCS emulator, and Airflow: API server, scheduler, DAG processor, triggerer")
     store = stack.start_storage()
-    return store, stack.start_airflow(meanwhile=lambda: _upload(store, options))
+    return store, stack.start_airflow(lambda: _upload(store, options), pods.slots if pods else None)
 
 
 def _upload(store: Store, options: DemoOptions) -> None:
@@ -91,7 +117,7 @@ def _chunk_objects(options: DemoOptions) -> int:
     return max(32, -(-uploaded // 4))
 
 
-def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions) -> int:
+def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, pods: PodRuntime | None) -> int:
     interrupted = api.unfinished_runs(DAG_ID)
     for run_id in interrupted:
         say(f"• run {run_id} of an earlier command was cut short: marked failed, this one takes its inputs")
@@ -108,6 +134,7 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions)
         check=stack.supervisor.check,
         on_stall=lambda: stack.supervisor.restart("scheduler", "tasks are queued and none runs"),
     )
+    clear = _is_clear(pods, run_id) if pods else True
     audits = [_audit(store, run) for run in (*interrupted, run_id)]
     audit = audits[-1]
     if audit is None:
@@ -119,7 +146,13 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions)
         say(f"• the run failed: `make up` shows it at {stack.state.ui_url}; logs: {stack.state.airflow_home / 'logs'}")
     holds = all(found.holds for found in audits if found)
     say("• audit: every input is accounted for" if holds else f"• AUDIT: INPUTS ARE LOST: {', '.join(audit.lost)}")
-    return 0 if holds and state == "success" else 1
+    return 0 if holds and clear and state == "success" else 1
+
+
+def _is_clear(pods: PodRuntime, run_id: str) -> bool:
+    left = pods.pods_left(run_id)
+    say(f"• PODS ARE LEFT: {', '.join(left)}" if left else "• 0 pods of the run are left on the cluster")
+    return not left
 
 
 def run_layout(run_id: str) -> RunLayout:

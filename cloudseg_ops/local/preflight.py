@@ -39,8 +39,8 @@ def require_free_disk(folder: Path, needed: int = _FREE_BYTES) -> None:
         )
 
 
-def require_free_port(port: int, variable: str, what: str) -> None:
-    """Insist on a loopback port.
+def require_free_port(port: int, variable: str, what: str, host: str = "127.0.0.1") -> None:
+    """Insist on a port of an address of this machine.
 
     Raises:
         LocalError: It is no port, or something listens there; the message names it as far as this user may see.
@@ -51,7 +51,7 @@ def require_free_port(port: int, variable: str, what: str) -> None:
         # As servers do: a port in TIME_WAIT after the last demo is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
             raise LocalError(
                 f"port {port}, meant for {what}, is taken{_by_whom(port)} ({error.strerror}); stop that, or choose "

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import requests
 
@@ -29,6 +29,7 @@ from cloudseg_ops.local.state import (
     REPOSITORY,
     STAGING_BUCKET,
     LocalState,
+    read_up_file,
     write_private,
 )
 from cloudseg_ops.storage import Store
@@ -41,9 +42,19 @@ _START_SECONDS = 180.0
 class Stack:
     """The local services of one state folder."""
 
-    def __init__(self, state: LocalState, tell: Callable[[str], None]) -> None:
-        """Tell the person at the terminal what is being done through `tell`."""
+    def __init__(
+        self, state: LocalState, tell: Callable[[str], None], runtime: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare to start nothing yet.
+
+        Args:
+            state: The state folder, ports and addresses.
+            tell: Tells the person at the terminal what is being done.
+            runtime: Where chunks run, as a later command must want it, too, to use what `leave_up` left; None: as
+                processes on this machine.
+        """
         self.state = state
+        self._runtime = dict(runtime or {"runtime": "local"})
         self.supervisor = Supervisor(tell)
         self._tell = tell
         self._environment: dict[str, str] = {}
@@ -57,16 +68,21 @@ class Stack:
         return connect(self.state.gcs_url)
 
     def running(self) -> bool:
-        """Whether `make up` has left the services running, on these ports.
+        """Whether `make up` has left the services running, with these ports and this runtime.
 
         Raises:
-            LocalError: It has, on other ports.
+            LocalError: It has, with others.
         """
         if not self.state.up_file.exists():
             return False
-        ports = json.loads(self.state.up_file.read_text())
-        if ports != self._ports() and _answers(ports["ui_port"]):
-            raise LocalError(f"cloudseg is up on other ports ({ports}); `make down` first")
+        up = read_up_file(self.state)
+        if up != self._identity() and _answers(up["ui_port"]):
+            differing = ", ".join(
+                f"{name} {value}" for name, value in up.items() if value != self._identity().get(name)
+            )
+            raise LocalError(
+                f"cloudseg is up with other options ({differing}); give the same ones, or `make down` first"
+            )
         return _answers(self.state.ui_port) and self.api().healthy()
 
     def end_leftovers(self) -> None:
@@ -90,7 +106,7 @@ class Stack:
         require_program("git")
         require_free_disk(self.state.root)
         require_free_port(self.state.ui_port, "UI_PORT", "Airflow's UI")
-        require_free_port(self.state.gcs_port, "GCS_PORT", "the GCS emulator")
+        require_free_port(self.state.gcs_port, "GCS_PORT", "the GCS emulator", self.state.gcs_host)
         self._environment = airflow_environment(self.state, settings, environment)
 
     def start_storage(self) -> Store:
@@ -102,10 +118,11 @@ class Stack:
             store.create_bucket(bucket)
         return store
 
-    def start_airflow(self, meanwhile: Callable[[], None]) -> AirflowApi:
+    def start_airflow(self, meanwhile: Callable[[], None], slots: int | None = None) -> AirflowApi:
         """Start Airflow, and do `meanwhile` while it starts.
 
-        Gives it back when it is healthy, has parsed the DAG and has its pool.
+        Gives it back when it is healthy, has parsed the DAG and has its pool, of `slots` or as many as this machine
+        takes.
         """
         registry = self.state.registry, self.state.registry_remote
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -118,18 +135,25 @@ class Stack:
         api = self.api()
         self._wait(api.healthy, "Airflow", _START_SECONDS)
         self._wait(lambda: api.has_dag(DAG_ID), f"the DAG {DAG_ID}", 60)
-        api.set_pool(POOL, chunks_at_once(), "Chunks at once, deferred ones included")
+        # As `cloudseg pool` does it; its command would start a whole Airflow for it, seconds more.
+        api.set_pool(POOL, slots or chunks_at_once())
         return api
 
-    def stop(self) -> None:
-        """End what was started, and what a service that was killed has orphaned; nothing after `leave_up`."""
-        if self.supervisor.process_ids:
-            self.supervisor.stop()
-            end_processes(leftovers(self.state.root))
+    def stop(self) -> bool:
+        """End what was started, and what a service that was killed has orphaned; nothing after `leave_up`.
+
+        Returns:
+            Whether anything was.
+        """
+        if not self.supervisor.process_ids:
+            return False
+        self.supervisor.stop()
+        end_processes(leftovers(self.state.root))
+        return True
 
     def leave_up(self) -> None:
         """Leave the services running after this command."""
-        write_private(self.state.up_file, self._ports())
+        write_private(self.state.up_file, self._identity())
         self.supervisor.leave()
 
     def _wait(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
@@ -141,8 +165,10 @@ class Stack:
         except requests.RequestException:
             return False
 
-    def _ports(self) -> dict[str, int]:
-        return {"ui_port": self.state.ui_port, "gcs_port": self.state.gcs_port}
+    def _identity(self) -> dict[str, Any]:
+        state = self.state
+        ports = {"ui_port": state.ui_port, "gcs_port": state.gcs_port, "gcs_host": state.gcs_host}
+        return {**ports, **self._runtime}
 
 
 def _answers(ui_port: int) -> bool:

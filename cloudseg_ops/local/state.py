@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -18,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 INPUT_BUCKET = "demo-input"
 OUTPUT_BUCKET = "demo-output"
 STAGING_BUCKET = "demo-staging"
+# Pods carry it, with `LocalState.setup` as its value.
+SETUP_LABEL = "cloudseg-setup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,16 @@ class LocalState:
         return self.root / "up.json"
 
     @property
+    def cluster_file(self) -> Path:
+        """Names the cluster that may hold pods of this setup; missing when none may."""
+        return self.root / "cluster.json"
+
+    @property
+    def setup(self) -> str:
+        """Name of this setup on a cluster that it shares with others."""
+        return hashlib.sha256(self.secret("setup").encode()).hexdigest()[:16]
+
+    @property
     def gcs_url(self) -> str:
         """Address of the emulator."""
         return f"http://{self.gcs_host}:{self.gcs_port}"
@@ -111,6 +124,11 @@ class LocalState:
             lock.write(str(os.getpid()))
             lock.flush()
             yield
+
+
+def read_up_file(state: LocalState) -> dict[str, Any]:
+    """What `make up` has left running; what an older version left unsaid is filled in."""
+    return {"gcs_host": "127.0.0.1", "runtime": "local", **json.loads(state.up_file.read_text())}
 
 
 def write_private(path: Path, document: Any) -> None:

@@ -14,7 +14,7 @@ from cloudseg_ops.proof import mask_provenance, quarantine_source
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
-TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report")
+TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report", "release_pods")
 _FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
 _LONGEST_SILENCE = 60.0
 _PAUSE = 1.0
@@ -129,6 +129,7 @@ class Stall:
 class _Meter:
     def __init__(self, objects: int) -> None:
         self._objects = objects
+        self._done = -1
         self._text = ""
         self._next = 0.0
         self._began: float | None = None
@@ -139,7 +140,9 @@ class _Meter:
             return self._text
         self._began = looked if self._began is None else self._began
         done = images_done(store, run_id)
-        self._text = progress(done, self._objects, looked - self._began)
+        # While a pod is on its way nothing is done, and a time left that only grows tells nobody anything.
+        if done != self._done:
+            self._done, self._text = done, progress(done, self._objects, looked - self._began)
         # Counting masks means listing them: with many of them, it is done more seldom.
         self._next = looked + 10 * (time.monotonic() - looked)
         return self._text

@@ -59,6 +59,14 @@ def test_while_the_services_are_up(folder: Path) -> None:
         assert audit_local_run(folder, None)[0] == "a-newer"
 
 
+def test_while_the_services_are_up_where_pods_reach_them(folder: Path) -> None:
+    other = "127.0.0.2"
+    with start_emulator(folder / "gcs", host=other) as emulator:
+        port = int(emulator.url.rsplit(":", 1)[1])
+        (folder / "up.json").write_text(json.dumps({"ui_port": 1, "gcs_port": port, "gcs_host": other}))
+        assert audit_local_run(folder, None)[0] == "a-newer"
+
+
 def test_while_a_demo_runs(folder: Path) -> None:
     with start_emulator(folder / "gcs"), pytest.raises(LocalError, match="a demo seems to be running"):
         audit_local_run(folder, None)

@@ -29,6 +29,16 @@ def test_a_port_that_all_addresses_listen_on_is_taken_too() -> None:
             require_free_port(listener.getsockname()[1], "UI_PORT", "Airflow's UI")
 
 
+def test_a_port_is_taken_on_an_address() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.2", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        require_free_port(port, "GCS_PORT", "the GCS emulator")
+        with pytest.raises(LocalError, match="is taken"):
+            require_free_port(port, "GCS_PORT", "the GCS emulator", "127.0.0.2")
+
+
 def test_a_free_port_stays_free() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

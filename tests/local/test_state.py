@@ -1,4 +1,5 @@
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -59,6 +60,12 @@ def test_secrets_are_kept_and_are_nobodys_else(state: LocalState) -> None:
     assert [path.name for path in state.root.iterdir()] == ["secrets.json"]
 
 
+def test_a_setup_has_a_name_that_is_a_label_of_its_own(tmp_path: Path) -> None:
+    names = {LocalState(tmp_path / folder, 1, 2).setup for folder in ("a", "a", "b")}
+    assert len(names) == 2
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
+
+
 def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "up.json"
     write_private(path, {"a": 1})
@@ -73,7 +80,7 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
 
 def test_everything_lies_below_the_root(state: LocalState) -> None:
     places = [state.gcs, state.registry, state.registry_remote, state.airflow_home, state.logs, state.reports,
-              state.up_file]  # fmt: skip
+              state.up_file, state.cluster_file]  # fmt: skip
     assert len(set(places)) == len(places)
     assert all(place.parent == state.root for place in places)
     assert (state.gcs_url, state.ui_url) == ("http://127.0.0.1:4443", "http://127.0.0.1:8080")

@@ -40,10 +40,17 @@ def test_images_done_are_those_of_this_run(store: Store) -> None:
     ],
 )
 def test_the_first_task_that_is_not_finished(states: list[str | None], expected: str) -> None:
-    tasks = [_task(task_id, state) for task_id, state in zip(TASKS, states, strict=True)]
+    tasks = [_task(task_id, state) for task_id, state in zip(TASKS[:6], states, strict=True)]
     assert describe(tasks) == expected
     # Airflow gives them in any order.
     assert describe(tasks[::-1]) == expected
+
+
+def test_the_teardown_is_told_when_nothing_else_is_left() -> None:
+    tasks = [_task(task_id, "success") for task_id in TASKS]
+    assert describe(tasks) == "finished"
+    assert describe([*tasks[:-2], _task("report", "running"), _task("release_pods", "running")]) == "report: running"
+    assert describe([*tasks[:-1], _task("release_pods", "running")]) == "release_pods: running"
 
 
 def test_chunks_are_counted_by_state() -> None:
