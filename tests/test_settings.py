@@ -4,10 +4,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from cloudseg_ops.errors import SettingsError
 from cloudseg_ops.objects import IMAGE_TYPES, is_image_name
-from cloudseg_ops.settings import PREFIX, Settings
+from cloudseg_ops.pods import PodSettings
+from cloudseg_ops.settings import PREFIX, Settings, variables
 from cloudseg_ops.uris import GcsUri
 
 REQUIRED = {
@@ -16,6 +19,7 @@ REQUIRED = {
     "CLOUDSEG_STAGING_BUCKET": "photos-staging",
     "CLOUDSEG_MODEL_REPOSITORY": "https://git.example.org/models.git",
 }
+IMAGE = "registry.example.org/cloudseg@sha256:" + "0" * 64
 
 
 def _with(**changes: str) -> Settings:
@@ -48,8 +52,9 @@ def test_without_any_each_missing_one_is_named_with_what_it_is_for() -> None:
     assert "README.md" in str(raised.value)
 
 
-def test_every_field_says_what_it_is_for() -> None:
-    assert all(field.description for field in Settings.model_fields.values())
+@pytest.mark.parametrize("model", [Settings, PodSettings])
+def test_every_field_says_what_it_is_for(model: type[BaseModel]) -> None:
+    assert all(field.description for field in model.model_fields.values())
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
@@ -78,7 +83,17 @@ BAD = [
     ("poke_interval_seconds", "0"), ("max_chunks", "0"), ("max_chunks", "1025"), ("max_chunks", "1.5"),
     ("chunk_objects", "0"), ("chunk_objects", "many"), ("retries", "-1"), ("retries", "21"),
     ("retry_delay_seconds", "-1"), ("engine_options", "--batch '8"), ("images_per_second", "0"),
-    ("gpu_hour_price", "-0.01"),
+    ("gpu_hour_price", "-0.01"), ("segment_retries", "-1"), ("segment_retries", "51"),
+    ("image", "cloudseg:latest"), ("image", "https://x/y@sha256:" + "0" * 64), ("image", "x@sha256:00"),
+    ("image_pull_policy", "never"), ("image_pull_secrets", "one,Two"), ("namespace", "Clouds"), ("namespace", "a.b"),
+    ("service_account", "a@b.iam"), ("service_account_token", "perhaps"), ("gpus", "-1"), ("gpus", "17"),
+    ("gpus", "one"), ("gpu_type", "nvidia l4"), ("spot", "maybe"), ("pod_cpu", "0"), ("pod_cpu", "4Gi"),
+    ("pod_memory", "12"), ("pod_memory", "512m"), ("pod_memory", "12 GB"), ("pod_ephemeral_storage", "much"),
+    ("pod_shm", "0"), ("pod_shm", "12Gi"), ("pod_shm", "1Ti"), ("pod_deadline_seconds", "59"),
+    ("pod_grace_seconds", "601"), ("schedule_timeout_seconds", "0"), ("startup_timeout_seconds", "inf"),
+    ("outage_seconds", "-1"), ("pod_env", "A"), ("pod_env", "1A=x"), ("pod_env", '{"A": 1}'), ("pod_env", '{"A"'),
+    ("pod_labels", "team=a b"), ("pod_labels", "run_id=x"), ("pod_annotations", "a b=c"), ("node_selector", "a=b/c"),
+    ("gke_endpoint", "public"),
 ]  # fmt: skip
 
 
@@ -108,6 +123,41 @@ def test_all_bad_values_are_told_at_once() -> None:
 def test_endless_times_are_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"CLOUDSEG_{name.upper()}"):
         _with(**{name: "inf"})
+
+
+def test_those_of_the_pods_are_told_with_the_others() -> None:
+    with pytest.raises(SettingsError) as raised:
+        _with(max_chunks="0", image="x:latest", pod_memory="512m", pod_labels="run_id=x", namespace="A")
+    for name in ("MAX_CHUNKS", "IMAGE", "POD_MEMORY", "POD_LABELS", "NAMESPACE"):
+        assert str(raised.value).count(f"CLOUDSEG_{name} = ") == 1
+
+
+def test_a_runtime_names_all_that_it_lacks() -> None:
+    with pytest.raises(SettingsError, match="CLOUDSEG_RUNTIME=kubernetes needs CLOUDSEG_IMAGE\n"):
+        _with(runtime="kubernetes")
+    lacking = "CLOUDSEG_IMAGE, CLOUDSEG_GKE_CLUSTER, CLOUDSEG_GKE_LOCATION"
+    with pytest.raises(SettingsError, match=f"CLOUDSEG_RUNTIME=gke needs {lacking}\n"):
+        _with(runtime="gke", gke_cluster="", gke_project="p")
+    with pytest.raises(SettingsError, match="CLOUDSEG_RUNTIME=gke needs CLOUDSEG_GKE_LOCATION\n"):
+        _with(runtime="gke", gke_cluster="c", image=IMAGE)
+
+
+def test_a_runtime_with_all_it_needs() -> None:
+    assert _with(runtime="kubernetes", image=IMAGE).runtime == "kubernetes"
+    assert _with(runtime="gke", image=IMAGE, gke_cluster="c", gke_location="europe-west1").pods.gke_cluster == "c"
+
+
+def test_variables_of_the_pods_are_fields_of_theirs() -> None:
+    settings = _with(gpus="2", spot="true", pod_env="A=1", gpu_type="none", image_pull_secrets="one, two")
+    assert isinstance(settings.pods, PodSettings)
+    assert settings.pods == PodSettings(
+        gpus=2, spot=True, pod_env={"A": "1"}, gpu_type=None, image_pull_secrets=("one", "two")
+    )
+
+
+def test_no_variable_is_two_fields() -> None:
+    assert not Settings.model_fields.keys() & PodSettings.model_fields.keys()
+    assert len(set(variables())) == len(variables())
 
 
 @pytest.mark.parametrize("other", ["output_bucket", "staging_bucket"])
@@ -172,15 +222,45 @@ def test_reading_them_imports_nothing_heavy() -> None:
     code = (
         "import sys; from cloudseg_ops.settings import Settings; "
         f"Settings.from_environment({REQUIRED!r}); "
-        "print([name for name in ('torch', 'dvc', 'google.cloud.storage', 'PIL', 'numpy', 'airflow') "
+        "print([name for name in ('torch', 'dvc', 'google.cloud.storage', 'PIL', 'numpy', 'airflow', 'kubernetes') "
         "if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_readme_lists_exactly_these_variables() -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    # The table's rows; running text may name a variable once more, and also the local setup's own.
-    listed = re.findall(r"^\|\s*`(CLOUDSEG_[A-Z_]+)`", readme, re.MULTILINE)
-    assert sorted(listed) == sorted(PREFIX + name.upper() for name in Settings.model_fields)
+ROOT = Path(__file__).parents[1]
+FIELDS = {
+    PREFIX + name.upper(): field for model in (Settings, PodSettings) for name, field in model.model_fields.items()
+}
+
+
+def _rows(page: str) -> list[tuple[str, str, str]]:
+    """The rows of a page's tables of variables; running text may name a variable once more."""
+    return re.findall(r"^\| `(CLOUDSEG_[A-Z_]+)` \| (.*) \| (.*) \|$", (ROOT / page).read_text(), re.MULTILINE)
+
+
+def test_readme_and_docs_together_list_exactly_these_variables() -> None:
+    readme, docs = ([name for name, _, _ in _rows(page)] for page in ("README.md", "docs/settings.md"))
+    assert sorted(docs) == sorted(PREFIX + name.upper() for name in PodSettings.model_fields)
+    assert sorted([*readme, *docs]) == sorted(variables())
+
+
+@pytest.mark.parametrize(("name", "meaning", "default"), [*_rows("README.md"), *_rows("docs/settings.md")])
+def test_a_listed_variable_has_the_meaning_and_the_default_of_its_field(name: str, meaning: str, default: str) -> None:
+    field = FIELDS[name]
+    # A row may say more than the field, not other things.
+    assert meaning.startswith(str(field.description))
+    assert default == _default(field)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default is None:
+        return "unset"
+    if field.default in ("", (), {}):
+        return "empty"
+    if isinstance(field.default, tuple):
+        return f"`{','.join(field.default)}`"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"

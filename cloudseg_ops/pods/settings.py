@@ -25,7 +25,8 @@ class PodSettings(BaseModel):
 
     # Before `image`, whose check reads it.
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
-        default="IfNotPresent", description="`Never`: the nodes have the image already, as in a cluster on a laptop"
+        default="IfNotPresent",
+        description="`IfNotPresent`, `Always`, or `Never`: the nodes have the image already, as on a laptop",
     )
     image: str | None = Field(
         default=None,
@@ -50,7 +51,10 @@ class PodSettings(BaseModel):
         min_length=1,
         description="Value of the node label `cloud.google.com/gke-accelerator`; `none`: any GPU",
     )
-    spot: bool = Field(default=False, description="Run on Spot nodes (label and taint `cloud.google.com/gke-spot`)")
+    spot: bool = Field(
+        default=False,
+        description="Run on Spot nodes: the label `cloud.google.com/gke-spot`, and a toleration of that taint",
+    )
     last_try_on_demand: bool = Field(default=True, description="Let a task's last try leave Spot nodes")
     pod_cpu: Cpu = Field(default="3", description="CPU request of a pod")
     pod_memory: Size = Field(default="12Gi", description="Memory request and limit of a pod")
@@ -79,18 +83,18 @@ class PodSettings(BaseModel):
         default={}, description="Environment variables of the engine, as `key=value,…` or a JSON object"
     )
     pod_labels: Annotated[Pairs, AfterValidator(grammar.own_labels)] = Field(
-        default={}, description="Further labels of the pods, the same way"
+        default={}, description="Further labels of the pods, as `key=value,…` or a JSON object"
     )
     pod_annotations: Annotated[Pairs, AfterValidator(grammar.keys)] = Field(
-        default={}, description="Further annotations of the pods, the same way"
+        default={}, description="Further annotations of the pods, as `key=value,…` or a JSON object"
     )
     node_selector: Annotated[Pairs, AfterValidator(grammar.labels)] = Field(
-        default={}, description="Further node labels that a pod demands, the same way"
+        default={}, description="Further node labels that a pod demands, as `key=value,…` or a JSON object"
     )
     pod_template: str | None = Field(
         default=None,
         min_length=1,
-        description="YAML file, or the YAML itself, laid over the pod as `kubectl patch` does",
+        description="A YAML file that the workers see, or the YAML itself, laid over the pod as docs/settings.md says",
     )
     deferrable: bool = Field(default=False, description="Wait for pods in the triggerer instead of in a worker's slot")
     kubernetes_conn_id: str = Field(
@@ -102,7 +106,7 @@ class PodSettings(BaseModel):
         default=None, min_length=1, description="Project of that cluster; unset: the connection's own"
     )
     gke_endpoint: Literal["dns", "external", "internal"] = Field(
-        default="dns", description="Which of the cluster's endpoints the workers use"
+        default="dns", description="Endpoint of that cluster that the workers use: `dns`, `external` or `internal`"
     )
     gke_impersonate: str | None = Field(
         default=None, min_length=1, description="Service account that the workers impersonate towards that cluster"

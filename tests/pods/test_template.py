@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kubernetes_validate import validate  # type: ignore[import-untyped]
 
 from cloudseg_ops.errors import PodTemplateError
-from cloudseg_ops.pods import load_template
+from cloudseg_ops.pods import load_template, overlay
 from cloudseg_ops.pods.template import check_template
+from tests.pods.samples import IMAGE, manifest
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:
@@ -86,3 +88,16 @@ def test_any_text_is_a_template_or_refused_in_words(text: str) -> None:
 @pytest.mark.parametrize("template", [{}, {"a": {"b": [1, 2.5, True, "x", {"c": None}]}}])
 def test_json_is_a_template(template: dict[str, Any]) -> None:
     check_template(template)
+
+
+def test_the_example_of_the_docs_does_what_it_says() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
+    [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    before, after = manifest(), overlay(manifest(), load_template(example))
+    validate(after, "1.30", strict=True)
+    assert after["spec"]["priorityClassName"] == "batch"
+    assert after["spec"]["tolerations"][:-1] == before["spec"]["tolerations"]
+    assert [volume["name"] for volume in after["spec"]["volumes"]] == ["tmp", "shm", "certificates"]
+    [engine] = after["spec"]["containers"]
+    assert [mount["mountPath"] for mount in engine["volumeMounts"]] == ["/tmp", "/dev/shm", "/etc/certificates"]
+    assert engine["image"] == IMAGE
