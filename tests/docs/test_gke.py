@@ -1,0 +1,215 @@
+"""docs/gke.md against the code: its variables, its commands, its manifests, and what it grants."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloudseg_ops.pods import PodWork, pod_manifest
+from cloudseg_ops.settings import Settings, variables
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "gke.md"
+
+# What is done in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
+# get, delete; logs: get; events: list), operators/pod.py (pods: list, patch) and hooks/kubernetes.py for deferred tasks
+# (events: watch); cloudseg_ops/clusters.py (pods: list, delete).
+VERBS = {
+    "pods": {"create", "delete", "get", "list", "patch"},
+    "pods/log": {"get"},
+    "events": {"list", "watch"},
+}
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+TOOLS = ("gcloud", "kubectl", "docker", "git", "make", "airflow", "jq", ".cloudseg/venv/bin/cloudseg")
+# Stands in for every program that would leave this machine: notes what it was called with.
+STAND_IN = f"""#!/usr/bin/env bash
+call=$CALLS/$EPOCHREALTIME-$$
+mkdir "$call"
+printf '%s\\0' "${{0##*/}}" "$@" > "$call/words"
+case " $* " in
+*' -f - '* | *' cp - '* | *' [.chunks'*) cat > "$call/input" ;;
+*' artifacts docker images describe '*) echo {DIGEST} ;;
+*' projects describe '*) echo 123456789012 ;;
+*' environments describe '*) echo gs://the-bucket/dags ;;
+*' rev-parse '*) echo abc1234 ;;
+*) echo CPUS PREEMPTIBLE_NVIDIA_L4_GPUS GPUS_ALL_REGIONS ;;
+esac
+"""
+
+
+class Calls:
+    """What the document's commands did, run in order in one shell."""
+
+    def __init__(self, folder: Path, output: Path) -> None:
+        self.folder = folder
+        done = sorted(output.iterdir())
+        self.words = [(call / "words").read_text().split("\0")[:-1] for call in done]
+        self.inputs = {
+            index: (call / "input").read_text() for index, call in enumerate(done) if (call / "input").exists()
+        }
+
+    def with_words(self, *words: str) -> list[list[str]]:
+        return [call for call in self.words if set(words) <= set(call)]
+
+    def manifests(self, kind: str | None = None) -> list[dict[str, Any]]:
+        applied = [text for index, text in self.inputs.items() if "apply" in self.words[index]]
+        documents = [document for text in applied for document in yaml.safe_load_all(text)]
+        return [document for document in documents if kind in (None, document["kind"])]
+
+    def environment(self) -> dict[str, str]:
+        flag = "--update-env-variables=^;^"
+        (value,) = [word.removeprefix(flag) for call in self.words for word in call if word.startswith(flag)]
+        return dict(pair.split("=", 1) for pair in value.split(";"))
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return DOCUMENT.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def blocks(text: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def calls(blocks: list[str], tmp_path_factory: pytest.TempPathFactory) -> Calls:
+    folder, output, tools = (tmp_path_factory.mktemp(name) for name in ("checkout", "calls", "tools"))
+    for tool in TOOLS:
+        file = folder / tool if "/" in tool else tools / tool
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(STAND_IN)
+        file.chmod(0o755)
+    for harmless in ("bash", "cat", "grep", "mkdir"):
+        (tools / harmless).symlink_to(str(shutil.which(harmless)))
+    (folder / "requirements.txt").write_bytes((ROOT / "requirements.txt").read_bytes())
+    result = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
+        cwd=folder,
+        env={"PATH": str(tools), "CALLS": str(output), "HOME": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return Calls(folder, output)
+
+
+@pytest.fixture(scope="module")
+def settings(calls: Calls) -> Settings:
+    return Settings.from_environment(calls.environment())
+
+
+@pytest.fixture(scope="module")
+def pod(settings: Settings) -> Mapping[str, Any]:
+    work = PodWork(run_id="r", chunk_index=0, model_commit="a" * 40, arguments=(), spot=settings.pods.spot)
+    return pod_manifest(settings.pods, work)
+
+
+def test_each_block_is_bash(blocks: list[str]) -> None:
+    assert len(blocks) > 15
+    for block in blocks:
+        checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        assert checked.returncode == 0, f"{block}\n{checked.stderr}"
+
+
+def test_every_variable_exists(text: str) -> None:
+    assert set(re.findall(r"CLOUDSEG_[A-Z_]*[A-Z]", text)) <= set(variables())
+
+
+def test_places_it_links_to_exist(text: str) -> None:
+    headings = {
+        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
+    }
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in headings
+        elif not link.startswith("https://"):
+            assert (DOCUMENT.parent / link).exists(), link
+
+
+def test_every_manifest_is_valid(calls: Calls) -> None:
+    documents = calls.manifests()
+    assert len(documents) == 6
+    schemas = import_module("kubernetes_validate")  # untyped
+    for document in documents:
+        schemas.validate(document, schemas.latest_version(), strict=True)
+
+
+def test_files_it_writes_parse(calls: Calls) -> None:
+    (lifecycle,) = json.loads((calls.folder / "staging-lifecycle.json").read_text())["rule"]
+    assert lifecycle["condition"]["matchesPrefix"] == ["runs/"]
+    node = yaml.safe_load((calls.folder / "spot-nodes.yaml").read_text())["kubeletConfig"]
+    # The rest is the pods', and the engine needs 19 s at most.
+    assert node["shutdownGracePeriodSeconds"] - node["shutdownGracePeriodCriticalPodsSeconds"] >= 20
+
+
+def test_role_has_exactly_the_verbs_that_are_used(calls: Calls) -> None:
+    (role,) = calls.manifests("Role")
+    granted = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+    assert granted == VERBS
+    assert all(rule["apiGroups"] == [""] for rule in role["rules"])
+
+
+def test_role_is_bound_to_the_account_that_composer_runs_as(calls: Calls) -> None:
+    (binding,) = calls.manifests("RoleBinding")
+    (create,) = calls.with_words("composer", "environments", "create")
+    assert [f"--service-account={subject['name']}" for subject in binding["subjects"]] == [
+        word for word in create if word.startswith("--service-account=")
+    ]
+
+
+def test_settings_are_complete_and_name_what_was_made(calls: Calls, settings: Settings) -> None:
+    pods = settings.pods
+    assert settings.runtime == "gke"
+    (namespace,) = calls.manifests("Namespace")
+    (account,) = calls.manifests("ServiceAccount")
+    assert (pods.namespace, pods.service_account) == (namespace["metadata"]["name"], account["metadata"]["name"])
+    made = {word.removeprefix("gs://") for call in calls.with_words("buckets", "create") for word in call[4:]}
+    assert {settings.input_bucket, settings.staging_bucket, settings.output_bucket} <= made
+    assert calls.with_words("clusters", "create", str(pods.gke_cluster), f"--location={pods.gke_location}")
+    (pushed,) = calls.with_words("docker", "push")
+    assert pods.image == f"{pushed[2].rpartition(':')[0]}@{DIGEST}"
+
+
+def test_pod_is_the_one_that_buckets_and_policies_mean(calls: Calls, pod: Mapping[str, Any]) -> None:
+    subject = f"/subject/ns/{pod['metadata']['namespace']}/sa/{pod['spec']['serviceAccountName']}"
+    grants = [call for call in calls.with_words("add-iam-policy-binding") if "--member=principal:" in " ".join(call)]
+    assert len(grants) == 4
+    assert all(any(word.endswith(subject) for word in call) for call in grants)
+    (policy,) = calls.manifests("NetworkPolicy")
+    assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+
+
+def test_pod_fits_the_nodes_of_the_standard_pools(calls: Calls, settings: Settings, pod: Mapping[str, Any]) -> None:
+    pools = calls.with_words("node-pools", "create")
+    assert [pool[4] for pool in pools] == ["l4-spot", "l4"]
+    for pool in pools:
+        assert "--machine-type=g2-standard-4" in pool
+        assert f"--accelerator=type={settings.pods.gpu_type},count={settings.pods.gpus}," in " ".join(pool)
+    (taint,) = [word.partition("=")[2] for word in pools[0] if word.startswith("--node-taints=")]
+    assert taint in {f"{t['key']}={t.get('value')}:{t['effect']}" for t in pod["spec"]["tolerations"]}
+    # 16 GiB, less what GKE and image streaming reserve, less half a GiB for system pods (section 6).
+    assert int(settings.pods.pod_memory.removesuffix("Gi")) <= 16 - 2.7 - 1.04 - 0.5
+
+
+def test_pool_is_the_settings_own_and_counts_deferred_tasks(calls: Calls, settings: Settings) -> None:
+    commands = calls.with_words("pools", "set")
+    assert len(commands) == 2
+    for command in commands:
+        name, slots, _, deferred = command[-4:]
+        assert (name, deferred) == (settings.pool, "--include-deferred")
+        assert slots.isdigit()
