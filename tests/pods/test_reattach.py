@@ -1,67 +1,61 @@
-from typing import Any
+"""What becomes of the pods of earlier tries, and of an ended run."""
 
-import pytest
+from typing import Any
 
 from cloudseg_ops.pods.reattach import releasable, sort_out
 
 
-def _pod(name: str, phase: str | None, *, at: int = 0, ending: bool = False, run: str | None = "r1") -> dict[str, Any]:
-    metadata: dict[str, Any] = {"name": name, "creationTimestamp": f"2026-08-26T03:00:{at:02}Z"}
+def pod(name: str, phase: str, created: int = 0, *, ending: bool = False, run: str = "r1") -> dict[str, Any]:
+    metadata = {"name": name, "creationTimestamp": f"2026-01-01T00:00:{created:02d}Z", "labels": {"run_id": run}}
     if ending:
-        metadata["deletionTimestamp"] = "2026-08-26T04:00:00Z"
-    if run:
-        metadata["labels"] = {"run_id": run}
-    return {"metadata": metadata, "status": {"phase": phase} if phase else {}}
+        metadata["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+    return {"metadata": metadata, "status": {"phase": phase}}
 
 
-def test_without_pods_there_is_nothing_to_do() -> None:
+def test_nothing_was_left() -> None:
     plan = sort_out([])
     assert (plan.reuse, plan.delete, plan.await_end) == (None, (), ())
 
 
-@pytest.mark.parametrize("phase", ["Succeeded", "Running", "Pending"])
-def test_one_that_lives_or_is_done_is_taken_up(phase: str) -> None:
-    plan = sort_out([_pod("a", phase)])
+def test_a_running_pod_is_taken_up() -> None:
+    plan = sort_out([pod("a", "Running")])
     assert (plan.reuse, plan.delete, plan.await_end) == ("a", (), ())
 
 
-@pytest.mark.parametrize("phase", ["Failed", "Unknown", None])
-def test_one_that_failed_or_is_lost_is_deleted_and_its_end_awaited(phase: str | None) -> None:
-    plan = sort_out([_pod("a", phase)])
+def test_a_pod_that_waits_for_a_node_is_taken_up() -> None:
+    assert sort_out([pod("a", "Pending")]).reuse == "a"
+
+
+def test_a_pod_that_has_done_the_chunk_is_taken_for_it() -> None:
+    plan = sort_out([pod("a", "Running", 1), pod("b", "Succeeded", 2)])
+    assert (plan.reuse, plan.delete) == ("b", ("a",))
+
+
+def test_a_failed_pod_makes_room() -> None:
+    plan = sort_out([pod("a", "Failed")])
     assert (plan.reuse, plan.delete, plan.await_end) == (None, ("a",), ("a",))
 
 
-@pytest.mark.parametrize("phase", ["Succeeded", "Running", "Pending", "Failed"])
-def test_one_that_is_ending_is_awaited_and_neither_joined_nor_deleted_again(phase: str) -> None:
-    plan = sort_out([_pod("a", phase, ending=True)])
+def test_a_pod_that_is_ending_is_waited_for_not_joined() -> None:
+    plan = sort_out([pod("a", "Running", ending=True)])
     assert (plan.reuse, plan.delete, plan.await_end) == (None, (), ("a",))
 
 
-def test_of_several_the_furthest_goes_on_and_the_others_end_first() -> None:
-    pods = [
-        _pod("pending", "Pending", at=1),
-        _pod("younger", "Running", at=9),
-        _pod("older", "Running", at=3),
-        _pod("failed", "Failed", at=2),
-        _pod("ending", "Running", at=0, ending=True),
-    ]
-    plan = sort_out(pods)
-    assert plan.reuse == "older"
-    assert sorted(plan.delete) == ["failed", "pending", "younger"]
-    assert sorted(plan.await_end) == ["ending", "failed", "pending", "younger"]
-    done = sort_out([*pods, _pod("done", "Succeeded", at=20)])
-    assert done.reuse == "done"
-    assert "older" in done.delete
+def test_of_two_that_run_the_older_one_has_come_further() -> None:
+    plan = sort_out([pod("new", "Running", 9), pod("old", "Running", 1), pod("waiting", "Pending", 0)])
+    assert plan.reuse == "old"
+    assert set(plan.delete) == set(plan.await_end) == {"new", "waiting"}
 
 
-def test_the_end_of_a_run_releases_its_own_pods_and_what_has_ended() -> None:
-    pods = [
-        _pod("own", "Running"),
-        _pod("own-pending", "Pending"),
-        _pod("other", "Running", run="r2"),
-        _pod("other-failed", "Failed", run="r2"),
-        _pod("other-done", "Succeeded", run="r2"),
-        _pod("other-lost", "Unknown", run="r2"),
-        _pod("nobodys", "Running", run=None),
-    ]
-    assert releasable(pods, "r1") == ["own", "own-pending", "other-failed", "other-done"]
+def test_a_node_that_does_not_answer_makes_a_pod_unknown_and_no_use() -> None:
+    assert sort_out([pod("a", "Unknown")]).delete == ("a",)
+
+
+def test_an_ended_run_needs_none_of_its_pods() -> None:
+    pods = [pod("running", "Running"), pod("waiting", "Pending"), pod("done", "Succeeded")]
+    assert releasable(pods, "r1") == ["running", "waiting", "done"]
+
+
+def test_another_run_keeps_what_it_still_uses() -> None:
+    pods = [pod("running", "Running", run="r2"), pod("waiting", "Pending", run="r2"), pod("failed", "Failed", run="r0")]
+    assert releasable(pods, "r1") == ["failed"]
