@@ -57,7 +57,7 @@ class PodSettings(BaseModel):
     )
     last_try_on_demand: bool = Field(default=True, description="Let a task's last try leave Spot nodes")
     pod_cpu: Cpu = Field(default="3", description="CPU request of a pod")
-    pod_memory: Size = Field(default="12Gi", description="Memory request and limit of a pod")
+    pod_memory: Size = Field(default="10Gi", description="Memory request and limit of a pod")
     pod_ephemeral_storage: Size = Field(default="2Gi", description="Disk request and limit of a pod")
     pod_shm: Size = Field(
         default="1Gi",

@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "gke.md"
 
 # What is done in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
-# get, delete; logs: get; events: list), operators/pod.py (pods: list, patch) and hooks/kubernetes.py for deferred tasks
+# get, delete; logs: get; events: list), operators/pod.py (pods: list) and hooks/kubernetes.py for deferred tasks
 # (events: watch); cloudseg_ops/clusters.py (pods: list, delete).
 VERBS = {
-    "pods": {"create", "delete", "get", "list", "patch"},
+    "pods": {"create", "delete", "get", "list"},
     "pods/log": {"get"},
     "events": {"list", "watch"},
 }

@@ -56,5 +56,5 @@ def test_words_are_one_line() -> None:
 
 def test_demands_are_labels_and_requests() -> None:
     told = demands(seen("Pending", node=None))
-    assert told.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 12Gi of memory")
+    assert told.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
     assert demands({"spec": {"containers": [{"name": CONTAINER}]}}) == ""

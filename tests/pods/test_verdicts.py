@@ -110,7 +110,7 @@ OUT_OF_MEMORY = _ended(137, "OOMKilled")
 def test_out_of_memory(pod: dict[str, Any]) -> None:
     error = final_error(pod, NAME)
     assert type(error) is PodOutOfMemoryError
-    assert "needed more memory than 12Gi" in str(error)
+    assert "needed more memory than 10Gi" in str(error)
     assert "raise CLOUDSEG_POD_MEMORY or lower --batch in CLOUDSEG_ENGINE_OPTIONS" in str(error)
 
 
@@ -183,7 +183,7 @@ def test_no_node() -> None:
     assert type(error) is PodUnschedulableError
     for part in (
         told, "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4", "1 of nvidia.com/gpu",
-        "12Gi of memory", "CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS",
+        "10Gi of memory", "CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS",
     ):  # fmt: skip
         assert part in str(error)
 
@@ -255,7 +255,7 @@ def test_a_container_of_the_template_that_fails_is_told() -> None:
 def test_a_sidecar_in_front_does_not_lend_its_limits() -> None:
     pod = seen("Failed", OUT_OF_MEMORY)
     pod["spec"]["containers"].insert(0, {"name": "proxy", "resources": {"limits": {"memory": "1Mi"}}})
-    assert "more memory than 12Gi" in str(final_error(pod, NAME))
+    assert "more memory than 10Gi" in str(final_error(pod, NAME))
 
 
 EXPLAINED = [
