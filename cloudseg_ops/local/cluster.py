@@ -205,10 +205,8 @@ class Cluster:
             said = json.loads(error.body)["message"]
         except (TypeError, ValueError, KeyError):
             said = error.reason
-        return LocalError(
-            f"cluster {self.context} did not let you {what} ({error.status}): {said}. See the identity that "
-            f"{self.kubeconfig} gives, and its roles"
-        )
+        hint = f"See the identity that {self.kubeconfig} gives, and its roles" if error.status in (401, 403) else ""
+        return LocalError(f"cluster {self.context} did not let you {what} ({error.status}): {said}. {hint}".strip())
 
     def _silent(self, error: HTTPError) -> LocalError:
         cause = getattr(error, "reason", None) or error

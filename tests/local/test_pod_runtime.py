@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,7 @@ from cloudseg_ops.local.airflow_server import airflow_environment
 from cloudseg_ops.local.cluster import Cluster
 from cloudseg_ops.local.nodes import Offer
 from cloudseg_ops.local.pod_runtime import PodRuntime
-from cloudseg_ops.local.state import LocalState
+from cloudseg_ops.local.state import REPOSITORY, LocalState
 from cloudseg_ops.settings import Settings
 
 DIGEST = "europe-docker.pkg.dev/p/r/cloudseg-inference@sha256:" + "0" * 64
@@ -50,6 +52,11 @@ def test_gpus_of_any_type(tmp_path: Path) -> None:
 
 def test_an_image_with_a_digest_is_pulled(tmp_path: Path) -> None:
     assert _settings(tmp_path, DIGEST)[0].pods.image_pull_policy == "IfNotPresent"
+
+
+def test_a_demo_without_pods_does_not_wait_for_the_kubernetes_client() -> None:
+    code = "import cloudseg_ops.local.__main__, sys; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False, timeout=60).returncode == 0
 
 
 @pytest.mark.parametrize(("cpus", "threads"), [(0.9, "1"), (2.0, "1"), (64.0, "32")])
