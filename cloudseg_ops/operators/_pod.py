@@ -23,6 +23,7 @@ from cloudseg_ops.settings import Settings
 
 _LOG_SECONDS = 30
 _POLL_SECONDS = 5.0
+_START_POLL_SECONDS = 2
 
 
 class PodSegmentOperator(KubernetesPodOperator):
@@ -49,6 +50,7 @@ class PodSegmentOperator(KubernetesPodOperator):
             base_container_name=CONTAINER,
             schedule_timeout_seconds=pods.schedule_timeout_seconds,
             startup_timeout_seconds=pods.startup_timeout_seconds,
+            startup_check_interval_seconds=_START_POLL_SECONDS,
             termination_grace_period=pods.pod_grace_seconds,
             termination_message_policy="FallbackToLogsOnError",
             deferrable=pods.deferrable,
@@ -105,6 +107,17 @@ class PodSegmentOperator(KubernetesPodOperator):
             self.log.info("going on with pod %s of an earlier try: %s", plan.reuse, explain_pod(self._as_json(pod)))
             return pod
         return super().get_or_create_pod(pod_request_obj, context)
+
+    def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:
+        """Read this try's own pod: those of earlier tries are sorted out before there is one."""
+        if self.pod is None:
+            return None
+        try:
+            return self.pod_manager.read_pod(self.pod)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+            return None
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
         """Delete a pod that has ended and say how it ended; a pod that still runs is left to the next try."""

@@ -16,7 +16,7 @@ class Leftovers:
     Attributes:
         reuse: The one to go on with: it runs, waits for a node, or has done the chunk already.
         delete: Those that are to be deleted.
-        await_end: Those that must be gone before a new pod starts; `delete` are among them.
+        await_end: Those that must be gone before a new pod starts, for they may still be at work.
     """
 
     reuse: str | None
@@ -27,8 +27,8 @@ class Leftovers:
 def sort_out(pods: Sequence[Pod]) -> Leftovers:
     """Decide about the pods of one mapped task, each a v1 Pod in JSON's terms.
 
-    A pod that is ending still holds its GPU and still writes masks: it is waited for, not joined. Of several alive
-    the oldest has come furthest.
+    A pod that is ending still holds its GPU and still writes masks, if it ever started: it is waited for, not joined.
+    Of several alive the oldest has come furthest.
     """
     ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     rest = sorted(
@@ -40,8 +40,9 @@ def sort_out(pods: Sequence[Pod]) -> Leftovers:
     }
     candidates = [*by_phase["Succeeded"], *by_phase["Running"], *by_phase["Pending"]]
     reuse = candidates[0] if candidates else None
-    delete = tuple(_name(pod) for pod in rest if _name(pod) != reuse)
-    return Leftovers(reuse, delete, (*map(_name, ending), *delete))
+    delete = [pod for pod in rest if _name(pod) != reuse]
+    at_work = [pod for pod in (*ending, *delete) if _phase(pod) in ("Running", "Unknown")]
+    return Leftovers(reuse, tuple(map(_name, delete)), tuple(map(_name, at_work)))
 
 
 def releasable(pods: Sequence[Pod], run_label: str) -> list[str]:

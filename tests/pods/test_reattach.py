@@ -33,7 +33,12 @@ def test_a_pod_that_has_done_the_chunk_is_taken_for_it() -> None:
 
 def test_a_failed_pod_makes_room() -> None:
     plan = sort_out([pod("a", "Failed")])
-    assert (plan.reuse, plan.delete, plan.await_end) == (None, ("a",), ("a",))
+    assert (plan.reuse, plan.delete, plan.await_end) == (None, ("a",), ())
+
+
+def test_a_pod_that_is_ending_and_never_started_holds_nobody_up() -> None:
+    plan = sort_out([pod("a", "Pending", ending=True)])
+    assert (plan.reuse, plan.delete, plan.await_end) == (None, (), ())
 
 
 def test_a_pod_that_is_ending_is_waited_for_not_joined() -> None:
@@ -44,11 +49,13 @@ def test_a_pod_that_is_ending_is_waited_for_not_joined() -> None:
 def test_of_two_that_run_the_older_one_has_come_further() -> None:
     plan = sort_out([pod("new", "Running", 9), pod("old", "Running", 1), pod("waiting", "Pending", 0)])
     assert plan.reuse == "old"
-    assert set(plan.delete) == set(plan.await_end) == {"new", "waiting"}
+    assert set(plan.delete) == {"new", "waiting"}
+    assert plan.await_end == ("new",)
 
 
 def test_a_node_that_does_not_answer_makes_a_pod_unknown_and_no_use() -> None:
-    assert sort_out([pod("a", "Unknown")]).delete == ("a",)
+    plan = sort_out([pod("a", "Unknown")])
+    assert (plan.reuse, plan.delete, plan.await_end) == (None, ("a",), ("a",))
 
 
 def test_an_ended_run_needs_none_of_its_pods() -> None:
