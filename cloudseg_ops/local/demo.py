@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_ops.audit import Audit, audit_run
-from cloudseg_ops.errors import ObjectNotFoundError
+from cloudseg_ops.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.airflow_api import AirflowApi
 from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID
@@ -150,7 +150,11 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions,
 
 
 def _is_clear(pods: PodRuntime, run_id: str) -> bool:
-    left = pods.pods_left(run_id)
+    try:
+        left = pods.pods_left(run_id)
+    except LocalError as error:
+        say(f"• whether pods are left cannot be told: {error}")
+        return False
     say(f"• PODS ARE LEFT: {', '.join(left)}" if left else "• 0 pods of the run are left on the cluster")
     return not left
 
