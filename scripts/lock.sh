@@ -5,26 +5,30 @@ set -eu
 cd "$(dirname "$0")/.."
 : "${PYTHON:=.cloudseg/venv/bin/python}"
 
+# compile NAME FOLDER_OF_WHEELS [OPTION…]
 compile() {
-    UV_FIND_LINKS=$2 "$PYTHON" -m uv pip compile --quiet --python-version 3.11 \
+    lock=$1 links=$2
+    shift 2
+    UV_FIND_LINKS=$links "$PYTHON" -m uv pip compile --quiet --python-version 3.11 \
         --exclude-newer 2026-08-26 --exclude-newer-package uv=false --no-emit-find-links \
-        --custom-compile-command "make lock" "requirements/$1.in" --output-file "requirements/$1.lock" $3
+        --custom-compile-command "make lock" "$@" "requirements/$lock.in" --output-file "requirements/$lock.lock"
 }
 
 wheels=${PIP_FIND_LINKS:-}
 for name in demo test; do
     # Upgraded, or the old lock's plain version wins over a CPU wheel, and CUDA's packages come with it.
-    compile "$name" "$wheels" "--upgrade-package torch"
+    compile "$name" "$wheels" --upgrade-package torch
     # A local version (+cpu) is one index's own; the plain one can be had everywhere.
     sed -i.bak 's/^\(torch==[0-9.]*\)+[a-z0-9]*/\1/' "requirements/$name.lock"
     rm "requirements/$name.lock.bak"
 done
 
-# The image is built on one platform, from exactly these files. CUDA's lock must not see the CPU wheels.
-image="--python-platform x86_64-manylinux_2_28 --generate-hashes"
+# The image is built on one platform, of exactly these files. PyTorch's index gives its wheels no dates.
+set -- --python-platform x86_64-manylinux_2_28 --generate-hashes
 if [ -n "$wheels" ]; then
-    compile engine-cpu "$wheels" "$image"
+    compile engine-cpu "$wheels" "$@"
 else
-    compile engine-cpu "" "$image --torch-backend cpu --exclude-newer-package torch=false"
+    compile engine-cpu "" "$@" --torch-backend cpu --exclude-newer-package torch=false
 fi
-compile engine-cuda "" "$image"
+# Without the folder, for a CPU wheel in it would win.
+compile engine-cuda "" "$@"
