@@ -75,6 +75,8 @@ def explain_pod(pod: Pod) -> str:
     ended = engine_state(status, "terminated")
     if ended and phase != "Succeeded":
         words.append(f"exit code {ended.get('exitCode')}: {ended.get('reason', 'no reason')}")
+    elif phase == "Failed":
+        words.append(failed_beside(status))
     if pod["metadata"].get("deletionTimestamp"):
         words.append(f"being deleted: {disruption(status)}".removesuffix(": "))
     return ": ".join(word for word in words if word)
@@ -94,7 +96,7 @@ def _deleted(name: str, why: str) -> PodLostError:
 
 def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
     """One of the pod's own limits ended it, whoever deleted it afterwards."""
-    engine, message = engine_of(pod), str(status.get("message", ""))
+    engine, message = engine_of(pod), str(status.get("message", "")).strip()
     limits = (engine.get("resources") or {}).get("limits") or {}
     if status.get("reason") == "DeadlineExceeded":
         return PodDeadlineError(
@@ -118,7 +120,7 @@ def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
 def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Sequence[str]) -> PodError:
     held, unscheduled = waiting(status), condition(status, "PodScheduled", "False")
     if unscheduled or not (pod.get("spec") or {}).get("nodeName"):
-        told = "; ".join([unscheduled or "the scheduler has not looked at it", *events[-2:]])
+        told = _joined(unscheduled or "the scheduler has not looked at it", *events[-2:])
         return PodUnschedulableError(
             f"pod {name} found no node in time: {told}. See that the cluster has (or may grow) nodes that match it: "
             f"{demands(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS bounds the wait"
@@ -134,11 +136,20 @@ def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Seque
         return PodImageError(
             f"pod {name} cannot have the image {image}: {in_words(held)}. {advice}; then clear this task"
         )
-    told = "; ".join(word for word in (in_words(held), *events[-2:]) if word)
+    told = _joined(in_words(held), *events[-2:])
     return PodError(
         f"pod {name} did not start in time: {told or 'Kubernetes gives no reason'}. See that what its template names "
         "(secrets, volumes, init containers) exists; CLOUDSEG_STARTUP_TIMEOUT_SECONDS bounds the wait"
     )
+
+
+def _joined(first: str, *events: str) -> str:
+    """Put the events after what is known, without those that say the same."""
+    words = [first.rstrip(". ")] if first else []
+    for event in (" ".join(event.split()).rstrip(". ") for event in events):
+        if not any(event.partition(": ")[2] in word for word in words):
+            words.append(event)
+    return "; ".join(words)
 
 
 def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
@@ -173,9 +184,10 @@ def _ended(name: str, status: Mapping[str, Any]) -> PodError | ChunkUnfinishedEr
             "engine, and what CLOUDSEG_POD_TEMPLATE changes"
         )
     if code == 0:
+        beside = failed_beside(status) or f"the pod is {status.get('phase', 'Unknown')}"
         return PodError(
-            f"pod {name}: the engine reached its end, and another container failed: {failed_beside(status)}. That one "
-            "is of CLOUDSEG_POD_TEMPLATE: see its log"
+            f"pod {name}: the engine reached its end, and yet {beside}. A container beside the engine's is of "
+            "CLOUDSEG_POD_TEMPLATE: see its log"
         )
     if code == _SIGTERM_EXIT:
         return PodLostError(f"pod {name} was told to stop (SIGTERM), and did: {_KEPT}")

@@ -188,6 +188,14 @@ def test_no_node() -> None:
         assert part in str(error)
 
 
+def test_what_the_scheduler_says_is_said_once() -> None:
+    told = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."
+    pod = seen("Pending", node=None, **_unscheduled("Unschedulable", told))
+    error = final_error(pod, NAME, [f"FailedScheduling: {told}", f"FailedScheduling: {told}"])
+    assert str(error).count("0/1 nodes are available") == 1
+    assert "affinity. See that" in str(error)
+
+
 def test_a_scheduler_that_says_nothing() -> None:
     error = final_error(seen("Pending", node=None), NAME)
     assert type(error) is PodUnschedulableError
@@ -249,7 +257,7 @@ def test_a_container_of_the_template_that_fails_is_told() -> None:
     side["status"]["containerStatuses"].insert(0, _beside("watcher", _ended(1)))
     error = final_error(side, NAME)
     assert type(error) is PodError
-    assert "the engine reached its end, and another container failed: container watcher ended" in str(error)
+    assert "the engine reached its end, and yet container watcher ended with exit code 1" in str(error)
 
 
 def test_a_sidecar_in_front_does_not_lend_its_limits() -> None:
@@ -268,6 +276,8 @@ EXPLAINED = [
     (deleted(seen("Running", {"running": {}})), "Running: being deleted"),
     (deleted(seen("Running", **_disrupted("EvictionByEvictionAPI", "e"))),
      "Running: being deleted: EvictionByEvictionAPI: e"),
+    (seen("Failed", _held("PodInitializing"), initContainerStatuses=[_beside("first", _ended(3, "Error", "no"))]),
+     "Failed: container first ended with exit code 3: Error: no"),
     (seen(), "Unknown"),
 ]  # fmt: skip
 
