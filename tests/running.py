@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import requests
 
 from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
 from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.processes import MARKER
 from cloudseg_ops.local.stack import Stack
 from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
 from cloudseg_ops.storage import Store
@@ -38,7 +40,7 @@ class RunningAirflow:
     def trigger(self, **params: Any) -> str:
         return self.api.trigger(DAG_ID, params)
 
-    def wait(self, run_id: str, seconds: float = 150) -> str:
+    def wait(self, run_id: str, seconds: float = 240) -> str:
         return self.wait_for(lambda: self._ended(run_id), seconds)
 
     def wait_for(self, found: Callable[[], T | None], seconds: float = 60) -> T:
@@ -134,6 +136,20 @@ def start_airflow(
         yield RunningAirflow(stack, api, store)
     finally:
         stack.stop()
+
+
+def kill_process(airflow: RunningAirflow, *words: str) -> int:
+    """SIGKILL every process of this Airflow whose command line has one of the words, and say how many."""
+    killed = 0
+    for process in psutil.process_iter():
+        try:
+            ours = process.environ().get(MARKER) == str(airflow.stack.state.root)
+            if ours and any(word in " ".join(process.cmdline()) for word in words):
+                process.kill()
+                killed += 1
+        except psutil.Error:
+            continue
+    return killed
 
 
 def free_port() -> int:

@@ -1,20 +1,16 @@
 """Whole runs of the DAG under a real scheduler, with a real registry, engine and buckets."""
 
 import json
-import os
-import signal
 
-import psutil
 import pytest
 
 from cloudseg_ops.errors import LocalError
 from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.processes import MARKER
 from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from cloudseg_ops.provenance import MaskProvenance
 from cloudseg_ops.uris import GcsUri
 from tests import tiny
-from tests.running import RunningAirflow
+from tests.running import RunningAirflow, kill_process
 
 # One Airflow serves them all, so one worker runs them all.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
@@ -125,26 +121,11 @@ def test_kill_9_in_the_middle_of_segmenting(clean_airflow: RunningAirflow, victi
     with airflow.faults(latency=0.2):
         run_id = airflow.trigger()
         airflow.wait_for(lambda: airflow.names(OUTPUT_BUCKET, f"{prefix}/") or None, 120)
-        killed = _kill(airflow, victim)
-        assert killed
+        assert kill_process(airflow, victim)
         state = airflow.wait(run_id)
     assert state == "success", airflow.tasks(run_id)
     assert airflow.audit(run_id).places["masked"] == 8
     assert airflow.names(INPUT_BUCKET) == []
-
-
-def _kill(airflow: RunningAirflow, victim: str) -> int:
-    """Kill every process of this Airflow whose command line names the victim."""
-    killed = 0
-    for process in psutil.process_iter():
-        try:
-            ours = process.environ().get(MARKER) == str(airflow.stack.state.root)
-            if ours and victim in " ".join(process.cmdline()):
-                os.kill(process.pid, signal.SIGKILL)
-                killed += 1
-        except psutil.Error:
-            continue
-    return killed
 
 
 def test_the_run_shows_in_the_api_that_the_ui_uses(airflow: RunningAirflow) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.conftest import Site, open_site, swept
+from tests.kubernetes.conftest import REPORT, Site, open_site, swept
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
-
-REPORT = 2
 
 
 @pytest.fixture(scope="module")

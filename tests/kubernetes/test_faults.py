@@ -1,24 +1,15 @@
 """What Spot nodes do to pods, done on purpose: nothing is lost, nothing is left, little is done twice."""
 
-import os
-import signal
 import time
 
-import psutil
 import pytest
 
 from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.processes import MARKER
 from cloudseg_ops.pods import CONTAINER
-from tests.kubernetes.conftest import Site
-from tests.running import RunningAirflow
+from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site
+from tests.running import kill_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
-
-# Uploads of report.json and report.html.
-REPORT = 2
-# The engine's options in these tests: one image is decoded, segmented, uploaded at a time.
-IN_FLIGHT = 6
 
 
 def test_preemption_with_25_seconds_of_grace(site: Site) -> None:
@@ -97,7 +88,7 @@ def test_the_task_process_is_killed_and_its_retry_takes_the_pod_up(site: Site) -
     with site.slowly():
         run_id = site.run_until("worker", 2)
         before = _names(site)
-        assert _kill(site.airflow, "task")
+        assert kill_process(site.airflow, "segment")
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
         assert site.uploads_begun() == 16 + REPORT
     assert len(before) == 1
@@ -109,7 +100,7 @@ def test_the_scheduler_and_its_workers_are_killed(site: Site) -> None:
     site.upload("scheduler", 24)
     with site.slowly(0.6):
         run_id = site.run_until("scheduler", 2)
-        assert _kill(site.airflow, "scheduler")
+        assert kill_process(site.airflow, "scheduler", "LocalExecutor", "task")
         assert site.airflow.wait(run_id, 240) == "success", site.airflow.tasks(run_id)
         # No pod was started anew: what ran went on, and what had ended was recognized.
         assert site.uploads_begun() == 24 + REPORT
@@ -168,22 +159,3 @@ def _names(site: Site) -> list[str]:
 def _assert_untouched(site: Site, run_id: str, count: int) -> None:
     assert site.airflow.audit(run_id).places["input"] == count
     site.cluster.await_empty()
-
-
-def _kill(airflow: RunningAirflow, victim: str) -> int:
-    """SIGKILL the process that runs a pod's task, or the scheduler with all of its workers."""
-    killed = 0
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARKER) != str(airflow.stack.state.root):
-                continue
-            command = " ".join(process.cmdline())
-            doomed = "airflow scheduler" in command or "LocalExecutor" in command or "task" in command
-            if victim == "task":
-                doomed = "segment" in command
-            if doomed:
-                os.kill(process.pid, signal.SIGKILL)
-                killed += 1
-        except psutil.Error:
-            continue
-    return killed

@@ -6,7 +6,7 @@ from cloudseg_ops import __version__
 from cloudseg_ops.local.state import OUTPUT_BUCKET
 from cloudseg_ops.provenance import MaskProvenance
 from cloudseg_ops.uris import GcsUri
-from tests.kubernetes.conftest import Site
+from tests.kubernetes.conftest import REPORT, Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("kubernetes")]
 
@@ -17,8 +17,7 @@ def test_photographs_become_masks_in_pods(site: Site) -> None:
         run_id = site.airflow.trigger(model_revision="v1")
         pod = site.cluster.wait_for_pod(lambda pod: pod.status.phase == "Running")
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
-        # One for each mask, and two for the report.
-        assert site.uploads_begun() == 20 + 2
+        assert site.uploads_begun() == 20 + REPORT
     labels = pod.metadata.labels
     provenance = MaskProvenance.from_metadata(
         site.airflow.store.stat(GcsUri(OUTPUT_BUCKET, site.masks("pods")[0])).metadata  # type: ignore[union-attr]
