@@ -23,6 +23,9 @@ from cloudseg_ops.uris import GcsUri
 
 T = TypeVar("T")
 
+# How Airflow's process of a running task is named, but for the id of its task instance, a UUID of version 7.
+TASK = "airflow worker -- 0"
+
 
 @dataclass
 class RunningAirflow:

@@ -77,6 +77,11 @@ class Site:
         tasks = self.airflow.api.task_states(DAG_ID, run_id)
         return [task.tries for task in sorted(tasks, key=lambda task: task.map_index) if task.task_id == "segment"]
 
+    def last_words(self, run_id: str) -> str:
+        """The last line of a failed chunk's log, but for Airflow's own frame."""
+        log = self.airflow.log(run_id, "segment").strip().splitlines()
+        return next(line for line in reversed(log) if line and not line.startswith("::"))
+
     def logs(self, run_id: str, index: int = 0) -> str:
         """What all tries of a chunk's task have logged."""
         return self.airflow.all_logs(run_id, "segment", index)

@@ -33,7 +33,7 @@ def test_nothing_is_lost_left_or_done_twice_without_need(site: Site) -> None:
         for fault in ("preempt", "kill", "scheduler", "preempt", "kill", "preempt", "kill"):
             pod = site.airflow.wait_for(lambda: chance.choice(site.cluster.running() or [None]), 120)
             if fault == "scheduler":
-                assert kill_process(site.airflow, "scheduler", "LocalExecutor", "task")
+                assert kill_process(site.airflow, "airflow scheduler", "airflow worker")
             elif fault == "kill":
                 site.cluster.kill_container(pod)
             else:

@@ -4,10 +4,9 @@ import time
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import DAG_ID
 from cloudseg_ops.pods import CONTAINER
 from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site
-from tests.running import kill_process
+from tests.running import TASK, kill_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
 
@@ -63,7 +62,7 @@ def test_a_missing_image(site: Site) -> None:
     assert state == "failed"
     tasks = site.airflow.tasks(run_id)
     assert (tasks["segment"], tasks["report"], tasks["release_pods"]) == (["failed"], ["failed"], ["success"])
-    last = site.airflow.api.task_log(DAG_ID, run_id, site.airflow.task(run_id, "segment")).strip().splitlines()[-1]
+    last = site.last_words(run_id)
     assert "cannot have the image cloudseg-inference:no-such-tag" in last, last
     _assert_untouched(site, run_id, 2)
 
@@ -76,7 +75,7 @@ def test_no_node_takes_the_pod(site: Site) -> None:
     assert site.airflow.wait(run_id, 300) == "failed"
     # Three tries of 40 s, and not for ever.
     assert 3 * 40 < time.monotonic() - began < 3 * 40 + 100
-    last = site.airflow.api.task_log(DAG_ID, run_id, site.airflow.task(run_id, "segment")).strip().splitlines()[-1]
+    last = site.last_words(run_id)
     assert "found no node" in last, last
     assert "gke-accelerator=nvidia-h100-mega" in last, last
     assert "didn't match" in last, last
@@ -88,7 +87,7 @@ def test_the_task_process_is_killed_and_its_retry_takes_the_pod_up(site: Site) -
     with site.slowly():
         run_id = site.run_until("worker", 2)
         before = _names(site)
-        assert kill_process(site.airflow, "segment")
+        assert kill_process(site.airflow, TASK)
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
         assert site.uploads_begun() == 16 + REPORT
     assert len(before) == 1
@@ -100,7 +99,7 @@ def test_the_scheduler_and_its_workers_are_killed(site: Site) -> None:
     site.upload("scheduler", 24)
     with site.slowly(0.6):
         run_id = site.run_until("scheduler", 2)
-        assert kill_process(site.airflow, "scheduler", "LocalExecutor", "task")
+        assert kill_process(site.airflow, "airflow scheduler", "airflow worker")
         assert site.airflow.wait(run_id, 240) == "success", site.airflow.tasks(run_id)
         # No pod was started anew: what ran went on, and what had ended was recognized.
         assert site.uploads_begun() == 24 + REPORT
