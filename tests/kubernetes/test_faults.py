@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from cloudseg_ops.local.airflow_server import DAG_ID
 from cloudseg_ops.pods import CONTAINER
 from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site
 from tests.running import TASK, kill_process
