@@ -182,7 +182,8 @@ def test_no_node() -> None:
     error = final_error(pod, NAME, ["FailedScheduling: old", "FailedScaleUp: GCE quota exceeded"])
     assert type(error) is PodUnschedulableError
     for part in (
-        told.rstrip("."), "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4", "1 of nvidia.com/gpu",
+        told.rstrip("."), "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4",
+        "1 of nvidia.com/gpu",
         "10Gi of memory", "CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS",
     ):  # fmt: skip
         assert part in str(error)
