@@ -1,0 +1,139 @@
+"""The pod that Airflow's operators ask for in the end: no cluster is needed for that."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes.client import ApiClient
+
+from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.operators.segment_gke import GKESegmentOperator
+from cloudseg_ops.operators.segment_kubernetes import KubernetesSegmentOperator
+from cloudseg_ops.pods import PodWork, pod_manifest
+from cloudseg_ops.settings import Settings
+
+RUN_ID = "manual__2026-01-01T00:00:00+00:00"
+CHUNK = {"index": 3, "uri": f"gs://staging/runs/{RUN_ID}/chunks/00003.jsonl", "objects": 2, "bytes": 10}
+MODEL = {"commit": "a" * 40, "revision": "v1"}
+IMAGE = "registry.example/cloudseg@sha256:" + "0" * 64
+
+
+@pytest.fixture(autouse=True)
+def kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that nobody calls."""
+    path = tmp_path / "kubeconfig"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    path.write_text(yaml.safe_dump(document))
+    connection = {"conn_type": "kubernetes", "extra": {"kube_config_path": str(path)}}
+    monkeypatch.setenv("AIRFLOW_CONN_KUBERNETES_DEFAULT", json.dumps(connection))
+
+
+def settings(**variables: str) -> Settings:
+    required = {
+        "CLOUDSEG_INPUT_BUCKET": "photos",
+        "CLOUDSEG_OUTPUT_BUCKET": "masks",
+        "CLOUDSEG_STAGING_BUCKET": "staging",
+        "CLOUDSEG_MODEL_REPOSITORY": "https://git.example/models.git",
+        "CLOUDSEG_RUNTIME": "kubernetes",
+        "CLOUDSEG_IMAGE": IMAGE,
+        "CLOUDSEG_GKE_CLUSTER": "gpus",
+        "CLOUDSEG_GKE_LOCATION": "europe-west4",
+    }
+    return Settings.from_environment({**required, **{f"CLOUDSEG_{key}": value for key, value in variables.items()}})
+
+
+def context(try_number: int = 1, max_tries: int = 4) -> dict[str, Any]:
+    ti = SimpleNamespace(
+        dag_id="cloud_segmentation",
+        task_id="segment",
+        run_id=RUN_ID,
+        map_index=3,
+        try_number=try_number,
+        max_tries=max_tries,
+    )
+    return {"ti": ti, "run_id": RUN_ID, "dag": None}
+
+
+def built(given: Settings, **where: int) -> dict[str, Any]:
+    operator = KubernetesSegmentOperator(task_id="segment", settings=given, chunk=CHUNK, model=MODEL)
+    pod: dict[str, Any] = ApiClient().sanitize_for_serialization(operator.build_pod_request_obj(context(**where)))
+    return pod
+
+
+def test_the_pod_is_ours_with_airflows_labels_on_it() -> None:
+    given = settings(SPOT="true", POD_ENV="A=b", SERVICE_ACCOUNT="engine", POD_LABELS="team=sky")
+    pod = built(given)
+    work = PodWork(RUN_ID, 3, "a" * 40, pod["spec"]["containers"][0]["args"], spot=True)
+    expected = pod_manifest(given.pods, work)
+    assert pod["metadata"]["name"].startswith(expected["metadata"].pop("name"))
+    labels = expected["metadata"].pop("labels")
+    assert {name: pod["metadata"]["labels"][name] for name in labels} == labels
+    assert pod["metadata"]["labels"]["dag_id"] == "cloud_segmentation"
+    assert pod["metadata"]["labels"]["map_index"] == "3"
+    assert pod["metadata"]["labels"]["run_id"].startswith("manual__2026-01-01")
+    assert {key: pod["metadata"][key] for key in expected["metadata"]} == expected["metadata"]
+    # Airflow adds nothing to the pod itself but a default in words, and takes nothing away.
+    assert pod["spec"].pop("hostNetwork") is False
+    assert without_empty(pod["spec"]) == without_empty(expected["spec"])
+
+
+def without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_empty(item) for key, item in value.items() if item not in ({}, [], None)}
+    return [without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_engine_gets_its_chunk_and_its_options() -> None:
+    arguments = built(settings(ENGINE_OPTIONS="--batch 8"))["spec"]["containers"][0]["args"]
+    assert arguments[:2] == ["--chunk", CHUNK["uri"]]
+    assert arguments[-2:] == ["--batch", "8"]
+    assert f"gs://staging/runs/{RUN_ID}/model.json" in arguments
+
+
+@pytest.mark.parametrize(("try_number", "spot"), [(1, True), (4, True), (5, False)])
+def test_the_last_try_leaves_spot_nodes(try_number: int, spot: bool) -> None:
+    spec = built(settings(SPOT="true"), try_number=try_number, max_tries=4)["spec"]
+    assert ("cloud.google.com/gke-spot" in spec["nodeSelector"]) is spot
+    assert ("cloud.google.com/gke-spot" in [toleration["key"] for toleration in spec["tolerations"]]) is spot
+
+
+def test_the_last_try_stays_on_spot_nodes_where_a_team_says_so() -> None:
+    spec = built(settings(SPOT="true", LAST_TRY_ON_DEMAND="false"), try_number=5, max_tries=4)["spec"]
+    assert spec["nodeSelector"]["cloud.google.com/gke-spot"] == "true"
+
+
+def test_a_template_is_laid_over_the_pod(tmp_path: Path) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text("spec: {priorityClassName: batch, containers: [{name: engine, env: [{name: A, value: b}]}]}")
+    spec = built(settings(POD_TEMPLATE=str(template)))["spec"]
+    assert spec["priorityClassName"] == "batch"
+    assert spec["containers"][0]["env"] == [{"name": "A", "value": "b"}]
+    assert spec["containers"][0]["image"] == IMAGE
+
+
+def test_a_misspelt_field_of_a_template_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PodTemplateError, match=r"no field spec\.priorityClas;"):
+        built(settings(POD_TEMPLATE="spec: {priorityClas: batch}\n"))
+
+
+def test_both_runtimes_ask_for_the_same_pod() -> None:
+    given = settings(RUNTIME="gke", SPOT="true")
+    operator = GKESegmentOperator(task_id="segment", settings=given, chunk=CHUNK, model=MODEL)
+    assert (
+        operator._manifest(context())["spec"]
+        == KubernetesSegmentOperator(task_id="segment", settings=given, chunk=CHUNK, model=MODEL)._manifest(context())[
+            "spec"
+        ]
+    )
+    assert (operator.cluster_name, operator.location, operator.use_dns_endpoint) == ("gpus", "europe-west4", True)
+    assert operator.gcp_conn_id == "google_cloud_default"
