@@ -161,7 +161,7 @@ class Settings(BaseModel):
             raise SettingsError(
                 "the environment does not say all that cloudseg needs:\n  "
                 + "\n  ".join(lines)
-                + "\nset these variables on the Airflow environment; README.md lists them all"
+                + "\nset these variables on the Airflow environment; README.md and docs/settings.md list them all"
             ) from None
 
     def layout(self, run_id: str) -> RunLayout:
@@ -176,10 +176,11 @@ def variables() -> list[str]:
 
 
 def _explain(problem: Any) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
     location = [part for part in problem["loc"] if part != "pods"]
     if not location:  # of several variables together
-        return str(problem["msg"]).removeprefix("Value error, ")
+        return message
     name = PREFIX + str(location[0]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: {Settings.model_fields[location[0]].description}"
-    return f"{name} = {problem['input']!r}: {problem['msg']}"
+    return f"{name} = {problem['input']!r}: {message}"

@@ -68,7 +68,7 @@ class PodSettings(BaseModel):
         default=21600, ge=60, description="Kubernetes ends a pod that runs longer (`activeDeadlineSeconds`)"
     )
     pod_grace_seconds: int = Field(
-        default=25, ge=5, le=600, description="`terminationGracePeriodSeconds`; the engine needs 20"
+        default=25, ge=20, le=600, description="`terminationGracePeriodSeconds`; the engine needs 20"
     )
     schedule_timeout_seconds: int = Field(
         default=1800, ge=1, description="Longest wait for a node; a pool that scales from zero takes minutes"
