@@ -38,6 +38,8 @@ print("RESULT" + json.dumps({
             "doc": bool(task.doc_md),
             "owner": task.owner,
             "retries": task.retries,
+            "operator": task.task_type if not task.is_mapped else task.operator_class.__name__,
+            "teardown": task.is_teardown,
         }
         for task in dag.tasks
     },
@@ -82,6 +84,27 @@ def test_flow(described: dict[str, Any]) -> None:
     assert tasks["segment"]["pool"] == "cloudseg_gpu"
     for task_id in ("clean_inputs", "report"):
         assert tasks[task_id]["rule"] == "none_skipped"
+
+
+@pytest.mark.parametrize(
+    ("runtime", "operator", "more"),
+    [
+        ("kubernetes", "KubernetesSegmentOperator", {}),
+        ("gke", "GKESegmentOperator", {"CLOUDSEG_GKE_CLUSTER": "gpus", "CLOUDSEG_GKE_LOCATION": "europe-west4"}),
+    ],
+)
+def test_chunks_as_pods(tmp_path: Path, runtime: str, operator: str, more: dict[str, str]) -> None:
+    image = "registry.example/cloudseg@sha256:" + "0" * 64
+    done = _python(tmp_path, _DESCRIBE, **SETTINGS, CLOUDSEG_RUNTIME=runtime, CLOUDSEG_IMAGE=image, **more)
+    assert done.returncode == 0, done.stderr
+    described = json.loads(done.stdout.rpartition("RESULT")[2])
+    segment, release = described["tasks"]["segment"], described["tasks"]["release_pods"]
+    assert (segment["operator"], segment["mapped"], segment["pool"]) == (operator, True, "cloudseg_gpu")
+    assert segment["retries"] == 4
+    assert release["teardown"]
+    assert release["upstream"] == ["segment"]
+    # The google provider brings Cloud Storage's client along itself; of the rest nothing is imported.
+    assert not {"torch", "dvc", "PIL"} & set(described["heavy"])
 
 
 def test_every_task_is_documented_and_owned(described: dict[str, Any]) -> None:
