@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cloudseg_ops.errors import ClusterError
 from cloudseg_ops.pods.manifest import APP_LABELS
 from cloudseg_ops.pods.reattach import releasable
 from cloudseg_ops.settings import Settings
@@ -29,11 +31,35 @@ def gke_arguments(settings: Settings) -> dict[str, Any]:
     }
 
 
+@contextlib.contextmanager
+def located(settings: Settings) -> Iterator[None]:
+    """Tell in one sentence why Google does not say where the GKE cluster is.
+
+    Raises:
+        ClusterError: It is another cluster, or another identity, or Google does not answer.
+    """
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except (GoogleAPICallError, GoogleAuthError) as error:
+        pods = settings.pods
+        raise ClusterError(
+            f"Google does not say where the GKE cluster {pods.gke_cluster!r} in {pods.gke_location!r} is: {error}. See "
+            "CLOUDSEG_GKE_CLUSTER, CLOUDSEG_GKE_LOCATION and CLOUDSEG_GKE_PROJECT, and that the workers' identity has "
+            "roles/container.clusterViewer there"
+        ) from None
+
+
 def connect(settings: Settings) -> Any:
     """Connect to the runtime's cluster.
 
     Returns:
         A `kubernetes.client.CoreV1Api`.
+
+    Raises:
+        ClusterError: Google does not say where it is.
     """
     if settings.runtime == "gke":
         return _gke_hook(settings).core_v1_client
@@ -79,4 +105,5 @@ def _gke_hook(settings: Settings) -> Any:
         def __init__(self, **arguments: Any) -> None:
             vars(self).update(arguments)
 
-    return Cluster(**gke_arguments(settings)).hook
+    with located(settings):
+        return Cluster(**gke_arguments(settings)).hook

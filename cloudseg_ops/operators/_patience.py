@@ -38,18 +38,19 @@ class PatientPodManager(PodManager):
         self._outage_seconds = outage_seconds
 
     def create_pod(self, pod: Any) -> Any:
-        return self._outlast(lambda: super(PatientPodManager, self).create_pod(pod))
+        return self.outlast(lambda: super(PatientPodManager, self).create_pod(pod))
 
     def read_pod(self, pod: Any) -> Any:
-        return self._outlast(lambda: super(PatientPodManager, self).read_pod(pod))
+        return self.outlast(lambda: super(PatientPodManager, self).read_pod(pod))
 
     def delete_pod(self, pod: Any) -> None:
-        self._outlast(lambda: super(PatientPodManager, self).delete_pod(pod))
+        self.outlast(lambda: super(PatientPodManager, self).delete_pod(pod))
 
     def read_pod_events(self, pod: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._outlast(lambda: super(PatientPodManager, self).read_pod_events(pod, *args, **kwargs))
+        return self.outlast(lambda: super(PatientPodManager, self).read_pod_events(pod, *args, **kwargs))
 
-    def _outlast(self, call: Callable[[], T]) -> T:
+    def outlast(self, call: Callable[[], T]) -> T:
+        """Repeat a call of the API until its outage is over."""
         began = time.monotonic()
         while True:
             try:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +12,9 @@ from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.engine_command import engine_arguments
-from cloudseg_ops.errors import CloudsegError, ClusterError, PodTemplateError
-from cloudseg_ops.operators._patience import PatientPodManager, is_outage
+from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.operators._patience import PatientPodManager
+from cloudseg_ops.operators._told import told
 from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
 from cloudseg_ops.pods.fields import unknown_fields
 from cloudseg_ops.pods.reattach import sort_out
@@ -71,12 +70,12 @@ class PodSegmentOperator(KubernetesPodOperator):
 
     def execute(self, context: Any) -> Any:
         """Start the pod, or take up the one of an earlier try, and see it through."""
-        with _told():
+        with told():
             return super().execute(context)
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has watched the pod."""
-        with _told():
+        with told():
             alive = self._alive(event["name"], event["namespace"])
             if event["status"] == "error" and alive:
                 self.log.warning("the triggerer lost sight of the pod, this worker watches it on: %s", event["message"])
@@ -167,7 +166,9 @@ class PodSegmentOperator(KubernetesPodOperator):
 
     def _pods_of_this_task(self, context: Any) -> list[Any]:
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
-        return list(self.client.list_namespaced_pod(self.settings.pods.namespace, label_selector=selector).items)
+        namespace = self.settings.pods.namespace
+        found = self.pod_manager.outlast(lambda: self.client.list_namespaced_pod(namespace, label_selector=selector))
+        return list(found.items)
 
     def _await_end(self, pods: Sequence[Any]) -> None:
         # A pod whose node is gone would be ending for ever.
@@ -183,11 +184,12 @@ class PodSegmentOperator(KubernetesPodOperator):
 
     def _alive(self, name: str, namespace: str) -> bool:
         try:
-            pod = self._as_json(self.hook.get_pod(name, namespace))
+            found = self.pod_manager.outlast(lambda: self.client.read_namespaced_pod(name, namespace))
         except ApiException as error:
             if error.status != 404:
                 raise
             raise final_error(None, name) from None
+        pod = self._as_json(found)
         return pod["status"].get("phase") in ("Pending", "Running") and not pod["metadata"].get("deletionTimestamp")
 
     def _look(self, pod: Any) -> dict[str, Any] | None:
@@ -205,29 +207,3 @@ class PodSegmentOperator(KubernetesPodOperator):
     def _as_json(self, pod: Any) -> dict[str, Any]:
         document: dict[str, Any] = self.client.api_client.sanitize_for_serialization(pod)
         return document
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Turn what the Kubernetes client raises into one sentence of ours, without its trace."""
-    try:
-        yield
-    except CloudsegError as error:
-        raise error from None
-    except ApiException as error:
-        raise ClusterError(_refusal(error)) from None
-    except Exception as error:
-        if is_outage(error):
-            raise ClusterError(f"the Kubernetes API does not answer: {error}; the next try takes the pod up") from None
-        raise
-
-
-def _refusal(error: ApiException) -> str:
-    try:
-        message = json.loads(error.body)["message"]
-    except (TypeError, ValueError, KeyError):
-        message = error.reason
-    return (
-        f"the Kubernetes API refused ({error.status}): {message}. See the namespace (CLOUDSEG_NAMESPACE), its quota, "
-        "and the role of the workers' identity there; docs/gke.md lists what it needs"
-    )

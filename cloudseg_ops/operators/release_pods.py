@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from cloudseg_ops.clusters import connect, release_pods
+from cloudseg_ops.operators._told import told
 from cloudseg_ops.settings import Settings
 
 
@@ -18,6 +19,9 @@ class ReleasePodsOperator(BaseOperator):
     Args:
         settings: Settings of the environment.
         task: Airflow's own arguments.
+
+    Raises:
+        ClusterError: The cluster could not be reached, or refused; a retry does it again.
     """
 
     ui_color = "#fee2e2"
@@ -29,12 +33,13 @@ class ReleasePodsOperator(BaseOperator):
     def execute(self, context: Any) -> list[str]:
         """Delete them and give their names."""
         pods = self.settings.pods
-        names = release_pods(
-            connect(self.settings),
-            pods.namespace,
-            dag_id=str(context["ti"].dag_id),
-            run_id=str(context["run_id"]),
-            grace_seconds=pods.pod_grace_seconds,
-        )
+        with told():
+            names = release_pods(
+                connect(self.settings),
+                pods.namespace,
+                dag_id=str(context["ti"].dag_id),
+                run_id=str(context["run_id"]),
+                grace_seconds=pods.pod_grace_seconds,
+            )
         self.log.info("%d pods were left: %s", len(names), ", ".join(names) or "none")
         return names

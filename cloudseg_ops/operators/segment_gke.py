@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 
 from airflow.providers.google.cloud.operators.kubernetes_engine import GKEStartPodOperator
 from packaging.version import Version
 
-from cloudseg_ops.clusters import gke_arguments
+from cloudseg_ops.clusters import gke_arguments, located
 from cloudseg_ops.operators._pod import PodSegmentOperator
 from cloudseg_ops.settings import Settings
 
@@ -30,6 +31,12 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
 
     def __init__(self, *, settings: Settings, **task: Any) -> None:
         super().__init__(settings=settings, **gke_arguments(settings), **task)
+
+    @cached_property
+    def cluster_info(self) -> tuple[str, str]:
+        """The cluster's address and certificate, as Google's control plane gives them."""
+        with located(self.settings):
+            return super().cluster_info
 
     def invoke_defer_method(self, *args: Any, **kwargs: Any) -> None:
         """Defer; under a google provider whose trigger forgets the schedule timeout, once the pod has its node."""
