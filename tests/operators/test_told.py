@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from typing import Any
 
 import pytest
 from google.api_core.exceptions import NotFound
@@ -32,23 +33,27 @@ def test_a_refusal_without_words_has_its_reason(body: str | None) -> None:
 
 
 def test_an_outage_says_that_the_pod_is_taken_up() -> None:
-    with pytest.raises(ClusterError, match="does not answer.*the next try takes the pod up"), told():
+    with pytest.raises(ClusterError, match=r"does not answer.*the next try takes the pod up"), told():
         raise MaxRetryError(None, parse_url("https://cluster").url, None)  # type: ignore[arg-type]
 
 
 def test_errors_of_ours_lose_their_trace_and_others_are_let_through() -> None:
     with pytest.raises(PodLostError) as raised, told():
-        try:
-            raise KeyError("inner")
-        except KeyError:
-            raise PodLostError("gone")  # noqa: B904
+        _fail_in_handling_another()
     assert "inner" not in "".join(traceback.format_exception(raised.value))
     with pytest.raises(ZeroDivisionError), told():
         raise ZeroDivisionError
 
 
-@pytest.mark.parametrize("error", [NotFound("no cluster gpus"), DefaultCredentialsError("no credentials")])
-def test_a_gke_cluster_that_google_does_not_find(error: Exception) -> None:
+def _fail_in_handling_another() -> None:
+    try:
+        int("inner")
+    except ValueError:
+        raise PodLostError("gone")  # noqa: B904
+
+
+@pytest.mark.parametrize(("kind", "words"), [(NotFound, "no cluster gpus"), (DefaultCredentialsError, "no identity")])
+def test_a_gke_cluster_that_google_does_not_find(kind: Any, words: str) -> None:
     settings = Settings.from_environment(
         {
             "CLOUDSEG_INPUT_BUCKET": "photos",
@@ -60,4 +65,4 @@ def test_a_gke_cluster_that_google_does_not_find(error: Exception) -> None:
         }
     )
     with pytest.raises(ClusterError, match=r"'gpus' in 'europe-west4'.*CLOUDSEG_GKE_CLUSTER"), located(settings):
-        raise error
+        raise kind(words)
