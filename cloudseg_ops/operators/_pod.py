@@ -76,8 +76,8 @@ class PodSegmentOperator(KubernetesPodOperator):
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has watched the pod."""
         with told():
-            alive = self._alive(event["name"], event["namespace"])
-            if event["status"] == "error" and alive:
+            whole = self._whole(event["name"], event["namespace"])
+            if event["status"] == "error" and whole:
                 self.log.warning("the triggerer lost sight of the pod, this worker watches it on: %s", event["message"])
                 return self.execute_sync(context)
             return super().trigger_reentry(context, event)
@@ -182,7 +182,7 @@ class PodSegmentOperator(KubernetesPodOperator):
                     break
                 time.sleep(1)
 
-    def _alive(self, name: str, namespace: str) -> bool:
+    def _whole(self, name: str, namespace: str) -> bool:
         try:
             found = self.pod_manager.outlast(lambda: self.client.read_namespaced_pod(name, namespace))
         except ApiException as error:
@@ -190,7 +190,7 @@ class PodSegmentOperator(KubernetesPodOperator):
                 raise
             raise final_error(None, name) from None
         pod = self._as_json(found)
-        return pod["status"].get("phase") in ("Pending", "Running") and not pod["metadata"].get("deletionTimestamp")
+        return sort_out([pod]).reuse is not None
 
     def _look(self, pod: Any) -> dict[str, Any] | None:
         try:
