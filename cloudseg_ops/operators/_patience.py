@@ -43,9 +43,6 @@ class PatientPodManager(PodManager):
     def read_pod(self, pod: Any) -> Any:
         return self.outlast(lambda: super(PatientPodManager, self).read_pod(pod))
 
-    def delete_pod(self, pod: Any) -> None:
-        self.outlast(lambda: super(PatientPodManager, self).delete_pod(pod))
-
     def read_pod_events(self, pod: Any, *args: Any, **kwargs: Any) -> Any:
         return self.outlast(lambda: super(PatientPodManager, self).read_pod_events(pod, *args, **kwargs))
 

@@ -99,7 +99,7 @@ class PodSegmentOperator(KubernetesPodOperator):
         plan = sort_out([self._as_json(pod) for pod in found.values()])
         for name in plan.delete:
             self.log.info("deleting pod %s of an earlier try", name)
-            self.pod_manager.delete_pod(found[name])
+            self._delete(found[name])
         self._await_end([found[name] for name in plan.await_end])
         if plan.reuse is not None:
             pod = found[plan.reuse]
@@ -133,7 +133,8 @@ class PodSegmentOperator(KubernetesPodOperator):
         error = None if phase == "Succeeded" else final_error(seen, name, self._warnings() if seen else ())
         if seen is not None:
             self.log.info("deleting pod %s", name)
-            self.pod_manager.delete_pod(self.pod)
+            # What never started has nothing to finish, and a kubelet may hold its GPU for a minute of grace.
+            self._delete(self.pod, grace_seconds=0 if phase == "Pending" else None)
         if error is not None:
             raise error
 
@@ -178,9 +179,18 @@ class PodSegmentOperator(KubernetesPodOperator):
             while (seen := self._look(pod)) is not None and seen["metadata"].get("uid") == pod.metadata.uid:
                 if time.monotonic() > deadline:
                     self.log.warning("pod %s does not end; its node may be gone: forgetting it", pod.metadata.name)
-                    self.client.delete_namespaced_pod(pod.metadata.name, pod.metadata.namespace, grace_period_seconds=0)
+                    self._delete(pod, grace_seconds=0)
                     break
                 time.sleep(1)
+
+    def _delete(self, pod: Any, grace_seconds: int | None = None) -> None:
+        grace = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
+        where = (pod.metadata.name, pod.metadata.namespace)
+        try:
+            self.pod_manager.outlast(lambda: self.client.delete_namespaced_pod(*where, **grace))
+        except ApiException as error:
+            if error.status != 404:
+                raise
 
     def _whole(self, name: str, namespace: str) -> bool:
         try:
