@@ -9,6 +9,7 @@ of Airflow's processes while the pods run, and how long after its container's en
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import threading
 import time
@@ -25,7 +26,8 @@ from cloudseg_ops.local.processes import MARKER
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.conftest import NAMESPACE, Site, open_site, swept
 
-_SAMPLE_SECONDS = 0.5
+# Reading the memory of a process takes a CPU for milliseconds: more often, and it would be what is measured.
+_SAMPLE_SECONDS = 3.0
 
 
 @dataclass
@@ -76,10 +78,11 @@ def main() -> None:
         raise SystemExit("no cluster: KUBECONFIG names none")
     cluster = Cluster(found, NAMESPACE)
     cluster.create_namespace()
-    rows = {
-        "waiting": [measure(cluster, options.chunks, deferrable=False) for _ in range(options.repeats)],
-        "deferred": [measure(cluster, options.chunks, deferrable=True) for _ in range(options.repeats)],
-    }
+    rows: dict[str, list[dict[str, float]]] = {"waiting": [], "deferred": []}
+    for _ in range(options.repeats):
+        for kind, taken in rows.items():
+            taken.append(measure(cluster, options.chunks, deferrable=kind == "deferred"))
+            print(kind, taken[-1], file=sys.stderr)
     if options.json:
         print(json.dumps(rows))
         return
