@@ -119,6 +119,7 @@ def measure(cluster: Cluster, chunks: int, *, deferrable: bool) -> dict[str, flo
             "peak memory over idle, MiB": max(samples.mebibytes) - idle.mebibytes[0],
             "CPU seconds of Airflow": samples.cpu,
             "seconds from trigger to end": seconds,
+            # A worker deletes its pod at once, mostly before it can be sampled: then this is not a number.
             "seconds from container's end to task's": statistics.mean(late) if late else float("nan"),
         }
 
