@@ -16,7 +16,7 @@ STOPPED = 143
 """Exit status after a stop: 128 + SIGTERM, as shells and Kubernetes count."""
 
 _LAST_SECOND = 19.0
-"""Seconds from the request to a forced end. Spot nodes give 25 s at most
+"""Seconds from the request to a forced end. Spot nodes give 25 s at most, and of a Standard cluster 15 s by default
 (cloud.google.com/kubernetes-engine/docs/concepts/spot-vms)."""
 
 _log = logging.getLogger(__name__)

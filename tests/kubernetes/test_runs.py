@@ -15,7 +15,7 @@ def test_photographs_become_masks_in_pods(site: Site) -> None:
     site.upload("pods", 20)
     with site.slowly(0.1):
         run_id = site.airflow.trigger(model_revision="v1")
-        pod = site.cluster.wait_for_pod(lambda pod: pod.status.phase == "Running")
+        pod = site.cluster.wait_for_pod(lambda pod: pod.status.phase == "Running", 150)
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
         assert site.uploads_begun() == 20 + REPORT
     labels = pod.metadata.labels
@@ -41,7 +41,7 @@ def test_a_third_chunk_waits_for_one_of_two_gpus(site: Site) -> None:
     site.upload("third", 48)
     with site.slowly(0.1):
         run_id = site.airflow.trigger()
-        site.cluster.wait_for_pod(_unschedulable, 90)
+        site.cluster.wait_for_pod(_unschedulable, 150)
         site.airflow.wait_for(lambda: True if len(site.cluster.running()) == 2 else None)
         assert [pod for pod in site.cluster.pods() if pod.status.phase == "Pending" and _unschedulable(pod)]
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
