@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -66,6 +67,18 @@ def connect(settings: Settings) -> Any:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 
     return KubernetesHook(conn_id=settings.pods.kubernetes_conn_id).core_v1_client
+
+
+def refusal(error: Any) -> str:
+    """What the Kubernetes API said when it refused: the message of its answer, else the reason of its status line.
+
+    Args:
+        error: A `kubernetes.client.exceptions.ApiException`.
+    """
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)
 
 
 def release_pods(api: Any, namespace: str, *, dag_id: str, run_id: str, grace_seconds: int) -> list[str]:

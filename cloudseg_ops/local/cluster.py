@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -16,6 +15,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
+from cloudseg_ops.clusters import refusal
 from cloudseg_ops.errors import LocalError
 from cloudseg_ops.local.nodes import Offer, read_nodes
 from cloudseg_ops.local.state import SETUP_LABEL
@@ -201,11 +201,8 @@ class Cluster:
             raise self._silent(error) from None
 
     def _refused(self, what: str, error: ApiException) -> LocalError:
-        try:
-            said = json.loads(error.body)["message"]
-        except (TypeError, ValueError, KeyError):
-            said = error.reason
         hint = f"See the identity that {self.kubeconfig} gives, and its roles" if error.status in (401, 403) else ""
+        said = refusal(error)
         return LocalError(f"cluster {self.context} did not let you {what} ({error.status}): {said}. {hint}".strip())
 
     def _silent(self, error: HTTPError) -> LocalError:

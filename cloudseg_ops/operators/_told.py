@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
 
+from cloudseg_ops.clusters import refusal
 from cloudseg_ops.errors import CloudsegError, ClusterError
 from cloudseg_ops.operators._patience import is_outage
 
@@ -25,17 +25,10 @@ def told() -> Iterator[None]:
         raise error from None
     except ApiException as error:
         raise ClusterError(
-            f"the Kubernetes API refused ({error.status}): {_message(error)}. See the namespace (CLOUDSEG_NAMESPACE), "
+            f"the Kubernetes API refused ({error.status}): {refusal(error)}. See the namespace (CLOUDSEG_NAMESPACE), "
             "its quota, and the role of the workers' identity there; docs/gke.md lists what it needs"
         ) from None
     except Exception as error:
         if not is_outage(error):
             raise
         raise ClusterError(f"the Kubernetes API does not answer: {error}; the next try takes the pod up") from None
-
-
-def _message(error: ApiException) -> str:
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return str(error.reason)
