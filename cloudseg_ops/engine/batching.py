@@ -1,50 +1,102 @@
-"""Groups images of one size into batches."""
+"""Groups images of one size into batches, and lets those that are not full wait a little."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Size: TypeAlias = tuple[int, int]
 
+PATIENCE_SECONDS = 0.05
+"""A batch that is not full waits so long for others of its size: little beside the time that a batch takes on a
+device for which batches matter."""
 
-class Batcher(Generic[Item]):
-    """Items waiting to be computed, by size.
+
+class BatchQueue(Generic[Item]):
+    """Items waiting to be computed, by size; safe to share between threads.
 
     Args:
-        most_items: Most items in a batch.
-        most_pixels: Most pixels in a batch of more than one item.
+        limit: Most items of a batch of that size (height and width in pixels) now.
+        expecting: Whether more items may come soon: if not, nothing waits.
+        patience: Longest wait of a batch that is not full, in seconds.
     """
 
-    def __init__(self, most_items: int, most_pixels: int) -> None:
-        self._most_items = most_items
-        self._most_pixels = most_pixels
-        self._waiting: dict[Size, list[Item]] = {}
-        self._limits: dict[Size, int] = {}
+    def __init__(
+        self,
+        limit: Callable[[Size], int],
+        expecting: Callable[[], bool],
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._limit = limit
+        self._expecting = expecting
+        self._patience = patience
+        self._changed = threading.Condition()
+        self._waiting: dict[Size, list[tuple[float, Item]]] = {}
+        self._closed = False
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def put(self, item: Item, size: Size) -> None:
+        """Let an item wait for others of its size."""
+        with self._changed:
+            self._waiting.setdefault(size, []).append((time.monotonic(), item))
+            self._changed.notify_all()
 
-    def add(self, item: Item, size: Size) -> None:
-        """Let an item wait for others of its size (height and width in pixels)."""
-        self._waiting.setdefault(size, []).append(item)
-        self._limits[size] = max(1, min(self._most_items, self._most_pixels // (size[0] * size[1])))
+    def close(self) -> None:
+        """Wake all who wait: nothing is to be taken any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
-    def has_full(self) -> bool:
-        """Whether a batch can grow no further."""
-        return self._full_size() is not None
+    def take(self, seconds: float) -> list[Item]:
+        """Take a full batch, or else the one that has waited longest and long enough.
 
-    def take(self) -> list[Item]:
-        """Take a full batch, or else the one that has waited longest; empty when nothing waits."""
-        if not self._waiting:
+        Args:
+            seconds: Wait at most so long.
+
+        Returns:
+            Items of one size; empty when none came in time.
+        """
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not self._closed:
+                now = time.monotonic()
+                size = self._full() or self._ripe(now)
+                if size is not None:
+                    return self._pop(size)
+                if now >= deadline:
+                    break
+                self._changed.wait(min(deadline - now, self._patience) if self._waiting else deadline - now)
             return []
-        size = self._full_size() or next(iter(self._waiting))
+
+    def peek(self, seconds: float) -> list[Item]:
+        """Look at what waits, and leave it; wait for a first item at most so long."""
+        with self._changed:
+            if not self._waiting and not self._closed:
+                self._changed.wait(seconds)
+            return [item for entries in self._waiting.values() for _, item in entries]
+
+    def drain(self) -> list[Item]:
+        """Take all that waits, of whatever size."""
+        with self._changed:
+            items = [item for entries in self._waiting.values() for _, item in entries]
+            self._waiting.clear()
+            return items
+
+    def _full(self) -> Size | None:
+        return next((size for size, items in self._waiting.items() if len(items) >= self._limit(size)), None)
+
+    def _ripe(self, now: float) -> Size | None:
+        if not self._waiting:
+            return None
+        size = min(self._waiting, key=lambda size: self._waiting[size][0][0])
+        since = self._waiting[size][0][0]
+        return size if now - since >= self._patience or not self._expecting() else None
+
+    def _pop(self, size: Size) -> list[Item]:
+        limit = max(1, self._limit(size))
         items = self._waiting.pop(size)
-        limit = self._limits.pop(size)
         if rest := items[limit:]:
             self._waiting[size] = rest
-            self._limits[size] = limit
-        return items[:limit]
-
-    def _full_size(self) -> Size | None:
-        return next((size for size, items in self._waiting.items() if len(items) >= self._limits[size]), None)
+        return [item for _, item in items[:limit]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from cloudseg_ops.engine.sizes import seen_size
 from cloudseg_ops.errors import BadImageError, EngineError
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
@@ -23,6 +25,15 @@ _MAX_ASPECT = 50
 _ORIENTATION = 0x0112
 _SIXTEEN_BITS = 65535
 _MAX_REASON = 200
+_QUARTER_TURNS = (5, 6, 7, 8)
+_DRAFT = 2
+"""JPEG is decoded at an eighth, a quarter or half its size where that leaves so many times what the network sees: the
+filter that scales it down for good then has enough to work on."""
+
+# Bytes a pixel that decoding takes at its worst: Pillow's own copy, the ones it converts by, and the array.
+_PLAIN_BYTES = 10
+_CONVERTED_BYTES = 18
+_DEEP_BYTES = 28
 
 # Pillow loads its decoders when it meets a file that needs them, and threads would meet them half loaded.
 Image.init()
@@ -34,14 +45,16 @@ Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """An upright photograph.
+    """An upright photograph as the network sees it.
 
     Attributes:
         pixels: Shape (height, width, channels), channels 1 or 3; uint8 with values 0–255, or float32 with 0–1
             for what has more than eight bits.
+        full_size: Height and width of the photograph, where it was scaled down for the network.
     """
 
     pixels: Pixels
+    full_size: tuple[int, int] | None = None
 
     @property
     def width(self) -> int:
@@ -53,17 +66,31 @@ class DecodedImage:
         """Pixels down."""
         return int(self.pixels.shape[0])
 
+    @property
+    def mask_size(self) -> tuple[int, int]:
+        """Height and width of its mask."""
+        return self.full_size or (self.height, self.width)
 
-def decode(data: bytes, in_channels: Literal[1, 3], max_pixels: int) -> DecodedImage:
-    """Decode a photograph and turn it upright.
+
+def decode(
+    data: bytes | bytearray,
+    in_channels: Literal[1, 3],
+    max_pixels: int,
+    *,
+    max_side: int | None = None,
+    reserve: Callable[[int], None] = lambda _: None,
+) -> DecodedImage:
+    """Decode a photograph, turn it upright, and scale it down where the network is to see less of it.
 
     Transparency is left out: the colors below it count. Of the several pictures in a phone's JPEG (MPO), the
-    first one is the photograph.
+    first one is the photograph. Scaling down is bilinear with antialiasing.
 
     Args:
         data: JPEG, PNG, TIFF, WebP or BMP.
         in_channels: 1 for grey, 3 for RGB.
         max_pixels: An image of more is refused before it is decoded.
+        max_side: Longest side in pixels that the network sees; None: all of it.
+        reserve: Called, once the header is read, with the bytes that decoding takes; it may wait or refuse.
 
     Raises:
         BadImageError: It cannot be segmented; the message is a reason that a person understands.
@@ -73,9 +100,20 @@ def decode(data: bytes, in_channels: Literal[1, 3], max_pixels: int) -> DecodedI
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_header(image, max_pixels)
+            full = (image.height, image.width)
+            seen = seen_size(full, max_side)
+            if seen != full and image.format in {"JPEG", "MPO"}:
+                image.draft(None, (_DRAFT * seen[1], _DRAFT * seen[0]))
+            reserve(_decoding_bytes(image, in_channels))
             image.load()
-            return DecodedImage(_upright(_pixels(image, in_channels), _orientation(image)))
-    except (BadImageError, MemoryError):
+            if image.format == "TIFF":
+                # Turned by now, which may have swapped its sides.
+                full = (image.height, image.width)
+                seen = seen_size(full, max_side)
+            orientation = _orientation(image)
+            pixels = _pixels(image, in_channels, seen)
+        return DecodedImage(_upright(pixels, orientation), None if seen == full else _turned(full, orientation))
+    except (BadImageError, EngineError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise BadImageError(f"not an image, or none of the formats {', '.join(FORMATS)}") from None
@@ -117,15 +155,36 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise BadImageError("it holds several frames (an animation or a file of many pages), not one photograph")
 
 
-def _pixels(image: Image.Image, in_channels: int) -> Pixels:
-    if image.mode.startswith("I") or image.mode == "F":
-        grey = _deep(image)
-        return np.repeat(grey, in_channels, axis=2)
+def _decoding_bytes(image: Image.Image, in_channels: int) -> int:
+    """Bytes that decoding takes at its worst."""
+    if _is_deep(image):
+        each = _DEEP_BYTES
+    elif image.mode == ("L" if in_channels == 1 else "RGB"):
+        each = _PLAIN_BYTES
+    else:
+        each = _CONVERTED_BYTES
+    return each * image.width * image.height
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _pixels(image: Image.Image, in_channels: int, seen: tuple[int, int]) -> Pixels:
+    if _is_deep(image):
+        grey = _resized(Image.fromarray(_deep(image)), seen)
+        return np.repeat(np.asarray(grey)[..., None], in_channels, axis=2)
     if image.mode in {"P", "PA"}:
         # Straight to RGB, Pillow warns of transparency that is lost.
         image = image.convert("RGBA")
-    image = image.convert("L" if in_channels == 1 else "RGB")
-    return np.array(image).reshape(image.height, image.width, in_channels)
+    image = _resized(image.convert("L" if in_channels == 1 else "RGB"), seen)
+    return np.asarray(image).reshape(*seen, in_channels)
+
+
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if size == (image.height, image.width):
+        return image
+    return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
 def _deep(image: Image.Image) -> npt.NDArray[np.float32]:
@@ -139,7 +198,7 @@ def _deep(image: Image.Image) -> npt.NDArray[np.float32]:
     scale = _SIXTEEN_BITS
     if image.mode == "F":
         scale = next(limit for limit in (1, 255, _SIXTEEN_BITS) if high <= limit)
-    return (values.astype(np.float32) / np.float32(scale))[..., None]
+    return values.astype(np.float32) / np.float32(scale)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -172,6 +231,10 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
         case _:
             return pixels
     return np.ascontiguousarray(turned)
+
+
+def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return (size[1], size[0]) if orientation in _QUARTER_TURNS else size
 
 
 def _broken(error: Exception) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from cloudseg_ops.engine.networks import UNet
 from cloudseg_ops.engine.reference import describe
+from cloudseg_ops.engine.sizes import stride_of
 from cloudseg_ops.errors import ModelLoadError
 from cloudseg_ops.models import ModelRef
 
@@ -24,14 +26,41 @@ class Network:
     """A network ready to run.
 
     Attributes:
-        forward: From normalized images (N, in_channels, H, W) to logits (N, n_classes, H, W), on the device.
+        forward: From normalized images (N, in_channels, H, W) to logits (N, n_classes, H, W).
+        device: Where it is.
         stride: H and W must be multiples of it.
         any_batch: Whether N may be any number; else it is 1.
+        dtype: Of its weights, and of the images that it takes.
+        autocast: Compute convolutions in bfloat16 all the same.
     """
 
     forward: nn.Module
+    device: torch.device
     stride: int
     any_batch: bool = True
+    dtype: torch.dtype = torch.float32
+    autocast: bool = False
+
+    def run(self, images: torch.Tensor) -> torch.Tensor:
+        """Give the logits of normalized images, float32, shape (N, in_channels, H, W), on the device."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
+            logits: torch.Tensor = self.forward(images.to(self.dtype))
+        return logits
+
+    @property
+    def bf16(self) -> bool:
+        """Whether convolutions are computed in bfloat16."""
+        return self.autocast or self.dtype == torch.bfloat16
+
+    def in_bf16(self) -> Network:
+        """Give the same network with convolutions in bfloat16; this one stays as it is.
+
+        A built-in network is converted once. In an exported program only convolutions are known to bear it, and
+        autocast finds them.
+        """
+        if isinstance(self.forward, UNet):
+            return replace(self, forward=copy.deepcopy(self.forward).to(torch.bfloat16), dtype=torch.bfloat16)
+        return replace(self, autocast=True)
 
 
 def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
@@ -60,7 +89,7 @@ def _load_unet(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     _fold_batch_norm(network)
     # Convolutions are fastest with the channels of a pixel side by side, on GPUs and CPUs alike.
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(network, network.stride)
+    return Network(network, device, network.stride)
 
 
 def _fold_batch_norm(network: nn.Module) -> None:
@@ -91,7 +120,7 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             f"its input is of shape {tuple(shape)}",
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
         )
-    return Network(forward, ref.params.size_multiple or 1, any_batch=not isinstance(shape[0], int))
+    return Network(forward, device, stride_of(ref.params), any_batch=not isinstance(shape[0], int))
 
 
 def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymInt]:

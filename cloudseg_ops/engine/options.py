@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 from cloudseg_ops.errors import SettingsError
+from cloudseg_ops.quantities import in_bytes, size
 from cloudseg_ops.uris import GcsUri
 
-MAX_PIXELS = 178_956_970
-"""What Pillow refuses to open as a decompression bomb: twice its `Image.MAX_IMAGE_PIXELS`."""
+MAX_PIXELS = 1 << 29
+"""Enough for 20,000 × 20,000. What an image may take in memory bounds it as well."""
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -36,11 +37,13 @@ class EngineOptions:
         chunk_index: Number of the chunk within its run.
         log_format: `text` for people, `json` for Cloud Logging.
         progress_seconds: Time between two progress lines.
-        batch: Most images in one forward pass.
-        downloads: Threads that download and decode.
-        uploads: Threads that encode and upload.
+        batch: Most images in one forward pass; None: found by measuring.
+        memory: Bytes that the engine may take; None: most of what its container or machine has.
+        downloads: Threads that download and decode, in each process.
+        uploads: Threads that encode and upload, in each process.
+        io_processes: Helper processes that download, decode, encode and upload as well; None: as many as pay.
         max_pixels: An image of more pixels is quarantined as a decompression bomb.
-        threads: Threads of one torch operation on the CPU.
+        threads: Threads of one torch operation on the CPU; None: as fits the CPUs and the images.
         precision: `auto` is bfloat16 where the device has matrix units for it, else float32.
         tether: Stop, as on SIGTERM, when standard input ends.
     """
@@ -56,11 +59,13 @@ class EngineOptions:
     chunk_index: int = 0
     log_format: Literal["text", "json"] = "text"
     progress_seconds: float = 10.0
-    batch: int = 8
-    downloads: int = 8
-    uploads: int = 8
+    batch: int | None = None
+    memory: int | None = None
+    downloads: int = 16
+    uploads: int = 16
+    io_processes: int | None = None
     max_pixels: int = MAX_PIXELS
-    threads: int = 1
+    threads: int | None = None
     precision: Precision = "auto"
     tether: bool = False
 
@@ -106,11 +111,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--chunk-index", type=_number(0), help="number of the chunk (from the name of its file, else 0)")
     add("--log-format", choices=("text", "json"), default="text")
     add("--progress-seconds", type=_seconds, default=10.0, help="time between progress lines (10)")
-    add("--batch", type=_number(1), default=8, help="most images in one forward pass (8)")
-    add("--downloads", type=_number(1), default=8, help="threads that download and decode (8)")
-    add("--uploads", type=_number(1), default=8, help="threads that encode and upload (8)")
+    add("--batch", type=_or_auto(_number(1)), default=None, help="most images in one forward pass, or auto (auto)")
+    add("--memory", type=_or_auto(_memory), default=None, help="main memory to take, such as 8Gi, or auto (auto)")
+    add("--downloads", type=_number(1), default=16, help="threads that download and decode, in each process (16)")
+    add("--uploads", type=_number(1), default=16, help="threads that encode and upload, in each process (16)")
+    add(
+        "--io-processes",
+        type=_or_auto(_number(0)),
+        default=None,
+        help="helper processes for downloads and uploads, or auto (auto)",
+    )
     add("--max-pixels", type=_number(1), default=MAX_PIXELS, help=f"quarantine above this ({MAX_PIXELS})")
-    add("--threads", type=_number(1), default=usable_cpus(), help="threads of one torch operation (usable CPUs)")
+    add("--threads", type=_or_auto(_number(1)), default=None, help="threads of one torch operation, or auto (auto)")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--tether", action="store_true", help="stop when standard input ends")
     return parser
@@ -145,6 +157,20 @@ def _number(least: int) -> Callable[[str], int]:
         return number
 
     return whole_number
+
+
+def _memory(text: str) -> int:
+    try:
+        return in_bytes(size(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
+
+
+def _or_auto(read: Callable[[str], int]) -> Callable[[str], int | None]:
+    def number_or_auto(text: str) -> int | None:
+        return None if text == "auto" else read(text)
+
+    return number_or_auto
 
 
 def _seconds(text: str) -> float:

@@ -1,206 +1,213 @@
-"""Downloads, computes and uploads at the same time, with a bounded number of images in flight.
+"""Downloads, computes and uploads at the same time, within bounds on images and bytes.
 
-    sources ──► [download and decode] ──► ready ──► [compute: one thread, batches] ──► [encode and upload]
-       └── waits while `capacity` images are in flight ◄───────────────────────────────────────┘
+    items ──► [download, wait for memory, decode] ──► ready ──► [compute: lanes, batches] ──► [encode, upload]
+       └── waits while too much is in flight ◄────────────────────────────────────────────────────┘
 
 The queues need no bounds of their own: no more images exist at any moment than there are places in flight.
 """
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
 
-from cloudseg_ops.engine.batching import Batcher
 from cloudseg_ops.engine.decode import DecodedImage
-from cloudseg_ops.engine.masks import Classes
+from cloudseg_ops.engine.gate import MemoryGate, Share
+from cloudseg_ops.engine.io_threads import Fetched, ImageIo, Published
+from cloudseg_ops.engine.items import Computed, Item
+from cloudseg_ops.engine.lanes import Done, Job, Lanes
+from cloudseg_ops.engine.restore import Prediction
+from cloudseg_ops.engine.sizes import padded_size
 from cloudseg_ops.engine.stopping import Stop
 from cloudseg_ops.errors import EngineError
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.results import Result
 
-_BATCH_PIXELS = 16 * 1024 * 1024
-_COMPUTE_SECONDS = 8.0
-"""After a request to stop, batches are begun for so long, ..."""
 _FINISH_SECONDS = 14.0
-"""... and uploads are waited for so long, which leaves the results file the rest of the twenty seconds."""
+"""After a request to stop, uploads are waited for so long, which leaves the results file the rest of the twenty
+seconds."""
 _POLL_SECONDS = 0.1
 
 
-class Stages(Protocol):
-    """The work on one image. `fetch` and `publish` are called by many threads, `predict` by one."""
-
-    def fetch(self, source: InputObject) -> DecodedImage | Result:
-        """Download and decode, or find out that there is nothing to segment."""
-
-    def padded_size(self, image: DecodedImage) -> tuple[int, int]:
-        """Images that agree in it may share a batch."""
-
-    def predict(self, images: Sequence[DecodedImage]) -> list[Classes]:
-        """Segment a batch."""
-
-    def publish(self, source: InputObject, image: DecodedImage, classes: Classes, began: float) -> Result:
-        """Encode and upload; `began` is when its download did, in monotonic seconds."""
+@dataclass(slots=True, eq=False)
+class _Flight:
+    item: Item
+    began: float
+    download: Share
+    image: DecodedImage | None = None
+    memory: Share | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Job:
-    source: InputObject
-    image: DecodedImage
-    began: float
+class Bounds:
+    """What may be in flight.
+
+    Attributes:
+        images: Tells how many images, now.
+        download_bytes: Of files that are not decoded yet.
+        image_bytes: Of photographs from their decoding on.
+    """
+
+    images: Callable[[], int]
+    download_bytes: int
+    image_bytes: int
 
 
 class Pipeline:
-    """Runs the stages over the images of a chunk, once.
+    """Runs the images of a chunk through downloads, lanes and uploads, once.
 
     Args:
-        stages: The work on one image.
+        io: Downloads and uploads.
+        lanes: Makes the lanes that compute: called with whether more may come, and with what to tell of each job.
+        stride: Images whose sizes agree when padded to its multiples may share a batch.
         record: Called with what became of each image; an exception means that it stays unaccounted for.
+        preview: Called with each image whose mask was written.
         stop: Where a request to stop arrives.
         hopeless: Tells whether to give up.
-        batch: Most images in one forward pass.
-        downloads: Threads that download and decode.
-        uploads: Threads that encode and upload.
+        bounds: What may be in flight.
     """
 
     def __init__(
         self,
-        stages: Stages,
-        record: Callable[[InputObject, Result | Exception], None],
+        io: ImageIo,
+        lanes: Callable[[Callable[[], bool], Done], Lanes],
+        *,
+        stride: int,
+        record: Callable[[int, InputObject, Result | Exception], None],
+        preview: Callable[[DecodedImage, Prediction, Result], None],
         stop: Stop,
         hopeless: Callable[[], bool],
-        *,
-        batch: int,
-        downloads: int,
-        uploads: int,
+        bounds: Bounds,
     ) -> None:
-        self.capacity = downloads + 2 * batch + uploads
-        self._stages = stages
+        self._io = io
+        self._stride = stride
         self._record = record
+        self._preview = preview
         self._stop = stop
         self._hopeless = hopeless
-        self._batcher: Batcher[_Job] = Batcher(batch, _BATCH_PIXELS)
-        self._ready: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._downloads = ThreadPoolExecutor(downloads, "download")
-        self._uploads = ThreadPoolExecutor(uploads, "upload")
-        self._compute = threading.Thread(target=self._compute_all, name="compute", daemon=True)
+        self._bounds = bounds
+        self._download_gate = MemoryGate(bounds.download_bytes)
+        self._image_gate = MemoryGate(bounds.image_bytes)
         self._changed = threading.Condition()
-        self._in_flight = 0
+        self._flights: dict[int, _Flight] = {}
+        self._fetching = 0
         self._abandoned = False
+        self.lanes = lanes(lambda: self._fetching > 0, self._computed)
 
-    def run(self, sources: Iterable[InputObject]) -> None:
-        """Work through the sources; return when none is in flight, or in time after a request to stop."""
-        self._compute.start()
+    @property
+    def in_flight(self) -> int:
+        """Images between the start of their download and the end of their upload."""
+        return len(self._flights)
+
+    def run(self, items: Iterable[Item]) -> None:
+        """Work through the images; return when none is in flight, or in time after a request to stop.
+
+        Raises:
+            Exception: Whatever the model's loading raised.
+            EngineError: A lane ended before its time.
+        """
+        self.lanes.start()
         try:
-            for source in sources:
-                if not self._enter():
+            for item in items:
+                if not self._enter(item):
                     break
-                self._downloads.submit(self._fetch, source)
+                self._io.fetch(item, self._need(item), partial(self._fetched, item))
             self._drain()
         finally:
             self._abandoned = True
-            self._ready.put(None)
-            self._downloads.shutdown(wait=False, cancel_futures=True)
-            self._uploads.shutdown(wait=False, cancel_futures=True)
+            self.lanes.close()
+            self._io.close()
+            self._download_gate.close()
+            self._image_gate.close()
 
     @property
     def _closing(self) -> bool:
         return self._abandoned or self._stop.requested or self._hopeless()
 
-    def _enter(self) -> bool:
+    def _enter(self, item: Item) -> bool:
         """Wait for a place in flight; False when no new image is to be taken."""
         with self._changed:
-            while not self._closing:
-                if self._in_flight < self.capacity:
-                    self._in_flight += 1
-                    return True
+            while self.in_flight >= self._bounds.images():
+                if self._closing:
+                    return False
                 self._wait()
-        return False
+        granted = threading.Event()
+        share = self._download_gate.request(item.source.size, granted.set)
+        while not granted.wait(_POLL_SECONDS):
+            self._check_lanes()
+            if self._closing:
+                self._download_gate.release(share)
+                return False
+        if self._closing:
+            self._download_gate.release(share)
+            return False
+        with self._changed:
+            self._flights[item.index] = _Flight(item, time.monotonic(), share)
+            self._fetching += 1
+        return True
 
-    def _leave(self, source: InputObject, result: Result | Exception | None) -> None:
+    def _leave(self, item: Item, result: Result | Exception | None) -> None:
         """Give the place in flight back; None: it was not worked on."""
         try:
             if result is not None:
-                self._record(source, result)
+                self._record(item.index, item.source, result)
         finally:
             with self._changed:
-                self._in_flight -= 1
+                flight = self._flights.pop(item.index)
                 self._changed.notify_all()
+            self._download_gate.release(flight.download)
+            if flight.memory:
+                self._image_gate.release(flight.memory)
 
     def _drain(self) -> None:
         with self._changed:
-            while self._in_flight and self._stop.seconds_since < _FINISH_SECONDS:
+            while self._flights and self._stop.seconds_since < _FINISH_SECONDS:
                 self._wait()
 
     def _wait(self) -> None:
         self._changed.wait(_POLL_SECONDS)
-        if not self._compute.is_alive():
-            raise EngineError("the computing thread ended before its time; please report this with the log above")
+        self._check_lanes()
 
-    def _fetch(self, source: InputObject) -> None:
-        if self._closing:
-            self._leave(source, None)
+    def _check_lanes(self) -> None:
+        if self.lanes.failure:
+            raise self.lanes.failure
+        if not self.lanes.alive:
+            raise EngineError("a computing thread ended before its time; please report this with the log above")
+
+    def _need(self, item: Item) -> Callable[[int, Callable[[], None]], None]:
+        def need(amount: int, granted: Callable[[], None]) -> None:
+            flight = self._flights[item.index]
+            flight.memory = self._image_gate.request(amount, granted)
+
+        return need
+
+    def _fetched(self, item: Item, fetched: Fetched) -> None:
+        with self._changed:
+            self._fetching -= 1
+        flight = self._flights[item.index]
+        if not isinstance(fetched, DecodedImage):
+            self._leave(item, fetched)
             return
-        began = time.monotonic()
-        try:
-            fetched = self._stages.fetch(source)
-        except Exception as error:  # noqa: BLE001  whatever befalls one image, the others go on
-            self._leave(source, error)
+        flight.image = fetched
+        self._download_gate.release(flight.download)
+        if flight.memory:
+            # Its pixels, once more on their way to the network, and its mask.
+            pixels = fetched.pixels.nbytes * 2
+            self._image_gate.shrink(flight.memory, pixels + fetched.mask_size[0] * fetched.mask_size[1])
+        size = padded_size((fetched.height, fetched.width), self._stride)
+        self.lanes.put(Job(item, fetched, flight.began, size))
+
+    def _computed(self, job: Job, prediction: Prediction | Exception | None) -> None:
+        if not isinstance(prediction, Prediction):
+            self._leave(job.item, prediction)
             return
-        if isinstance(fetched, Result):
-            self._leave(source, fetched)
-        else:
-            self._ready.put(_Job(source, fetched, began))
 
-    def _compute_all(self) -> None:
-        while not self._abandoned:
-            self._collect()
-            jobs = self._batcher.take()
-            if self._stop.seconds_since > _COMPUTE_SECONDS:
-                for job in jobs:
-                    self._leave(job.source, None)
-            elif jobs:
-                self._compute_batch(jobs)
+        def published(result: Published) -> None:
+            if isinstance(result, Result):
+                self._preview(job.image, prediction, result)
+            self._leave(job.item, result)
 
-    def _collect(self) -> None:
-        """Take in what is ready; wait for it when there is nothing else to do."""
-        while not self._batcher.has_full():
-            try:
-                job = self._ready.get(block=not self._batcher)
-            except queue.Empty:
-                return
-            if job is None:
-                return
-            try:
-                self._batcher.add(job, self._stages.padded_size(job.image))
-            except Exception as error:  # noqa: BLE001  as above
-                self._leave(job.source, error)
-
-    def _compute_batch(self, jobs: Sequence[_Job]) -> None:
-        try:
-            masks = self._stages.predict([job.image for job in jobs])
-        except Exception as error:  # noqa: BLE001  as above: memory, numbers, whatever torch raises
-            if len(jobs) == 1:
-                self._leave(jobs[0].source, error)
-                return
-            # One of them may be to blame, or their number.
-            for job in jobs:
-                self._compute_batch([job])
-            return
-        for job, classes in zip(jobs, masks, strict=True):
-            # An abandoned run has closed the pool, and nobody waits for this mask any more.
-            with contextlib.suppress(*[RuntimeError] if self._abandoned else []):
-                self._uploads.submit(self._publish, job, classes)
-
-    def _publish(self, job: _Job, classes: Classes) -> None:
-        try:
-            result: Result | Exception = self._stages.publish(job.source, job.image, classes, job.began)
-        except Exception as error:  # noqa: BLE001  as above
-            result = error
-        self._leave(job.source, result)
+        self._io.publish(Computed(job.item, prediction, job.image.mask_size, job.began), published)

@@ -45,7 +45,7 @@ class ProgressReporter:
 
     def _log(self, event: str) -> None:
         elapsed = time.monotonic() - self._began
-        done, total = self._ledger.accounted, len(self._ledger.sources)
+        done, total = self._ledger.accounted, self._ledger.total
         speed = (done - self._had) / elapsed if elapsed > 0 else 0.0
         left = (total - done) / speed if speed > 0 else None
         counts = {str(outcome): count for outcome, count in sorted(self._ledger.counts().items())}
@@ -66,7 +66,7 @@ class ProgressReporter:
                     "seconds": round(elapsed, 3),
                     "seconds_left": None if left is None else round(left, 1),
                     "outcomes": counts,
-                    "failures": len(self._ledger.failures()),
+                    "failures": self._ledger.failed,
                 },
             },
         )

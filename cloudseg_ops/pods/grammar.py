@@ -25,14 +25,7 @@ AIRFLOW_LABELS = frozenset(
 )
 """Labels by which Airflow finds its pods: one set by hand and it starts a second pod, or adopts another's."""
 
-# kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity
-_SUFFIXES = {
-    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
-    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
-}
 _CPU = re.compile(r"([0-9]+(?:\.[0-9]+)?)m?")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGTPE]|[KMGTPE]i)?")
-_SMALLEST_SIZE = "1Mi"
 # kubernetes.io/docs/concepts/overview/working-with-objects/names and …/labels
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _WORD = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
@@ -53,21 +46,6 @@ def cpu(text: str) -> str:
     if not (match := _CPU.fullmatch(text)) or not Decimal(match[1]):
         raise ValueError("CPUs are a number above 0, such as 4 or 500m")
     return text
-
-
-def size(text: str) -> str:
-    """Check an amount of memory or disk, such as `12Gi`."""
-    if not _SIZE.fullmatch(text):
-        raise ValueError("memory and disk are a number with a unit, such as 512Mi or 12Gi")
-    if in_bytes(text) < in_bytes(_SMALLEST_SIZE):
-        raise ValueError(f"that is less than {_SMALLEST_SIZE}: is its unit missing? Give 512Mi or 12Gi")
-    return text
-
-
-def in_bytes(text: str) -> int:
-    """Count the bytes of an amount that `size` takes."""
-    number = text.rstrip("kKMGTPEi")
-    return int(Decimal(number) * _SUFFIXES[text.removeprefix(number)])
 
 
 def label_name(text: str) -> str:

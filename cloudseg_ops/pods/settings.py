@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from cloudseg_ops.pods import grammar
+from cloudseg_ops.quantities import in_bytes, size
 
 Cpu = Annotated[str, AfterValidator(grammar.cpu)]
-Size = Annotated[str, AfterValidator(grammar.size)]
+Size = Annotated[str, AfterValidator(size)]
 Subdomain = Annotated[str, AfterValidator(grammar.subdomain)]
 Pairs = Annotated[dict[str, str], BeforeValidator(grammar.read_pairs)]
 
@@ -127,7 +128,7 @@ class PodSettings(BaseModel):
     @classmethod
     def _shm_leaves_memory(cls, shm: str, info: ValidationInfo) -> str:
         memory = info.data.get("pod_memory")
-        if memory is not None and grammar.in_bytes(shm) >= grammar.in_bytes(memory):
+        if memory is not None and in_bytes(shm) >= in_bytes(memory):
             raise ValueError(
                 f"what lies in /dev/shm counts as memory, and a pod has only CLOUDSEG_POD_MEMORY = {memory}"
             )

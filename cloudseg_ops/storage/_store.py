@@ -188,6 +188,7 @@ class Store:
         lines: Iterable[str],
         *,
         content_type: str = "application/jsonl",
+        metadata: Mapping[str, str] | None = None,
         if_generation_match: int | None = None,
     ) -> None:
         """Upload a text object line by line, in bounded memory; it appears whole or not at all.
@@ -201,6 +202,7 @@ class Store:
             for line in lines:
                 stream.write(line.encode() + b"\n")
             blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
+            blob.metadata = dict(metadata or {})
             with translated(f"write {uri}"):
                 # Without its size, it goes up in a resumable session: the only kind of upload that, repeated after
                 # a lost answer, finds out that it was done, instead of a generation that it did not expect.

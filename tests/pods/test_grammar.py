@@ -4,10 +4,11 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.pods import grammar
+from cloudseg_ops.quantities import in_bytes, size
 
 GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (grammar.cpu, ["1", "4", "0.5", "500m", "1500m"]),
-    (grammar.size, ["1Mi", "512Mi", "12Gi", "1.5Gi", "64M", "2Ti", "1048576"]),
+    (size, ["1Mi", "512Mi", "12Gi", "1.5Gi", "64M", "2Ti", "1048576"]),
     (grammar.label_name, ["cloudseg", "a", "0-9", "a" * 63]),
     (grammar.subdomain, ["default", "my.pull-secret", ".".join(["a" * 63] * 3)]),
     (grammar.label_value, ["", "a", "A_b-c.d", "nvidia-l4", "x" * 63]),
@@ -18,7 +19,7 @@ GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
 ]
 BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
     (grammar.cpu, ["", "0", "0m", "0.0", "-1", "1k", "4Gi", "1e3", "two", "1\n", ".5", "٣"]),
-    (grammar.size, ["", "0", "12", "512m", "-1Gi", "1gi", "12GB", "1 Gi", "1023Ki", "1Gi\n", "0Gi", "much"]),
+    (size, ["", "0", "12", "512m", "-1Gi", "1gi", "12GB", "1 Gi", "1023Ki", "1Gi\n", "0Gi", "much"]),
     (grammar.label_name, ["", "A", "-a", "a-", "a.b", "a_b", "a" * 64, "a\n", "a b"]),
     (grammar.subdomain, ["", "A", "a..b", ".a", "a.", "a/b", "a_b", ".".join(["a" * 63] * 4), "a\n"]),
     (grammar.label_value, ["-a", "a.", "a b", "a/b", "x" * 64, "a\n", "ä", "2026-08-26T03:00:00+00:00"]),
@@ -44,7 +45,7 @@ def test_what_it_would_refuse_is_refused_here(check: Callable[[Any], Any], value
     ("text", "count"), [("1Mi", 2**20), ("1M", 10**6), ("1.5Gi", 3 * 2**29), ("2Ei", 2**61), ("7", 7), ("3k", 3000)]
 )
 def test_amounts_are_counted(text: str, count: int) -> None:
-    assert grammar.in_bytes(text) == count
+    assert in_bytes(text) == count
 
 
 DIGEST = "@sha256:" + "0123456789abcdef" * 4

@@ -1,0 +1,151 @@
+"""Loads a chunk's model while its first photographs are on their way, and fits it to device and memory."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.memory import MemoryPlan
+from cloudseg_ops.engine.options import EngineOptions, usable_cpus
+from cloudseg_ops.engine.reference import describe, read_weights
+from cloudseg_ops.engine.sizes import padded_size
+from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.models import ModelRef
+from cloudseg_ops.quantities import in_words
+from cloudseg_ops.storage import Store
+
+if TYPE_CHECKING:
+    from cloudseg_ops.engine.adaptive import AdaptivePredictor
+    from cloudseg_ops.engine.loading import Network
+
+_MOST_LANES = 8
+"""Each lane on the CPU has activations of its own; beyond so many, operations get more threads instead."""
+_GPU_LANES = 2
+"""One copies while the other computes."""
+_GPU_START = 4
+"""Images of the first batches on a GPU, for which one would be a waste."""
+_GPU_SHARE = 0.9
+"""Of the GPU's free memory: the rest is for the convolutions' workspaces."""
+_WASTE = 1.15
+"""What allocators and oneDNN's scratch take beyond the tensors."""
+
+_log = logging.getLogger(__name__)
+
+
+class ModelLoader:
+    """Begins to load when it is made; called with the first photographs, it gives the finished model.
+
+    Args:
+        options: Batch, threads and precision.
+        store: Cloud Storage.
+        ref: The model.
+        memory: What the forward passes may take.
+        expected: Images of the chunk that are left.
+        stop: Told when there is work that a stop has to wait for.
+    """
+
+    def __init__(
+        self, options: EngineOptions, store: Store, ref: ModelRef, *, memory: MemoryPlan, expected: int, stop: Stop
+    ) -> None:
+        self._options = options
+        self._store = store
+        self._ref = ref
+        self._memory = memory
+        self._expected = expected
+        self._stop = stop
+        self._network: Future[Network] = Future()
+        threading.Thread(target=self._load, name="load", daemon=True).start()
+
+    def __call__(self, images: Sequence[DecodedImage]) -> AdaptivePredictor:
+        """Give the model, fitted to what it is to compute.
+
+        Raises:
+            CorruptModelError: The weights are not those that the reference promises.
+            ModelLoadError: They do not fit the parameters.
+        """
+        import torch
+
+        from cloudseg_ops.engine.adaptive import AdaptivePredictor
+        from cloudseg_ops.engine.precision import settle_precision
+        from cloudseg_ops.engine.predict import Predictor
+        from cloudseg_ops.engine.tuning import BatchTuner
+
+        exact = self._network.result()
+        on_gpu = exact.device.type == "cuda"
+        lanes, threads = lanes_and_threads(
+            usable_cpus(), self._options.threads, self._expected, gpu_lanes=_GPU_LANES if on_gpu else None
+        )
+        torch.set_num_threads(lanes * threads)
+        network = settle_precision(self._ref, exact, self._options.precision, images, self._expected)
+        each = _bytes_per_pixel(network, self._ref) * _WASTE
+        spare = torch.cuda.mem_get_info()[0] * _GPU_SHARE if on_gpu else self._memory.compute
+        first = padded_size((images[0].height, images[0].width), network.stride)
+        while lanes > 1 and spare / lanes < each * first[0] * first[1]:
+            lanes -= 1
+        if not on_gpu:
+            threads = max(threads, usable_cpus() // lanes)
+        most_pixels = max(1, int(spare / lanes / each))
+        _log.info(
+            "%s on %s in %s: %d × %d threads, %s a megapixel, at most %.3g megapixels in a forward pass",
+            describe(self._ref),
+            network.device.type,
+            "bfloat16" if network.bf16 else "float32",
+            lanes,
+            threads,
+            in_words(each * 1e6),
+            most_pixels / 1e6,
+        )
+        tuner = BatchTuner(_GPU_START if on_gpu else 1, most_pixels, self._options.batch)
+        self._stop.begin_work()
+        return AdaptivePredictor(Predictor(self._ref, network), tuner, lanes=lanes, threads=threads)
+
+    def _load(self) -> None:
+        try:
+            with ThreadPoolExecutor(1, "weights") as pool:
+                weights = pool.submit(read_weights, self._store, self._ref)
+                # Meanwhile: it takes seconds.
+                import torch
+
+                from cloudseg_ops.engine.loading import load_network
+
+                device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+                self._network.set_result(load_network(self._ref, weights.result(), device))
+        except Exception as error:  # noqa: BLE001  raised to whoever asks for the model
+            self._network.set_exception(error)
+
+
+def lanes_and_threads(cpus: int, threads: int | None, expected: int, *, gpu_lanes: int | None) -> tuple[int, int]:
+    """Share out CPUs: how many lanes compute at once, and how many threads an operation has in each.
+
+    Lanes beat threads: two forward passes with a thread each never wait for one another.
+
+    Args:
+        cpus: CPUs that this process may use.
+        threads: Threads of an operation, where somebody insists.
+        expected: Images left: more lanes than that would idle.
+        gpu_lanes: Lanes, where they compute on a GPU.
+    """
+    if gpu_lanes:
+        return max(1, min(gpu_lanes, expected)), threads or 1
+    each = threads or math.ceil(cpus / _MOST_LANES)
+    lanes = max(1, min(cpus // each, expected))
+    return lanes, threads or max(1, cpus // lanes)
+
+
+def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
+    import torch
+
+    from cloudseg_ops.engine.footprint import bytes_per_pixel
+
+    def images(side: int) -> torch.Tensor:
+        side = math.ceil(side / network.stride) * network.stride
+        shape = (1, ref.params.in_channels, side, side)
+        return torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
+
+    # Small: it is done before the first mask.
+    return bytes_per_pixel(network.run, images(32), images(64 if network.stride < 64 else 2 * network.stride))

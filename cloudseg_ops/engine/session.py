@@ -1,0 +1,87 @@
+"""Puts the engine's parts together for the images of a chunk that are left, and runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from cloudseg_ops.engine.decode import check_decoders
+from cloudseg_ops.engine.io_growth import Growth
+from cloudseg_ops.engine.io_process import ProcessIo, Setup
+from cloudseg_ops.engine.io_team import IoTeam
+from cloudseg_ops.engine.io_threads import ThreadIo
+from cloudseg_ops.engine.items import Item
+from cloudseg_ops.engine.lanes import Lanes
+from cloudseg_ops.engine.ledger import Ledger
+from cloudseg_ops.engine.memory import MemoryPlan, gpu_is_there, memory_limit, plan_memory
+from cloudseg_ops.engine.model_loader import ModelLoader
+from cloudseg_ops.engine.options import EngineOptions, usable_cpus
+from cloudseg_ops.engine.pipeline import Bounds, Pipeline
+from cloudseg_ops.engine.preview_writer import PreviewWriter
+from cloudseg_ops.engine.sizes import stride_of
+from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.engine.work import ImageWork
+from cloudseg_ops.models import ModelRef
+from cloudseg_ops.storage import Store
+
+_LIBRARIES = 700 * 1024 * 1024
+"""What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
+_WAITING_BATCHES = 2
+"""For each lane: one is computed and the next one is ready."""
+
+
+def segment(
+    options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, ledger: Ledger, items: Iterator[Item]
+) -> None:
+    """Work through the images that are left.
+
+    Args:
+        options: What to do.
+        store: Cloud Storage.
+        stop: Where a request to stop arrives.
+        ref: The run's model.
+        ledger: The chunk's account.
+        items: The images.
+    """
+    memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=gpu_is_there())
+    loader = ModelLoader(options, store, ref, memory=memory, expected=ledger.total - ledger.accounted, stop=stop)
+    check_decoders()
+    team = _team(options, store, ref, memory)
+    previews = PreviewWriter(options, store, ref)
+    try:
+        pipeline = Pipeline(
+            team,
+            lambda expecting, done: Lanes(loader, stop, expecting, done),
+            stride=stride_of(ref.params),
+            record=ledger.record,
+            preview=previews.offer,
+            stop=stop,
+            hopeless=lambda: ledger.hopeless,
+            bounds=Bounds(_places(options, team, lambda: pipeline.lanes), memory.downloads, memory.images),
+        )
+        with Growth(team, pipeline.lanes, ledger, cpus=usable_cpus() if options.io_processes is None else 0):
+            pipeline.run(items)
+    finally:
+        previews.close(wait=not stop.requested)
+
+
+def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoTeam:
+    setup = Setup(options, ref, memory.largest_image)
+
+    def hire(on_ready: Callable[[], None]) -> ProcessIo:
+        return ProcessIo(setup, on_ready)
+
+    own = ThreadIo(ImageWork(options, store, ref, memory.largest_image), options.downloads, options.uploads)
+    team = IoTeam(own, hire)
+    for _ in range(options.io_processes or 0):
+        team.grow()
+    return team
+
+
+def _places(options: EngineOptions, team: IoTeam, lanes: Callable[[], Lanes]) -> Callable[[], int]:
+    """How many images may be in flight: as many as can be at work, and a batch or two ready for each lane."""
+
+    def places() -> int:
+        waiting = _WAITING_BATCHES * max(1, lanes().count) * lanes().largest_batch
+        return team.size * (options.downloads + options.uploads) + waiting
+
+    return places

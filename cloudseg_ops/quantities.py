@@ -1,0 +1,42 @@
+"""Amounts of memory and disk as Kubernetes writes them."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+# kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity
+_SUFFIXES = {
+    **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("", "k", "M", "G", "T", "P", "E"))},
+    **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
+}
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGTPE]|[KMGTPE]i)?")
+_SMALLEST_SIZE = "1Mi"
+
+
+def size(text: str) -> str:
+    """Check an amount of memory or disk, such as `12Gi`.
+
+    Raises:
+        ValueError: It is none, or less than a mebibyte.
+    """
+    if not _SIZE.fullmatch(text):
+        raise ValueError("memory and disk are a number with a unit, such as 512Mi or 12Gi")
+    if in_bytes(text) < in_bytes(_SMALLEST_SIZE):
+        raise ValueError(f"that is less than {_SMALLEST_SIZE}: is its unit missing? Give 512Mi or 12Gi")
+    return text
+
+
+def in_bytes(text: str) -> int:
+    """Count the bytes of an amount that `size` takes."""
+    number = text.rstrip("kKMGTPEi")
+    return int(Decimal(number) * _SUFFIXES[text.removeprefix(number)])
+
+
+def in_words(amount: float) -> str:
+    """Write bytes with two digits and a unit, such as `1.3 GiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.3g} {unit}"
+        amount /= 1024
+    return f"{amount:.3g} GiB"
