@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cloudseg_ops.engine.bands import bands
+
 CLOUD = 1
 """The class index of cloud; 0 is clear sky."""
 
@@ -30,15 +32,17 @@ def palette(n_classes: int) -> bytes:
 
 
 def encode_mask(classes: Classes, n_classes: int) -> bytes:
-    """Write a mask as PNG."""
+    """Write a mask as PNG; a contiguous one is not copied."""
     image = Image.fromarray(classes)
     image.putpalette(palette(n_classes))
     stream = io.BytesIO()
     # Pillow would write two colors with one bit a pixel, which some readers do not give back as indices.
-    image.save(stream, "PNG", bits=8)
+    # A mask is made of long runs: looking for these alone is several times as fast as zlib's default, and as small.
+    image.save(stream, "PNG", bits=8, compress_type=Image.RLE)
     return stream.getvalue()
 
 
 def cloud_fraction(classes: Classes) -> float:
     """Share of cloud pixels, 0–1."""
-    return float(np.count_nonzero(classes == CLOUD)) / classes.size
+    cloud = sum(int(np.count_nonzero(classes[rows] == CLOUD)) for rows in bands(*classes.shape))
+    return cloud / classes.size

@@ -1,9 +1,11 @@
 import io
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from cloudseg_ops.engine.bands import BAND_PIXELS
 from cloudseg_ops.engine.masks import cloud_fraction, encode_mask, palette
 
 
@@ -28,3 +30,27 @@ def test_every_class_has_a_color_of_its_own() -> None:
 def test_cloud_fraction_counts_class_one_alone() -> None:
     assert cloud_fraction(np.array([[0, 1], [2, 1]], np.uint8)) == 0.5
     assert cloud_fraction(np.zeros((1, 1), np.uint8)) == 0
+
+
+def test_cloud_fraction_of_many_bands() -> None:
+    classes = np.random.default_rng(1).integers(0, 3, (1100, 2001), dtype=np.uint8)
+    assert classes.size > 2 * BAND_PIXELS
+    assert cloud_fraction(classes) == (classes == 1).sum() / classes.size
+
+
+def _clouds(side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Shapes with fringes, as a network draws them."""
+    rng = np.random.default_rng(5)
+    field = np.zeros((side, side), np.float32)
+    for cell, weight in ((128, 1.0), (16, 0.4), (4, 0.1)):
+        grid = Image.fromarray(rng.standard_normal((side // cell, side // cell)).astype(np.float32))
+        field += weight * np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))
+    return (field > 0).astype(np.uint8)
+
+
+def test_a_mask_is_small() -> None:
+    classes = _clouds(1024)
+    usual = io.BytesIO()
+    Image.fromarray(classes).save(usual, "PNG")
+    assert len(encode_mask(classes, 1)) < 1.05 * len(usual.getvalue())
+    assert len(encode_mask(classes, 1)) < classes.size / 30
