@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from PIL import Image
 BAND_PIXELS = 1 << 20
 """Pixels of a band: few enough for a processor's cache to hold most of one, and for its copies not to count."""
 
-_TURNED = (5, 6, 7, 8)
+TURNED = (5, 6, 7, 8)
 """Orientations whose rows are seen as columns."""
 _MIRRORED = {2: (1,), 3: (0, 1), 4: (0,), 6: (0,), 7: (0, 1), 8: (1,)}
 """Axes of the file's picture that run backwards, by orientation."""
@@ -49,16 +49,17 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1
         Shape (height, width, channels), channels 1 or 3, contiguous, the caller's own.
     """
     channels = len(mode)
-    turned = orientation in _TURNED
+    turned = orientation in TURNED
     shape = (image.width, image.height, channels) if turned else (image.height, image.width, channels)
     upright = np.empty(shape, np.uint8)
     as_stored = _as_stored(upright, orientation)
     for rows, band in image_bands(image):
-        as_stored[rows] = np.asarray(_convert(band, mode)).reshape(-1, image.width, channels)
+        as_stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, channels)
     return upright
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
+def convert(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
+    """Convert an image of eight bits or fewer; transparency is left out."""
     if image.mode == mode:
         # Pillow's `convert` would copy.
         return image
@@ -68,7 +69,13 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
+def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """View a picture, shape (height, width, channels), as it is seen; `orientation` as for `to_array`."""
+    view = np.flip(pixels, _MIRRORED.get(orientation, ()))
+    return view.transpose(1, 0, 2) if orientation in TURNED else view
+
+
 def _as_stored(upright: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
     """View an upright picture's array as its file stores it: what is written there lands where it is seen."""
-    view = upright.transpose(1, 0, 2) if orientation in _TURNED else upright
+    view = upright.transpose(1, 0, 2) if orientation in TURNED else upright
     return np.flip(view, _MIRRORED.get(orientation, ()))

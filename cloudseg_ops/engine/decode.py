@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from cloudseg_ops.engine.bands import TURNED, convert, to_array, upright
 from cloudseg_ops.engine.sizes import seen_size
 from cloudseg_ops.errors import BadImageError, EngineError
 
@@ -25,14 +26,13 @@ _MAX_ASPECT = 50
 _ORIENTATION = 0x0112
 _SIXTEEN_BITS = 65535
 _MAX_REASON = 200
-_QUARTER_TURNS = (5, 6, 7, 8)
 _DRAFT = 2
 """JPEG is decoded at an eighth, a quarter or half its size where that leaves so many times what the network sees: the
 filter that scales it down for good then has enough to work on."""
 
-# Bytes a pixel that decoding takes at its worst: Pillow's own copy, the ones it converts by, and the array.
-_PLAIN_BYTES = 10
-_CONVERTED_BYTES = 18
+# Bytes a pixel that decoding takes at its worst: Pillow's own copies, and the array.
+_PLAIN_BYTES = 7
+_SCALED_BYTES = 12
 _DEEP_BYTES = 28
 
 # Pillow loads its decoders when it meets a file that needs them, and threads would meet them half loaded.
@@ -104,15 +104,15 @@ def decode(
             seen = seen_size(full, max_side)
             if seen != full and image.format in {"JPEG", "MPO"}:
                 image.draft(None, (_DRAFT * seen[1], _DRAFT * seen[0]))
-            reserve(_decoding_bytes(image, in_channels))
+            reserve(_decoding_bytes(image, scaled=seen != full))
             image.load()
             if image.format == "TIFF":
                 # Turned by now, which may have swapped its sides.
                 full = (image.height, image.width)
                 seen = seen_size(full, max_side)
             orientation = _orientation(image)
-            pixels = _pixels(image, in_channels, seen)
-        return DecodedImage(_upright(pixels, orientation), None if seen == full else _turned(full, orientation))
+            pixels = _pixels(image, in_channels, seen, orientation)
+        return DecodedImage(pixels, None if seen == full else _turned(full, orientation))
     except (BadImageError, EngineError, MemoryError):
         raise
     except UnidentifiedImageError:
@@ -155,14 +155,9 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise BadImageError("it holds several frames (an animation or a file of many pages), not one photograph")
 
 
-def _decoding_bytes(image: Image.Image, in_channels: int) -> int:
+def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
     """Bytes that decoding takes at its worst."""
-    if _is_deep(image):
-        each = _DEEP_BYTES
-    elif image.mode == ("L" if in_channels == 1 else "RGB"):
-        each = _PLAIN_BYTES
-    else:
-        each = _CONVERTED_BYTES
+    each = _DEEP_BYTES if _is_deep(image) else _SCALED_BYTES if scaled else _PLAIN_BYTES
     return each * image.width * image.height
 
 
@@ -170,15 +165,14 @@ def _is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def _pixels(image: Image.Image, in_channels: int, seen: tuple[int, int]) -> Pixels:
+def _pixels(image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int], orientation: int) -> Pixels:
     if _is_deep(image):
         grey = _resized(Image.fromarray(_deep(image)), seen)
-        return np.repeat(np.asarray(grey)[..., None], in_channels, axis=2)
-    if image.mode in {"P", "PA"}:
-        # Straight to RGB, Pillow warns of transparency that is lost.
-        image = image.convert("RGBA")
-    image = _resized(image.convert("L" if in_channels == 1 else "RGB"), seen)
-    return np.asarray(image).reshape(*seen, in_channels)
+        return np.ascontiguousarray(upright(np.repeat(np.asarray(grey)[..., None], in_channels, axis=2), orientation))
+    mode: Literal["L", "RGB"] = "L" if in_channels == 1 else "RGB"
+    if seen != (image.height, image.width):
+        image = _resized(convert(image, mode), seen)
+    return to_array(image, mode, orientation)
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
@@ -210,31 +204,8 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo a rotation and a mirroring; the eight cases are those of EXIF's tag 0x0112."""
-    turned: npt.NDArray[Any]
-    match orientation:
-        case 2:
-            turned = pixels[:, ::-1]
-        case 3:
-            turned = pixels[::-1, ::-1]
-        case 4:
-            turned = pixels[::-1]
-        case 5:
-            turned = pixels.transpose(1, 0, 2)
-        case 6:
-            turned = np.rot90(pixels, -1)
-        case 7:
-            turned = pixels[::-1, ::-1].transpose(1, 0, 2)
-        case 8:
-            turned = np.rot90(pixels)
-        case _:
-            return pixels
-    return np.ascontiguousarray(turned)
-
-
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    return (size[1], size[0]) if orientation in _QUARTER_TURNS else size
+    return (size[1], size[0]) if orientation in TURNED else size
 
 
 def _broken(error: Exception) -> str:

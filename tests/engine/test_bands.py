@@ -2,10 +2,9 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from cloudseg_ops.engine.bands import BAND_PIXELS, bands, image_bands, to_array
-from cloudseg_ops.engine.decode import _upright
+from cloudseg_ops.engine.bands import BAND_PIXELS, bands, image_bands, to_array, upright
 from tests.engine.lab import noise
 from tests.engine.peaks import peak_bytes
 
@@ -49,7 +48,10 @@ def test_the_same_as_converting_the_whole(size: tuple[int, int], mode: str, want
 def test_upright_as_the_whole_turned(size: tuple[int, int], orientation: int) -> None:
     image = Image.fromarray(noise(*size))
     got = to_array(image, "RGB", orientation)
-    assert np.array_equal(got, _upright(np.asarray(image), orientation))
+    image.getexif()[0x0112] = orientation
+    expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(got, expected)
+    assert np.array_equal(upright(np.asarray(image), orientation), expected)
     assert got.flags.c_contiguous
 
 

@@ -17,8 +17,8 @@ def test_defaults() -> None:
     assert options.output == GcsUri("masks")
     assert (options.run_id, options.previews, options.preview_count) == ("", None, 12)
     assert (options.log_format, options.progress_seconds, options.precision) == ("text", 10.0, "auto")
-    assert (options.batch, options.downloads, options.uploads, options.max_pixels) == (8, 8, 8, 178_956_970)
-    assert options.threads == usable_cpus() >= 1
+    assert (options.batch, options.memory, options.threads, options.io_processes) == (None, None, None, None)
+    assert (options.downloads, options.uploads, options.max_pixels) == (16, 16, 536_870_912)
     assert options.chunk_index == 42
     assert not options.tether
 
@@ -26,6 +26,12 @@ def test_defaults() -> None:
 def test_the_chunks_number_can_be_given() -> None:
     assert parse_options([*NEEDED, "--chunk-index", "7"]).chunk_index == 7
     assert parse_options(["--chunk", "gs://staging/one.jsonl", *NEEDED[2:]]).chunk_index == 0
+
+
+def test_numbers_instead_of_what_is_found_by_measuring() -> None:
+    options = parse_options([*NEEDED, "--batch", "4", "--memory", "6Gi", "--io-processes", "0", "--threads", "auto"])
+    assert (options.batch, options.memory, options.io_processes, options.threads) == (4, 6 * 2**30, 0, None)
+    assert usable_cpus() >= 1
 
 
 @pytest.mark.parametrize(
@@ -37,6 +43,9 @@ def test_the_chunks_number_can_be_given() -> None:
         ([*NEEDED, "--input", "gs://photographs/2024"], "more than a bucket"),
         ([*NEEDED, "--batch", "0"], "give 1 or more"),
         ([*NEEDED, "--uploads", "many"], "invalid whole_number"),
+        ([*NEEDED, "--memory", "6"], "is its unit missing"),
+        ([*NEEDED, "--memory", "much"], "such as 512Mi"),
+        ([*NEEDED, "--batch", "some"], "invalid number_or_auto"),
         ([*NEEDED, "--progress-seconds", "nan"], "above 0"),
         ([*NEEDED, "--prec", "fp32"], "unrecognized arguments"),
     ],

@@ -8,7 +8,10 @@ import torch
 from torch import nn
 
 from cloudseg_ops.engine.decode import DecodedImage
-from cloudseg_ops.engine.predict import Predictor, use_bf16
+from cloudseg_ops.engine.loading import load_network
+from cloudseg_ops.engine.masks import Classes
+from cloudseg_ops.engine.predict import Predictor
+from cloudseg_ops.engine.sizes import padded_size
 from cloudseg_ops.errors import EngineError, ModelLoadError
 from cloudseg_ops.models import ModelParams
 from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
@@ -17,7 +20,15 @@ NORMALIZE = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
 
 
 def predictor(weights: bytes, params: ModelParams) -> Predictor:
-    return Predictor.load(model_ref(weights, params), weights, threads=1, precision="fp32")
+    ref = model_ref(weights, params)
+    return Predictor(ref, load_network(ref, weights, torch.device("cpu")))
+
+
+def masks_of(predictor: Predictor, given: Sequence[DecodedImage]) -> list[Classes]:
+    return [
+        prediction.restored(image.mask_size)
+        for image, prediction in zip(given, predictor.predict(given), strict=True)
+    ]
 
 
 def images(sizes: Sequence[tuple[int, int]], channels: int = 3) -> list[DecodedImage]:
@@ -48,7 +59,7 @@ def test_a_batch_gives_what_single_forwards_give(n_classes: int, in_channels: in
     params = unet_params(n_classes, in_channels, normalize=NORMALIZE if in_channels == 3 else None)
     given = images([(40, 28)] * 4, in_channels)
     network = tiny_unet(n_classes, in_channels, torch.cat([ready(image, params) for image in given]))
-    masks = predictor(state_bytes(network), params).predict(given)
+    masks = masks_of(predictor(state_bytes(network), params), given)
     for image, mask in zip(given, masks, strict=True):
         logits = plain_logits(network, image, params)[0]
         expected = logits[0] > 0 if n_classes == 1 else logits.argmax(0)
@@ -62,7 +73,7 @@ def test_a_batch_gives_what_single_forwards_give(n_classes: int, in_channels: in
 def test_any_size(size: tuple[int, int]) -> None:
     network = tiny_unet()
     (image,) = images([size])
-    (mask,) = predictor(state_bytes(network), unet_params()).predict([image])
+    (mask,) = masks_of(predictor(state_bytes(network), unet_params()), [image])
     width, height = size
     right, below = -width % 4, -height % 4
     padded = DecodedImage(np.pad(image.pixels, ((0, below), (0, right), (0, 0)), mode="edge").astype(np.uint8))
@@ -74,17 +85,18 @@ def test_any_size(size: tuple[int, int]) -> None:
 def test_sizes_that_pad_to_the_same_share_a_batch() -> None:
     it = predictor(state_bytes(tiny_unet()), unet_params())
     given = images([(40, 28), (39, 27), (37, 25)])
-    assert {it.padded_size(image) for image in given} == {(28, 40)}
-    for image, mask in zip(given, it.predict(given), strict=True):
+    assert {padded_size((image.height, image.width), it.network.stride) for image in given} == {(28, 40)}
+    for image, mask in zip(given, masks_of(it, given), strict=True):
         assert mask.shape == (image.height, image.width)
-        assert np.array_equal(mask, it.predict([image])[0])
+        assert np.array_equal(mask, masks_of(it, [image])[0])
 
 
 def test_sixteen_bits_give_what_eight_give() -> None:
     it = predictor(state_bytes(tiny_unet()), unet_params())
     (image,) = images([(40, 28)])
     deep = DecodedImage(image.pixels.astype(np.float32) / np.float32(255))
-    assert np.array_equal(it.predict([image])[0], it.predict([deep])[0])
+    assert np.array_equal(masks_of(it, [image])[0], masks_of(it, [deep])[0])
+    assert np.array_equal(masks_of(it, [image])[0], masks_of(it, [deep, image])[1])
 
 
 class Brightness(nn.Module):
@@ -117,41 +129,32 @@ def exported_params(size_multiple: int | None = 4, **more: Any) -> ModelParams:
 def test_an_exported_program(batch: int | None) -> None:
     network = tiny_unet()
     it = predictor(exported(network, batch=batch), exported_params())
-    assert it.any_batch is (batch is None)
+    assert it.network.any_batch is (batch is None)
     given = images([(40, 28)] * 3)
-    masks = it.predict(given) if it.any_batch else [it.predict([image])[0] for image in given]
+    masks = masks_of(it, given) if it.network.any_batch else [masks_of(it, [image])[0] for image in given]
     for image, mask in zip(given, masks, strict=True):
         assert np.array_equal(mask, (plain_logits(network, image, unet_params())[0, 0] > 0).numpy())
-    assert it.predict(images([(13, 10)]))[0].shape == (10, 13)
+    assert masks_of(it, images([(13, 10)]))[0].shape == (10, 13)
 
 
-def test_max_side_scales_down_and_back_up() -> None:
+def test_what_was_scaled_down_comes_back_at_its_own_size() -> None:
     it = predictor(exported(Brightness()), exported_params(max_side=32))
-    pixels = np.zeros((64, 100, 3), np.uint8)
-    pixels[:, 50:] = 255
-    image = DecodedImage(pixels)
-    assert it.seen_size(image) == (20, 32)
-    (mask,) = it.predict([image])
+    seen = np.zeros((20, 32, 3), np.uint8)
+    seen[:, 16:] = 255
+    (mask,) = masks_of(it, [DecodedImage(seen, (64, 100))])
     assert mask.shape == (64, 100)
     assert (mask[:, :47] == 0).all()
     assert (mask[:, 53:] == 1).all()
 
 
-def test_max_side_is_antialiased() -> None:
-    # Without a low-pass filter, a reduction by four sees the middle two of four columns alone.
-    it = predictor(exported(Brightness()), exported_params(max_side=32))
-    bright, dark = np.full((128, 128, 3), 255, np.uint8), np.zeros((128, 128, 3), np.uint8)
-    bright[:, 1::4] = bright[:, 2::4] = 100
-    dark[:, 1::4] = dark[:, 2::4] = 155
-    assert it.predict([DecodedImage(bright)])[0].all()
-    assert not it.predict([DecodedImage(dark)])[0].any()
-
-
-def test_max_side_leaves_smaller_images_alone() -> None:
-    network = tiny_unet()
-    (image,) = images([(32, 20)])
-    with_limit = predictor(state_bytes(network), unet_params(max_side=32)).predict([image])[0]
-    assert np.array_equal(with_limit, predictor(state_bytes(network), unet_params()).predict([image])[0])
+def test_scaled_and_unscaled_share_a_batch() -> None:
+    it = predictor(state_bytes(tiny_unet()), unet_params())
+    (plain, other) = images([(40, 28)] * 2)
+    scaled = DecodedImage(other.pixels, (56, 80))
+    alone = masks_of(it, [plain])[0], masks_of(it, [scaled])[0]
+    together = masks_of(it, [plain, scaled])
+    assert together[1].shape == (56, 80)
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
 def test_numbers_that_are_none_make_no_mask() -> None:
@@ -167,18 +170,3 @@ def test_an_output_of_another_shape_is_refused() -> None:
     it = predictor(exported(Brightness()), exported_params(n_classes=2))
     with pytest.raises(ModelLoadError, match="n_classes"):
         it.predict(images([(8, 8)]))
-
-
-def test_bfloat16_is_near() -> None:
-    weights = state_bytes(tiny_unet())
-    given = images([(64, 64)] * 2)
-    exact = predictor(weights, unet_params()).predict(given)
-    coarse = Predictor.load(model_ref(weights, unet_params()), weights, threads=1, precision="bf16").predict(given)
-    assert np.mean([(a == b).mean() for a, b in zip(exact, coarse, strict=True)]) > 0.97
-
-
-def test_precision_as_asked() -> None:
-    cpu = torch.device("cpu")
-    assert use_bf16("bf16", cpu)
-    assert not use_bf16("fp32", cpu)
-    assert use_bf16("auto", cpu) in {True, False}

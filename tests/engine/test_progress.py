@@ -15,11 +15,11 @@ SOURCES = [InputObject(f"{index}.jpg", 1, 1, "") for index in range(10)]
 
 def test_lines_say_how_far_how_fast_and_how_long_still(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    ledger = Ledger(SOURCES)
-    ledger.record(SOURCES[0], Result(SOURCES[0], Outcome.SKIPPED))
+    ledger = Ledger(len(SOURCES))
+    ledger.record(0, SOURCES[0], Result(SOURCES[0], Outcome.SKIPPED))
     with ProgressReporter(ledger, 0.05):
-        ledger.record(SOURCES[1], Result(SOURCES[1], Outcome.DONE))
-        ledger.record(SOURCES[2], ValueError("no"))
+        ledger.record(1, SOURCES[1], Result(SOURCES[1], Outcome.DONE))
+        ledger.record(2, SOURCES[2], ValueError("no"))
         time.sleep(0.2)
     lines = [json.loads(JsonFormatter().format(record)) for record in caplog.records]
     assert [line["event"] for line in lines][-1] == "summary"
@@ -35,7 +35,7 @@ def test_lines_say_how_far_how_fast_and_how_long_still(caplog: pytest.LogCapture
 
 def test_no_speed_yet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with ProgressReporter(Ledger(SOURCES), 0.05):
+    with ProgressReporter(Ledger(10), 0.05):
         time.sleep(0.12)
     assert "time left unknown" in caplog.text
     assert json.loads(JsonFormatter().format(caplog.records[0]))["seconds_left"] is None
