@@ -55,7 +55,8 @@ class Transport:
 
     def new_call(self) -> dict[str, str]:
         """Headers that all tries of one call share: by them Google tells repeats from new calls."""
-        return {"X-Goog-API-Client": f"{self._agent} gccl-invocation-id/{uuid.uuid4()}"}
+        # Spelled as google-auth does, which adds to it.
+        return {"x-goog-api-client": f"{self._agent} gccl-invocation-id/{uuid.uuid4()}"}
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
         """Send one request and return the answer, its body unread; whoever takes it must read or close it.
