@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.storage._calls import retry, translated
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
 
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
 _STREAM_CHUNK = 1024 * 1024
+RANGED_BYTES = 16 << 20
+"""From this size on, an object is read in ranges."""
+RANGES_AT_ONCE = 8
+"""Ranges that are under way at once, beside the first of each read."""
 
 
 class Store:
@@ -31,7 +37,13 @@ class Store:
 
     def __init__(self, client: Client) -> None:
         """Use an existing client; `Store.open()` makes one."""
+        # Here and not above: a DAG is parsed without google.auth and requests.
+        from cloudseg_ops.storage._transport import Transport
+
         self._client = client
+        self._transport = Transport(client)
+        # Its threads start when the first large object is read.
+        self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "range")
 
     @classmethod
     def open(cls, credentials: Any = None, *, connections: int = 16) -> Store:
@@ -41,15 +53,16 @@ class Store:
 
         Args:
             credentials: google-auth credentials.
-            connections: Most connections at once; more threads than that wait for one another.
+            connections: Connections kept open, one for each thread that calls; what is beyond them is opened anew for
+                each request. Large reads in ranges keep some more.
         """
         from google.cloud.storage import Client
-        from requests.adapters import HTTPAdapter
+
+        from cloudseg_ops.storage._transport import tune
 
         with translated("connect to Cloud Storage"):
             client = Client(credentials=credentials)
-        for scheme in ("http://", "https://"):
-            client._http.mount(scheme, HTTPAdapter(pool_maxsize=connections))
+            tune(client, connections + RANGES_AT_ONCE)
         return cls(client)
 
     def list_objects(self, folder: GcsUri, *, start: str | None = None, end: str | None = None) -> Iterator[ObjectInfo]:
@@ -108,15 +121,41 @@ class Store:
                     found[name] = info_or_none
         return found
 
-    def read(self, uri: GcsUri, *, generation: int | None = None) -> bytes:
-        """Download an object, or exactly that generation of it; the client compares its checksum.
+    def read(
+        self, uri: GcsUri, *, generation: int | None = None, size: int | None = None, crc32c: str | None = None
+    ) -> bytes:
+        """Download an object, or exactly that generation of it, and compare its bytes with their checksum.
+
+        What is stored with the Content-Encoding gzip is unpacked.
+
+        Args:
+            uri: Its address.
+            generation: Its version; None: the present one.
+            size: Bytes of that generation, where known: a large one comes faster, in ranges at once.
+            crc32c: CRC32C of that generation, base64, where known: it saves a request when Cloud Storage does not
+                tell it along with a range.
 
         Raises:
             ObjectNotFoundError: It, or that generation, is not there.
+            StorageError: Its bytes are not those that were stored, or it could not be read for another reason.
         """
-        blob = self._bucket(uri).blob(uri.name, generation=generation)
+        from cloudseg_ops.storage._reads import NotInRangesError, Reader
+
+        def known_crc32c() -> str:
+            return crc32c or self._stored_crc32c(uri, generation)
+
         with translated(f"read {uri}" + (f"#{generation}" if generation else "")):
-            return cast("bytes", blob.download_as_bytes())
+            reader = Reader(self._transport, uri, generation)
+            if generation and size and size >= RANGED_BYTES:
+                with contextlib.suppress(NotInRangesError):
+                    return reader.in_ranges(size, self._ranges, known_crc32c)
+            return reader.whole(known_crc32c)
+
+    def _stored_crc32c(self, uri: GcsUri, generation: int | None) -> str:
+        blob = self._bucket(uri).get_blob(uri.name, generation=generation)
+        if blob is None:
+            raise ObjectNotFoundError(f"read {uri}: it is not there any more")
+        return blob.crc32c or ""
 
     def read_lines(self, uri: GcsUri) -> Iterator[str]:
         """Stream the lines of a text object, without their line ends; memory does not grow with its size.
@@ -145,7 +184,7 @@ class Store:
         metadata: Mapping[str, str] | None = None,
         if_generation_match: int | None = None,
     ) -> ObjectInfo:
-        """Upload an object with its metadata in one request.
+        """Upload an object with its metadata in one request; above 8 MiB in a resumable session.
 
         Args:
             uri: Its address.
@@ -157,6 +196,18 @@ class Store:
         Raises:
             PreconditionFailedError: Another generation is there.
         """
+        from cloudseg_ops.storage._uploads import MULTIPART_BYTES, upload
+
+        if len(data) <= MULTIPART_BYTES:
+            with translated(f"write {uri}"):
+                return upload(
+                    self._transport,
+                    uri,
+                    data,
+                    content_type=content_type,
+                    metadata=metadata or {},
+                    if_generation_match=if_generation_match,
+                )
         blob = self._bucket(uri).blob(uri.name)
         blob.metadata = dict(metadata or {})
         with translated(f"write {uri}"):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -61,4 +61,18 @@ def info_of(blob: Blob) -> ObjectInfo:
         md5=blob.md5_hash or "",
         updated=blob.updated,
         metadata=blob.metadata or {},
+    )
+
+
+def info_from(resource: Mapping[str, Any]) -> ObjectInfo:
+    """Describe an object as the JSON API shows it (cloud.google.com/storage/docs/json_api/v1/objects)."""
+    return ObjectInfo(
+        bucket=resource["bucket"],
+        name=resource["name"],
+        generation=int(resource["generation"]),
+        size=int(resource["size"]),
+        crc32c=resource.get("crc32c", ""),
+        md5=resource.get("md5Hash", ""),
+        updated=datetime.fromisoformat(resource["updated"]),
+        metadata=resource.get("metadata", {}),
     )

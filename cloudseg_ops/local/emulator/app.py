@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -14,9 +15,12 @@ from .errors import ApiError
 from .routes import find
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from .service import Service
+
+_AT_ONCE = 1 << 16
+"""Bytes that a socket takes at once; what waits behind them is lost when a connection is cut."""
 
 
 class Application:
@@ -37,7 +41,7 @@ class Application:
             faults = self._service.faults
             if faults.latency:
                 await asyncio.sleep(faults.latency)
-            target = f"{unquote(raw_path)}?{request.url.query}"
+            target = f"{unquote(raw_path)}?{scope['query_string'].decode('latin-1')}"
             fault = faults.take(request.method, target)
             if fault is not None and fault.action == "cut_before":
                 await _cut(scope)
@@ -48,6 +52,11 @@ class Application:
             else:
                 answer = await self._answer(request, raw_path)
             if fault is not None and fault.action == "cut_after":
+                await _cut(scope)
+                return
+            if fault is not None and fault.action == "cut_within":
+                with suppress(_BrokenOffError):
+                    await answer(scope, receive, _beginning(send))
                 await _cut(scope)
                 return
         await answer(scope, receive, send)
@@ -64,6 +73,25 @@ class Application:
             return error.response()
         except ClientDisconnect:
             return Response(status_code=499)
+
+
+class _BrokenOffError(Exception):
+    """An answer is not to go on."""
+
+
+def _beginning(send: Send) -> Send:
+    """Let the headers and half of the first piece of a body through, or what goes out without waiting."""
+
+    async def send_beginning(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            piece = message.get("body", b"")
+            await send(
+                {"type": "http.response.body", "body": piece[: min(len(piece) // 2, _AT_ONCE)], "more_body": True}
+            )
+            raise _BrokenOffError
+        await send(message)
+
+    return send_beginning
 
 
 async def _cut(scope: Scope) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from .errors import ApiError
 
-Action = Literal["status", "cut_before", "cut_after"]
+Action = Literal["status", "cut_before", "cut_within", "cut_after"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Fault:
 
     Attributes:
         action: ``status`` answers with ``status`` and does nothing; ``cut_before`` cuts the connection before the
-            work is done; ``cut_after`` does the work, then cuts the connection without an answer.
+            work is done; ``cut_within`` does the work, sends the beginning of the answer's body and cuts the
+            connection; ``cut_after`` does the work, then cuts the connection without an answer.
         method: the HTTP method, or empty for any.
         path: a regular expression, searched in the decoded path and query (``/storage/v1/b/x/o/a b?generation=1``).
         status: the status code of a ``status`` fault.

@@ -54,7 +54,10 @@ class Service:
 
 def base_url(request: Request) -> str:
     """Return the scheme and host under which the caller reaches the emulator."""
-    return f"{request.url.scheme}://{request.headers.get('host', request.url.netloc)}"
+    scope = request.scope
+    # Not `request.url`, which takes the whole address apart for it.
+    host = request.headers.get("host") or ":".join(map(str, scope["server"]))
+    return f"{scope['scheme']}://{host}"
 
 
 def parse_resource(body: bytes) -> dict[str, Any]:

@@ -165,3 +165,19 @@ def test_health_and_counters(emulator: Emulator, bucket: Any) -> None:
     bucket.blob("counted").upload_from_string(b"x")
     counted = requests.get(f"{emulator.url}/_emulator/requests", timeout=5).json()
     assert counted["objects.insert"] == before + 1
+
+
+@pytest.mark.parametrize("size", [1000, 3_000_000])
+def test_a_cut_within_leaves_the_beginning_of_an_answer(emulator: Emulator, bucket: Any, size: int) -> None:
+    data = os.urandom(size)
+    bucket.blob("w").upload_from_string(data)
+    emulator.faults.add(Fault(action="cut_within", path="/o/w\\?alt=media"))
+    with requests.get(f"{emulator.url}/storage/v1/b/bucket/o/w?alt=media", stream=True, timeout=30) as answer:
+        assert answer.headers["Content-Length"] == str(size)
+        pieces: list[bytes] = []
+        with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.exceptions.ConnectionError)):
+            pieces.extend(answer.iter_content(100))
+    got = b"".join(pieces)
+    assert 0 < len(got) < size
+    assert data.startswith(got)
+    assert bucket.blob("w").download_as_bytes() == data

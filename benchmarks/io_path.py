@@ -1,0 +1,289 @@
+"""What one image costs on its way in and out: the storage seam against the emulator, with a model that costs nothing.
+
+For each image, as in the engine: a read of exactly one generation, and a write of a mask with its metadata under a
+precondition. Prints images and requests a second, and the CPU time of client and emulator a request.
+
+    python -m benchmarks.io_path
+    python -m benchmarks.io_path --sizes 50000 --latencies 0.03 --threads 32 --processes 2 --decode --json
+"""
+
+import argparse
+import io
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import numpy as np
+import psutil
+from PIL import Image
+
+from cloudseg_ops.engine.decode import decode
+from cloudseg_ops.engine.masks import encode_mask
+from cloudseg_ops.provenance import MaskProvenance, Source
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+INPUT, OUTPUT = "bench-input", "bench-output"
+_SIDES = {50_000: 256, 5_000_000: 1024}
+"""Sides in pixels of the JPEGs that stand for a file of so many bytes, where images are decoded."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: what is moved, and by how much in parallel.
+
+    Attributes:
+        size: Bytes of an input.
+        mask: Bytes of a mask, where none is computed.
+        latency: Seconds that every request waits in the emulator.
+        threads: Threads, over all processes; each moves one image at a time.
+        processes: Client processes.
+        count: Images.
+        decode: Whether images are JPEGs that are decoded, and masks PNGs that are encoded.
+    """
+
+    size: int
+    mask: int
+    latency: float
+    threads: int
+    processes: int
+    count: int
+    decode: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a case took: wall-clock and CPU seconds."""
+
+    seconds: float
+    client_cpu: float
+    server_cpu: float
+    requests: int
+
+    def row(self, case: Case) -> dict[str, float]:
+        return {
+            "images_per_second": case.count / self.seconds,
+            "requests_per_second": self.requests / self.seconds,
+            "megabytes_per_second": case.count * case.size / self.seconds / 1e6,
+            "client_cpu_ms_per_request": 1000 * self.client_cpu / self.requests,
+            "server_cpu_ms_per_request": 1000 * self.server_cpu / self.requests,
+        }
+
+
+@dataclass(frozen=True)
+class Input:
+    """An object to read."""
+
+    name: str
+    generation: int
+    size: int
+    crc32c: str
+
+
+@contextmanager
+def emulator() -> Iterator[tuple[str, psutil.Process]]:
+    """The emulator as `make demo` runs it: a process of its own, on a directory."""
+    with tempfile.TemporaryDirectory(prefix="cloudseg-bench-") as directory:
+        command = [sys.executable, "-m", "cloudseg_ops.local.emulator", "--port", "0", "--directory", directory]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+            try:
+                assert server.stdout is not None
+                url = server.stdout.readline().strip().removeprefix("listening on ")
+                yield url, psutil.Process(server.pid)
+            finally:
+                server.terminate()
+
+
+def photograph(size: int) -> bytes:
+    """A JPEG: sky with noise, of about so many bytes."""
+    side = _SIDES.get(size, 256)
+    rng = np.random.default_rng(size)
+    slope = np.linspace(80, 200, side)[:, None, None]
+    pixels = np.clip(slope + rng.normal(0, 25, (side, side, 3)), 0, 255).astype(np.uint8)
+    best = b""
+    for quality in (95, 90, 80, 70, 50, 30):
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
+        best = stream.getvalue()
+        if len(best) <= size:
+            break
+    return best
+
+
+def upload(store: Store, case: Case) -> list[Input]:
+    """Inputs for a case, each an object of its own."""
+    data = photograph(case.size) if case.decode else os.urandom(case.size)
+    inputs = []
+    for number in range(case.count):
+        info = store.write(GcsUri(INPUT, f"{case.size}-{case.decode}/{number:06d}.jpg"), data)
+        inputs.append(Input(info.name, info.generation, info.size, info.crc32c))
+    return inputs
+
+
+class Work:
+    """One client process's part of a case."""
+
+    def __init__(self, case: Case, inputs: list[Input], threads: int, prefix: str) -> None:
+        self._case = case
+        self._inputs = iter(inputs)
+        self._lock = threading.Lock()
+        self._threads = threads
+        self._prefix = prefix
+        self._mask = os.urandom(case.mask)
+        self._store = Store.open(connections=threads)
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        """Move every image; raise what went wrong."""
+        threads = [threading.Thread(target=self._loop) for _ in range(self._threads)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def _loop(self) -> None:
+        try:
+            while True:
+                with self._lock:
+                    found = next(self._inputs, None)
+                if found is None:
+                    return
+                self._move(found)
+        except BaseException as error:  # noqa: BLE001  told by `run`
+            self.failure = error
+
+    def _move(self, found: Input) -> None:
+        data = self._store.read(GcsUri(INPUT, found.name), generation=found.generation)
+        mask = self._mask
+        if self._case.decode:
+            image = decode(data, 3, 1 << 30)
+            mask = encode_mask((image.pixels[..., 0] > 140).astype(np.uint8), 2)
+        source = Source(INPUT, found.name, found.generation, found.crc32c)
+        provenance = MaskProvenance(source, "v1", "0" * 40, "1" * 32, "2" * 32, 0.5, "bench", "0")
+        self._store.write(
+            GcsUri(OUTPUT, f"{self._prefix}/{found.name}.mask.png"),
+            mask,
+            content_type="image/png",
+            metadata=provenance.to_metadata(),
+            if_generation_match=0,
+        )
+
+
+def client(case: Case, inputs: list[Input], threads: int, prefix: str, gates: Barrier, told: Any) -> None:  # noqa: PLR0917
+    """Entry of a client process: warm up, wait for the others, work, tell the CPU seconds of the work."""
+    work = Work(case, inputs, threads, prefix)
+    work._store.stat(GcsUri(INPUT, "nothing"))
+    gates.wait()
+    began = time.process_time()
+    try:
+        work.run()
+        told.put(time.process_time() - began)
+    except BaseException as error:
+        told.put(error)
+        raise
+
+
+def measure(case: Case, inputs: list[Input], server: psutil.Process) -> Measured:
+    """Run a case once."""
+    prefix = f"{time.time_ns()}"
+    context = multiprocessing.get_context("spawn")
+    gates, told = context.Barrier(case.processes + 1), context.Queue()
+    shares = [inputs[index :: case.processes] for index in range(case.processes)]
+    threads = max(1, case.threads // case.processes)
+    clients = [
+        context.Process(target=client, args=(case, share, threads, f"{prefix}-{index}", gates, told))
+        for index, share in enumerate(shares)
+    ]
+    for process in clients:
+        process.start()
+    gates.wait()
+    began, server_began = time.monotonic(), sum(server.cpu_times()[:2])
+    spent = [told.get() for _ in clients]
+    seconds, server_spent = time.monotonic() - began, sum(server.cpu_times()[:2]) - server_began
+    for process in clients:
+        process.join()
+    if failed := [error for error in spent if isinstance(error, BaseException)]:
+        raise failed[0]
+    return Measured(seconds, sum(spent), server_spent, 2 * case.count)
+
+
+def cases(options: argparse.Namespace) -> Iterator[Case]:
+    """All combinations that were asked for."""
+    for size in options.sizes:
+        for latency in options.latencies:
+            for processes in options.processes:
+                for threads in options.threads:
+                    if threads < processes:
+                        continue
+                    count = options.count or (600 if size <= 1_000_000 else 60)
+                    # One image at a time waits out every answer: fewer of them tell as much.
+                    count = min(count, 20 * threads) if latency else count
+                    yield Case(size, options.mask, latency, threads, processes, count, options.decode)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--sizes", type=int, nargs="+", default=[50_000, 5_000_000], help="bytes of an input")
+    add("--mask", type=int, default=5_000, help="bytes of a mask (5000)")
+    add("--latencies", type=float, nargs="+", default=[0.0, 0.03], help="seconds that a request waits (0 0.03)")
+    add("--threads", type=int, nargs="+", default=[1, 4, 16, 32, 64], help="over all processes")
+    add("--processes", type=int, nargs="+", default=[1, 2], help="client processes")
+    add("--count", type=int, help="images (600 small ones, 60 large ones)")
+    add("--repeats", type=int, default=3, help="median of so many (3)")
+    add("--decode", action="store_true", help="decode each image, and encode its mask")
+    add("--json", action="store_true")
+    options = parser.parse_args()
+    rows = []
+    with emulator() as (url, server):
+        os.environ["STORAGE_EMULATOR_HOST"] = url
+        store = Store.open()
+        for bucket in (INPUT, OUTPUT):
+            store.create_bucket(bucket)
+        made: dict[int, list[Input]] = {}
+        for case in cases(options):
+            if len(made.get(case.size, [])) < case.count:
+                set_latency(url, 0)
+                made[case.size] = upload(store, case)
+            set_latency(url, case.latency)
+            runs = [measure(case, made[case.size][: case.count], server).row(case) for _ in range(options.repeats)]
+            row = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+            spread = [min(run["images_per_second"] for run in runs), max(run["images_per_second"] for run in runs)]
+            rows.append(asdict(case) | row | {"spread": spread})
+            if not options.json:
+                print(line(rows[-1]), flush=True)
+    if options.json:
+        print(json.dumps(rows, indent=1))
+
+
+def set_latency(url: str, seconds: float) -> None:
+    import requests
+
+    requests.post(f"{url}/_emulator/faults", json={"latency": seconds}, timeout=10).raise_for_status()
+
+
+def line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['size'] / 1000:>6.0f} kB  {1000 * row['latency']:>3.0f} ms  {row['processes']} processes "
+        f"{row['threads']:>3} threads: {row['images_per_second']:>6.1f} images/s "
+        f"({row['spread'][0]:.1f}–{row['spread'][1]:.1f}), {row['requests_per_second']:>6.0f} requests/s, "
+        f"{row['megabytes_per_second']:>5.0f} MB/s; CPU a request: client {row['client_cpu_ms_per_request']:.2f} ms, "
+        f"emulator {row['server_cpu_ms_per_request']:.2f} ms"
+    )
+
+
+if __name__ == "__main__":
+    main()
