@@ -68,7 +68,8 @@ class ImageWork:
         began = time.monotonic()
         source = item.source
         try:
-            data = self._store.read(GcsUri(self._options.input.bucket, source.name), generation=source.generation)
+            address = GcsUri(self._options.input.bucket, source.name)
+            data = self._store.read(address, generation=source.generation, size=source.size)
         except ObjectNotFoundError:
             return replace(self._publisher.account_for_loss(source), seconds=time.monotonic() - began)
 
