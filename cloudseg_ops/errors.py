@@ -77,6 +77,10 @@ class ModelLoadError(EngineError):
     """The staged weights do not fit the architecture that the parameters name."""
 
 
+class HelperLostError(EngineError):
+    """A helper process of the engine ended before its time; what it was at is done again by others."""
+
+
 class BadImageError(EngineError):
     """An input is no image that can be segmented; it is quarantined with this message as the reason."""
 

@@ -19,7 +19,7 @@ from cloudseg_ops.engine.items import Computed, Item
 from cloudseg_ops.engine.options import EngineOptions
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.wire import Array, Wire
-from cloudseg_ops.errors import CloudsegError, EngineError
+from cloudseg_ops.errors import CloudsegError, EngineError, HelperLostError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.results import Result
 
@@ -141,14 +141,14 @@ class ProcessIo:
             calls, self._calls = list(self._calls.values()), {}
         if self._closed:
             return
-        _log.error("%s", self._gone())
+        _log.warning("%s", self._gone())
         for call in calls:
             call.reply(self._gone())
 
-    def _gone(self) -> EngineError:
-        return EngineError(
+    def _gone(self) -> HelperLostError:
+        return HelperLostError(
             f"helper process {self.process.pid}, which downloads and uploads, ended with status {self.process.poll()}; "
-            "out of memory is the likeliest cause: give the pod more, or the engine less by --memory"
+            "out of memory is the likeliest cause: give the pod more, or the engine less by --memory. Others take over"
         )
 
 

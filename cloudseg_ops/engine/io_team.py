@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cloudseg_ops.engine.io_process import ProcessIo
 from cloudseg_ops.engine.io_threads import Fetched, ImageIo, Need, Published
 from cloudseg_ops.engine.items import Computed, Item
+from cloudseg_ops.errors import HelperLostError
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +87,10 @@ class IoTeam:
 
         def done(what: Fetched) -> None:
             self._leave(member)
-            reply(what)
+            if isinstance(what, HelperLostError):
+                self.fetch(item, need, reply)
+            else:
+                reply(what)
 
         member.fetch(item, need, done)
 
@@ -96,7 +100,11 @@ class IoTeam:
 
         def done(what: Published) -> None:
             self._leave(member)
-            reply(what)
+            if isinstance(what, HelperLostError):
+                # It may be written already: the precondition finds that out.
+                self.publish(computed, reply)
+            else:
+                reply(what)
 
         member.publish(computed, done)
 

@@ -180,6 +180,9 @@ class Pipeline:
     def _need(self, item: Item) -> Callable[[int, Callable[[], None]], None]:
         def need(amount: int, granted: Callable[[], None]) -> None:
             flight = self._flights[item.index]
+            if flight.memory:
+                # Asked for by a helper that is no more.
+                self._image_gate.release(flight.memory)
             flight.memory = self._image_gate.request(amount, granted)
 
         return need

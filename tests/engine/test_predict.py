@@ -26,8 +26,7 @@ def predictor(weights: bytes, params: ModelParams) -> Predictor:
 
 def masks_of(predictor: Predictor, given: Sequence[DecodedImage]) -> list[Classes]:
     return [
-        prediction.restored(image.mask_size)
-        for image, prediction in zip(given, predictor.predict(given), strict=True)
+        prediction.restored(image.mask_size) for image, prediction in zip(given, predictor.predict(given), strict=True)
     ]
 
 

@@ -1,0 +1,101 @@
+from collections.abc import Callable
+
+import pytest
+
+from cloudseg_ops.engine.io_team import IoTeam, Load, helper_pays
+from cloudseg_ops.engine.io_threads import Fetched, Need, Published
+from cloudseg_ops.engine.items import Computed, Item
+from cloudseg_ops.errors import HelperLostError
+from cloudseg_ops.objects import InputObject
+from cloudseg_ops.proof import Evidence
+
+BOUND = Load(starved=0.5, busy=0.9, seconds_left=60)
+
+
+def test_a_helper_pays_where_pythons_lock_binds() -> None:
+    assert helper_pays(BOUND, helpers=0, cpus=2)
+    assert helper_pays(BOUND, helpers=6, cpus=8)
+
+
+@pytest.mark.parametrize(
+    ("load", "helpers", "cpus"),
+    [
+        (BOUND, 0, 1),
+        (BOUND, 1, 2),
+        (Load(starved=0.1, busy=0.9, seconds_left=60), 0, 8),
+        (Load(starved=0.9, busy=0.2, seconds_left=60), 0, 8),
+        (Load(starved=0.9, busy=0.9, seconds_left=3), 0, 8),
+    ],
+    ids=["one CPU", "no CPU left", "the network is the bound", "the wait for storage is", "soon done"],
+)
+def test_a_helper_does_not_pay(load: Load, helpers: int, cpus: int) -> None:
+    assert not helper_pays(load, helpers=helpers, cpus=cpus)
+
+
+class Recorder:
+    """Holds what it is given until it is told to reply."""
+
+    alive = True
+
+    def __init__(self) -> None:
+        self.replies: list[Callable[[Exception], None]] = []
+        self.closed = False
+
+    def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
+        self.replies.append(reply)
+
+    def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
+        self.replies.append(reply)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def item(index: int) -> Item:
+    return Item(index, InputObject(str(index), 1, 1, ""), Evidence(None, None, None))
+
+
+def test_work_goes_where_least_is_going_on() -> None:
+    own, helper = Recorder(), Recorder()
+    ready: list[Callable[[], None]] = []
+
+    def hire(on_ready: Callable[[], None]) -> Recorder:
+        ready.append(on_ready)
+        return helper
+
+    team = IoTeam(own, hire)  # type: ignore[arg-type]
+    got: list[Fetched] = []
+    team.grow()
+    for index in range(4):
+        team.fetch(item(index), lambda *_: None, got.append)
+    assert (team.size, len(own.replies), len(helper.replies)) == (1, 4, 0)
+    ready[0]()
+    assert team.size == 2
+    for index in range(4, 10):
+        team.fetch(item(index), lambda *_: None, got.append)
+    assert (len(own.replies), len(helper.replies)) == (5, 5)
+    for reply in helper.replies:
+        reply(ValueError("done"))
+    assert len(got) == 5
+    for index in range(10, 15):
+        team.fetch(item(index), lambda *_: None, got.append)
+    assert (len(own.replies), len(helper.replies)) == (5, 10)
+    team.close()
+    assert own.closed
+    assert helper.closed
+
+
+def test_what_a_lost_helper_was_at_is_done_again() -> None:
+    own, helper = Recorder(), Recorder()
+    team = IoTeam(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
+    team._members.append(helper)
+    team._in_flight[helper] = 0
+    got: list[Fetched] = []
+    for index in range(2):
+        team.fetch(item(index), lambda *_: None, got.append)
+    team._members.remove(helper)
+    helper.replies[0](HelperLostError("gone"))
+    assert got == []
+    assert len(own.replies) == 2
+    own.replies[1](ValueError("done by the other"))
+    assert len(got) == 1
