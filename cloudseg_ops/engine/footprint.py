@@ -25,6 +25,11 @@ class LiveBytes(TorchDispatchMode):
         self.peak = 0
         self._known: set[int] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Or PyTorch imports its compiler, for seconds, to keep it away from here.
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and note the storages that it makes."""
         result = func(*args, **(kwargs or {}))

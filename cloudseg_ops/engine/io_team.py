@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cloudseg_ops.engine.io_process import ProcessIo
-from cloudseg_ops.engine.io_threads import Fetched, ImageIo, Need, Published
+from cloudseg_ops.engine.io_threads import Fetched, ImageIo, Need, Published, RejectingIo
 from cloudseg_ops.engine.items import Computed, Item
 from cloudseg_ops.errors import HelperLostError
 
@@ -50,7 +50,8 @@ class IoTeam:
         hire: Starts a helper; its argument is to be called when the helper can take work.
     """
 
-    def __init__(self, own: ImageIo, hire: Callable[[Callable[[], None]], ProcessIo]) -> None:
+    def __init__(self, own: RejectingIo, hire: Callable[[Callable[[], None]], ProcessIo]) -> None:
+        self._own = own
         self._hire = hire
         self._lock = threading.Lock()
         self._members: list[ImageIo] = [own]
@@ -107,6 +108,10 @@ class IoTeam:
                 reply(what)
 
         member.publish(computed, done)
+
+    def quarantine(self, item: Item, reason: str, began: float, reply: Callable[[Published], None]) -> None:
+        """Begin to put an image aside: rare enough for this process."""
+        self._own.quarantine(item, reason, began, reply)
 
     def close(self) -> None:
         """End the helpers, and let the threads end."""

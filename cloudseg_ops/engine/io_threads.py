@@ -27,6 +27,9 @@ class Work(Protocol):
     def publish(self, computed: Computed) -> Result:
         """Encode and upload."""
 
+    def quarantine(self, item: Item, reason: str, began: float) -> Result:
+        """Put an image aside that cannot be segmented."""
+
 
 class ImageIo(Protocol):
     """Whoever does that work, here or in another process. Replies come in any thread, once for each call."""
@@ -39,6 +42,13 @@ class ImageIo(Protocol):
 
     def close(self) -> None:
         """Take nothing on any more; what was begun may get no reply."""
+
+
+class RejectingIo(ImageIo, Protocol):
+    """One that can put images aside as well."""
+
+    def quarantine(self, item: Item, reason: str, began: float, reply: Callable[[Published], None]) -> None:
+        """Begin to put an image aside."""
 
 
 class ThreadIo:
@@ -62,7 +72,11 @@ class ThreadIo:
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
         """Begin an upload."""
-        self._submit(self._uploads, self._publish, computed, reply)
+        self._submit(self._uploads, self._reply, lambda: self._work.publish(computed), reply)
+
+    def quarantine(self, item: Item, reason: str, began: float, reply: Callable[[Published], None]) -> None:
+        """Begin to put an image aside."""
+        self._submit(self._uploads, self._reply, lambda: self._work.quarantine(item, reason, began), reply)
 
     def close(self) -> None:
         """Let threads end when they have done what they are at."""
@@ -92,9 +106,9 @@ class ThreadIo:
             fetched = error
         reply(fetched)
 
-    def _publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
+    def _reply(self, work: Callable[[], Result], reply: Callable[[Published], None]) -> None:
         try:
-            published: Published = self._work.publish(computed)
+            published: Published = work()
         except Exception as error:  # noqa: BLE001  as above
             published = error
         reply(published)

@@ -16,13 +16,13 @@ from functools import partial
 
 from cloudseg_ops.engine.decode import DecodedImage
 from cloudseg_ops.engine.gate import MemoryGate, Share
-from cloudseg_ops.engine.io_threads import Fetched, ImageIo, Published
+from cloudseg_ops.engine.io_threads import Fetched, Published, RejectingIo
 from cloudseg_ops.engine.items import Computed, Item
 from cloudseg_ops.engine.lanes import Done, Job, Lanes
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.sizes import padded_size
 from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.errors import EngineError
+from cloudseg_ops.errors import BadImageError, EngineError
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.results import Result
 
@@ -72,7 +72,7 @@ class Pipeline:
 
     def __init__(
         self,
-        io: ImageIo,
+        io: RejectingIo,
         lanes: Callable[[Callable[[], bool], Done], Lanes],
         *,
         stride: int,
@@ -204,13 +204,17 @@ class Pipeline:
         self.lanes.put(Job(item, fetched, flight.began, size))
 
     def _computed(self, job: Job, prediction: Prediction | Exception | None) -> None:
+        leave = partial(self._leave, job.item)
+        if isinstance(prediction, BadImageError):
+            self._io.quarantine(job.item, str(prediction), job.began, leave)
+            return
         if not isinstance(prediction, Prediction):
-            self._leave(job.item, prediction)
+            leave(prediction)
             return
 
         def published(result: Published) -> None:
             if isinstance(result, Result):
                 self._preview(job.image, prediction, result)
-            self._leave(job.item, result)
+            leave(result)
 
         self._io.publish(Computed(job.item, prediction, job.image.mask_size, job.began), published)

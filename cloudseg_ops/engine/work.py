@@ -91,9 +91,14 @@ class ImageWork:
                 reserve=reserve_or_refuse,
             )
         except BadImageError as error:
-            _log.warning("quarantine %s#%d: %s", source.name, source.generation, error)
-            result = self._publisher.quarantine(source, str(error), self._options.run_id, item.seen.quarantined)
-            return replace(result, seconds=time.monotonic() - began)
+            return self.quarantine(item, str(error), began)
+
+    def quarantine(self, item: Item, reason: str, began: float) -> Result:
+        """Copy an image that cannot be segmented to quarantine; `began` is when its download did, in monotonic seconds."""
+        source = item.source
+        _log.warning("quarantine %s#%d: %s", source.name, source.generation, reason)
+        result = self._publisher.quarantine(source, reason, self._options.run_id, item.seen.quarantined)
+        return replace(result, seconds=time.monotonic() - began)
 
     def publish(self, computed: Computed) -> Result:
         """Encode and upload the mask of an image with its provenance."""
