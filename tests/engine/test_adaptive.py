@@ -1,0 +1,104 @@
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from cloudseg_ops.engine.adaptive import AdaptivePredictor, is_out_of_memory
+from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.loading import load_network
+from cloudseg_ops.engine.predict import Predictor
+from cloudseg_ops.engine.tuning import BatchTuner
+from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+
+CPU = torch.device("cpu")
+IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(8)]
+WEIGHTS = state_bytes(tiny_unet())
+REF = model_ref(WEIGHTS, unet_params())
+
+
+def plain() -> Predictor:
+    return Predictor(REF, load_network(REF, WEIGHTS, CPU))
+
+
+class Cramped(Predictor):
+    """A device on which no more than three images fit at once."""
+
+    batches: list[int]
+
+    def predict(self, images: Sequence[DecodedImage]) -> list[object]:  # type: ignore[override]
+        self.batches.append(len(images))
+        if len(images) > 3:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return super().predict(images)  # type: ignore[return-value]
+
+
+def test_out_of_memory_is_told_from_other_errors() -> None:
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(RuntimeError("could not create a memory object"))
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
+
+
+def test_a_real_allocation_that_fails_is_one() -> None:
+    with pytest.raises(RuntimeError) as failed:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(failed.value)
+
+
+def test_it_backs_off_and_every_image_comes_out(caplog: pytest.LogCaptureFixture) -> None:
+    cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
+    cramped.batches = []
+    tuner = BatchTuner(8, 10**9)
+    adaptive = AdaptivePredictor(cramped, tuner, lanes=1, threads=1)
+    got = adaptive.predict(IMAGES)
+    expected = plain().predict(IMAGES)
+    for one, other in zip(got, expected, strict=True):
+        assert np.array_equal(one.classes, other.classes)
+    assert cramped.batches == [8, 4, 2, 2, 4, 2, 2]
+    assert adaptive.limit((48, 64)) == 2
+    assert "8 images of 48 × 64 did not fit into memory" in caplog.text
+
+
+def test_other_errors_are_not_hidden() -> None:
+    class Broken(Predictor):
+        def predict(self, images: Sequence[DecodedImage]) -> list[object]:  # type: ignore[override]
+            raise RuntimeError("shapes cannot be multiplied")
+
+    adaptive = AdaptivePredictor(Broken(REF, load_network(REF, WEIGHTS, CPU)), BatchTuner(8, 10**9), lanes=1, threads=1)
+    with pytest.raises(RuntimeError, match="multiplied"):
+        adaptive.predict(IMAGES)
+
+
+def test_a_program_of_one_image_at_a_time_gets_one(caplog: pytest.LogCaptureFixture) -> None:
+    from dataclasses import replace
+
+    caplog.set_level(logging.INFO)
+    one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
+    assert AdaptivePredictor(one, BatchTuner(8, 10**9), lanes=1, threads=1).limit((48, 64)) == 1
+
+
+_LIMITED = """
+import resource, torch
+from tests.engine.test_adaptive import *
+torch.set_num_threads(1)
+network = tiny_unet()
+images = [DecodedImage(noise(512, 512, seed=seed % 3)) for seed in range(64)]
+adaptive = AdaptivePredictor(plain(), BatchTuner(64, 10**9), lanes=1, threads=1)
+adaptive.predict(images[:1])
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 600 * 2**20,) * 2)
+print(len(adaptive.predict(images)), adaptive.limit((512, 512)))
+"""
+
+
+def test_a_process_that_may_not_grow_does_with_less() -> None:
+    done = subprocess.run([sys.executable, "-c", _LIMITED], capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done.stderr
+    images, limit = map(int, done.stdout.split())
+    assert images == 64
+    assert 1 <= limit < 64
