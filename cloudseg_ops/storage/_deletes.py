@@ -46,7 +46,6 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
             Call("DELETE", folder + quote(name, safe=""), {"ifGenerationMatch": generation})
             for name, generation in (versions[index] for index in pending)
         ]
-        pacer.wait(len(pending))
         for index, answer in zip(pending, perform(client, calls), strict=True):
             if answer.status in _TRANSIENT:
                 continue
@@ -62,7 +61,10 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
         # A cut connection says nothing of the pace.
         if isinstance(error, GoogleAPICallError):
             pacer.push_back()
+        pacer.wait(len(versions) - len(outcomes))
 
+    # Not a part of the call that has two minutes: under a slow pace, a turn may be long in coming.
+    pacer.wait(len(versions))
     with translated(f"delete {len(versions)} objects of gs://{bucket}"):
         retry()(attempt, on_error=put_off)()
     return [outcomes[index] for index in range(len(versions))]
