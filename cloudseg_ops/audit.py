@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from cloudseg_ops.concurrency import in_order
 from cloudseg_ops.evidence import gather_evidence
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.objects import InputObject
 from cloudseg_ops.proof import Place, count_places, place_of
 from cloudseg_ops.snapshots import pages, read_inputs
 from cloudseg_ops.storage import Store
 
 _NAMED = 20
+_PAGES_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,15 @@ def audit_run(store: Store, layout: RunLayout, input_bucket: str) -> Audit:
     """
     counts: Counter[Place] = Counter()
     lost: list[str] = []
-    for page in pages(read_inputs(store, layout.snapshot)):
+
+    def find(page: list[InputObject]) -> list[tuple[InputObject, Place]]:
         found = gather_evidence(store, page, input_bucket=input_bucket, output_bucket=layout.output.bucket)
-        for version, evidence in zip(page, found, strict=True):
-            place = place_of(version, input_bucket, evidence)
+        return [
+            (version, place_of(version, input_bucket, evidence)) for version, evidence in zip(page, found, strict=True)
+        ]
+
+    for places in in_order(find, pages(read_inputs(store, layout.snapshot)), at_once=_PAGES_AT_ONCE):
+        for version, place in places:
             counts[place] += 1
             if place is Place.LOST and len(lost) < _NAMED:
                 lost.append(f"{version.name}#{version.generation}")

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from typing import Literal
 
+from cloudseg_ops.concurrency import in_order
 from cloudseg_ops.errors import ObjectNotFoundError, PreconditionFailedError
 from cloudseg_ops.evidence import gather_evidence
 from cloudseg_ops.objects import InputObject
@@ -16,6 +17,9 @@ from cloudseg_ops.provenance import Source, archive_name
 from cloudseg_ops.snapshots import pages
 from cloudseg_ops.storage import Deletion, Store
 from cloudseg_ops.uris import GcsUri
+
+# What is between its proof and its delete is bounded by these: at the first pace, they take four seconds.
+_PAGES_AT_ONCE = 4
 
 AfterSuccess = Literal["delete", "archive", "keep"]
 
@@ -64,7 +68,8 @@ def clean_inputs(
 ) -> dict[str, int]:
     """Delete what is proven, a page of a thousand at a time; it may be repeated at any point.
 
-    Proof is read from OUTPUT right before the delete, which names the generation: a newer upload stays.
+    Proof is read from OUTPUT right before the delete, which names the generation: a newer upload stays. While some
+    pages wait for their deletes, at the pace that the store keeps, the proofs of the next ones are read.
 
     Args:
         store: Cloud Storage.
@@ -77,23 +82,32 @@ def clean_inputs(
     Returns:
         How many input versions met each fate of `Cleaned`.
     """
-    counts: Counter[Cleaned] = Counter()
-    for page in pages(inputs):
+
+    def clean(page: list[InputObject]) -> Counter[Cleaned]:
         found = gather_evidence(store, page, input_bucket=input_bucket, output_bucket=output_bucket)
         fates = {
             version: decide(version, input_bucket, evidence, model_digest=model_digest, after_success=after_success)
             for version, evidence in zip(page, found, strict=True)
         }
-        archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
-        copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
-        doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
-        deletions = store.delete_many(input_bucket, ((version.name, version.generation) for version in doomed))
-        for version, deletion in zip(doomed, deletions, strict=True):
-            fates[version] = _after_delete(fates[version], deletion)
-        for version in set(archived) - set(copied):
-            fates[version] = Cleaned.CHANGED
-        counts.update(fates.values())
+        _carry_out(store, fates, input_bucket=input_bucket, output_bucket=output_bucket)
+        return Counter(fates.values())
+
+    counts: Counter[Cleaned] = Counter()
+    for cleaned in in_order(clean, pages(inputs), at_once=_PAGES_AT_ONCE):
+        counts += cleaned
     return {fate.value: counts[fate] for fate in Cleaned}
+
+
+def _carry_out(store: Store, fates: dict[InputObject, Cleaned], *, input_bucket: str, output_bucket: str) -> None:
+    """Archive and delete as ordered, and correct the fates of those that somebody changed meanwhile."""
+    archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
+    copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
+    doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
+    deletions = store.delete_many(input_bucket, ((version.name, version.generation) for version in doomed))
+    for version, deletion in zip(doomed, deletions, strict=True):
+        fates[version] = _after_delete(fates[version], deletion)
+    for version in set(archived) - set(copied):
+        fates[version] = Cleaned.CHANGED
 
 
 def _after_delete(fate: Cleaned, deletion: Deletion) -> Cleaned:

@@ -11,6 +11,7 @@ from typing import Protocol
 from cloudseg_ops.errors import ManifestError
 from cloudseg_ops.provenance import MASK_SUFFIX, mask_name, quarantine_name
 
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 MAX_NAME_BYTES = 1024  # cloud.google.com/storage/docs/objects#naming
 IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
 
@@ -57,9 +58,10 @@ class InputObject:
 
     def to_line(self) -> str:
         """The JSON line of this version, without a line end."""
-        return json.dumps(
-            {"name": self.name, "generation": self.generation, "size": self.size, "crc32c": self.crc32c},
-            ensure_ascii=False,
+        # As json.dumps would have it, which takes six times as long: a run has a million of these.
+        return (
+            f'{{"name": {_quoted(self.name)}, "generation": {self.generation}, '
+            f'"size": {self.size}, "crc32c": {_quoted(self.crc32c)}}}'
         )
 
     @classmethod

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 
+from cloudseg_ops.concurrency import in_order
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.planning import count_chunks, split
 from cloudseg_ops.snapshots import Snapshot, read_inputs
-from cloudseg_ops.storage import Store
+from cloudseg_ops.storage import LINES_TYPE, Store
+from cloudseg_ops.uris import GcsUri
+
+_WRITES_AT_ONCE = 4
+_MOST_LINES_HELD = 10_000  # of a chunk, about 1 MB; more are streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +41,51 @@ def write_plan(
 ) -> list[Chunk]:
     """Cut a snapshot into chunks and write them, then the list of them; memory does not grow with the snapshot.
 
-    The same snapshot and limits give the same chunks, so a repeated plan changes nothing.
+    While some chunks are being written, the next ones are read. The same snapshot and limits give the same chunks, so
+    a repeated plan changes nothing.
     """
     count = count_chunks(snapshot.objects, chunk_objects=chunk_objects, max_chunks=max_chunks)
-    chunks: list[Chunk] = []
     parts = split(
         read_inputs(store, snapshot.uri),
         objects=snapshot.objects,
         total_bytes=snapshot.total_bytes,
         chunks=count,
     )
-    for index, members in parts:
-        objects = total_bytes = 0
 
-        def line(item: InputObject) -> str:
-            nonlocal objects, total_bytes
-            objects += 1
-            total_bytes += item.size
-            return item.to_line()
+    def write(packed: _Packed) -> Chunk:
+        if packed.lines:
+            document = "".join(f"{line}\n" for line in packed.lines).encode()
+            store.write(GcsUri.parse(packed.chunk.uri), document, content_type=LINES_TYPE)
+        return packed.chunk
 
-        uri = layout.chunk(index)
-        store.write_lines(uri, map(line, members))
-        chunks.append(Chunk(index, str(uri), objects, total_bytes))
+    packed = (_pack(store, layout.chunk(index), index, members) for index, members in parts)
+    chunks = list(in_order(write, packed, at_once=_WRITES_AT_ONCE))
     document = json.dumps([asdict(chunk) for chunk in chunks]).encode()
     store.write(layout.plan, document, content_type="application/json")
     return chunks
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A chunk, and its lines if they are still to be written."""
+
+    chunk: Chunk
+    lines: list[str]
+
+
+def _pack(store: Store, uri: GcsUri, index: int, members: Iterator[InputObject]) -> _Packed:
+    """Take a chunk's lines off the stream: to be written in one request, or, where they are too many, at once."""
+    objects = total_bytes = 0
+
+    def line(item: InputObject) -> str:
+        nonlocal objects, total_bytes
+        objects += 1
+        total_bytes += item.size
+        return item.to_line()
+
+    rest = map(line, members)
+    lines = list(islice(rest, _MOST_LINES_HELD))
+    if len(lines) == _MOST_LINES_HELD:
+        store.write_lines(uri, chain(lines, rest))
+        lines = []
+    return _Packed(Chunk(index, str(uri), objects, total_bytes), lines)

@@ -2,6 +2,7 @@ import json
 from dataclasses import asdict
 
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.plans import Chunk, write_plan
 from cloudseg_ops.snapshots import Snapshot, read_inputs
@@ -60,3 +61,21 @@ def test_repeated_it_changes_nothing(store: Store, layout: RunLayout) -> None:
     assert write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200) == chunks
     assert names_in(store, layout.staging.bucket) == files
     assert [store.read(GcsUri(layout.staging.bucket, name)) for name in files] == contents
+
+
+def test_chunks_too_long_to_be_held_are_whole_too(store: Store, layout: RunLayout) -> None:
+    snapshot, versions = _snapshot(store, layout, [1] * 20_100)
+    chunks = write_plan(store, layout, snapshot, chunk_objects=500, max_chunks=2)
+    assert [chunk.objects for chunk in chunks] == [10_050, 10_050]
+    assert [item for chunk in _read(store, chunks) for item in chunk] == versions
+    (exactly,) = write_plan(store, layout, snapshot, chunk_objects=500, max_chunks=1)
+    assert list(read_inputs(store, GcsUri.parse(exactly.uri))) == versions
+
+
+def test_a_chunk_takes_one_request(store: Store, layout: RunLayout, emulator: Emulator) -> None:
+    snapshot, _ = _snapshot(store, layout, [1] * 1000)
+    before = emulator.calls()
+    assert len(write_plan(store, layout, snapshot, chunk_objects=100, max_chunks=200)) == 10
+    spent = {call: count - before.get(call, 0) for call, count in emulator.calls().items()}
+    # And one for plan.json.
+    assert (spent["objects.insert"], spent.get("uploads.chunk", 0)) == (11, 0)

@@ -4,7 +4,8 @@ Everything that reads or writes a bucket goes through `Store`, so that precondit
 errors stand in one place.
 """
 
+from cloudseg_ops.storage._pace import Pace, Pacer
 from cloudseg_ops.storage._store import Store
-from cloudseg_ops.storage._types import BATCH_SIZE, PAGE_SIZE, Deletion, ObjectInfo
+from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, PAGE_SIZE, Deletion, ObjectInfo
 
-__all__ = ["BATCH_SIZE", "PAGE_SIZE", "Deletion", "ObjectInfo", "Store"]
+__all__ = ["BATCH_SIZE", "LINES_TYPE", "PAGE_SIZE", "Deletion", "ObjectInfo", "Pace", "Pacer", "Store"]

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.storage._calls import retry, translated
 from cloudseg_ops.storage._deletes import delete_batch
-from cloudseg_ops.storage._types import BATCH_SIZE, PAGE_SIZE, Deletion, ObjectInfo, info_of
+from cloudseg_ops.storage._lines import LineStream
+from cloudseg_ops.storage._listing import Page, list_page, list_pages
+from cloudseg_ops.storage._looking import find_by_listing
+from cloudseg_ops.storage._pace import Pacer
+from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, Deletion, ObjectInfo, info_of
 from cloudseg_ops.uris import GcsUri
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
-_FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
 _STREAM_CHUNK = 1024 * 1024
 RANGED_BYTES = 16 << 20
 """From this size on, an object is read in ranges."""
 RANGES_AT_ONCE = 8
 """Ranges that are under way at once, beside the first of each read."""
+_LOOKS_AT_ONCE = 8
+# A batch of a hundred takes about a second: so many hold the first pace, and the paces to come.
+_BATCHES_AT_ONCE = 8
 
 
 class Store:
@@ -35,18 +40,24 @@ class Store:
     deletes carry preconditions, so that a repeated one does no harm.
     """
 
-    def __init__(self, client: Client) -> None:
-        """Use an existing client; `Store.open()` makes one."""
+    def __init__(self, client: Client, *, pacer: Callable[[], Pacer] = Pacer) -> None:
+        """Use an existing client; `Store.open()` makes one.
+
+        Args:
+            client: Of google-cloud-storage.
+            pacer: Makes what a bucket's deletes and copies are held to.
+        """
         # Here and not above: a DAG is parsed without google.auth and requests.
         from cloudseg_ops.storage._transport import Transport
 
         self._client = client
         self._transport = Transport(client)
+        self._pacers = defaultdict[str, Pacer](pacer)
         # Its threads start when the first large object is read.
         self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "range")
 
     @classmethod
-    def open(cls, credentials: Any = None, *, connections: int = 16) -> Store:
+    def open(cls, credentials: Any = None, *, connections: int = 32, pacer: Callable[[], Pacer] = Pacer) -> Store:
         """Connect with the environment's identity, or with `credentials` when given.
 
         `STORAGE_EMULATOR_HOST` leads to an emulator, without credentials.
@@ -55,6 +66,7 @@ class Store:
             credentials: google-auth credentials.
             connections: Connections kept open, one for each thread that calls; what is beyond them is opened anew for
                 each request. Large reads in ranges keep some more.
+            pacer: Makes what a bucket's deletes and copies are held to.
         """
         from google.cloud.storage import Client
 
@@ -63,7 +75,7 @@ class Store:
         with translated("connect to Cloud Storage"):
             client = Client(credentials=credentials)
             tune(client, connections + RANGES_AT_ONCE)
-        return cls(client)
+        return cls(client, pacer=pacer)
 
     def list_objects(self, folder: GcsUri, *, start: str | None = None, end: str | None = None) -> Iterator[ObjectInfo]:
         """Stream the objects whose names begin with `folder.name`, in the order of their UTF-8 bytes.
@@ -77,15 +89,8 @@ class Store:
             BucketNotFoundError: There is no such bucket.
         """
         with translated(f"list {folder}", bucket_only=True):
-            for blob in self._client.list_blobs(
-                folder.bucket,
-                prefix=folder.name or None,
-                start_offset=start,
-                end_offset=end,
-                page_size=PAGE_SIZE,
-                fields=_FIELDS,
-            ):
-                yield info_of(blob)
+            for page in list_pages(self._client, folder.bucket, prefix=folder.name, start=start, end=end):
+                yield from page.objects
 
     def stat(self, uri: GcsUri) -> ObjectInfo | None:
         """Describe an object; None when there is none of that name."""
@@ -97,28 +102,19 @@ class Store:
         """Describe those of `names` that exist, with few requests.
 
         New inputs tend to lie next to each other, and so do their masks: a listing of the range between the
-        first and the last name finds a thousand a request. Where other objects lie in between, it stops
-        before it costs more than asking for each name, and asks for the rest.
+        first and the last name finds a thousand a request. Where other objects lie in between, it skips them, and
+        before it costs more than asking for each name, it asks for the rest, several at once.
         """
-        wanted = sorted(set(names), key=str.encode)
-        found: dict[str, ObjectInfo] = {}
-        if not wanted:
-            return found
-        budget = PAGE_SIZE * max(1, len(wanted) // BATCH_SIZE)
-        listed = islice(self.list_objects(GcsUri(bucket), start=wanted[0], end=wanted[-1] + "\0"), budget)
-        remaining = set(wanted)
-        seen = 0
-        last = ""
-        for info in listed:
-            seen += 1
-            last = info.name
-            if info.name in remaining:
-                remaining.discard(info.name)
-                found[info.name] = info
-        if seen == budget:
-            for name in sorted(name for name in remaining if name.encode() > last.encode()):
-                if info_or_none := self.stat(GcsUri(bucket, name)):
-                    found[name] = info_or_none
+
+        def list_from(start: str, end: str) -> Page:
+            with translated(f"list gs://{bucket}", bucket_only=True):
+                return list_page(self._client, bucket, start=start, end=end)
+
+        found, rest = find_by_listing(sorted(set(names), key=str.encode), list_from)
+        if rest:
+            with ThreadPoolExecutor(min(_LOOKS_AT_ONCE, len(rest)), "looking") as pool:
+                looked = pool.map(lambda name: self.stat(GcsUri(bucket, name)), rest)
+                found.update((info.name, info) for info in looked if info)
         return found
 
     def read(
@@ -238,7 +234,7 @@ class Store:
         uri: GcsUri,
         lines: Iterable[str],
         *,
-        content_type: str = "application/jsonl",
+        content_type: str = LINES_TYPE,
         metadata: Mapping[str, str] | None = None,
         if_generation_match: int | None = None,
     ) -> None:
@@ -247,24 +243,20 @@ class Store:
         Raises:
             PreconditionFailedError: Another generation is there.
         """
-        # By way of a file: the client's own stream writer uploads what it holds when it is garbage-collected, also
-        # after it was refused or broken off.
-        with tempfile.TemporaryFile() as stream:
-            for line in lines:
-                stream.write(line.encode() + b"\n")
-            blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
-            blob.metadata = dict(metadata or {})
-            with translated(f"write {uri}"):
-                # Without its size, it goes up in a resumable session: the only kind of upload that, repeated after
-                # a lost answer, finds out that it was done, instead of a generation that it did not expect.
-                blob.upload_from_file(
-                    stream,
-                    rewind=True,
-                    content_type=content_type,
-                    checksum="crc32c",
-                    retry=retry(),
-                    if_generation_match=if_generation_match,
-                )
+        # Not by the client's own stream writer, which uploads what it holds when it is garbage-collected, also after
+        # it was refused or broken off. A session that is never finished makes no object, and ends within a week.
+        blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
+        blob.metadata = dict(metadata or {})
+        with translated(f"write {uri}"):
+            # Without its size, it goes up in a resumable session: the only kind of upload that, repeated after
+            # a lost answer, finds out that it was done, instead of a generation that it did not expect.
+            blob.upload_from_file(
+                LineStream(lines),
+                content_type=content_type,
+                checksum="crc32c",
+                retry=retry(),
+                if_generation_match=if_generation_match,
+            )
 
     def copy(
         self,
@@ -285,6 +277,7 @@ class Store:
         blob = self._bucket(target).blob(target.name)
         blob.metadata = dict(metadata)
         token: str | None = None
+        self._pacers[target.bucket].wait(1)
         with translated(f"copy {source}#{generation} to {target}"):
             while True:
                 token, _, _ = blob.rewrite(origin, token=token, retry=retry(), if_generation_match=if_generation_match)
@@ -292,7 +285,7 @@ class Store:
                     return
 
     def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
-        """Delete exactly these versions, at most 100 a request.
+        """Delete exactly these versions, at most 100 a request, at the pace of their bucket.
 
         Args:
             bucket: Their bucket.
@@ -301,11 +294,17 @@ class Store:
         Returns:
             What became of each, in order.
         """
-        outcomes: list[Deletion] = []
-        rest = iter(versions)
-        while batch := list(islice(rest, BATCH_SIZE)):
-            outcomes += delete_batch(self._client, bucket, batch)
-        return outcomes
+        listed = list(versions)
+        batches = [listed[first : first + BATCH_SIZE] for first in range(0, len(listed), BATCH_SIZE)]
+        pacer = self._pacers[bucket]
+
+        def delete(batch: list[tuple[str, int]]) -> list[Deletion]:
+            return delete_batch(self._client, bucket, batch, pacer)
+
+        if len(batches) < 2:
+            return [outcome for batch in batches for outcome in delete(batch)]
+        with ThreadPoolExecutor(min(_BATCHES_AT_ONCE, len(batches)), "deleting") as pool:
+            return [outcome for outcomes in pool.map(delete, batches) for outcome in outcomes]
 
     def create_bucket(self, name: str) -> None:
         """Make a bucket unless it exists: for laptops and tests alone."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
 BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
+LINES_TYPE = "application/jsonl"
 
 
 @dataclass(frozen=True, slots=True)

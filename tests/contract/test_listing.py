@@ -140,3 +140,11 @@ def test_a_page_holds_a_thousand_at_most(client: storage.Client, bucket: Any, en
             for number in range(start, min(start + 100, 1001)):
                 bucket.delete_blob(f"n{number:04d}")
     assert _names(client, bucket) == []
+
+
+def test_a_partial_response_holds_what_was_asked_for(client: storage.Client, filled: Any) -> None:
+    (page,) = client.list_blobs(filled, prefix="2026/x", fields="items(name,size),nextPageToken").pages
+    (blob,) = page
+    assert blob._properties == {"name": "2026/x", "size": "6"}
+    names = [blob.name for blob in client.list_blobs(filled, page_size=4, fields="items(name),nextPageToken")]
+    assert names == sorted(NAMES, key=str.encode)

@@ -1,15 +1,17 @@
 """Batches of deletes, each of which has its own answer."""
 
+import threading
 from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from cloudseg_ops.errors import (
     PermissionDeniedError,
 )
 from cloudseg_ops.local.emulator import Emulator, Fault
-from cloudseg_ops.storage import BATCH_SIZE, Deletion, Store
+from cloudseg_ops.storage import BATCH_SIZE, Deletion, Pace, Pacer, Store
 from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
 from tests.samples import names_in, put_inputs
@@ -100,3 +102,72 @@ def test_a_refused_delete_is_told(store: Store, buckets: Buckets, emulator: Emul
     with pytest.raises(PermissionDeniedError, match=f"delete 3 objects of gs://{buckets.input}: refused .*roles"):
         store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
     assert "b" in names_in(store, buckets.input)
+
+
+def _held_to(emulator: Emulator, pace: Pace, slept: list[float]) -> Store:
+    """A store whose clock stands still: what it would have waited is written down."""
+    return Store(emulator.client(), pacer=lambda: Pacer(pace, clock=lambda: 0.0, sleep=slept.append))
+
+
+def test_deletes_wait_for_their_turns(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    put = put_inputs(store, buckets.input, [f"{number:03d}" for number in range(350)])
+    slept: list[float] = []
+    outcomes = _held_to(emulator, Pace(), slept).delete_many(
+        buckets.input, [(info.name, info.generation) for info in put]
+    )
+    assert outcomes == [Deletion.DELETED] * 350
+    # In whatever order the threads come; the fifty may be among the first.
+    assert len(slept) == 3
+    assert max(slept) == pytest.approx(0.3, abs=0.051)
+
+
+def test_what_is_put_off_slows_the_pace_and_waits_for_another_turn(
+    store: Store, buckets: Buckets, emulator: Emulator
+) -> None:
+    put = put_inputs(store, buckets.input, ["a", "b", "c"])
+    pace, slept = Pace(), list[float]()
+    emulator.faults.add(Fault(status=429, method="DELETE", path="/o/b"))
+    outcomes = _held_to(emulator, pace, slept).delete_many(
+        buckets.input, [(info.name, info.generation) for info in put]
+    )
+    assert outcomes == [Deletion.DELETED] * 3
+    assert pace.rate == pytest.approx(500, rel=0.01)
+    assert slept == [pytest.approx(0.003, rel=0.01)]
+
+
+def test_a_cut_connection_does_not_slow_the_pace(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    put = put_inputs(store, buckets.input, ["a"])
+    pace, slept = Pace(), list[float]()
+    emulator.faults.add(Fault(action="cut_before", method="POST", path="/batch"))
+    _held_to(emulator, pace, slept).delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert pace.rate >= 1000
+
+
+def test_each_bucket_has_its_own_pace(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    slept: list[float] = []
+    paced = Store(emulator.client(), pacer=lambda: Pacer(clock=lambda: 0.0, sleep=slept.append))
+    for bucket in (buckets.input, buckets.output):
+        (put,) = put_inputs(store, bucket, ["a"])
+        paced.delete_many(bucket, [(put.name, put.generation)])
+    assert slept == []
+    paced.delete_many(buckets.input, [("gone", 7)])
+    assert slept == [pytest.approx(0.001, rel=0.01)]
+
+
+class Meeting(HTTPAdapter):
+    """Holds a request back until another one is on its way, too."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=8)
+        self._both = threading.Barrier(2)
+
+    def send(self, *arguments: Any, **options: Any) -> Any:
+        self._both.wait(30)
+        return super().send(*arguments, **options)
+
+
+def test_batches_do_not_wait_for_one_another(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    put = put_inputs(store, buckets.input, [f"{number:03d}" for number in range(200)])
+    store._client._http.mount("http://", Meeting())
+    outcomes = store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert outcomes == [Deletion.DELETED] * 200

@@ -1,15 +1,19 @@
 """Finding out what is there, with few requests."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloudseg_ops.errors import (
     BucketNotFoundError,
 )
 from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.storage import PAGE_SIZE, Store
+from cloudseg_ops.storage._listing import Page
+from cloudseg_ops.storage._looking import find_by_listing
 from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
-from tests.samples import names_in, put_inputs
+from tests.samples import described, names_in, put_inputs
 from tests.storage.conftest import Counter
 
 
@@ -107,3 +111,56 @@ def test_a_name_of_the_greatest_length_is_found(store: Store, buckets: Buckets) 
     longest = "a" * 1024
     put_inputs(store, buckets.input, [longest])
     assert _look(store, buckets.input, [longest]) == {longest}
+
+
+class Listed:
+    """A bucket as pages of a few objects, and what was asked of it."""
+
+    def __init__(self, names: set[str], size: int) -> None:
+        self._names = sorted(names, key=str.encode)
+        self._size = size
+        self.pages: list[list[str]] = []
+
+    def __call__(self, start: str, end: str) -> Page:
+        inside = [name for name in self._names if start.encode() <= name.encode() < end.encode()]
+        shown = inside[: self._size]
+        self.pages.append(shown)
+        return Page([described(name) for name in shown], "more" if len(inside) > len(shown) else None)
+
+
+def test_what_lies_between_two_groups_of_names_is_not_listed() -> None:
+    """Masks of today at every station, between those of all the days before."""
+    there = {f"station-{station}/{number:05d}" for station in range(5) for number in range(3000)}
+    wanted = [f"station-{station}/{number:05d}" for station in range(5) for number in range(2900, 3000)]
+    bucket = Listed(there, PAGE_SIZE)
+    found, rest = find_by_listing(wanted, bucket)
+    assert (sorted(found), rest) == (wanted, [])
+    assert len(bucket.pages) == 5
+
+
+def test_names_too_far_apart_are_left_to_be_asked_for() -> None:
+    there = {f"{number:06d}" for number in range(100_000)}
+    wanted = [f"{number:06d}" for number in range(0, 100_000, 500)]
+    bucket = Listed(there, PAGE_SIZE)
+    found, rest = find_by_listing(wanted, bucket)
+    assert len(bucket.pages) == 2
+    assert [*found, *rest] == wanted
+    assert len(found) == 4
+
+
+def test_an_empty_page_that_is_not_the_last_one_says_nothing() -> None:
+    found, rest = find_by_listing(["a", "b"], lambda start, end: Page([], "more"))
+    assert (found, rest) == ({}, ["a", "b"])
+
+
+some_names = st.sets(st.text("ab/é\U00010000", min_size=1, max_size=4), max_size=40)
+
+
+@given(some_names, some_names, st.integers(1, 5))
+def test_every_name_is_found_or_known_to_be_absent_or_left(there: set[str], asked: set[str], size: int) -> None:
+    wanted = sorted(asked, key=str.encode)
+    found, rest = find_by_listing(wanted, Listed(there, size))
+    assert set(found) <= there
+    assert set(found).isdisjoint(rest)
+    for name in asked - set(found) - set(rest):
+        assert name not in there

@@ -146,9 +146,9 @@ def test_lines_that_break_off_are_not_written_later(
         yield "y"
         raise ZeroDivisionError
 
-    before = emulator.calls()
     with pytest.raises(ZeroDivisionError) as raised:
         store.write_lines(uri, broken())
+    before = emulator.calls()
     del raised
     gc.collect()
     assert emulator.calls() == before

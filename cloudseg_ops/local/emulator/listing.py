@@ -38,6 +38,19 @@ def successor(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
+def asked_fields(fields: str) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+    """Return the keys of a page and of its items that a partial response holds; None: all of them.
+
+    Of the grammar of ``fields``, ``key`` and ``items(key,…)`` are known, which is what clients send; whatever else
+    comes gets everything (https://cloud.google.com/storage/docs/json_api#partial-response).
+    """
+    if not re.fullmatch(r"\w+(\(\w+(,\w+)*\))?(,\w+(\(\w+(,\w+)*\))?)*", fields):
+        return None, None
+    nested = dict(re.findall(r"(\w+)\(([\w,]+)\)", fields))
+    top = frozenset(re.sub(r"\([\w,]+\)", "", fields).split(","))
+    return top, frozenset(nested["items"].split(",")) if "items" in nested else None
+
+
 _GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from .downloads import download
 from .errors import ApiError
-from .listing import list_page
+from .listing import asked_fields, list_page
 from .payloads import Content
 from .preconditions import Preconditions, integer
 from .records import patched, writable
@@ -27,17 +27,18 @@ _COPY_BYTES = 1 << 20
 
 
 async def list_objects(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET b/{bucket}/o``: one page."""
+    """``GET b/{bucket}/o``: one page, or of it what ``fields`` names."""
     page = list_page(service.store, names["bucket"], request.query_params)
     url = base_url(request)
+    top, of_items = asked_fields(request.query_params.get("fields", ""))
     shown: dict[str, Any] = {"kind": "storage#objects"}
     if page.items:
-        shown["items"] = [record.resource(url) for record in page.items]
+        shown["items"] = [record.resource(url, of_items) for record in page.items]
     if page.prefixes:
         shown["prefixes"] = page.prefixes
     if page.next_token is not None:
         shown["nextPageToken"] = page.next_token
-    return JSONResponse(shown)
+    return JSONResponse({key: value for key, value in shown.items() if top is None or key in top})
 
 
 def _addressed(service: Service, request: Request, names: dict[str, str], *, read: bool = False) -> ObjectRecord:

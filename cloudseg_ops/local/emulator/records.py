@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -86,33 +87,48 @@ class ObjectRecord:
         packed = self.generation.to_bytes(8, "big") + self.metageneration.to_bytes(4, "big")
         return base64.b64encode(packed).decode()
 
-    def resource(self, base_url: str) -> dict[str, Any]:
-        """Return the object resource of the JSON API, with links below ``base_url``."""
-        path = f"b/{quote(self.bucket, safe='')}/o/{quote(self.name, safe='')}"
-        created = rfc3339(self.generation)
-        shown: dict[str, Any] = {
-            "kind": "storage#object",
-            "id": f"{self.bucket}/{self.name}/{self.generation}",
-            "selfLink": f"{base_url}/storage/v1/{path}",
-            "mediaLink": f"{base_url}/download/storage/v1/{path}?generation={self.generation}&alt=media",
-            "bucket": self.bucket,
-            "name": self.name,
-            "generation": str(self.generation),
-            "metageneration": str(self.metageneration),
-            "size": str(self.size),
-            "crc32c": self.crc32c,
-            "etag": self.etag,
-            "storageClass": "STANDARD",
-            "timeCreated": created,
-            "timeStorageClassUpdated": created,
-            "timeFinalized": created,
-            "updated": rfc3339(self.updated),
+    def resource(self, base_url: str, only: Container[str] | None = None) -> dict[str, Any]:
+        """Return the object resource of the JSON API, with links below ``base_url``; of its keys ``only`` these."""
+        shown = {
+            key: value
+            for key, show in _SHOWN.items()
+            if (only is None or key in only) and (value := show(self, base_url)) is not None
         }
-        if self.md5 is not None:
-            shown["md5Hash"] = self.md5
-        if self.components:
-            shown["componentCount"] = self.components
-        return {**shown, **self.fields}
+        shown.update((key, value) for key, value in self.fields.items() if only is None or key in only)
+        return shown
+
+
+def _path(record: ObjectRecord) -> str:
+    return f"b/{quote(record.bucket, safe='')}/o/{quote(record.name, safe='')}"
+
+
+def _created(record: ObjectRecord, _: str) -> str:
+    return rfc3339(record.generation)
+
+
+_SHOWN: dict[str, Callable[[ObjectRecord, str], Any]] = {
+    "kind": lambda _, __: "storage#object",
+    "id": lambda record, _: f"{record.bucket}/{record.name}/{record.generation}",
+    "selfLink": lambda record, url: f"{url}/storage/v1/{_path(record)}",
+    "mediaLink": lambda record, url: (
+        f"{url}/download/storage/v1/{_path(record)}?generation={record.generation}&alt=media"
+    ),
+    "bucket": lambda record, _: record.bucket,
+    "name": lambda record, _: record.name,
+    "generation": lambda record, _: str(record.generation),
+    "metageneration": lambda record, _: str(record.metageneration),
+    "size": lambda record, _: str(record.size),
+    "crc32c": lambda record, _: record.crc32c,
+    "etag": lambda record, _: record.etag,
+    "storageClass": lambda _, __: "STANDARD",
+    "timeCreated": _created,
+    "timeStorageClassUpdated": _created,
+    "timeFinalized": _created,
+    "updated": lambda record, _: rfc3339(record.updated),
+    "md5Hash": lambda record, _: record.md5,
+    "componentCount": lambda record, _: record.components or None,
+}
+"""What the server itself tells of an object; None is left out."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,258 @@
+"""What a million objects take: to sense, to plan, to prove and to delete, each in a process of its own.
+
+    python -m benchmarks.scale --objects 1000000
+
+The emulator runs in a process of its own, and is filled by way of its own store, not over HTTP: a million uploads
+would take it longer than all that is measured. The phases are the functions that the DAG's tasks call, on the objects
+that those before have left. A peak is the resident memory of the phase's process at its highest, with interpreter and
+google-cloud-storage. Requests are counted by the emulator; a batch counts as one.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cloudseg_ops.audit import audit_run
+from cloudseg_ops.cleanup import Cleaned, clean_inputs, decide
+from cloudseg_ops.evidence import gather_evidence
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.plans import write_plan
+from cloudseg_ops.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
+from cloudseg_ops.storage import BATCH_SIZE, Pace, Pacer, Store
+from cloudseg_ops.uris import GcsUri
+from tests.samples import DIGEST
+from tests.seeding import INPUT, OUTPUT, STAGING
+
+_UNPACED = 1e9
+_PACED_RUN = "paced"
+# A page of the emulator and a phase as a whole; what takes longer is broken.
+_START_SECONDS = 120
+_PHASE_SECONDS = 1800
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--objects", type=int, default=1_000_000)
+    parser.add_argument("--paced", type=int, default=20_000, help="objects deleted at the quota's own pace")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds that the emulator lets each request wait")
+    parser.add_argument("--phases", default="sense,plan,prove,delete,paced", help="in this order; audit is another one")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--phase", choices=sorted(PHASES), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.phase:
+        print(json.dumps(measured(options.phase)))
+        return
+    names = options.phases.split(",")
+    if unknown := set(names) - PHASES.keys():
+        parser.error(f"no phases: {', '.join(sorted(unknown))}; there are {', '.join(PHASES)}")
+    rows = run(names, options.objects, options.paced, options.latency)
+    print(json.dumps(rows) if options.json else table(rows))
+
+
+def run(names: list[str], objects: int, paced: int, latency: float = 0.0) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory(prefix="cloudseg-scale-") as directory:
+        for name, number in (("million", objects), (_PACED_RUN, paced)):
+            began = time.monotonic()
+            subprocess.run(
+                [sys.executable, "-m", "tests.seeding", directory, f"{name}/", str(number)],
+                check=True,
+                timeout=_PHASE_SECONDS,
+            )
+            print(f"made {number} objects and their masks in {time.monotonic() - began:.0f} s", file=sys.stderr)
+        with _emulator(directory, latency) as (url, pid):
+            return [_phase(name, url, pid, paced if name == _PACED_RUN else objects) for name in names]
+
+
+def _phase(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
+    before, spent = _requests(url), _cpu_seconds(emulator)
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.scale", "--phase", name],
+        env=os.environ | {"STORAGE_EMULATOR_HOST": url},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=_PHASE_SECONDS,
+    )
+    row: dict[str, Any] = {"phase": name, "objects": objects, **json.loads(process.stdout)}
+    calls = {call: number - before.get(call, 0) for call, number in _requests(url).items() if "emulator" not in call}
+    # What is in a batch is counted as well as the batch.
+    requests = sum(calls.values()) - (calls.get("objects.delete", 0) if calls.get("batch") else 0)
+    row |= {
+        "emulator_cpu_seconds": round(_cpu_seconds(emulator) - spent, 1),
+        "requests": requests,
+        "requests_per_object": round(requests / objects, 5),
+        "calls": {call: number for call, number in calls.items() if number},
+    }
+    print(f"{name}: {row['seconds']} s", file=sys.stderr)
+    return row
+
+
+@contextmanager
+def _emulator(directory: str, latency: float) -> Iterator[tuple[str, int]]:
+    command = [sys.executable, "-W", "ignore", "-m", "cloudseg_ops.local.emulator"]
+    process = subprocess.Popen(
+        [*command, "--port", "0", "--directory", directory, "--latency", str(latency)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        yield process.stdout.readline().removeprefix("listening on ").strip(), process.pid
+    finally:
+        process.terminate()
+        process.wait(_START_SECONDS)
+
+
+def _requests(url: str) -> dict[str, int]:
+    with urllib.request.urlopen(f"{url}/_emulator/requests", timeout=_START_SECONDS) as answer:
+        found: dict[str, int] = json.load(answer)
+    return found
+
+
+def _cpu_seconds(pid: int) -> float:
+    import psutil
+
+    return float(sum(psutil.Process(pid).cpu_times()[:2]))
+
+
+def measured(phase: str) -> dict[str, Any]:
+    """Run one phase in this process."""
+    store = Store.open(pacer=lambda: Pacer(Pace(first=_UNPACED)))
+    # The first request makes the connection, and is none of the phase's work.
+    store.create_bucket(INPUT)
+    imported = peak_megabytes()
+    prepare, work = PHASES[phase]
+    prepared = prepare(store)
+    began, spent = time.monotonic(), time.process_time()
+    told = work(store, prepared)
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "cpu_seconds": round(time.process_time() - spent, 1),
+        "peak_rss_mb": round(peak_megabytes(), 1),
+        "rss_mb_before": round(imported, 1),
+        "told": told,
+    }
+
+
+def peak_megabytes() -> float:
+    """Highest resident memory of this process, of which a parent's memory is no part, in MB (10⁶ bytes)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise SystemExit("this system does not tell a process's highest resident memory in /proc: run it on Linux")
+
+
+def _layout(run_id: str = "million") -> RunLayout:
+    return RunLayout(GcsUri(STAGING), GcsUri(OUTPUT), run_id)
+
+
+def _nothing(_: Store) -> None:
+    return None
+
+
+def _sense(store: Store, _: None, run_id: str = "million") -> str:
+    snapshot = take_snapshot(
+        store,
+        _layout(run_id),
+        GcsUri(INPUT, f"{run_id}/"),
+        now=datetime.now(UTC) + timedelta(hours=1),
+        settle=timedelta(minutes=1),
+        image_types=("jpg",),
+    )
+    return f"{snapshot.objects} new" if snapshot else "nothing new"
+
+
+def _known(store: Store) -> Snapshot:
+    """What the task before has told by XCom."""
+    return count_snapshot(store, _layout())
+
+
+def _plan(store: Store, snapshot: Snapshot) -> str:
+    return f"{len(write_plan(store, _layout(), snapshot, chunk_objects=500, max_chunks=200))} chunks"
+
+
+def _prove(store: Store, _: None) -> str:
+    proven = 0
+    for page in pages(read_inputs(store, _layout().snapshot)):
+        found = gather_evidence(store, page, input_bucket=INPUT, output_bucket=OUTPUT)
+        for version, evidence in zip(page, found, strict=True):
+            fate = decide(version, INPUT, evidence, model_digest=DIGEST, after_success="delete")
+            proven += fate is Cleaned.DELETED
+    return f"{proven} proven"
+
+
+def _delete(store: Store, _: None, run_id: str = "million") -> str:
+    counts = clean_inputs(
+        store,
+        read_inputs(store, _layout(run_id).snapshot),
+        input_bucket=INPUT,
+        output_bucket=OUTPUT,
+        model_digest=DIGEST,
+        after_success="delete",
+    )
+    return ", ".join(f"{number} {fate}" for fate, number in counts.items() if number)
+
+
+def _sense_few(store: Store) -> None:
+    _sense(store, None, _PACED_RUN)
+
+
+def _paced(_: Store, __: None) -> str:
+    told = _delete(Store.open(), None, _PACED_RUN)
+    return f"{told}; by the rule the last batch begins after {rule_seconds(int(told.split()[0])):.1f} s"
+
+
+def rule_seconds(objects: int) -> float:
+    """When the last batch of so many deletes may go out."""
+    pace, begin = Pace(), 0.0
+    for _ in range(0, objects, BATCH_SIZE):
+        begin = pace.turn(BATCH_SIZE, begin)
+    return begin
+
+
+def _audit(store: Store, _: None) -> str:
+    audit = audit_run(store, _layout(), INPUT)
+    places = ", ".join(f"{number} {place}" for place, number in audit.places.items() if number)
+    return f"{places}; conservation {'holds' if audit.holds else 'is BROKEN'}"
+
+
+# What is known before a phase begins, and the phase.
+PHASES: dict[str, tuple[Callable[[Store], Any], Callable[[Store, Any], str]]] = {
+    "sense": (_nothing, _sense),
+    "plan": (_known, _plan),
+    "prove": (_nothing, _prove),
+    "delete": (_nothing, _delete),
+    "audit": (_nothing, _audit),
+    _PACED_RUN: (_sense_few, _paced),
+}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    head = f"{'phase':<8}{'objects':>9}{'s':>8}{'objects/s':>11}{'CPU s':>8}{'emulator CPU s':>16}"
+    head += f"{'peak RSS MB':>13}{'requests':>10}{'per object':>12}  "
+    lines = [head]
+    for row in rows:
+        rate = row["objects"] / max(row["seconds"], 0.1)
+        lines.append(
+            f"{row['phase']:<8}{row['objects']:>9}{row['seconds']:>8}{rate:>11.0f}{row['cpu_seconds']:>8}"
+            f"{row['emulator_cpu_seconds']:>16}{row['peak_rss_mb']:>13}{row['requests']:>10}"
+            f"{row['requests_per_object']:>12}  {row['told']}"
+        )
+    lines.append("")
+    lines.append("delete: unpaced. paced: as the DAG deletes, 1,000 a second at first, doubling within 20 minutes;")
+    lines.append(f"at that pace a million takes {rule_seconds(1_000_000) / 60:.1f} minutes.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Tens of thousands of objects: memory that is flat, and requests that are few.
+
+Each phase is a process of its own, whose memory no other part of the tests is in. A million: benchmarks/scale.py.
+"""
+
+from typing import Any
+
+import pytest
+
+from benchmarks.scale import run
+
+SMALL, LARGE = 4_000, 20_000
+PHASES = ["sense", "plan", "delete"]
+
+
+@pytest.fixture(scope="module")
+def runs() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    few, many = run(PHASES, SMALL, 1), run([*PHASES, "audit"], LARGE, 1)
+    return {name: (small, large) for name, small, large in zip(PHASES, few, many, strict=False)} | {
+        "audit": (many[-1], many[-1])
+    }
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_memory_does_not_grow_with_the_number_of_objects(runs: Any, phase: str) -> None:
+    small, large = (row["peak_rss_mb"] for row in runs[phase])
+    # What is told of an object and its mask takes about 2.5 kB: 40 MB of them, if they were all held.
+    assert large - small < 12
+    assert large < 200
+
+
+def test_sensing_takes_a_request_for_a_thousand_objects(runs: Any) -> None:
+    (_, row) = runs["sense"]
+    assert row["told"] == f"{LARGE} new"
+    assert row["calls"]["objects.list"] == LARGE / 1000
+    # And the snapshot's upload, a MiB at a time.
+    assert row["requests_per_object"] < 0.002
+
+
+def test_planning_takes_a_request_a_chunk_and_one_for_a_mebibyte(runs: Any) -> None:
+    (_, row) = runs["plan"]
+    chunks = LARGE // 500
+    assert row["told"] == f"{chunks} chunks"
+    assert row["calls"]["objects.insert"] == chunks + 1
+    # Counting the snapshot beforehand reads it a second time.
+    assert row["calls"]["objects.download"] <= 2 * (LARGE * 150 / 2**20 + 3)
+
+
+def test_deleting_takes_three_requests_for_the_proof_of_a_thousand_and_one_for_a_hundred(runs: Any) -> None:
+    (_, row) = runs["delete"]
+    assert row["told"] == f"{LARGE} deleted"
+    assert row["calls"]["objects.delete"] == LARGE
+    assert row["calls"]["batch"] == LARGE / 100
+    assert row["calls"]["objects.list"] == 3 * LARGE / 1000
+    assert row["requests_per_object"] < 0.014
+
+
+def test_afterwards_every_one_of_them_is_where_it_may_be(runs: Any) -> None:
+    (_, row) = runs["audit"]
+    assert row["told"] == f"{LARGE} masked; conservation holds"
