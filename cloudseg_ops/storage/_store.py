@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
 _STREAM_CHUNK = 1024 * 1024
-RANGED_BYTES = 16 << 20
+RANGED_BYTES = 8 << 20
 """From this size on, an object is read in ranges."""
 RANGES_AT_ONCE = 8
 """Ranges that are under way at once, beside the first of each read."""
