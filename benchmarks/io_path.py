@@ -171,9 +171,8 @@ class Work:
         if self._case.decode:
             image = decode(data, 3, 1 << 30)
             # Blocks, for a network's masks are smooth, too: noise would be the costliest of all to compress.
-            mask = encode_mask(
-                np.repeat(np.repeat(image.pixels[::16, ::16, 0] > 140, 16, 0), 16, 1).astype(np.uint8), 2
-            )
+            clouds = (image.pixels[::16, ::16, 0] > 140).astype(np.uint8)
+            mask = encode_mask(np.repeat(np.repeat(clouds, 16, 0), 16, 1), 2)
         source = Source(INPUT, found.name, found.generation, found.crc32c)
         provenance = MaskProvenance(source, "v1", "0" * 40, "1" * 32, "2" * 32, 0.5, "bench", "0")
         self._store.write(
