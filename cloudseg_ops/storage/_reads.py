@@ -23,7 +23,7 @@ from cloudseg_ops.uris import GcsUri
 _WHOLE_PIECE = 16 << 20
 """What is no larger is read at once, straight into the bytes that are returned."""
 _RANGE_PIECE = 1 << 20
-RANGE_BYTES = 8 << 20
+RANGE_BYTES = 4 << 20
 """About what one of several ranges holds."""
 
 

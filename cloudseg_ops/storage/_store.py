@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
 _STREAM_CHUNK = 1024 * 1024
-RANGED_BYTES = 16 << 20
-"""From this size on, an object is read in ranges."""
+RANGED_BYTES = 8 << 20
+"""From this size on, an object is read in ranges.
+
+Measured at 30 ms and 50 MB/s a connection: 8 MiB take 115 ms in ranges of 4 MiB, 201 ms in one request; 32 MiB take 125
+and 779 ms. Below, the requests cost more CPU than the wait is worth where many images are under way anyway.
+"""
 RANGES_AT_ONCE = 8
 """Ranges that are under way at once, beside the first of each read."""
 _LOOKS_AT_ONCE = 8

@@ -18,8 +18,9 @@ from tests.samples import names_in
 from tests.storage.conftest import MIB
 
 
-def test_a_write_whose_answer_was_lost_is_repeated(store: Store, uri: GcsUri, emulator: Emulator) -> None:
-    emulator.faults.add(Fault(action="cut_after", method="POST", path="/upload/"))
+@pytest.mark.parametrize("action", ["cut_within", "cut_after"])
+def test_a_write_whose_answer_was_lost_is_repeated(store: Store, uri: GcsUri, emulator: Emulator, action: Any) -> None:
+    emulator.faults.add(Fault(action=action, method="POST", path="/upload/"))
     found = store.write(uri, b"x")
     assert store.stat(uri) == found
     assert store.read(uri) == b"x"
@@ -33,7 +34,7 @@ def test_lines_get_over_any_fault(store: Store, uri: GcsUri, emulator: Emulator,
     assert [len(line) for line in store.read_lines(uri)] == [MIB, MIB]
 
 
-@pytest.mark.parametrize("fault", [Fault(status=503), Fault(action="cut_after")], ids=["503", "cut"])
+@pytest.mark.parametrize("fault", [Fault(status=503), Fault(action="cut_within"), Fault(action="cut_after")])
 def test_every_other_call_gets_over_a_fault(store: Store, buckets: Buckets, emulator: Emulator, fault: Fault) -> None:
     source = GcsUri(buckets.input, "a")
     generation = store.write(source, b"x").generation

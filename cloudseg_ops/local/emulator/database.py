@@ -1,4 +1,4 @@
-"""The metadata of the emulator as rows of SQLite."""
+"""The metadata of the emulator, and its small payloads, as rows of SQLite."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS objects (
     bucket TEXT, name BLOB, generation INTEGER, metageneration INTEGER, payload TEXT, size INTEGER,
     crc32c TEXT, md5 TEXT, updated INTEGER, fields TEXT, components INTEGER, PRIMARY KEY (bucket, name)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS payloads (id TEXT PRIMARY KEY, bytes BLOB);
 CREATE TABLE IF NOT EXISTS clock (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), last INTEGER);
 INSERT OR IGNORE INTO clock VALUES (1, 0);
 """

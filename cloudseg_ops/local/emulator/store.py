@@ -1,8 +1,8 @@
 """The state of the emulator: buckets and live objects, each change in one atomic step.
 
-Metadata lie in SQLite (in memory or in the directory), payloads beside it. SQLite keeps the names in the byte
-order of UTF-8 that a listing needs, with no index to rebuild at a start, and each commit survives the death of
-the process. All methods run on the emulator's event loop, one at a time: that is what makes a check of
+Metadata and small payloads lie in SQLite (in memory or in the directory), large payloads beside it. SQLite keeps the
+names in the byte order of UTF-8 that a listing needs, with no index to rebuild at a start, and each commit survives the
+death of the process. All methods run on the emulator's event loop, one at a time: that is what makes a check of
 preconditions and the change that follows it atomic.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +37,10 @@ class Store:
         if directory is None:
             self.payloads = MemoryPayloads()
         else:
-            self.payloads = DirectoryPayloads(directory / "payloads")
+            self.payloads = DirectoryPayloads(directory / "payloads", self._database)
         self.payloads.sweep(row[0] for row in self._database.execute("SELECT payload FROM objects"))
+        # Every call asks for its bucket: no row is read and parsed for that.
+        self._buckets = {row[0]: bucket_record(row) for row in self._database.execute("SELECT * FROM buckets")}
         self._last: int = self._database.execute("SELECT last FROM clock").fetchone()[0]
 
     def close(self) -> None:
@@ -63,8 +64,7 @@ class Store:
 
     def buckets(self) -> list[BucketRecord]:
         """Return all buckets by name."""
-        rows = self._database.execute("SELECT * FROM buckets ORDER BY name")
-        return [bucket_record(row) for row in rows]
+        return [self._buckets[name] for name in sorted(self._buckets)]
 
     def bucket(self, name: str) -> BucketRecord:
         """Return a bucket.
@@ -72,10 +72,10 @@ class Store:
         Raises:
             ApiError: 404.
         """
-        row = self._database.execute("SELECT * FROM buckets WHERE name = ?", (name,)).fetchone()
-        if row is None:
+        record = self._buckets.get(name)
+        if record is None:
             raise no_such_bucket(name)
-        return bucket_record(row)
+        return record
 
     def insert_bucket(self, name: str, fields: dict[str, Any]) -> BucketRecord:
         """Create a bucket.
@@ -83,14 +83,11 @@ class Store:
         Raises:
             ApiError: 409 if there is one of this name.
         """
+        if name in self._buckets:
+            raise ApiError(409, f"Your previous request to create the named bucket succeeded: {name}")
         now = self.tick()
-        record = BucketRecord(name, 1, now, now, fields)
-        try:
-            self._database.execute(
-                "INSERT INTO buckets VALUES (?, ?, ?, ?, ?)", (name, 1, now, now, json.dumps(fields))
-            )
-        except sqlite3.IntegrityError:
-            raise ApiError(409, f"Your previous request to create the named bucket succeeded: {name}") from None
+        self._database.execute("INSERT INTO buckets VALUES (?, ?, ?, ?, ?)", (name, 1, now, now, json.dumps(fields)))
+        record = self._buckets[name] = BucketRecord(name, 1, now, now, fields)
         return record
 
     def update_bucket(self, name: str, fields: dict[str, Any], conditions: Preconditions) -> BucketRecord:
@@ -102,6 +99,7 @@ class Store:
             "UPDATE buckets SET metageneration = ?, updated = ?, fields = ? WHERE name = ?",
             (record.metageneration, record.updated, json.dumps(fields), name),
         )
+        self._buckets[name] = record
         return record
 
     def delete_bucket(self, name: str, conditions: Preconditions) -> None:
@@ -114,6 +112,7 @@ class Store:
         if self._database.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,)).fetchone():
             raise ApiError(409, f"The bucket you tried to delete is not empty: {name}")
         self._database.execute("DELETE FROM buckets WHERE name = ?", (name,))
+        del self._buckets[name]
 
     # Objects
 

@@ -138,7 +138,7 @@ async def _insert_media(service: Service, request: Request, bucket: str) -> Resp
 
 
 async def _insert_multipart(service: Service, request: Request, bucket: str) -> Response:
-    metadata, headers, media = related_parts(await request.body(), request.headers.get("content-type", ""))
+    metadata, content_type, media = related_parts(await request.body(), request.headers.get("content-type", ""))
     plan = _plan(service, request, bucket, parse_resource(metadata))
     writer = service.store.writer()
     try:
@@ -150,7 +150,7 @@ async def _insert_multipart(service: Service, request: Request, bucket: str) -> 
         writer.discard()
         raise
     promised = _promised(request.headers.get("x-goog-hash"))
-    record = _commit(service, plan, writer, promised=promised, content_type=headers.get("content-type"))
+    record = _commit(service, plan, writer, promised=promised, content_type=content_type)
     return JSONResponse(record.resource(base_url(request)))
 
 

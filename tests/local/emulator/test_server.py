@@ -4,10 +4,12 @@ import base64
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
@@ -17,6 +19,7 @@ from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage
 
 from cloudseg_ops.local.emulator import Emulator, EmulatorStartError, start_emulator
+from cloudseg_ops.local.emulator.payloads import SMALL_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +122,10 @@ def test_a_kill_in_a_storm_of_writes_leaves_no_half_object(tmp_path: Path) -> No
         fresh.upload_from_string(b"x")
         assert fresh.generation > max(blob.generation for blob in found.values())
         kept = [path for path in (tmp_path / "payloads").rglob("*") if path.is_file()]
-        assert len(kept) == len(found) + 1
+        assert len(kept) == sum(blob.size > SMALL_BYTES for blob in found.values())
+    with closing(sqlite3.connect(tmp_path / "metadata.sqlite3")) as database:
+        rows = database.execute("SELECT count(*) FROM payloads").fetchone()[0]
+    assert rows == len(found) + 1 - len(kept)
 
 
 def test_generations_rise_even_when_the_clock_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
