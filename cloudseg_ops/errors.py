@@ -85,6 +85,10 @@ class BadImageError(EngineError):
     """An input is no image that can be segmented; it is quarantined with this message as the reason."""
 
 
+class ImageTooLargeError(EngineError):
+    """An image needs more memory than the engine may take. A larger machine can segment it: it is no bad image."""
+
+
 class ChunkUnfinishedError(EngineError):
     """A chunk ended with images unaccounted for; its retry takes up where it stopped."""
 
