@@ -85,8 +85,8 @@ class BadImageError(EngineError):
     """An input is no image that can be segmented; it is quarantined with this message as the reason."""
 
 
-class ImageTooLargeError(EngineError):
-    """An image needs more memory than the engine may take. A larger machine can segment it: it is no bad image."""
+class ImageTooLargeError(BadImageError):
+    """An image needs more memory than the engine may take, in whole and in parts."""
 
 
 class ChunkUnfinishedError(EngineError):

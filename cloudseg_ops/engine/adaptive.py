@@ -65,11 +65,14 @@ class AdaptivePredictor:
 
         Raises:
             ModelLoadError: The network's output is not of the shape that the parameters promise.
+            ImageTooLargeError: Not even small tiles of it fit into memory.
             EngineError: The network gave logits that are no numbers.
         """
         size = padded_size((images[0].height, images[0].width), self._predictor.network.stride)
         began = time.monotonic()
         try:
+            if len(images) == 1 and size[0] * size[1] > self._tuner.most_pixels:
+                return [self._predictor.predict_tiled(images[0], self._tuner.most_pixels)]
             predictions = self._predictor.predict(images)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -82,12 +85,10 @@ class AdaptivePredictor:
         return self._with_less(images, size, told)
 
     def _with_less(self, images: Sequence[DecodedImage], size: Size, told: str) -> list[Prediction]:
-        pixels = size[0] * size[1] * len(images)
-        self._tuner.shrink(pixels)
+        self._tuner.shrink(min(size[0] * size[1] * len(images), self._tuner.most_pixels))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         _log.warning("%d images of %d × %d did not fit into memory (%s): trying less", len(images), *size, told)
-        if len(images) > 1:
-            half = len(images) // 2
-            return [*self.predict(images[:half]), *self.predict(images[half:])]
-        return [self._predictor.predict_tiled(images[0], pixels // 2)]
+        half = len(images) // 2
+        # One alone is cut into tiles, of half the pixels each time, until it fits or cannot be cut.
+        return [*self.predict(images[:half]), *self.predict(images[half:])] if half else self.predict(images)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.loading import Network
+from cloudseg_ops.engine.masks import Classes
+from cloudseg_ops.engine.receptive import find_reach, unet_reach
 from cloudseg_ops.engine.reference import describe
-from cloudseg_ops.engine.restore import Prediction
-from cloudseg_ops.engine.sizes import padded_size
+from cloudseg_ops.engine.restore import Logits, Prediction
+from cloudseg_ops.engine.sizes import UNET_DEPTH, padded_size
+from cloudseg_ops.engine.tiled import classes_of, segment_tiled
+from cloudseg_ops.engine.tiling import plan_tiles
 from cloudseg_ops.errors import EngineError, ModelLoadError
 from cloudseg_ops.models import ModelRef
 
@@ -49,11 +55,11 @@ class Predictor:
             ModelLoadError: The network's output is not of the shape that the parameters promise.
             EngineError: The network gave logits that are no numbers.
         """
-        logits = self.logits(self._assemble(images))
+        logits = self._logits([image.pixels for image in images])
         # Of what was scaled down, the logits go back: they are scaled up before they are classified.
         scaled = [place for place, image in enumerate(images) if image.full_size]
         kept = dict(zip(scaled, _to_numpy(logits[scaled].float()), strict=True)) if scaled else {}
-        classes = _to_numpy(_classify(logits))
+        classes = _to_numpy(classes_of(logits))
         if self._device.type == "cuda":
             torch.cuda.current_stream().synchronize()
         return [
@@ -62,19 +68,34 @@ class Predictor:
         ]
 
     @torch.inference_mode()
-    def logits(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Give the logits of padded images.
-
-        Args:
-            pixels: Shape (N, H, W, C) in main memory, uint8 with 0–255 or float32 with 0–1.
-
-        Returns:
-            Shape (N, n_classes, H, W), on the device.
+    def predict_tiled(self, image: DecodedImage, most_pixels: int) -> Prediction:
+        """Segment a photograph in parts of at most so many pixels; what comes of it is what comes of the whole.
 
         Raises:
-            ModelLoadError: The network's output is not of the shape that the parameters promise.
-            EngineError: The network gave logits that are no numbers.
+            ImageTooLargeError: The network looks too far around each pixel for parts so small.
         """
+        tiles = plan_tiles(
+            image.height, image.width, stride=self.network.stride, halo=self._reach, most_pixels=most_pixels
+        )
+        size = (image.height, image.width)
+        out: Classes | Logits = np.empty(size, np.uint8)
+        if image.full_size:
+            out = np.empty((self._ref.params.n_classes, *size), np.float32)
+        segment_tiled(image.pixels, tiles, self._logits, out)
+        return Prediction(out)
+
+    @cached_property
+    def _reach(self) -> int | None:
+        """How far around each pixel the network looks."""
+        params = self._ref.params
+        if params.architecture == "unet":
+            return unet_reach(params.arguments.get("depth", UNET_DEPTH))
+        exact = replace(self.network, autocast=False)
+        return find_reach(exact.run, in_channels=params.in_channels, stride=exact.stride, device=exact.device)
+
+    def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """Give the logits of images that agree in their padded size: shape (N, n_classes, H, W), on the device."""
+        pixels = self._assemble(images)
         # In place, for each step costs as much as a look at every pixel; pixels are channels last already.
         batch = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2).to(torch.float32, copy=True)
         if pixels.dtype == torch.uint8:
@@ -84,23 +105,22 @@ class Predictor:
         self._check(logits, batch)
         return logits
 
-    def _assemble(self, images: Sequence[DecodedImage]) -> torch.Tensor:
-        """Lay images into one padded array, the last row and column repeated."""
-        height, width = padded_size((images[0].height, images[0].width), self.network.stride)
-        deep = any(image.pixels.dtype != np.uint8 for image in images)
+    def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
+        """Lay images into one padded array in main memory, (N, H, W, channels), the last row and column repeated."""
+        height, width = padded_size(images[0].shape[:2], self.network.stride)
+        deep = any(pixels.dtype != np.uint8 for pixels in images)
         batch = torch.empty(
-            (len(images), height, width, images[0].pixels.shape[2]),
+            (len(images), height, width, images[0].shape[2]),
             dtype=torch.float32 if deep else torch.uint8,
             pin_memory=self._device.type == "cuda",
         )
         array = batch.numpy()
-        for place, image in zip(array, images, strict=True):
-            pixels = image.pixels
-            if deep and pixels.dtype == np.uint8:
-                pixels = pixels.astype(np.float32) / np.float32(255)
-            place[: image.height, : image.width] = pixels
-            place[image.height :, : image.width] = pixels[-1:]
-            place[:, image.width :] = place[:, image.width - 1 : image.width]
+        for place, pixels in zip(array, images, strict=True):
+            given = pixels.astype(np.float32) / np.float32(255) if deep and pixels.dtype == np.uint8 else pixels
+            rows, columns = pixels.shape[:2]
+            place[:rows, :columns] = given
+            place[rows:, :columns] = given[-1:]
+            place[:, columns:] = place[:, columns - 1 : columns]
         return batch
 
     def _check(self, logits: object, batch: torch.Tensor) -> None:
@@ -118,12 +138,6 @@ class Predictor:
                 f"{describe(self._ref)} gave logits that are no numbers (NaN or infinite) for images of shape "
                 f"{tuple(batch.shape)}: such a mask would mean nothing; check the weights, and --precision fp32"
             )
-
-
-def _classify(logits: torch.Tensor) -> torch.Tensor:
-    """Give the class of each pixel; logits of shape (N, n_classes, H, W) make classes of shape (N, H, W)."""
-    classes = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)
-    return classes.to(torch.uint8)
 
 
 def _to_numpy(values: torch.Tensor) -> npt.NDArray[Any]:

@@ -34,16 +34,16 @@ def segment_tiled(
     for first in range(0, len(tiles), batch):
         some = tiles[first : first + batch]
         logits = forward([_read(frame, tile.window) for tile in some])
-        results = classify(logits) if out.ndim == 2 else logits.float().cpu().numpy()
+        results = (classes_of(logits) if out.ndim == 2 else logits.float()).cpu().numpy()
         for tile, result in zip(some, results, strict=True):
             core = tile.core
             out[..., core.top : core.bottom, core.left : core.right] = result[..., *tile.core_in_window]
 
 
-def classify(logits: torch.Tensor) -> Classes:
-    """Give the class of each pixel; logits of shape (N, n_classes, H, W) make classes of shape (N, H, W)."""
+def classes_of(logits: torch.Tensor) -> torch.Tensor:
+    """Give the class of each pixel, uint8; logits of shape (N, n_classes, H, W) make classes of shape (N, H, W)."""
     classes = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)
-    return cast("Classes", classes.to(torch.uint8).cpu().numpy())
+    return classes.to(torch.uint8)
 
 
 def _read(frame: Pixels, window: Box) -> Pixels:

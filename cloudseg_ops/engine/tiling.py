@@ -101,7 +101,7 @@ def _too_large(height: int, width: int, halo: int | None, most_pixels: int) -> I
     )
     return ImageTooLargeError(
         f"{width} × {height} pixels are more than the {most_pixels} that fit into memory at once, and {why}; give the "
-        "engine more memory, or set max_side in params.yaml, and clear this task"
+        "engine more memory, or set max_side in params.yaml, and upload it again"
     )
 
 

@@ -94,7 +94,7 @@ class ImageWork:
             return self.quarantine(item, str(error), began)
 
     def quarantine(self, item: Item, reason: str, began: float) -> Result:
-        """Copy an image that cannot be segmented to quarantine; `began` is when its download did, in monotonic seconds."""
+        """Copy an image that cannot be segmented; `began` is when its download did, in monotonic seconds."""
         source = item.source
         _log.warning("quarantine %s#%d: %s", source.name, source.generation, reason)
         result = self._publisher.quarantine(source, reason, self._options.run_id, item.seen.quarantined)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from cloudseg_ops.engine.adaptive import AdaptivePredictor, is_out_of_memory
-from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.loading import load_network
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.tuning import BatchTuner
+from cloudseg_ops.errors import ImageTooLargeError
 from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
 
 CPU = torch.device("cpu")
@@ -32,7 +33,7 @@ class Cramped(Predictor):
     def predict(self, images: Sequence[DecodedImage]) -> list[object]:  # type: ignore[override]
         self.batches.append(len(images))
         if len(images) > 3:
-            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
         return super().predict(images)  # type: ignore[return-value]
 
 
@@ -102,3 +103,42 @@ def test_a_process_that_may_not_grow_does_with_less() -> None:
     images, limit = map(int, done.stdout.split())
     assert images == 64
     assert 1 <= limit < 64
+
+
+def test_an_image_that_memory_does_not_hold_comes_out_in_tiles_as_the_whole() -> None:
+    (image,) = [DecodedImage(noise(400, 300))]
+    whole = plain().predict([image])[0].classes
+    tiled = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), lanes=1, threads=1).predict([image])[0].classes
+    assert np.array_equal(whole, tiled)
+    assert len(np.unique(whole)) == 2
+
+
+def test_tiles_that_do_not_fit_get_smaller_until_they_cannot() -> None:
+    class Tight(Predictor):
+        """A device on which no more than 120 × 120 pixels fit."""
+
+        most = 120 * 120
+
+        def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
+            batch = super()._assemble(images)
+            if batch.shape[0] * batch.shape[1] * batch.shape[2] > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return batch
+
+    tight = Tight(REF, load_network(REF, WEIGHTS, CPU))
+    image = DecodedImage(noise(400, 300))
+    tuner = BatchTuner(1, 10**9)
+    got = AdaptivePredictor(tight, tuner, lanes=1, threads=1).predict([image])[0].classes
+    assert np.array_equal(got, plain().predict([image])[0].classes)
+    assert tuner.most_pixels <= Tight.most
+    Tight.most = 30 * 30
+    with pytest.raises(ImageTooLargeError, match=r"400 × 300 pixels .* upload it again"):
+        AdaptivePredictor(tight, BatchTuner(1, 10**9), lanes=1, threads=1).predict([image])
+
+
+def test_logits_of_what_was_scaled_down_come_in_tiles_too() -> None:
+    image = DecodedImage(noise(200, 160), (320, 400))
+    whole = plain().predict([image])[0].values
+    tiled = AdaptivePredictor(plain(), BatchTuner(1, 100 * 100), lanes=1, threads=1).predict([image])[0].values
+    assert whole.shape == tiled.shape == (1, 160, 200)
+    assert np.abs(whole - tiled).max() < 1e-4 * np.abs(whole).max()

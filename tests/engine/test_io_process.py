@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -14,6 +15,7 @@ from PIL import Image
 from cloudseg_ops.engine.chunk import run_chunk
 from cloudseg_ops.engine.io_process import ProcessIo, Setup
 from cloudseg_ops.engine.items import Item
+from cloudseg_ops.engine.memory import MemoryPlan, plan_memory
 from cloudseg_ops.engine.stopping import Stop
 from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.proof import Evidence
@@ -86,17 +88,12 @@ def test_helpers_do_their_share(lab: Lab) -> None:
 def test_a_photograph_for_which_there_is_no_memory_is_quarantined_with_the_way_out(lab: Lab) -> None:
     lab.write_chunk([lab.put("large.png", picture(400, 300)), *lab.put_many(2)])
     lab.set(io_processes=1)
-    from cloudseg_ops.engine import session
 
-    plan = session.plan_memory
-
-    def small(*arguments: object, **more: object) -> object:
-        from dataclasses import replace
-
-        return replace(plan(*arguments, **more), largest_image=100_000)  # type: ignore[arg-type]
+    def small(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
+        return replace(plan_memory(budget, resident, on_gpu=on_gpu), largest_image=100_000)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "plan_memory", small)
+        patch.setattr("cloudseg_ops.engine.session.plan_memory", small)
         assert run_chunk(lab.options, lab.store, Stop()).complete
     assert list(lab.outcomes().values()) == ["quarantined", "done", "done"]
     assert re.search(

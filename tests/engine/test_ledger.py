@@ -28,11 +28,11 @@ def test_failures_in_a_row_are_hopeless_and_few_are_kept() -> None:
     with Ledger(100) as ledger:
         for index in range(31):
             ledger.record(index, SOURCES[index], ValueError(str(index)))
-        assert not ledger.hopeless
+        before = ledger.hopeless
         ledger.record(50, SOURCES[50], Result(SOURCES[50], Outcome.DONE))
         ledger.record(51, SOURCES[51], ValueError("again"))
-        assert not ledger.hopeless
+        between = ledger.hopeless
         for index in range(60, 91):
             ledger.record(index, SOURCES[index], ValueError(str(index)))
-        assert ledger.hopeless
+        assert (before, between, ledger.hopeless) == (False, False, True)
         assert [str(error) for _, error in ledger.first_failures] == ["0", "1", "2", "3", "4"]

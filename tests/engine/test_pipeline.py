@@ -70,7 +70,10 @@ class Steps:
             self.batches.append(len(images))
         assert len({image.height for image in images}) == 1
         self._step("predict", [str(image.pixels[0, 0, 0]) for image in images])
-        return [Prediction(np.array(image.pixels[..., 0])) for image in images]
+        return [Prediction(np.array(image.pixels[..., 0], np.uint8)) for image in images]
+
+    def quarantine(self, item: Item, reason: str, began: float) -> Result:
+        return Result(item.source, Outcome.QUARANTINED, reason=reason)
 
     def publish(self, computed: Computed) -> Result:
         name = computed.item.source.name

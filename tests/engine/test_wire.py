@@ -4,7 +4,7 @@ import threading
 import numpy as np
 import pytest
 
-from cloudseg_ops.engine.wire import Wire
+from cloudseg_ops.engine.wire import Array, Wire
 
 
 def pair() -> tuple[Wire, Wire]:
@@ -16,7 +16,7 @@ def pair() -> tuple[Wire, Wire]:
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_arrays_arrive_as_they_were(shape: tuple[int, ...], dtype: type) -> None:
     one, other = pair()
-    array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    array: Array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     sender = threading.Thread(target=one.send, args=(("image", 7), array))
     sender.start()
     message, got = other.receive()
