@@ -85,7 +85,8 @@ class AdaptivePredictor:
         return self._with_less(images, size, told)
 
     def _with_less(self, images: Sequence[DecodedImage], size: Size, told: str) -> list[Prediction]:
-        self._tuner.shrink(min(size[0] * size[1] * len(images), self._tuner.most_pixels))
+        pixels = size[0] * size[1] * len(images)
+        self._tuner.shrink(pixels if len(images) > 1 else min(pixels, self._tuner.most_pixels))
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         _log.warning("%d images of %d × %d did not fit into memory (%s): trying less", len(images), *size, told)

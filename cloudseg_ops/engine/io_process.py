@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import os
@@ -141,6 +142,9 @@ class ProcessIo:
             calls, self._calls = list(self._calls.values()), {}
         if self._closed:
             return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # For its status.
+            self.process.wait(1)
         _log.warning("%s", self._gone())
         for call in calls:
             call.reply(self._gone())
