@@ -230,7 +230,7 @@ def measure(case: Case, inputs: list[Input], server: psutil.Process) -> Measured
 
 
 def loop(case: Case, inputs: list[Input]) -> float:
-    """Images a second of the plain loop: list, then download, upload and delete with google-cloud-storage as it is."""
+    """Images a second of the plain loop: list, then download, upload and delete by the client as it comes."""
     from google.cloud.storage import Client
 
     client, mask = Client(), os.urandom(case.mask)
