@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,7 +42,8 @@ class Store:
             pacer: Makes what a bucket's deletes and copies are held to.
         """
         self._client = client
-        self._pacers = defaultdict[str, Pacer](pacer)
+        self._make_pacer = pacer
+        self._pacers: dict[str, Pacer] = {}
 
     @classmethod
     def open(cls, credentials: Any = None, *, connections: int = 32, pacer: Callable[[], Pacer] = Pacer) -> Store:
@@ -225,7 +225,7 @@ class Store:
         blob = self._bucket(target).blob(target.name)
         blob.metadata = dict(metadata)
         token: str | None = None
-        self._pacers[target.bucket].wait(1)
+        self._pacer(target.bucket).wait(1)
         with translated(f"copy {source}#{generation} to {target}"):
             while True:
                 token, _, _ = blob.rewrite(origin, token=token, retry=retry(), if_generation_match=if_generation_match)
@@ -244,7 +244,7 @@ class Store:
         """
         listed = list(versions)
         batches = [listed[first : first + BATCH_SIZE] for first in range(0, len(listed), BATCH_SIZE)]
-        pacer = self._pacers[bucket]
+        pacer = self._pacer(bucket)
 
         def delete(batch: list[tuple[str, int]]) -> list[Deletion]:
             return delete_batch(self._client, bucket, batch, pacer)
@@ -262,3 +262,7 @@ class Store:
 
     def _bucket(self, uri: GcsUri) -> Bucket:
         return self._client.bucket(uri.bucket)
+
+    def _pacer(self, bucket: str) -> Pacer:
+        # Atomic: of threads that come at once, all get the same one.
+        return self._pacers.setdefault(bucket, self._make_pacer())
