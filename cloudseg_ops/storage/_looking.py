@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from cloudseg_ops.storage._listing import Page
 from cloudseg_ops.storage._types import BATCH_SIZE, ObjectInfo
 
-LISTS_PER_NAMES = 1 / BATCH_SIZE  # pages that may be listed for each name before they are asked for one by one
+# A page that settles fewer names than this costs more time than asking for each of them.
+_FEW = 10
 
 
 def find_by_listing(
@@ -16,8 +17,8 @@ def find_by_listing(
 ) -> tuple[dict[str, ObjectInfo], list[str]]:
     """List only where wanted names are: each page begins at the first name that is still to be looked for.
 
-    What lies between the end of a page and the next name is never listed. Where names lie so far apart that pages
-    find few of them, it stops.
+    What lies between the end of a page and the next name is never listed. Names may lie so far apart that a page
+    settles few of them: after one such page for each hundred names, it stops.
 
     Args:
         names: In the order of their UTF-8 bytes, each once.
@@ -29,10 +30,9 @@ def find_by_listing(
     found: dict[str, ObjectInfo] = {}
     keys = [name.encode() for name in names]
     wanted = set(names)
-    budget = max(1, int(len(names) * LISTS_PER_NAMES))
+    budget = max(1, len(names) // BATCH_SIZE)
     at = 0
     while at < len(names) and budget:
-        budget -= 1
         page = list_from(names[at], names[-1] + "\0")
         found.update((info.name, info) for info in page.objects if info.name in wanted)
         if page.token is None:
@@ -40,5 +40,8 @@ def find_by_listing(
         # A page may be empty and yet not the last one: then it says nothing, and the rest is asked for.
         if not page.objects:
             break
-        at = max(at, bisect_right(keys, page.objects[-1].name.encode()))
+        settled = bisect_right(keys, page.objects[-1].name.encode())
+        if settled - at < _FEW:
+            budget -= 1
+        at = settled
     return found, list(names[at:])

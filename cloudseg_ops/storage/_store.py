@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,7 +55,8 @@ class Store:
 
         self._client = client
         self._transport = Transport(client)
-        self._pacers = defaultdict[str, Pacer](pacer)
+        self._make_pacer = pacer
+        self._pacers: dict[str, Pacer] = {}
         # Its threads start when the first large object is read.
         self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "range")
 
@@ -281,7 +281,7 @@ class Store:
         blob = self._bucket(target).blob(target.name)
         blob.metadata = dict(metadata)
         token: str | None = None
-        self._pacers[target.bucket].wait(1)
+        self._pacer(target.bucket).wait(1)
         with translated(f"copy {source}#{generation} to {target}"):
             while True:
                 token, _, _ = blob.rewrite(origin, token=token, retry=retry(), if_generation_match=if_generation_match)
@@ -300,7 +300,7 @@ class Store:
         """
         listed = list(versions)
         batches = [listed[first : first + BATCH_SIZE] for first in range(0, len(listed), BATCH_SIZE)]
-        pacer = self._pacers[bucket]
+        pacer = self._pacer(bucket)
 
         def delete(batch: list[tuple[str, int]]) -> list[Deletion]:
             return delete_batch(self._client, bucket, batch, pacer)
@@ -318,3 +318,7 @@ class Store:
 
     def _bucket(self, uri: GcsUri) -> Bucket:
         return self._client.bucket(uri.bucket)
+
+    def _pacer(self, bucket: str) -> Pacer:
+        # Atomic: of threads that come at once, all get the same one.
+        return self._pacers.setdefault(bucket, self._make_pacer())

@@ -1,6 +1,7 @@
 """Batches of deletes, each of which has its own answer."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -151,6 +152,20 @@ def test_each_bucket_has_its_own_pace(store: Store, buckets: Buckets, emulator: 
         paced.delete_many(bucket, [(put.name, put.generation)])
     assert slept == []
     paced.delete_many(buckets.input, [("gone", 7)])
+    assert slept == [pytest.approx(0.001, rel=0.01)]
+
+
+def test_threads_that_come_at_once_share_the_pace_of_a_bucket(buckets: Buckets, emulator: Emulator) -> None:
+    slept: list[float] = []
+    both = threading.Barrier(2)
+
+    def make() -> Pacer:
+        both.wait(30)
+        return Pacer(clock=lambda: 0.0, sleep=slept.append)
+
+    paced = Store(emulator.client(), pacer=make)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: paced.delete_many(buckets.input, [(name, 7)]), ["a", "b"]))
     assert slept == [pytest.approx(0.001, rel=0.01)]
 
 

@@ -138,6 +138,23 @@ def test_what_lies_between_two_groups_of_names_is_not_listed() -> None:
     assert len(bucket.pages) == 5
 
 
+def test_many_small_groups_take_a_page_each() -> None:
+    there = {f"{station:02d}/{number:05d}" for station in range(50) for number in range(1500)}
+    wanted = [f"{station:02d}/{number:05d}" for station in range(50) for number in range(700, 720)]
+    bucket = Listed(there, PAGE_SIZE)
+    found, rest = find_by_listing(wanted, bucket)
+    assert (sorted(found), rest) == (wanted, [])
+    assert len(bucket.pages) <= 50
+
+
+def test_one_name_far_from_the_others_does_not_spoil_the_listing() -> None:
+    there = {f"{number:06d}" for number in range(20_000)}
+    wanted = ["000000", *(f"{number:06d}" for number in range(10_000, 10_999))]
+    found, rest = find_by_listing(wanted, bucket := Listed(there, PAGE_SIZE))
+    assert (sorted(found), rest) == (wanted, [])
+    assert len(bucket.pages) == 2
+
+
 def test_names_too_far_apart_are_left_to_be_asked_for() -> None:
     there = {f"{number:06d}" for number in range(100_000)}
     wanted = [f"{number:06d}" for number in range(0, 100_000, 500)]
