@@ -98,9 +98,9 @@ def test_a_network_that_takes_no_small_images() -> None:
 class Most(nn.Module):
     """Takes no large images."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, size: int, side: int) -> None:
         super().__init__()
-        self.conv, self.side = conv(81), side
+        self.conv, self.side = conv(size), side
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         if max(images.shape[2:]) > self.side:
@@ -109,7 +109,7 @@ class Most(nn.Module):
 
 
 def test_a_network_that_takes_no_large_images() -> None:
-    assert reach(Most(130)) == 40
+    assert reach(Most(81, 130)) == 40
 
 
 class Fails(nn.Module):
@@ -164,7 +164,8 @@ class Nothing(nn.Module):
         (conv(3, padding_mode="circular"), "part of an image"),
         (Swallows(conv(3)), "part of an image"),
         (Nothing(), "NaN"),
-        (Most(65), "more than 32 pixels"),
+        (Most(81, 65), "more than 32 pixels"),
+        (Most(61, 65), r"fails on an image of 66 pixels \(ValueError: too large"),
         (Fails(), r"fails on small images \(ValueError: never"),
     ],
 )
