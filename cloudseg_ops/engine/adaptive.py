@@ -14,7 +14,9 @@ from cloudseg_ops.engine.decode import DecodedImage
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.sizes import padded_size
+from cloudseg_ops.engine.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.tuning import BatchTuner
+from cloudseg_ops.errors import EngineError
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +37,14 @@ class AdaptivePredictor:
     Args:
         predictor: The network.
         tuner: Knows what fits, and learns.
+        stop: Where a request to stop arrives: a large image may take longer than there is time.
         lanes: How many threads are to call it at once.
         threads: Threads of one operation on the CPU, in each of them.
     """
 
-    def __init__(self, predictor: Predictor, tuner: BatchTuner, *, lanes: int, threads: int) -> None:
+    def __init__(self, predictor: Predictor, tuner: BatchTuner, stop: Stop, *, lanes: int, threads: int) -> None:
         self._predictor = predictor
+        self._stop = stop
         self._tuner = tuner
         self._threads = threads
         self.lanes = lanes
@@ -72,7 +76,7 @@ class AdaptivePredictor:
         began = time.monotonic()
         try:
             if len(images) == 1 and size[0] * size[1] > self._tuner.most_pixels:
-                return [self._predictor.predict_tiled(images[0], self._tuner.most_pixels)]
+                return [self._predictor.predict_tiled(images[0], self._tuner.most_pixels, self._check_stop)]
             predictions = self._predictor.predict(images)
         except Exception as error:
             if not is_out_of_memory(error):
@@ -83,6 +87,10 @@ class AdaptivePredictor:
             return predictions
         # Out of the handler, for its traceback holds the tensors that took the memory.
         return self._with_less(images, size, told)
+
+    def _check_stop(self) -> None:
+        if self._stop.seconds_since > COMPUTE_SECONDS:
+            raise EngineError("stopped on request in the middle of a large image, which the next try does again")
 
     def _with_less(self, images: Sequence[DecodedImage], size: Size, told: str) -> list[Prediction]:
         pixels = size[0] * size[1] * len(images)

@@ -48,14 +48,42 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1
     Returns:
         Shape (height, width, channels), channels 1 or 3, contiguous, the caller's own.
     """
-    channels = len(mode)
-    turned = orientation in TURNED
-    shape = (image.width, image.height, channels) if turned else (image.height, image.width, channels)
-    upright = np.empty(shape, np.uint8)
+    upright = np.empty(_shape(image, len(mode), orientation), np.uint8)
     as_stored = _as_stored(upright, orientation)
     for rows, band in image_bands(image):
-        as_stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, channels)
+        as_stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, len(mode))
     return upright
+
+
+def to_deep_array(image: Image.Image, channels: int, full: float, orientation: int = 1) -> npt.NDArray[np.float32]:
+    """Convert a loaded grey image of more than eight bits to an upright array of 0–1.
+
+    Args:
+        image: Of a mode I or F.
+        channels: Of the array; they are all alike.
+        full: The value that becomes 1.
+        orientation: As for `to_array`.
+
+    Returns:
+        Shape (height, width, channels), contiguous, the caller's own.
+    """
+    upright = np.empty(_shape(image, channels, orientation), np.float32)
+    as_stored = _as_stored(upright, orientation)
+    for rows, band in image_bands(image):
+        as_stored[rows] = (np.asarray(band).astype(np.float32) / np.float32(full))[..., None]
+    return upright
+
+
+def value_range(image: Image.Image) -> tuple[float, float]:
+    """Give the least and the greatest value of a loaded grey image; NaN for both where any is NaN."""
+    ends = [(float(values.min()), float(values.max())) for values in (np.asarray(b) for _, b in image_bands(image))]
+    # NumPy's least of several numbers is NaN where one of them is; Python's is not.
+    return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
+
+
+def _shape(image: Image.Image, channels: int, orientation: int) -> tuple[int, int, int]:
+    turned = orientation in TURNED
+    return (image.width, image.height, channels) if turned else (image.height, image.width, channels)
 
 
 def convert(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
@@ -69,13 +97,7 @@ def convert(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
     return image.convert(mode)
 
 
-def upright(pixels: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """View a picture, shape (height, width, channels), as it is seen; `orientation` as for `to_array`."""
-    view = np.flip(pixels, _MIRRORED.get(orientation, ()))
-    return view.transpose(1, 0, 2) if orientation in TURNED else view
-
-
-def _as_stored(upright: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """View an upright picture's array as its file stores it: what is written there lands where it is seen."""
     view = upright.transpose(1, 0, 2) if orientation in TURNED else upright
     return np.flip(view, _MIRRORED.get(orientation, ()))

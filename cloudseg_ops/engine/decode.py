@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from cloudseg_ops.engine.bands import TURNED, convert, to_array, upright
+from cloudseg_ops.engine.bands import TURNED, convert, to_array, to_deep_array, value_range
 from cloudseg_ops.engine.sizes import seen_size
 from cloudseg_ops.errors import BadImageError, EngineError
 
@@ -30,10 +30,11 @@ _DRAFT = 2
 """JPEG is decoded at an eighth, a quarter or half its size where that leaves so many times what the network sees: the
 filter that scales it down for good then has enough to work on."""
 
-# Bytes a pixel that decoding takes at its worst: Pillow's own copies, and the array.
-_PLAIN_BYTES = 7
+# Bytes a pixel that decoding takes at its worst (measured, Pillow 12.3): its own copies, and the array.
+_PLAIN_BYTES = 7.5
 _SCALED_BYTES = 12
-_DEEP_BYTES = 28
+_WEBP_BYTES = 16
+_DEEP_BYTES = 20
 
 # Pillow loads its decoders when it meets a file that needs them, and threads would meet them half loaded.
 Image.init()
@@ -157,8 +158,12 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
 
 def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
     """Bytes that decoding takes at its worst."""
-    each = _DEEP_BYTES if _is_deep(image) else _SCALED_BYTES if scaled else _PLAIN_BYTES
-    return each * image.width * image.height
+    each = _SCALED_BYTES if scaled else _PLAIN_BYTES
+    if _is_deep(image):
+        each = _DEEP_BYTES
+    elif image.format == "WEBP":
+        each = _WEBP_BYTES
+    return int(each * image.width * image.height)
 
 
 def _is_deep(image: Image.Image) -> bool:
@@ -167,8 +172,10 @@ def _is_deep(image: Image.Image) -> bool:
 
 def _pixels(image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int], orientation: int) -> Pixels:
     if _is_deep(image):
-        grey = _resized(Image.fromarray(_deep(image)), seen)
-        return np.ascontiguousarray(upright(np.repeat(np.asarray(grey)[..., None], in_channels, axis=2), orientation))
+        full = _full_value(image)
+        if seen != (image.height, image.width):
+            image = _resized(image if image.mode == "F" else image.convert("I").convert("F"), seen)
+        return to_deep_array(image, in_channels, full, orientation)
     mode: Literal["L", "RGB"] = "L" if in_channels == 1 else "RGB"
     if seen != (image.height, image.width):
         image = _resized(convert(image, mode), seen)
@@ -181,18 +188,16 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 
-def _deep(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Scale a grey image of more than eight bits to 0–1."""
-    values = np.asarray(image)
-    if not np.isfinite(values).all():
+def _full_value(image: Image.Image) -> float:
+    """Tell which value of a grey image of more than eight bits is white."""
+    low, high = value_range(image)
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise BadImageError("some of its pixels are no numbers (NaN or infinite)")
-    low, high = float(values.min()), float(values.max())
     if low < 0 or high > _SIXTEEN_BITS:
         raise BadImageError(f"its pixels run from {low:g} to {high:g}: neither 0–1, 8 nor 16 bits")
-    scale = _SIXTEEN_BITS
     if image.mode == "F":
-        scale = next(limit for limit in (1, 255, _SIXTEEN_BITS) if high <= limit)
-    return values.astype(np.float32) / np.float32(scale)
+        return next(limit for limit in (1, 255, _SIXTEEN_BITS) if high <= limit)
+    return _SIXTEEN_BITS
 
 
 def _orientation(image: Image.Image) -> int:

@@ -13,10 +13,8 @@ from cloudseg_ops.engine.batching import BatchQueue, Size
 from cloudseg_ops.engine.decode import DecodedImage
 from cloudseg_ops.engine.items import Item
 from cloudseg_ops.engine.restore import Prediction
-from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.engine.stopping import COMPUTE_SECONDS, Stop
 
-_COMPUTE_SECONDS = 8.0
-"""After a request to stop, batches are begun for so long."""
 _POLL_SECONDS = 0.1
 
 
@@ -152,7 +150,7 @@ class Lanes:
                 while not self._closed:
                     with self._waiting(lane):
                         jobs = self._queue.take(_POLL_SECONDS)
-                    if self._stop.seconds_since > _COMPUTE_SECONDS:
+                    if self._stop.seconds_since > COMPUTE_SECONDS:
                         for job in [*jobs, *self._queue.drain()]:
                             self._done(job, None)
                     elif jobs:

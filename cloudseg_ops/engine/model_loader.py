@@ -102,7 +102,7 @@ class ModelLoader:
         )
         tuner = BatchTuner(_GPU_START if on_gpu else 1, most_pixels, self._options.batch)
         self._stop.begin_work()
-        return AdaptivePredictor(Predictor(self._ref, network), tuner, lanes=lanes, threads=threads)
+        return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, lanes=lanes, threads=threads)
 
     def _load(self) -> None:
         try:

@@ -21,14 +21,11 @@ from cloudseg_ops.engine.items import Computed, Item
 from cloudseg_ops.engine.lanes import Done, Job, Lanes
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.sizes import padded_size
-from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.engine.stopping import FINISH_SECONDS, Stop
 from cloudseg_ops.errors import BadImageError, EngineError
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.results import Result
 
-_FINISH_SECONDS = 14.0
-"""After a request to stop, uploads are waited for so long, which leaves the results file the rest of the twenty
-seconds."""
 _POLL_SECONDS = 0.1
 
 
@@ -164,7 +161,7 @@ class Pipeline:
 
     def _drain(self) -> None:
         with self._changed:
-            while self._flights and self._stop.seconds_since < _FINISH_SECONDS:
+            while self._flights and self._stop.seconds_since < FINISH_SECONDS:
                 self._wait()
 
     def _wait(self) -> None:

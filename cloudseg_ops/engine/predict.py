@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -68,12 +68,24 @@ class Predictor:
         ]
 
     @torch.inference_mode()
-    def predict_tiled(self, image: DecodedImage, most_pixels: int) -> Prediction:
-        """Segment a photograph in parts of at most so many pixels; what comes of it is what comes of the whole.
+    def predict_tiled(
+        self, image: DecodedImage, most_pixels: int, check: Callable[[], None] = lambda: None
+    ) -> Prediction:
+        """Segment a photograph in parts; what comes of it is what comes of the whole.
+
+        Args:
+            image: The photograph.
+            most_pixels: Of a part.
+            check: Called before each part; may raise, where there is no time for all of them.
 
         Raises:
             ImageTooLargeError: The network looks too far around each pixel for parts so small.
         """
+
+        def forward(windows: Sequence[Pixels]) -> torch.Tensor:
+            check()
+            return self._logits(windows)
+
         tiles = plan_tiles(
             image.height, image.width, stride=self.network.stride, halo=self._reach, most_pixels=most_pixels
         )
@@ -81,7 +93,7 @@ class Predictor:
         out: Classes | Logits = np.empty(size, np.uint8)
         if image.full_size:
             out = np.empty((self._ref.params.n_classes, *size), np.float32)
-        segment_tiled(image.pixels, tiles, self._logits, out)
+        segment_tiled(image.pixels, tiles, forward, out)
         return Prediction(out)
 
     @cached_property

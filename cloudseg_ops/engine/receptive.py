@@ -36,7 +36,8 @@ Forward = Callable[[torch.Tensor], torch.Tensor]
 def find_reach(forward: Forward, *, in_channels: int, stride: int, device: torch.device) -> int | None:
     """Find out how far a pixel's influence reaches.
 
-    Costs a few forward passes of small images. Autocast and compilers must be off: some fused kernels swallow NaN.
+    Costs a few forward passes of small images. Autocast, compilers and reduced precision must be
+    off: some fused kernels swallow NaN, and a part must give what the whole does.
 
     Args:
         forward: From float32 images (N, in_channels, H, W) to logits (N, n_classes, H, W), in evaluation mode.
@@ -118,9 +119,13 @@ class _Probe:
         kept = max(reach + cut, 2 * self._across * self._stride)
         alike = kept - reach
         images = self._images(kept + cut, kept + cut)
-        whole = self._forward(images)
-        first = self._forward(images[..., :kept, :kept].contiguous(memory_format=torch.channels_last))
-        last = self._forward(images[..., cut:, cut:].contiguous(memory_format=torch.channels_last))
+        parts = images[..., :kept, :kept], images[..., cut:, cut:]
+        try:
+            whole = self._forward(images)
+            first, last = (self._forward(part.contiguous(memory_format=torch.channels_last)) for part in parts)
+        except Exception as error:  # noqa: BLE001  as above
+            self._untold(f"it fails on an image of {kept + cut} pixels ({type(error).__name__}: {error})")
+            return False
         apart = torch.maximum(
             (first - whole[..., :kept, :kept])[..., :alike, :alike].abs().max(),
             (last - whole[..., cut:, cut:])[..., reach:, reach:].abs().max(),

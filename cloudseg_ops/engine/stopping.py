@@ -15,6 +15,10 @@ import time
 STOPPED = 143
 """Exit status after a stop: 128 + SIGTERM, as shells and Kubernetes count."""
 
+COMPUTE_SECONDS = 8.0
+"""After a request, forward passes are begun for so long, ..."""
+FINISH_SECONDS = 14.0
+"""... and uploads are waited for so long, which leaves the results file the rest."""
 _LAST_SECOND = 19.0
 """Seconds from the request to a forced end. Spot nodes give 25 s at most, and of a Standard cluster 15 s by default
 (cloud.google.com/kubernetes-engine/docs/concepts/spot-vms)."""

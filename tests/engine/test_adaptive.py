@@ -11,8 +11,9 @@ from cloudseg_ops.engine.adaptive import AdaptivePredictor, is_out_of_memory
 from cloudseg_ops.engine.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.loading import load_network
 from cloudseg_ops.engine.predict import Predictor
+from cloudseg_ops.engine.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.tuning import BatchTuner
-from cloudseg_ops.errors import ImageTooLargeError
+from cloudseg_ops.errors import EngineError, ImageTooLargeError
 from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
 
 CPU = torch.device("cpu")
@@ -55,7 +56,7 @@ def test_it_backs_off_and_every_image_comes_out(caplog: pytest.LogCaptureFixture
     cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
     cramped.batches = []
     tuner = BatchTuner(8, 10**9)
-    adaptive = AdaptivePredictor(cramped, tuner, lanes=1, threads=1)
+    adaptive = AdaptivePredictor(cramped, tuner, Stop(), lanes=1, threads=1)
     got = adaptive.predict(IMAGES)
     expected = plain().predict(IMAGES)
     for one, other in zip(got, expected, strict=True):
@@ -70,7 +71,9 @@ def test_other_errors_are_not_hidden() -> None:
         def predict(self, images: Sequence[DecodedImage]) -> list[object]:  # type: ignore[override]
             raise RuntimeError("shapes cannot be multiplied")
 
-    adaptive = AdaptivePredictor(Broken(REF, load_network(REF, WEIGHTS, CPU)), BatchTuner(8, 10**9), lanes=1, threads=1)
+    adaptive = AdaptivePredictor(
+        Broken(REF, load_network(REF, WEIGHTS, CPU)), BatchTuner(8, 10**9), Stop(), lanes=1, threads=1
+    )
     with pytest.raises(RuntimeError, match="multiplied"):
         adaptive.predict(IMAGES)
 
@@ -80,7 +83,7 @@ def test_a_program_of_one_image_at_a_time_gets_one(caplog: pytest.LogCaptureFixt
 
     caplog.set_level(logging.INFO)
     one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
-    assert AdaptivePredictor(one, BatchTuner(8, 10**9), lanes=1, threads=1).limit((48, 64)) == 1
+    assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), lanes=1, threads=1).limit((48, 64)) == 1
 
 
 _LIMITED = """
@@ -89,7 +92,7 @@ from tests.engine.test_adaptive import *
 torch.set_num_threads(1)
 network = tiny_unet()
 images = [DecodedImage(noise(512, 512, seed=seed % 3)) for seed in range(64)]
-adaptive = AdaptivePredictor(plain(), BatchTuner(64, 10**9), lanes=1, threads=1)
+adaptive = AdaptivePredictor(plain(), BatchTuner(64, 10**9), Stop(), lanes=1, threads=1)
 adaptive.predict(images[:1])
 pages = int(open("/proc/self/statm").read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 600 * 2**20,) * 2)
@@ -108,7 +111,7 @@ def test_a_process_that_may_not_grow_does_with_less() -> None:
 def test_an_image_that_memory_does_not_hold_comes_out_in_tiles_as_the_whole() -> None:
     (image,) = [DecodedImage(noise(400, 300))]
     whole = plain().predict([image])[0].classes
-    tiled = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), lanes=1, threads=1).predict([image])[0].classes
+    tiled = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), Stop(), lanes=1, threads=1).predict([image])[0].classes
     assert np.array_equal(whole, tiled)
     assert len(np.unique(whole)) == 2
 
@@ -128,17 +131,28 @@ def test_tiles_that_do_not_fit_get_smaller_until_they_cannot() -> None:
     tight = Tight(REF, load_network(REF, WEIGHTS, CPU))
     image = DecodedImage(noise(400, 300))
     tuner = BatchTuner(1, 10**9)
-    got = AdaptivePredictor(tight, tuner, lanes=1, threads=1).predict([image])[0].classes
+    got = AdaptivePredictor(tight, tuner, Stop(), lanes=1, threads=1).predict([image])[0].classes
     assert np.array_equal(got, plain().predict([image])[0].classes)
     assert tuner.most_pixels < 2 * Tight.most
     Tight.most = 30 * 30
     with pytest.raises(ImageTooLargeError, match=r"400 × 300 pixels .* upload it again"):
-        AdaptivePredictor(tight, BatchTuner(1, 10**9), lanes=1, threads=1).predict([image])
+        AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), lanes=1, threads=1).predict([image])
 
 
 def test_logits_of_what_was_scaled_down_come_in_tiles_too() -> None:
     image = DecodedImage(noise(200, 160), (320, 400))
     whole = plain().predict([image])[0].values
-    tiled = AdaptivePredictor(plain(), BatchTuner(1, 100 * 100), lanes=1, threads=1).predict([image])[0].values
+    tiled = AdaptivePredictor(plain(), BatchTuner(1, 100 * 100), Stop(), lanes=1, threads=1).predict([image])[0].values
     assert whole.shape == tiled.shape == (1, 160, 200)
     assert np.abs(whole - tiled).max() < 1e-4 * np.abs(whole).max()
+
+
+def test_a_stop_does_not_wait_for_all_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = Stop()
+    stop.request()
+    adaptive = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), stop, lanes=1, threads=1)
+    image = DecodedImage(noise(400, 300))
+    assert len(adaptive.predict([image])) == 1
+    monkeypatch.setattr(Stop, "seconds_since", COMPUTE_SECONDS + 1)
+    with pytest.raises(EngineError, match="stopped on request in the middle"):
+        adaptive.predict([image])

@@ -78,7 +78,7 @@ def test_helpers_do_their_share(lab: Lab) -> None:
 
         helper.fetch(Item(0, source, Evidence(None, None, None)), need, reply)
         assert replied.wait(30)
-        assert asked == [7 * 40 * 30]
+        assert asked == [int(7.5 * 40 * 30)]
         assert np.array_equal(got[0].pixels, noise(40, 30))  # type: ignore[attr-defined]
     finally:
         helper.close()
@@ -97,7 +97,7 @@ def test_a_photograph_for_which_there_is_no_memory_is_quarantined_with_the_way_o
         assert run_chunk(lab.options, lab.store, Stop()).complete
     assert list(lab.outcomes().values()) == ["quarantined", "done", "done"]
     assert re.search(
-        r"takes 820 KiB of memory, .* may take 97\.7 KiB here; raise --memory", lab.results()[0].reason or ""
+        r"takes 879 KiB of memory, .* may take 97\.7 KiB here; raise --memory", lab.results()[0].reason or ""
     )
 
 

@@ -95,6 +95,23 @@ def test_a_network_that_takes_no_small_images() -> None:
     assert reach(Least()) == 1
 
 
+class Most(nn.Module):
+    """Takes no large images."""
+
+    def __init__(self, size: int, side: int) -> None:
+        super().__init__()
+        self.conv, self.side = conv(size), side
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if max(images.shape[2:]) > self.side:
+            raise ValueError("too large")
+        return self.conv(images)  # type: ignore[no-any-return]
+
+
+def test_a_network_that_takes_no_large_images() -> None:
+    assert reach(Most(81, 130)) == 40
+
+
 class Fails(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         raise ValueError(f"never {tuple(images.shape)}")
@@ -147,6 +164,8 @@ class Nothing(nn.Module):
         (conv(3, padding_mode="circular"), "part of an image"),
         (Swallows(conv(3)), "part of an image"),
         (Nothing(), "NaN"),
+        (Most(81, 65), "more than 32 pixels"),
+        (Most(61, 65), r"fails on an image of 66 pixels \(ValueError: too large"),
         (Fails(), r"fails on small images \(ValueError: never"),
     ],
 )
