@@ -107,6 +107,7 @@ class Contest:
             cpus=self.cpus,
             seconds=seconds,
             compilers=self.options.compilers,
+            processes=self.options.lanes == "both",
         )
 
     def job(self, model: Model, photographs: Photographs, scratch: Path) -> Job:

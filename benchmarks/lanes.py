@@ -26,21 +26,21 @@ class _Shared:
 
     Attributes:
         barrier: Where they wait for one another: of threads, or of processes.
+        seconds: How long they are to run, about.
         warm: Seconds of each lane's second pass.
         began: When each began to count, on the clock that all processes of a machine share.
         ended: When each had done its passes; 0: it failed.
-        seconds: How long they are to run, about.
     """
 
     barrier: Any
+    seconds: float
     warm: Any
     began: Any
     ended: Any
-    seconds: float
 
     def passes(self) -> int:
         """How many passes of the slowest lane fit."""
-        return max(1, min(MOST_PASSES, math.floor(self.seconds / max(self.warm))))
+        return max(1, min(MOST_PASSES, math.floor(self.seconds / float(max(self.warm)))))
 
 
 def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, seconds: float) -> tuple[float, int]:
@@ -62,13 +62,13 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
     if setting.processes:
         context = multiprocessing.get_context("spawn")
         times = [context.Array("d", setting.lanes, lock=False) for _ in range(3)]
-        shared = _Shared(context.Barrier(setting.lanes), *times, seconds)
+        shared = _Shared(context.Barrier(setting.lanes), seconds, *times)
         lanes = [
             context.Process(target=_process, args=(make, images, setting.threads, number, shared))
             for number in range(setting.lanes)
         ]
     else:
-        shared = _Shared(threading.Barrier(setting.lanes), *([0.0] * setting.lanes for _ in range(3)), seconds)
+        shared = _Shared(threading.Barrier(setting.lanes), seconds, *([0.0] * setting.lanes for _ in range(3)))
         forward = make()
         lanes = [
             threading.Thread(target=_lane, args=(forward, images, setting.threads, number, shared))

@@ -42,6 +42,7 @@ class LimitJob:
         cpus: CPUs to use.
         seconds: Time of one measurement.
         compilers: Whether compilers are tried.
+        processes: Whether lanes that are processes are tried.
         setting: The setting to measure; None: search it.
     """
 
@@ -53,6 +54,7 @@ class LimitJob:
     cpus: int
     seconds: float
     compilers: bool = True
+    processes: bool = True
     setting: dict[str, Any] | None = None
 
     @classmethod
@@ -147,7 +149,8 @@ def search(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor]) -> dict[
     best, found = looking.best_of([plain], None, 0.0)
     start = replace(plain, batch=batch)
     best, found = looking.best_of(settings.precisions_and_layouts(start), best, found)
-    best, found = looking.best_of(settings.lanes_of(best, job.cpus if images.device.type == "cpu" else 1), best, found)
+    cpus = job.cpus if images.device.type == "cpu" else 1
+    best, found = looking.best_of(settings.lanes_of(best, cpus, processes=job.processes), best, found)
     best, found = looking.best_of(settings.batches_of(best, pixels), best, found)
     missing = settings.missing_compiler()
     for compiler in settings.COMPILERS if job.compilers else ():

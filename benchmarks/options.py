@@ -25,6 +25,7 @@ class Options:
         images: Folder of photographs; None: generated scenes.
         generous: Give d and e the engine's network.
         compilers: Try compilers in a's search.
+        lanes: Which kinds of lanes a's search tries: `both`, or only `threads`, which starts no processes.
         engine_options: Options for the engine.
         beam_options: Options for Beam's pipeline; empty: those of `benchmarks.beam`.
         json: Where figures for machines go; None: nowhere.
@@ -40,6 +41,7 @@ class Options:
     images: Path | None
     generous: bool
     compilers: bool
+    lanes: str
     engine_options: tuple[str, ...]
     beam_options: tuple[str, ...]
     json: Path | None
@@ -94,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--images", type=Path, help="folder of photographs, cut to the rows' sizes; default: generated scenes")
     add("--generous", action="store_true", help="give d and e folded batch norm, channels last, bf16, batches by shape")
     add("--no-compilers", dest="compilers", action="store_false", help="do not try compilers for a")
+    add("--lanes", choices=("both", "threads"), default="both", help="kinds of lanes to try for a (both)")
     add("--engine-options", default="", help="options for the engine, in one string")
     add("--beam-options", default="", help="options for Beam's pipeline, in one string")
     add("--json", type=Path, help="write all figures here, too")

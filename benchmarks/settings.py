@@ -80,12 +80,12 @@ def precisions_and_layouts(start: Setting) -> Iterator[Setting]:
     yield replace(start, channels_last=True)
 
 
-def lanes_of(setting: Setting, cpus: int) -> Iterator[Setting]:
+def lanes_of(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
     """Vary lanes against threads, their product being the CPUs, as threads of one process and as processes."""
     for lanes in range(1, cpus + 1):
         if cpus % lanes == 0:
             yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=False)
-            if lanes > 1:
+            if processes and lanes > 1:
                 yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,10 +69,8 @@ def short(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, without an exponent."""
     if value == 0:
         return "0"
-    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
-    if whole >= digits:
-        return f"{value:.0f}"
-    return f"{value:.{digits - max(whole, 1) + (0 if whole else 1)}f}"
+    before_point = math.floor(math.log10(abs(value))) + 1
+    return f"{value:.{max(0, digits - before_point)}f}"
 
 
 def ratios(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
