@@ -17,7 +17,6 @@ def main(path: str) -> None:
     params = job.model_params
     client = steps.open_client()
     network = plain_network(job.network, params.arguments, job.weights)
-    marks.ready()
     for name in steps.list_names(client, job.input):
         marks.began()
         image = steps.pixels(steps.download(client, job.input, name))

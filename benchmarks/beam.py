@@ -61,7 +61,7 @@ class Store(beam.DoFn):  # type: ignore[misc]
 
 
 class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
-    """Beam's own, which also notes when it has loaded the model, and prepares it where the job says so."""
+    """Beam's own; it prepares the network where the job says so."""
 
     def __init__(self, job: Job, **more: Any) -> None:
         super().__init__(
@@ -74,10 +74,7 @@ class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
 
     def load_model(self) -> torch.nn.Module:
         loaded: torch.nn.Module = super().load_model()
-        if self._job.generous:
-            loaded = prepared(loaded)
-        Marks(self._job.scratch).ready()
-        return loaded
+        return prepared(loaded) if self._job.generous else loaded
 
 
 def infer_by_shape(

@@ -60,17 +60,13 @@ class Job:
 
 
 class Marks:
-    """Notes when a contender began to fetch, when its model was ready, and when its last result was there.
+    """Notes when a contender began to fetch, and when its last result was there.
 
     Each thread of each process has files of its own: nothing is shared, so nothing waits.
     """
 
     def __init__(self, scratch: str | Path) -> None:
         self._folder = Path(scratch)
-
-    def ready(self) -> None:
-        """A model is loaded."""
-        self._note("ready", again=False)
 
     def began(self) -> None:
         """A download begins."""
@@ -89,16 +85,12 @@ class Marks:
         """All times noted, seconds since the epoch, by kind."""
         return {
             what: [float(path.read_text("ascii") or "nan") for path in self._folder.glob(f"{what}-*")]
-            for what in ("ready", "began", "ended")
+            for what in ("began", "ended")
         }
 
 
 def steady_window(marks: dict[str, list[float]]) -> tuple[float, float] | None:
-    """Give the first and last moment of steady work, or None when there was none.
-
-    It begins with the first download, or with the first model loaded where that came later: what a framework does
-    before then is its start, which the time of the whole process counts.
-    """
+    """Give the first moment of the first fetch and the last one of the last result, or None when there was none."""
     if not marks["began"] or not marks["ended"]:
         return None
-    return max(min(marks["began"]), min(marks["ready"], default=0.0)), max(marks["ended"])
+    return min(marks["began"]), max(marks["ended"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -87,7 +89,12 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
 
 def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
     torch.set_num_threads(threads)
-    _lane(make(), images, threads, number, shared)
+    try:
+        forward = make()
+    except Exception:
+        shared.barrier.abort()
+        raise
+    _lane(forward, images, threads, number, shared)
 
 
 def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
@@ -102,9 +109,10 @@ def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, sha
         shared.began[number] = time.perf_counter()
         _run(forward, images, shared.passes())
         shared.ended[number] = time.perf_counter()
-    except BaseException:
+    except Exception:  # noqa: BLE001  whatever it was, the others must not wait for this lane
+        if not isinstance(sys.exc_info()[1], threading.BrokenBarrierError):
+            traceback.print_exc()
         shared.barrier.abort()
-        raise
 
 
 def _run(forward: Forward, images: torch.Tensor, passes: int) -> None:

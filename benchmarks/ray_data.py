@@ -1,7 +1,7 @@
 """Contender e, Ray Data's `map_batches` with a class, as its guide to offline batch inference has it.
 
 https://docs.ray.io/en/latest/data/batch_inference.html : the model is loaded in `__init__`, batches go through
-`__call__`. Download, upload and delete are stages of the same dataset, which ask for little CPU because they wait.
+`__call__`. Download, upload and delete are stages of the same dataset, which ask for no CPU because they wait.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from benchmarks import steps
 from benchmarks.job import Job, Marks
 
 _BATCH = 8
+_TASKS = 2
+"""Tasks that download at a time, and as many that upload."""
+_PATIENCE = 300
 Batch = dict[str, Any]
 
 
@@ -64,7 +67,6 @@ class Predict:
         self._network = plain_network(job.network, self._params.arguments, job.weights)
         if job.generous:
             self._network = prepared(self._network)
-        Marks(job.scratch).ready()
 
     def __call__(self, batch: Batch) -> Batch:
         import torch
@@ -95,16 +97,25 @@ class Predict:
 def main(path: str) -> None:
     job = Job.read(path)
     ray.init(num_cpus=job.cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    # No fetch before the model is loaded: the time from the first fetch on is then without the start.
+    context.wait_for_min_actors_s = _PATIENCE
     names = steps.list_names(steps.open_client(), job.input)
-    waiting: dict[str, Any] = {"batch_size": _BATCH, "num_cpus": 0.25, "fn_kwargs": {"job": job}}
+    # They wait more than they compute. A CPU of their own would leave the model, whose threads Ray counts, without it.
+    waiting: dict[str, Any] = {
+        "batch_size": _BATCH,
+        "num_cpus": 0,
+        "compute": ray.data.TaskPoolStrategy(size=_TASKS),
+        "fn_kwargs": {"job": job},
+    }
     done = (
         ray.data.from_items([{"name": name} for name in names], override_num_blocks=math.ceil(len(names) / _BATCH))
         .map_batches(fetch, **waiting)
         .map_batches(
             Predict,
             batch_size=_BATCH,
-            num_cpus=max(1, job.cpus - 1),
+            num_cpus=job.cpus,
             compute=ray.data.ActorPoolStrategy(size=1),
             fn_constructor_args=(job,),
         )

@@ -19,7 +19,6 @@ def test_a_job_comes_back_as_it_went(tmp_path: Path) -> None:
 def test_the_window_is_from_first_fetch_to_last_result(tmp_path: Path) -> None:
     marks = Marks(tmp_path)
     assert steady_window(marks.read()) is None
-    marks.ready()
     marks.began()
     first = marks.read()["began"]
     marks.began()
@@ -31,12 +30,6 @@ def test_the_window_is_from_first_fetch_to_last_result(tmp_path: Path) -> None:
     assert found
     assert found[0] == first[0]
     assert found[1] > early[0]
-
-
-def test_a_model_that_is_ready_later_opens_the_window() -> None:
-    # A framework's start is told by the time of its whole process.
-    assert steady_window({"ready": [3.0, 4.0], "began": [1.0, 9.0], "ended": [7.0, 8.0]}) == (3.0, 8.0)
-    assert steady_window({"ready": [], "began": [1.0], "ended": [7.0]}) == (1.0, 7.0)
 
 
 def test_the_engines_window_is_read_from_its_results() -> None:
