@@ -97,9 +97,11 @@ class Search:
         note: dict[str, Any] = {"setting": setting.to_json(), "told": setting.told()}
         began = time.perf_counter()
         try:
-            note["agreement"] = self._agreement(setting)
+            torch.set_num_threads(self.job.cpus)
+            forward = build(self.job, setting, repeated(self.images, setting.batch))
             note["preparing_seconds"] = round(time.perf_counter() - began, 2)
-            note["images_per_second"], _ = measured(self.job, setting, self.images)
+            note["agreement"] = self._agreement(forward, setting.batch)
+            note["images_per_second"], _ = measured(self.job, setting, self.images, forward)
         except Exception as error:  # noqa: BLE001  a setting that does not run here is an answer, too
             traceback.print_exc()
             note |= {"images_per_second": 0.0, "error": f"{type(error).__name__}: {str(error)[:200]}"}
@@ -107,11 +109,14 @@ class Search:
         print(json.dumps(note), flush=True)
         return float(note["images_per_second"]) if note.get("agreement", 0) >= AGREEMENT else 0.0
 
-    def _agreement(self, setting: Setting) -> float:
-        torch.set_num_threads(self.job.cpus)
-        part = self.images[: len(self.reference)]
-        logits = build(self.job, setting, part)(part)
-        return float(((logits > 0) == (self.reference > 0)).float().mean())
+    def _agreement(self, forward: settings.Forward, batch: int) -> float:
+        """Share of pixels on which the sample's masks agree; in batches of one size, for a compiler makes a size's."""
+        agreed: list[float] = []
+        for start in range(0, len(self.reference), batch):
+            indices = torch.arange(start, start + batch) % len(self.reference)
+            same = (forward(self.images[indices]) > 0) == (self.reference[indices] > 0)
+            agreed += same.float().mean(dim=(1, 2, 3))[: len(self.reference) - start].tolist()
+        return float(sum(agreed) / len(agreed))
 
 
 def build(job: LimitJob, setting: Setting, example: torch.Tensor) -> settings.Forward:
@@ -120,10 +125,26 @@ def build(job: LimitJob, setting: Setting, example: torch.Tensor) -> settings.Fo
     return settings.build(plain_network(job.network, arguments, job.weights), setting, example)
 
 
-def measured(job: LimitJob, setting: Setting, images: torch.Tensor) -> tuple[float, int]:
-    """Images a second of a setting, on these images repeated to its batch, and how many passed through in all."""
-    batch = images[torch.arange(setting.batch) % len(images)]
-    return lanes.rate(functools.partial(build, job, setting, batch), batch, setting, job.seconds)
+def repeated(images: torch.Tensor, batch: int) -> torch.Tensor:
+    """A batch of these images, again from the first one where they are too few."""
+    return images[torch.arange(batch) % len(images)]
+
+
+def measured(
+    job: LimitJob, setting: Setting, images: torch.Tensor, forward: settings.Forward | None = None
+) -> tuple[float, int]:
+    """Images a second of a setting, on these images repeated to its batch, and how many passed through in all.
+
+    Args:
+        job: How long.
+        setting: How.
+        images: Of one size.
+        forward: The setting's forward pass where it has been built; processes build their own.
+    """
+    batch = repeated(images, setting.batch)
+    built = forward if not setting.processes else None
+    make = functools.partial(build, job, setting, batch) if built is None else lambda: built
+    return lanes.rate(make, batch, setting, job.seconds)
 
 
 def load_images(job: LimitJob, device: torch.device) -> dict[tuple[int, int], torch.Tensor]:

@@ -157,7 +157,9 @@ def _compiled(network: nn.Module, compiler: Compiler, example: torch.Tensor) -> 
             return torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
         from torch._inductor import config
 
+        # What was compiled before would make this one's batch a variable.
+        torch._dynamo.reset()
         config.freezing = compiler == "freeze"
-        run = torch.compile(network)
+        run = torch.compile(network, dynamic=False)
         run(example)
     return run

@@ -83,7 +83,7 @@ def test_a_lane_that_fails_ends_the_measurement(capfd: pytest.CaptureFixture[str
     def forward(images: torch.Tensor) -> torch.Tensor:
         raise ValueError("no")
 
-    with pytest.raises(RuntimeError, match="a lane failed"), pytest.warns(pytest.PytestUnhandledThreadExceptionWarning):
+    with pytest.raises(RuntimeError, match="a lane failed"):
         rate(lambda: forward, IMAGES, Setting(lanes=2), 0.01)
     assert "ValueError: no" in capfd.readouterr().err
 
