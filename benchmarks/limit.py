@@ -27,6 +27,7 @@ AGREEMENT = 0.999
 """Least share of pixels on which a setting must agree with float32, or it cannot win."""
 _MEAN_BATCH_PIXELS = 4 * 256 * 256
 _GAIN = 1.01
+_FINALISTS, _CLOSE = 3, 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,23 @@ class Search:
                 best, best_rate = setting, found
         assert best
         return best, best_rate
+
+    def final(self) -> tuple[Setting, float]:
+        """Measure those that came close to the fastest once more, and give the fastest of all measurements.
+
+        One measurement may be disturbed; what disturbs makes slower, so that of two the faster one is nearer the truth.
+        """
+        fit = [one for one in self.tried if one.get("agreement", 0) >= AGREEMENT]
+        fastest = max(one["images_per_second"] for one in fit)
+        close = sorted(fit, key=lambda one: -float(one["images_per_second"]))[:_FINALISTS]
+        for one in close:
+            if one["images_per_second"] > _CLOSE * fastest:
+                self.measure(Setting(**one["setting"]))
+        best = max(
+            (one for one in self.tried if one.get("agreement", 0) >= AGREEMENT),
+            key=lambda one: float(one["images_per_second"]),
+        )
+        return Setting(**best["setting"]), float(best["images_per_second"])
 
     def measure(self, setting: Setting) -> float:
         """Images a second, or 0 where it fails or does not agree with float32; both are noted."""
@@ -177,7 +195,8 @@ def search(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor]) -> dict[
     for compiler in settings.COMPILERS if job.compilers else ():
         if compiler != "trace" and missing:
             continue
-        best, found = looking.best_of([replace(best, compiler=compiler)], best, found)
+        looking.best_of([replace(best, compiler=compiler)], best, found)
+    best, found = looking.final()
     return {
         "searched_at": list(size),
         "tried": looking.tried,

@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         help=", ".join(f"{key} {name}" for key, name in CONTENDERS.items()),
     )
     add("--repeats", type=int, default=3, help="how often each contender is measured in a row (3)")
-    add("--seconds", type=float, default=5.0, help="about how long a measurement is in steady state (5)")
+    add("--seconds", type=float, default=4.0, help="about how long a measurement is in steady state (4)")
     add("--latency", type=float, default=0.030, help="seconds that each request to storage waits (0.030)")
     add("--images", type=Path, help="folder of photographs, cut to the rows' sizes; default: generated scenes")
     add("--generous", action="store_true", help="give d and e folded batch norm, channels last, bf16, batches by shape")

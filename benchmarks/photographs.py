@@ -31,7 +31,7 @@ LARGE: tuple[Size, ...] = ((4000, 3000), (3264, 2448), (4032, 3024), (2592, 3888
 LARGE_FROM = 1_000_000
 """Mixed sizes of so many bytes are `LARGE` ones."""
 
-_QUALITIES = range(5, 97)
+_QUALITIES = range(5, 101)
 _COMMENT = 0xFE
 _MOST_PAYLOAD = 65533
 _HEADER = 4
