@@ -181,8 +181,10 @@ class Round:
         sources = emulator.fill(*self._inputs(contender))
         staged = engine.stage(emulator, self.model, sources)
         command = engine.command(staged, options.engine_options)
+        before = emulator.cpu_seconds()
         with emulator.latency(options.latency):
             took = run_measured(command, log=scratch / "log", environment=surroundings(), limit=_RUN_LIMIT)
+            emulator_cpu = emulator.cpu_seconds() - before
             checked(took)
             results, written = engine.read_results(emulator, staged), emulator.masks()
             window = engine.steady_seconds(results, written)
@@ -205,6 +207,7 @@ class Round:
             agreement=agreed,
             more={
                 "window_seconds": window,
+                "emulator_cpu_seconds": emulator_cpu,
                 "cleaning_seconds": ended - began,
                 "cleaning_cpu_seconds": cleaned.cpu_seconds,
                 "log": engine.log_events(took.output),
@@ -221,6 +224,7 @@ class Round:
             *(options.beam_options if contender == "d" else ()),
         ]
         python = options.frameworks_python.absolute() if contender in MODULES else None
+        before = emulator.cpu_seconds()
         with emulator.latency(options.latency):
             took = self.contest.run_module(name, arguments, scratch, limit=_RUN_LIMIT, python=python)
         self._all_done(len(names))
@@ -239,7 +243,11 @@ class Round:
             cpu_seconds=took.cpu_seconds,
             peak_mib=took.peak_mib,
             agreement=self._agreement(),
-            more={"window_seconds": window[1] - window[0], "start_seconds": window[0] - took.began},
+            more={
+                "window_seconds": window[1] - window[0],
+                "emulator_cpu_seconds": emulator.cpu_seconds() - before,
+                "start_seconds": window[0] - took.began,
+            },
         )
 
     def _inputs(self, contender: str) -> tuple[list[str], list[bytes]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+import psutil
 import requests
 
 from cloudseg_ops.objects import InputObject
@@ -34,6 +34,10 @@ class Emulator:
     url: str
     pid: int
     store: Store
+
+    def cpu_seconds(self) -> float:
+        """CPU time it has used so far."""
+        return sum(psutil.Process(self.pid).cpu_times()[:2])
 
     @contextmanager
     def latency(self, seconds: float) -> Iterator[None]:
@@ -102,8 +106,3 @@ def running_emulator() -> Iterator[Emulator]:
 def chunk_lines(sources: Sequence[InputObject]) -> bytes:
     """Give the chunk file of these input versions."""
     return "".join(source.to_line() + "\n" for source in sources).encode()
-
-
-def model_json(reference: object) -> bytes:
-    """Give the model.json of a model reference."""
-    return json.dumps(reference.to_json()).encode()  # type: ignore[attr-defined]

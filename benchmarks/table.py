@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.planning import CONTENDERS
 
+_BUSY = 0.7
 RATIOS = (("b", "a"), ("b", "c"), ("b", "d"), ("b", "e"))
 
 
@@ -96,6 +97,16 @@ _COLUMNS = ("", "images/s", "whole process", "peak MiB", "CPU s/image", "images"
 _WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
 
 
+def emulator_share(outcomes: Sequence[Outcome]) -> float | None:
+    """Give the median share of b's window for which the emulator, which has one thread, was computing."""
+    shares = [
+        one.more["emulator_cpu_seconds"] / one.more["window_seconds"]
+        for one in outcomes
+        if one.contender == "b" and "emulator_cpu_seconds" in one.more
+    ]
+    return statistics.median(shares) if shares else None
+
+
 def row_lines(title: str, outcomes: Sequence[Outcome], *, free: bool) -> list[str]:
     """Write one row.
 
@@ -109,6 +120,8 @@ def row_lines(title: str, outcomes: Sequence[Outcome], *, free: bool) -> list[st
         if mine := [one for one in outcomes if one.contender == contender]:
             lines.append(contender_line(f"{contender}  {name}", mine))
     told = [f"{name} {value.told()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
+    if (busy := emulator_share(outcomes)) and busy > _BUSY:
+        lines.append(f"   the emulator computed for {busy:.0%} of b's time: what b is measured by may be the emulator")
     return [*lines, "   ratios: " + ("   ".join(told) if told else "none: no two contenders were measured")]
 
 

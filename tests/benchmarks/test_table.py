@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from benchmarks.table import Outcome, contender_line, ratios, row_lines, short, spread
@@ -82,3 +84,11 @@ def test_a_free_model_is_not_compared_with_its_forward_pass() -> None:
     told = row_lines("a row", outcomes, free=True)[-1]
     assert "b/a" not in told
     assert "b/c 20.0" in told
+
+
+def test_an_emulator_that_is_the_bottleneck_is_told() -> None:
+    def engine(share: float) -> Outcome:
+        return replace(outcome("b", 0, 100), more={"window_seconds": 10.0, "emulator_cpu_seconds": 10 * share})
+
+    assert "computed for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
+    assert "emulator" not in "\n".join(row_lines("a row", [engine(0.4)], free=True))
