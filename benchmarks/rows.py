@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BYTES = {"50kB": 50_000, "5MB": 5_000_000}
-_SHOWN = {"256": "256 × 256", "1024": "1024 × 1024", "mixed": "mixed sizes"}
+_SHOWN = {"64": "64 × 64", "256": "256 × 256", "1024": "1024 × 1024", "mixed": "mixed sizes"}
 _MODELS = {
     "example": "example model",
     "unet31m": "U-Net of 31 M parameters",
@@ -57,7 +57,7 @@ ALL = (
     Row("free", "256", "50kB"),
     Row("free", "256", "5MB"),
 )
-TINY = Row("tiny", "256", "50kB")
+TINY = Row("tiny", "64", "50kB")
 """For the harness's own test, only by its name."""
 DEFAULT = (
     "example-256-50kB",

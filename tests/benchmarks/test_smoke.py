@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def test_a_short_run_measures_and_compares(tmp_path: Path) -> None:
     arguments = [
-        *("--rows", "tiny-256-50kB", "--contenders", "a,b,c,d", "--repeats", "1", "--seconds", "0.02"),
+        *("--rows", "tiny-64-50kB", "--contenders", "a,b,c,d", "--repeats", "1", "--seconds", "0.02"),
         *("--no-compilers", "--lanes", "threads", "--state", str(tmp_path), "--json", str(tmp_path / "out.json")),
         *("--engine-options", "--batch 3 --threads 1"),
     ]
