@@ -64,13 +64,16 @@ def run_measured(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        with _sampling(others) as samples:
-            try:
-                code = process.wait(limit)
-            except subprocess.TimeoutExpired:
-                code = -signal.SIGKILL
-        seconds = time.monotonic() - start
-        _end_all(others)
+        try:
+            with _sampling(others) as samples:
+                try:
+                    code = process.wait(limit)
+                except subprocess.TimeoutExpired:
+                    code = -signal.SIGKILL
+            seconds = time.monotonic() - start
+        finally:
+            # Also when a person interrupts: nothing of a contender may go on behind it.
+            _end_all(others)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     tail = log.read_text("utf-8", "replace")[-4000:]

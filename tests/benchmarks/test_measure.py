@@ -1,8 +1,14 @@
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
+
+import psutil
 
 from benchmarks.measure import run_measured
 
+ROOT = Path(__file__).parent.parent.parent
 SPEND = """
 import sys, time
 end = time.process_time() + {seconds}
@@ -40,3 +46,20 @@ def test_past_its_limit_it_is_killed(tmp_path: Path) -> None:
     took = run_measured([sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", limit=0.5)
     assert took.code == -9
     assert took.seconds < 10
+
+
+def test_an_interrupt_ends_what_was_started(tmp_path: Path) -> None:
+    held = tmp_path / "pid"
+    sleeper = f"import os, time; open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    harness = (
+        "import pathlib, sys; from benchmarks.measure import run_measured; "
+        f"run_measured([sys.executable, '-c', {sleeper!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", harness], cwd=ROOT, stderr=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while not (held.exists() and held.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert not psutil.pid_exists(int(held.read_text()))
