@@ -22,6 +22,7 @@ from benchmarks.models import new_network
 
 Key = tuple[str, int, int]
 _BATCH = 8
+_LEAST_THREADS = 8
 
 
 class Fetch(beam.DoFn):  # type: ignore[misc]
@@ -99,7 +100,9 @@ def handler(job: Job) -> KeyedModelHandler:
 def main(path: str, *options: str) -> None:
     job = Job.read(path)
     names = steps.list_names(steps.open_client(), job.input)
-    given = options or ("--runner=DirectRunner", "--direct_running_mode=multi_threading", "--direct_num_workers=8")
+    threads = max(_LEAST_THREADS, 2 * job.cpus)
+    fastest = ("--runner=DirectRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={threads}")
+    given = options or fastest
     with beam.Pipeline(options=PipelineOptions(list(given))) as pipeline:
         (
             pipeline

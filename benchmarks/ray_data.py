@@ -19,8 +19,7 @@ from benchmarks import steps
 from benchmarks.job import Job, Marks
 
 _BATCH = 8
-_TASKS = 2
-"""Tasks that download at a time, and as many that upload."""
+_LEAST_TASKS = 2
 _PATIENCE = 300
 Batch = dict[str, Any]
 
@@ -102,11 +101,12 @@ def main(path: str) -> None:
     # No fetch before the model is loaded: the time from the first fetch on is then without the start.
     context.wait_for_min_actors_s = _PATIENCE
     names = steps.list_names(steps.open_client(), job.input)
+    tasks = max(_LEAST_TASKS, job.cpus // 2)
     # They wait more than they compute. A CPU of their own would leave the model, whose threads Ray counts, without it.
     waiting: dict[str, Any] = {
         "batch_size": _BATCH,
         "num_cpus": 0,
-        "compute": ray.data.TaskPoolStrategy(size=_TASKS),
+        "compute": ray.data.TaskPoolStrategy(size=tasks),
         "fn_kwargs": {"job": job},
     }
     done = (
