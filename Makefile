@@ -9,7 +9,7 @@ PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 export STATE PYTHON
 
-.PHONY: help demo up down audit test test-fast lint format lock image clean
+.PHONY: help demo up down audit bench test test-fast lint format lock image clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -31,6 +31,11 @@ down: ## Stop what `make up` left running
 audit: ## Count where every input of a local run is: RUN=run_id (the newest)
 	@scripts/bootstrap.sh demo
 	@$(PY) -m cloudseg_ops.cli audit --local "$(STATE)" $(if $(RUN),--run "$(RUN)")
+
+bench: ## Measure the engine against the machine's limit, a plain loop, Beam and Ray: BENCH="--rows all --json bench.json"
+	@scripts/bootstrap.sh demo
+	@scripts/bench-venv.sh
+	@$(PY) -m benchmarks --state "$(STATE)" $(BENCH)
 
 test: ## Run all tests, a whole run under a real Airflow among them
 	@scripts/bootstrap.sh test

@@ -1,0 +1,106 @@
+"""`python -m benchmarks`: measure the engine against the limit of this machine and against others; see README.md."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+from benchmarks import frameworks
+from benchmarks.contest import Contest
+from benchmarks.emulator import running_emulator
+from benchmarks.machine import describe_machine, machine_lines
+from benchmarks.options import Options, parse_options
+from benchmarks.rows import Row
+from benchmarks.table import Outcome, ratios, row_lines, short
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print the table, and write the JSON file where one is asked for."""
+    options = parse_options(arguments)
+    began = time.monotonic()
+    machine = describe_machine()
+    found = {
+        key: frameworks.look(key, options.frameworks_python) for key in frameworks.MODULES if key in options.contenders
+    }
+    missing = {key: one.missing for key, one in found.items() if one.missing}
+    versions = {frameworks.MODULES[key][2]: one.version for key, one in found.items() if one.version}
+    head = [*machine_lines(machine), _told(options, versions)]
+    print("\n".join(head), flush=True)
+    rows: list[dict[str, Any]] = []
+    with running_emulator() as emulator:
+        contest = Contest(options, emulator, machine["cpus"], missing, tell=lambda line: print(line, file=sys.stderr))
+        for row in options.rows:
+            outcomes, facts = contest.run(row)
+            lines = _row_lines(row, outcomes, facts)
+            print("\n".join(lines), flush=True)
+            rows.append(_row_json(row, outcomes, facts))
+            if options.json:
+                _write_json(options, {"machine": machine, "versions": versions, "rows": rows})
+    print(f"\ntook {(time.monotonic() - began) / 60:.1f} minutes")
+    return 0
+
+
+def _told(options: Options, versions: dict[str, str]) -> str:
+    parts = [
+        f"{options.repeats} repeats of about {options.seconds:g} s each",
+        f"every request waits {options.latency * 1000:g} ms",
+        *(f"{name} {version}" for name, version in versions.items()),
+        *(["d and e have the engine's network (--generous)"] if options.generous and versions else []),
+        "rates: median (least–most), from first fetch to last result",
+    ]
+    return "; ".join(parts)
+
+
+def _row_lines(row: Row, outcomes: list[Outcome], facts: dict[str, Any]) -> list[str]:
+    limit = facts["limit"]
+    lines = row_lines(row.title, outcomes, free=row.model == "free")
+    lines.append(f"   a's best setting: {limit['told']}; {len(limit['tried'])} tried")
+    told: set[str] = set()
+    for one in limit["tried"]:
+        # Of those that were measured twice, what was prepared first tells the time that it takes.
+        if one["setting"]["compiler"] != "none" and one["told"] not in told:
+            told.add(one["told"])
+            failed = f" ({one['error']})" if "error" in one else ""
+            prepared = f"after {one.get('preparing_seconds', 0):.0f} s to prepare"
+            lines.append(f"   {one['told']}: {short(one['images_per_second'])} images/s {prepared}{failed}")
+    if limit["not_tried"]:
+        lines.append(f"   {limit['not_tried']}")
+    own, size = facts["photographs"]["own_bytes"], row.size_bytes
+    lines.append(
+        f"   photographs: {facts['photographs']['megapixels']:.2f} megapixels, {own / size:.0%} of a file its JPEG"
+    )
+    return lines
+
+
+def _row_json(row: Row, outcomes: list[Outcome], facts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": row.name,
+        "title": row.title,
+        "model": row.model,
+        "size": row.kind,
+        "file_bytes": row.size_bytes,
+        **facts,
+        "runs": [asdict(outcome) for outcome in outcomes],
+        "ratios": {name: asdict(value) for name, value in ratios(outcomes).items()},
+    }
+
+
+def _write_json(options: Options, fields: dict[str, Any]) -> None:
+    assert options.json
+    told = {
+        "repeats": options.repeats,
+        "seconds": options.seconds,
+        "latency": options.latency,
+        "generous": options.generous,
+        "images": str(options.images) if options.images else None,
+        "engine_options": options.engine_options,
+        "beam_options": options.beam_options,
+    }
+    options.json.write_text(json.dumps({"options": told, **fields}, indent=1, ensure_ascii=False), "utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

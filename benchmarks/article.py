@@ -1,0 +1,28 @@
+"""Contender c, the article's loop: list; then for each object download, forward, save, upload, delete.
+
+One image after the other, float32, a batch of one, the network as torch gives it, torch's own number of threads.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks import steps, tensors
+from benchmarks.job import Job, Marks
+from benchmarks.models import plain_network
+
+
+def main(path: str) -> None:
+    job, marks = Job.read(path), Marks(Job.read(path).scratch)
+    params = job.model_params
+    client = steps.open_client()
+    network = plain_network(job.network, params.arguments, job.weights)
+    for name in steps.list_names(client, job.input):
+        marks.began()
+        image = steps.pixels(steps.download(client, job.input, name))
+        with torch.inference_mode():
+            logits = network(tensors.prepare(image, params)[None])[0]
+        classes = tensors.classify(logits, image.shape[0], image.shape[1], params)
+        steps.save(client, job.output, name, classes, steps.details(job))
+        steps.delete(client, job.input, name)
+        marks.ended()

@@ -1,0 +1,114 @@
+"""Contender d, Apache Beam's RunInference, as its guide has it for PyTorch.
+
+https://beam.apache.org/documentation/ml/about-ml/ : a keyed model handler with the model's class and state dict, the
+photographs' names as keys. Download, upload and delete are DoFns with a client made in `setup`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import torch
+from apache_beam.ml.inference.base import KeyedModelHandler, PredictionResult, RunInference
+from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerTensor
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from benchmarks import steps, tensors
+from benchmarks.generous import grouped_forward, prepared
+from benchmarks.job import Job, Marks
+from benchmarks.models import new_network
+
+Key = tuple[str, int, int]
+_BATCH = 8
+_LEAST_THREADS = 8
+
+
+class Fetch(beam.DoFn):  # type: ignore[misc]
+    """From a name to (name, height, width) and what the network takes."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def setup(self) -> None:
+        self._client = steps.open_client()
+        self._marks = Marks(self._job.scratch)
+        self._params = self._job.model_params
+
+    def process(self, name: str) -> Iterator[tuple[Key, torch.Tensor]]:
+        self._marks.began()
+        image = steps.pixels(steps.download(self._client, self._job.input, name))
+        yield (name, image.shape[0], image.shape[1]), tensors.prepare(image, self._params)
+
+
+class Store(beam.DoFn):  # type: ignore[misc]
+    """Uploads a mask, then deletes its photograph."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def setup(self) -> None:
+        self._client = steps.open_client()
+        self._marks = Marks(self._job.scratch)
+        self._params = self._job.model_params
+
+    def process(self, keyed: tuple[Key, PredictionResult]) -> None:
+        (name, height, width), result = keyed
+        classes = tensors.classify(result.inference, height, width, self._params)
+        steps.save(self._client, self._job.output, name, classes, steps.details(self._job))
+        steps.delete(self._client, self._job.input, name)
+        self._marks.ended()
+
+
+class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
+    """Beam's own; it prepares the network where the job says so."""
+
+    def __init__(self, job: Job, **more: Any) -> None:
+        super().__init__(
+            state_dict_path=job.weights,
+            model_class=new_network,
+            model_params={"network": job.network, "arguments": job.model_params.arguments},
+            **more,
+        )
+        self._job = job
+
+    def load_model(self) -> torch.nn.Module:
+        loaded: torch.nn.Module = super().load_model()
+        return prepared(loaded) if self._job.generous else loaded
+
+
+def infer_by_shape(
+    batch: Sequence[torch.Tensor],
+    model: torch.nn.Module,
+    device: str,  # noqa: ARG001  Beam's signature
+    inference_args: dict[str, Any] | None = None,  # noqa: ARG001
+    model_id: str | None = None,
+) -> list[PredictionResult]:
+    """What a generous job calls in place of Beam's own function, which cannot stack tensors of unlike shapes."""
+    outputs = grouped_forward(model, batch)
+    return [PredictionResult(image, logits, model_id) for image, logits in zip(batch, outputs, strict=True)]
+
+
+def handler(job: Job) -> KeyedModelHandler:
+    """Batching is on where images are of one size; else off, as Beam's guide says for tensors of unlike shapes."""
+    if job.generous:
+        return KeyedModelHandler(Handler(job, max_batch_size=_BATCH, inference_fn=infer_by_shape))
+    return KeyedModelHandler(Handler(job, max_batch_size=_BATCH if job.uniform else 1))
+
+
+def main(path: str, *options: str) -> None:
+    job = Job.read(path)
+    names = steps.list_names(steps.open_client(), job.input)
+    threads = max(_LEAST_THREADS, 2 * job.cpus)
+    fastest = ("--runner=DirectRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={threads}")
+    given = options or fastest
+    with beam.Pipeline(options=PipelineOptions(list(given))) as pipeline:
+        (
+            pipeline
+            | "names" >> beam.Create(names)
+            | "spread" >> beam.Reshuffle()
+            | "download" >> beam.ParDo(Fetch(job))
+            | "forward" >> RunInference(handler(job))
+            | "upload and delete" >> beam.ParDo(Store(job))
+        )

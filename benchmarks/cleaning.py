@@ -1,0 +1,29 @@
+"""Deletes what the engine has proven, as `clean_inputs` of the DAG does, and notes how long that took."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.emulator import INPUT, OUTPUT
+from benchmarks.job import Marks
+from cloudseg_ops.cleanup import clean_inputs
+from cloudseg_ops.objects import InputObject
+from cloudseg_ops.storage import Store
+
+
+def main(path: str) -> None:
+    """Clean up after a run; `path` names a JSON file with `sources`, `digest` and `scratch`."""
+    told = json.loads(Path(path).read_text("utf-8"))
+    sources = [InputObject.from_line(line) for line in told["sources"]]
+    store, marks = Store.open(), Marks(told["scratch"])
+    marks.began()
+    clean_inputs(
+        store,
+        sources,
+        input_bucket=INPUT,
+        output_bucket=OUTPUT,
+        model_digest=told["digest"],
+        after_success="delete",
+    )
+    marks.ended()

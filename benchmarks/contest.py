@@ -1,0 +1,306 @@
+"""One row: its photographs, its limit, then each contender in turn, again and again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import engine, planning
+from benchmarks.emulator import INPUT, OUTPUT, Emulator
+from benchmarks.frameworks import MODULES
+from benchmarks.job import Job, Marks, steady_window
+from benchmarks.limit import LimitJob
+from benchmarks.measure import Measured, run_measured
+from benchmarks.models import Model, open_model
+from benchmarks.options import Options
+from benchmarks.photographs import Photographs, open_photographs
+from benchmarks.reference import agreement, read_mask, read_masks
+from benchmarks.rows import Row
+from benchmarks.table import Outcome
+from cloudseg_ops.provenance import mask_name
+from cloudseg_ops.uris import GcsUri
+
+_ROOT = Path(__file__).parent.parent
+_SEARCH_LIMIT = 1800.0
+_RUN_LIMIT = 900.0
+Tell = Callable[[str], None]
+
+
+class ContenderError(Exception):
+    """A contender's process failed, or left work undone; the message is what the table says."""
+
+
+@dataclass
+class Contest:
+    """Measures contenders on one row.
+
+    Attributes:
+        options: What is to be measured.
+        emulator: Cloud Storage.
+        cpus: CPUs to use.
+        missing: Why a contender cannot be measured, by its key.
+        limits: Searches that were made, by model and sizes, for rows that share them.
+        tell: Called with what goes on.
+    """
+
+    options: Options
+    emulator: Emulator
+    cpus: int
+    missing: dict[str, str]
+    tell: Tell
+    limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def run(self, row: Row) -> tuple[list[Outcome], dict[str, Any]]:
+        """Measure a row; give the outcomes, and what is known of its limit and its photographs."""
+        model = open_model(row.model, self.options.cache)
+        photographs = open_photographs(row.kind, row.size_bytes, self.options.cache, self.options.images)
+        limit = self._limit(row, model, photographs)
+        with _folder() as scratch:
+            masks = self._reference(model, photographs, scratch)
+            round_ = Round(self, row, model, photographs, limit, masks)
+            outcomes = [
+                round_.measure(contender, repeat)
+                for repeat in range(self.options.repeats)
+                for contender in planning.order(list(self.options.contenders), repeat)
+            ]
+        facts = {"megapixels": photographs.megapixels, "own_bytes": photographs.own_bytes, "count": photographs.count}
+        return outcomes, {"limit": limit, "photographs": facts}
+
+    def _limit(self, row: Row, model: Model, photographs: Photographs) -> dict[str, Any]:
+        key = f"{row.model} {row.kind} {photographs.megapixels}"
+        if key not in self.limits:
+            self.tell(f"{row.name}: searching the best setting of the bare forward pass")
+            began = time.monotonic()
+            with _folder() as scratch:
+                job = self.limit_job(model, photographs, scratch, seconds=min(1.0, self.options.seconds))
+                self.run_module("limit", [job.write(scratch / "job.json")], scratch, limit=_SEARCH_LIMIT)
+                self.limits[key] = json.loads(Path(job.answer).read_text("utf-8"))
+            self.limits[key]["search_seconds"] = time.monotonic() - began
+            self.tell(f"  {self.limits[key]['told']} ({self.limits[key]['search_seconds']:.0f} s)")
+        return self.limits[key]
+
+    def _reference(self, model: Model, photographs: Photographs, scratch: Path) -> list[Any]:
+        folder = scratch / "reference"
+        folder.mkdir()
+        job = self.job(model, photographs, scratch).write(scratch / "reference.json")
+        told = [job, photographs.folder, folder, str(self.options.seconds)]
+        self.run_module("reference", told, scratch, limit=_RUN_LIMIT)
+        return read_masks(folder)
+
+    def limit_job(self, model: Model, photographs: Photographs, scratch: Path, *, seconds: float) -> LimitJob:
+        """Describe a measurement of the bare forward pass."""
+        return LimitJob(
+            weights=str(model.weights.resolve()),
+            params=model.params.model_dump(mode="json"),
+            network=model.network,
+            photographs=str(photographs.folder.resolve()),
+            answer=str(scratch / "answer.json"),
+            cpus=self.cpus,
+            seconds=seconds,
+            compilers=self.options.compilers,
+            processes=self.options.lanes == "both",
+        )
+
+    def job(self, model: Model, photographs: Photographs, scratch: Path) -> Job:
+        """Describe the work of c, d and e."""
+        return Job(
+            input=INPUT,
+            output=OUTPUT,
+            weights=str(model.weights.resolve()),
+            params=model.params.model_dump(mode="json"),
+            network=model.network,
+            scratch=str(scratch),
+            cpus=self.cpus,
+            uniform=photographs.uniform,
+            generous=self.options.generous,
+        )
+
+    def run_module(
+        self, name: str, arguments: Sequence[object], scratch: Path, *, limit: float, python: Path | None = None
+    ) -> Measured:
+        """Run a contender's module in a process of its own.
+
+        Raises:
+            ContenderError: It failed.
+        """
+        command = [str(python or sys.executable), "-m", "benchmarks.contender", name, *map(str, arguments)]
+        return checked(run_measured(command, log=scratch / "log", environment=surroundings(), limit=limit))
+
+
+@dataclass
+class Round:
+    """Measures each contender of one row."""
+
+    contest: Contest
+    row: Row
+    model: Model
+    photographs: Photographs
+    limit: dict[str, Any]
+    reference: list[Any]
+
+    def measure(self, contender: str, repeat: int) -> Outcome:
+        """Measure one contender once; what goes wrong with it is its outcome."""
+        if reason := self.contest.missing.get(contender):
+            return Outcome(contender, repeat, error=reason)
+        measure = {"a": self._bare, "b": self._engine}.get(contender, self._other)
+        try:
+            with _folder() as scratch:
+                outcome = measure(contender, repeat, scratch)
+        except ContenderError as error:
+            outcome = Outcome(contender, repeat, error=str(error))
+        told = outcome.error or f"{outcome.steady:.3g} images/s, {outcome.images} images, {outcome.seconds:.0f} s"
+        self.contest.tell(f"  {self.row.name} repeat {repeat + 1} {contender}: {told}")
+        return outcome
+
+    def _bare(self, contender: str, repeat: int, scratch: Path) -> Outcome:
+        job = self.contest.limit_job(self.model, self.photographs, scratch, seconds=self.contest.options.seconds)
+        job = job.with_setting(self.limit["setting"])
+        took = self.contest.run_module("limit", [job.write(scratch / "job.json")], scratch, limit=_RUN_LIMIT)
+        answer = json.loads(Path(job.answer).read_text("utf-8"))
+        rate = answer["images_per_second"]
+        images = answer["images"]
+        agreed = next(
+            (one["agreement"] for one in self.limit["tried"] if one["setting"] == self.limit["setting"]), None
+        )
+        return Outcome(
+            contender, repeat, images, rate, rate, None, took.seconds, took.cpu_seconds, took.peak_mib,
+            None if agreed is None else (agreed, agreed), more={"by_size": answer["by_size"]},
+        )  # fmt: skip
+
+    def _engine(self, contender: str, repeat: int, scratch: Path) -> Outcome:
+        emulator, options = self.contest.emulator, self.contest.options
+        sources = emulator.fill(*self._inputs(contender))
+        staged = engine.stage(emulator, self.model, sources)
+        command = engine.command(staged, options.engine_options)
+        before = emulator.cpu_seconds()
+        with emulator.latency(options.latency):
+            took = run_measured(command, log=scratch / "log", environment=surroundings(), limit=_RUN_LIMIT)
+            emulator_cpu = emulator.cpu_seconds() - before
+            checked(took)
+            results, written = engine.read_results(emulator, staged), emulator.masks()
+            window = engine.steady_seconds(results, written)
+            agreed = self._agreement()
+            told = {"sources": [one.to_line() for one in sources], "digest": staged.digest, "scratch": str(scratch)}
+            (scratch / "cleaning.json").write_text(json.dumps(told), "utf-8")
+            cleaned = self.contest.run_module("cleaning", [scratch / "cleaning.json"], scratch, limit=_RUN_LIMIT)
+        self._all_done(len(sources))
+        began, ended = steady_window(Marks(scratch).read()) or (0.0, 0.0)
+        return Outcome(
+            contender,
+            repeat,
+            images=len(sources),
+            steady=len(sources) / window,
+            with_cleaning=len(sources) / (window + ended - began),
+            whole=len(sources) / took.seconds,
+            seconds=took.seconds,
+            cpu_seconds=took.cpu_seconds,
+            peak_mib=took.peak_mib,
+            agreement=agreed,
+            more={
+                "window_seconds": window,
+                "emulator_cpu_seconds": emulator_cpu,
+                "cleaning_seconds": ended - began,
+                "cleaning_cpu_seconds": cleaned.cpu_seconds,
+                "log": engine.log_events(took.output),
+            },
+        )
+
+    def _other(self, contender: str, repeat: int, scratch: Path) -> Outcome:
+        emulator, options = self.contest.emulator, self.contest.options
+        names, photographs = self._inputs(contender)
+        emulator.fill(names, photographs)
+        name = MODULES[contender][0] if contender in MODULES else "article"
+        arguments: list[object] = [
+            self.contest.job(self.model, self.photographs, scratch).write(scratch / "job.json"),
+            *(options.beam_options if contender == "d" else ()),
+        ]
+        python = options.frameworks_python.absolute() if contender in MODULES else None
+        before = emulator.cpu_seconds()
+        with emulator.latency(options.latency):
+            took = self.contest.run_module(name, arguments, scratch, limit=_RUN_LIMIT, python=python)
+        self._all_done(len(names))
+        window = steady_window(Marks(scratch).read())
+        if window is None:
+            raise ContenderError("failed: it noted neither its first fetch nor its last result")
+        rate = len(names) / (window[1] - window[0])
+        return Outcome(
+            contender,
+            repeat,
+            images=len(names),
+            steady=rate,
+            with_cleaning=rate,
+            whole=len(names) / took.seconds,
+            seconds=took.seconds,
+            cpu_seconds=took.cpu_seconds,
+            peak_mib=took.peak_mib,
+            agreement=self._agreement(),
+            more={
+                "window_seconds": window[1] - window[0],
+                "emulator_cpu_seconds": emulator.cpu_seconds() - before,
+                "start_seconds": window[0] - took.began,
+            },
+        )
+
+    def _inputs(self, contender: str) -> tuple[list[str], list[bytes]]:
+        row, options = self.row, self.contest.options
+        costs = planning.Costs(
+            best=1 / self.limit["best_images_per_second"],
+            plain=self.limit["plain_seconds"],
+            latency=options.latency,
+            work=planning.around(self.photographs.megapixels, row.size_bytes / 1e6),
+        )
+        count = planning.images_for(
+            contender, costs, seconds=options.seconds, cpus=self.contest.cpus, size_bytes=row.size_bytes
+        )
+        return [f"sky/{index:05}.jpg" for index in range(count)], self.photographs.files()
+
+    def _all_done(self, images: int) -> None:
+        masks, left = len(self.contest.emulator.masks()), self.contest.emulator.inputs_left()
+        if masks != images or left:
+            raise ContenderError(f"failed: of {images} photographs it left {left}, and {masks} masks are there")
+
+    def _agreement(self) -> tuple[float, float] | None:
+        """Mean and least share of pixels on which masks agree with the reference."""
+        found = []
+        for index, reference in enumerate(self.reference):
+            uri = GcsUri(OUTPUT, mask_name(f"sky/{index:05}.jpg"))
+            if self.contest.emulator.store.stat(uri):
+                found.append(agreement(read_mask(self.contest.emulator.store.read(uri)), reference))
+        return (sum(found) / len(found), min(found)) if found else None
+
+
+def checked(took: Measured) -> Measured:
+    """Give it back.
+
+    Raises:
+        ContenderError: Its exit code is not 0; the end of its output goes to standard error.
+    """
+    if took.code:
+        print(took.output, file=sys.stderr)
+        last = (took.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise ContenderError(f"failed with code {took.code}: {last[:120]}")
+    return took
+
+
+def surroundings() -> dict[str, str]:
+    """Give what a contender's environment has beside this process's own: where this package is found."""
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cloudseg-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

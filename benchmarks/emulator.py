@@ -1,0 +1,108 @@
+"""The emulator in a process of its own, and the buckets of one measurement in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import psutil
+import requests
+
+from cloudseg_ops.objects import InputObject
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+
+INPUT, OUTPUT, STAGING = "bench-input", "bench-output", "bench-staging"
+
+
+@dataclass(frozen=True, slots=True)
+class Emulator:
+    """A running emulator.
+
+    Attributes:
+        url: Where it answers.
+        pid: Its process.
+        store: The store that the harness fills and empties it by.
+    """
+
+    url: str
+    pid: int
+    store: Store
+
+    def cpu_seconds(self) -> float:
+        """CPU time it has used so far."""
+        return sum(psutil.Process(self.pid).cpu_times()[:2])
+
+    @contextmanager
+    def latency(self, seconds: float) -> Iterator[None]:
+        """Let every request wait, as Cloud Storage's do."""
+        faults = f"{self.url}/_emulator/faults"
+        requests.post(faults, json={"latency": seconds}, timeout=10).raise_for_status()
+        try:
+            yield
+        finally:
+            requests.delete(faults, timeout=10).raise_for_status()
+
+    def fill(self, names: Sequence[str], photographs: Sequence[bytes]) -> list[InputObject]:
+        """Empty all buckets, then upload photographs in turn under these names."""
+        self.empty()
+
+        def put(numbered: tuple[int, str]) -> InputObject:
+            index, name = numbered
+            info = self.store.write(GcsUri(INPUT, name), photographs[index % len(photographs)])
+            return InputObject(info.name, info.generation, info.size, info.crc32c)
+
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(put, enumerate(names)))
+
+    def empty(self) -> None:
+        """Delete everything, so that no measurement is slowed by what another one left."""
+        for bucket in (INPUT, OUTPUT, STAGING):
+            found = list(self.store.list_objects(GcsUri(bucket)))
+            self.store.delete_many(bucket, ((info.name, info.generation) for info in found))
+
+    def stage(self, name: str, data: bytes) -> GcsUri:
+        """Write a file to STAGING."""
+        self.store.write(GcsUri(STAGING, name), data)
+        return GcsUri(STAGING, name)
+
+    def masks(self) -> dict[str, datetime]:
+        """Names in OUTPUT, and when each was written."""
+        return {info.name: info.updated for info in self.store.list_objects(GcsUri(OUTPUT))}
+
+    def inputs_left(self) -> int:
+        """How many photographs have not been deleted."""
+        return sum(1 for _ in self.store.list_objects(GcsUri(INPUT)))
+
+
+@contextmanager
+def running_emulator() -> Iterator[Emulator]:
+    """Start one on any free port, in memory, with empty buckets; stop it at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cloudseg_ops.local.emulator", "--port", "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        if not line.startswith("listening on "):
+            raise RuntimeError(f"the emulator did not start; it said {line!r}")
+        url = line.split()[-1]
+        os.environ["STORAGE_EMULATOR_HOST"] = url
+        store = Store.open()
+        for bucket in (INPUT, OUTPUT, STAGING):
+            store.create_bucket(bucket)
+        yield Emulator(url, process.pid, store)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def chunk_lines(sources: Sequence[InputObject]) -> bytes:
+    """Give the chunk file of these input versions."""
+    return "".join(source.to_line() + "\n" for source in sources).encode()

@@ -1,0 +1,62 @@
+"""A U-Net of any size whose masks mean something, without hours of training.
+
+Logits of a random network lie around one number, and whether bfloat16 agrees with float32 on them says nothing. So
+only the hidden layers are random: batch norms are given the statistics of a few scenes, and the last block and the
+head are fitted to the scenes' own masks, on features computed once. It takes half a minute, and is the same on each
+machine but for rounding.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.local.scenes import make_scene
+
+_SCENES = 16
+_SIDE = 96
+_BATCH = 4
+_STEPS = 60
+_RATE = 3e-3
+_MEAN, _STD = (0.4, 0.42, 0.52), (0.24, 0.23, 0.24)
+
+
+def fitted_unet(width: int, depth: int, *, side: int = _SIDE, steps: int = _STEPS) -> UNet:
+    """Build the network for RGB images normalized as those of examples/cloud_unet."""
+    torch.manual_seed(0)
+    network = UNet(3, 1, width, depth)
+    images, masks = _scenes(side)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None  # the plain mean of what it has seen
+    last = network.merge[-1]
+    seen: list[torch.Tensor] = []
+    with torch.no_grad(), last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone())):
+        network.train()(images)
+        network.eval()(images)
+    _fit(nn.Sequential(last, network.head), seen[-1], masks, steps)
+    return network.eval()
+
+
+def _fit(layers: nn.Module, features: torch.Tensor, masks: torch.Tensor, steps: int) -> None:
+    layers.train()
+    for module in layers.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 0.2
+    optimizer = torch.optim.Adam(layers.parameters(), _RATE)
+    chosen = torch.Generator().manual_seed(0)
+    for _ in range(steps):
+        index = torch.randint(0, len(features), (_BATCH,), generator=chosen)
+        loss = nn.functional.binary_cross_entropy_with_logits(layers(features[index]), masks[index])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+
+
+def _scenes(side: int) -> tuple[torch.Tensor, torch.Tensor]:
+    scenes = [make_scene(seed, side, side) for seed in range(_SCENES)]
+    images = torch.from_numpy(np.stack([scene.image for scene in scenes])).permute(0, 3, 1, 2).float() / 255
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+    return (images - mean) / std, torch.from_numpy(np.stack([scene.mask for scene in scenes])).float()[:, None]

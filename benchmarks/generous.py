@@ -1,0 +1,52 @@
+"""What `--generous` gives to the frameworks: the engine's preparation of the network, and batches by shape."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """Make each batch norm part of the convolution before it, in place."""
+    for block in network.modules():
+        if isinstance(block, nn.Sequential):
+            for index in range(len(block) - 1):
+                conv, norm = block[index], block[index + 1]
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                    block[index], block[index + 1] = fuse_conv_bn_eval(conv, norm), nn.Identity()
+    return network
+
+
+class Prepared(nn.Module):
+    """A network with batch norms folded and channels last, that computes in bfloat16."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Give float32 logits."""
+        with torch.autocast("cpu", torch.bfloat16):
+            logits: torch.Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
+
+def prepared(network: nn.Module) -> nn.Module:
+    """Prepare a loaded network."""
+    return Prepared(network)
+
+
+def grouped_forward(network: nn.Module, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Forward images, each (3, H, W), in one batch for each shape; logits come in the order of the images."""
+    places: dict[torch.Size, list[int]] = {}
+    for index, image in enumerate(images):
+        places.setdefault(image.shape, []).append(index)
+    outputs: dict[int, torch.Tensor] = {}
+    with torch.inference_mode():
+        for indices in places.values():
+            logits = network(torch.stack([images[index] for index in indices]))
+            outputs.update(zip(indices, logits, strict=True))
+    return [outputs[index] for index in range(len(images))]

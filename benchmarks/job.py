@@ -1,0 +1,96 @@
+"""What the harness and a contender's process say to one another: one job as a JSON file, and marks of time.
+
+A contender is a process of its own, `PYTHON -m benchmarks.NAME JOB.json`, so that memory and CPU time are its own. The
+address of Cloud Storage is in STORAGE_EMULATOR_HOST, as google-cloud-storage reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from cloudseg_ops.models import ModelParams
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """The work on one set of photographs.
+
+    Attributes:
+        input: Bucket of the photographs.
+        output: Bucket of the masks.
+        weights: The model's weights file: a state dict.
+        params: The model's parameters, as in a registry's params.yaml.
+        network: Which class the weights are of; see `benchmarks.models.plain_network`.
+        scratch: Folder for the marks.
+        cpus: CPUs to use.
+        uniform: Whether all photographs are of one size, so that a framework's own batching can stack them.
+        generous: Give frameworks the engine's network: batch norm folded, channels last, bfloat16, batches by shape.
+    """
+
+    input: str
+    output: str
+    weights: str
+    params: dict[str, Any]
+    network: str
+    scratch: str
+    cpus: int
+    uniform: bool = True
+    generous: bool = False
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read one that `write` wrote."""
+        return cls(**json.loads(Path(path).read_text("utf-8")))
+
+    def write(self, path: Path) -> Path:
+        """Write it as JSON, and give the path back."""
+        path.write_text(json.dumps(asdict(self)), "utf-8")
+        return path
+
+    @property
+    def model_params(self) -> ModelParams:
+        """The parameters, checked."""
+        return ModelParams.parse(self.params, "the benchmark's job")
+
+
+class Marks:
+    """Notes when a contender began to fetch, and when its last result was there.
+
+    Each thread of each process has files of its own: nothing is shared, so nothing waits.
+    """
+
+    def __init__(self, scratch: str | Path) -> None:
+        self._folder = Path(scratch)
+
+    def began(self) -> None:
+        """A download begins."""
+        self._note("began", again=False)
+
+    def ended(self) -> None:
+        """An image is done: mask uploaded, photograph deleted."""
+        self._note("ended", again=True)
+
+    def _note(self, what: str, *, again: bool) -> None:
+        path = self._folder / f"{what}-{os.getpid()}-{threading.get_native_id()}"
+        if again or not path.exists():
+            path.write_text(repr(time.time()), "ascii")
+
+    def read(self) -> dict[str, list[float]]:
+        """All times noted, seconds since the epoch, by kind."""
+        return {
+            what: [float(path.read_text("ascii") or "nan") for path in self._folder.glob(f"{what}-*")]
+            for what in ("began", "ended")
+        }
+
+
+def steady_window(marks: dict[str, list[float]]) -> tuple[float, float] | None:
+    """Give the first moment of the first fetch and the last one of the last result, or None when there was none."""
+    if not marks["began"] or not marks["ended"]:
+        return None
+    return min(marks["began"]), max(marks["ended"])

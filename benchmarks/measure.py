@@ -1,0 +1,151 @@
+"""Runs a contender's process and tells its time, CPU time and memory, those of all its descendants included.
+
+Memory is the proportional set size (PSS: shared pages are divided among those who share them), summed over the process
+tree, sampled; the peak is that of the samples. CPU time is what the kernel has added up for processes that ended; this
+process adopts orphans while it measures, so that daemons that a framework starts and leaves are counted as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+SAMPLE_SECONDS = 0.5
+_ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a process tree took.
+
+    Attributes:
+        code: The process's exit code; -9 when it ran past its limit.
+        began: When it was started, seconds since the epoch.
+        seconds: From start to end.
+        cpu_seconds: User and system time of all processes.
+        peak_mib: Highest sum of proportional set sizes, MiB.
+        output: The end of what it printed.
+    """
+
+    code: int
+    began: float
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    output: str
+
+
+def run_measured(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, limit: float = 600.0
+) -> Measured:
+    """Run a command to its end, or kill it after `limit` seconds; its output goes to `log`."""
+    others = {child.pid for child in psutil.Process().children()}
+    before = _cpu_of_ended()
+    began, start = time.time(), time.monotonic()
+    with _adopting(), log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            with _sampling(others) as samples:
+                try:
+                    code = process.wait(limit)
+                except subprocess.TimeoutExpired:
+                    code = -signal.SIGKILL
+            seconds = time.monotonic() - start
+        finally:
+            # Also when a person interrupts: nothing of a contender may go on behind it.
+            _end_all(others)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)
+    tail = log.read_text("utf-8", "replace")[-4000:]
+    return Measured(code, began, seconds, _cpu_of_ended() - before, max(samples, default=0.0), tail)
+
+
+def _cpu_of_ended() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+@contextlib.contextmanager
+def _adopting() -> Iterator[None]:
+    """Become the parent of descendants whose own parent ends; Linux only, elsewhere they are not counted."""
+    prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+    if prctl:
+        prctl(_ADOPT_ORPHANS, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        if prctl:
+            prctl(_ADOPT_ORPHANS, 0, 0, 0, 0)
+
+
+@contextlib.contextmanager
+def _sampling(others: set[int]) -> Iterator[list[float]]:
+    samples: list[float] = []
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(SAMPLE_SECONDS):
+            samples.append(sum(_pss_mib(process) for process in _descendants(others)))
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
+
+
+def _descendants(others: set[int]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process().children():
+        if child.pid not in others:
+            with contextlib.suppress(psutil.Error):
+                found += [child, *child.children(recursive=True)]
+    return found
+
+
+def _pss_mib(process: psutil.Process) -> float:
+    """Proportional set size; 0 for a process that has ended, or is another user's."""
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text("ascii").splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def _end_all(others: set[int]) -> None:
+    """End what a contender left behind, and reap it, so that its CPU time is counted."""
+    left = _descendants(others)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.terminate()
+    _, alive = psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+    for process in alive:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
+    for process in left:
+        # Adopted ones are this process's children, and nobody else waits for them.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)

@@ -1,0 +1,138 @@
+"""The networks of the benchmark's rows, as files that every contender loads."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.fitting import fitted_unet
+from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.models import ModelParams, ModelRef, model_digest
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "cloud_unet" / "weights"
+_NORMALIZE = {"mean": [0.4, 0.42, 0.52], "std": [0.24, 0.23, 0.24]}
+_LARGE_WIDTH, _LARGE_DEPTH = 64, 4
+
+
+class Brightness(nn.Module):
+    """A model that costs nothing: a pixel is cloud where it is bright."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limit = nn.Parameter(torch.tensor(0.55))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """From (N, 3, H, W), values 0–1, to logits (N, 1, H, W)."""
+        return images.mean(dim=1, keepdim=True) - self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model of the benchmark.
+
+    Attributes:
+        name: As in a row's name.
+        network: `unet`, or `brightness`.
+        params: As params.yaml has them for a plain state dict.
+        weights: The state dict, for everyone but the engine.
+        staged: What the engine loads, and its parameters: the same, or an exported program.
+        staged_params: Parameters of that.
+    """
+
+    name: str
+    network: str
+    params: ModelParams
+    weights: Path
+    staged: Path
+    staged_params: ModelParams
+
+    def reference(self, uri: str) -> ModelRef:
+        """Give the model.json that `pull_model` would write, the staged file being at `uri`."""
+        md5 = hashlib.md5(self.staged.read_bytes(), usedforsecurity=False).hexdigest()
+        return ModelRef(
+            revision=self.name,
+            commit="0" * 40,
+            repository="benchmark",
+            md5=md5,
+            uri=uri,
+            digest=model_digest(md5, self.staged_params),
+            params=self.staged_params,
+        )
+
+
+def unet_params(width: int, depth: int, max_side: int | None) -> ModelParams:
+    """Parameters of a U-Net for RGB and two classes."""
+    return ModelParams.model_validate(
+        {
+            "architecture": "unet",
+            "in_channels": 3,
+            "n_classes": 1,
+            "arguments": {"width": width, "depth": depth},
+            "normalize": _NORMALIZE,
+            "max_side": max_side,
+        }
+    )
+
+
+def open_model(name: str, cache: Path) -> Model:
+    """Make a model's files, unless they are in the cache.
+
+    Args:
+        name: `example`: the U-Net of examples/cloud_unet, 0.5 M… see its card. `unet31m`: a U-Net of 31 M parameters,
+            see `benchmarks.fitting`. `free`: `Brightness`, for the engine as an exported program. `tiny`: a U-Net
+            of a few hundred parameters, for the harness's own test.
+        cache: Folder for files made.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    if name == "example":
+        params = unet_params(12, 4, 512)
+        return _plain(name, params, EXAMPLE / "v2.pt")
+    if name == "unet31m":
+        path = cache / "unet31m.pt"
+        if not path.exists():
+            _save(fitted_unet(_LARGE_WIDTH, _LARGE_DEPTH), path)
+        return _plain(name, unet_params(_LARGE_WIDTH, _LARGE_DEPTH, 1024), path)
+    if name == "tiny":
+        torch.manual_seed(0)
+        _save(UNet(3, 1, 2, 1), cache / "tiny.pt")
+        return _plain(name, unet_params(2, 1, None), cache / "tiny.pt")
+    if name == "free":
+        return _free(cache)
+    raise ValueError(f"no model is named {name!r}: there are example, unet31m, free and tiny")
+
+
+def _plain(name: str, params: ModelParams, path: Path) -> Model:
+    return Model(name, "unet", params, path, path, params)
+
+
+def _free(cache: Path) -> Model:
+    network = Brightness().eval()
+    _save(network, cache / "free.pt")
+    image = torch.zeros(2, 3, 32, 32)
+    dynamic = {0: torch.export.Dim("n", min=1), 2: torch.export.Dim("h", min=1), 3: torch.export.Dim("w", min=1)}
+    torch.export.save(torch.export.export(network, (image,), dynamic_shapes=(dynamic,)), cache / "free.pt2")
+    params = ModelParams(architecture="exported", in_channels=3, n_classes=1, size_multiple=1)
+    return Model("free", "brightness", params, cache / "free.pt", cache / "free.pt2", params)
+
+
+def _save(network: nn.Module, path: Path) -> None:
+    draft = path.with_suffix(".draft")
+    torch.save(network.state_dict(), draft)
+    draft.replace(path)
+
+
+def new_network(network: str, arguments: dict[str, Any]) -> nn.Module:
+    """Build an untrained network, as a person's own module would be."""
+    return UNet(3, 1, **arguments) if network == "unet" else Brightness()
+
+
+def plain_network(network: str, arguments: dict[str, Any], weights: str) -> nn.Module:
+    """Load a network as torch gives it: float32, batch norms of their own, channels first."""
+    built = new_network(network, arguments)
+    built.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return built.eval().requires_grad_(requires_grad=False)

@@ -1,0 +1,64 @@
+"""How many images each contender is measured on: as many as fit its time, by what the bare forward pass took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONTENDERS = {
+    "a": "bare forward pass",
+    "b": "cloudseg engine",
+    "c": "the article's loop",
+    "d": "Beam RunInference",
+    "e": "Ray Data map_batches",
+}
+
+_REQUESTS = 3
+"""Download, upload, delete."""
+_MOST = {"b": 2000, "c": 500, "d": 1000, "e": 1000}
+_LEAST = {"b": 8, "c": 2, "d": 4, "e": 4}
+_MOST_STORED = 600_000_000
+"""Bytes of photographs in the emulator's memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What is known of a row before its contenders run.
+
+    Attributes:
+        best: Seconds of an image in the bare forward pass at its best setting.
+        plain: Seconds of an image in a plain forward pass with a batch of one.
+        latency: Seconds of a request.
+        work: Seconds of CPU time of an image around its forward pass: decode, encode, transfer.
+    """
+
+    best: float
+    plain: float
+    latency: float
+    work: float
+
+
+def around(megapixels: float, megabytes: float) -> float:
+    """Guess the CPU seconds around an image's forward pass: about what Pillow and the emulator take on one core."""
+    return 0.006 + 0.045 * megapixels + 0.006 * megabytes
+
+
+def expected_seconds(contender: str, costs: Costs, cpus: int) -> float:
+    """Guess the seconds of an image in steady state; only the number of images depends on it."""
+    if contender == "b":
+        return costs.best + costs.work / cpus
+    if contender == "c":
+        return costs.plain + _REQUESTS * costs.latency + costs.work
+    return costs.plain + costs.work + 0.01
+
+
+def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_bytes: int) -> int:
+    """Give the number of images that take about `seconds`, within what makes sense and what the emulator can hold."""
+    wanted = round(seconds / expected_seconds(contender, costs, cpus))
+    most = min(_MOST[contender], max(_LEAST[contender], _MOST_STORED // size_bytes))
+    return max(_LEAST[contender], min(most, wanted))
+
+
+def order(contenders: list[str], repeat: int) -> list[str]:
+    """Turn the order by one with each repeat, so that none always runs first or behind the same other."""
+    turn = repeat % len(contenders)
+    return contenders[turn:] + contenders[:turn]

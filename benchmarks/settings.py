@@ -1,0 +1,165 @@
+"""Ways to run a bare forward pass, and which of them are tried."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from benchmarks.generous import folded
+
+Forward = Callable[[torch.Tensor], torch.Tensor]
+Precision = Literal["fp32", "autocast", "bf16"]
+Compiler = Literal["none", "trace", "compile", "freeze"]
+
+COMPILERS: tuple[Compiler, ...] = ("trace", "compile", "freeze")
+MOST_PIXELS = 16 * 1024 * 1024
+"""Most pixels of a batch that is tried."""
+_TOLD = {
+    "none": "eager",
+    "trace": "jit.trace and freeze",
+    "compile": "torch.compile",
+    "freeze": "torch.compile, freezing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One way to run a network.
+
+    Attributes:
+        precision: `fp32`; `autocast`: bfloat16 where autocast chooses it; `bf16`: weights and images in bfloat16.
+        channels_last: Memory layout.
+        folded: Batch norms are part of the convolutions before them.
+        compiler: What makes the network faster before it runs.
+        batch: Images in one pass.
+        lanes: Passes at once.
+        threads: Threads of each.
+        processes: Whether lanes are processes, or else threads of one process.
+    """
+
+    precision: Precision = "fp32"
+    channels_last: bool = False
+    folded: bool = False
+    compiler: Compiler = "none"
+    batch: int = 1
+    lanes: int = 1
+    threads: int = 1
+    processes: bool = False
+
+    def told(self) -> str:
+        """In words."""
+        lanes = f"{self.lanes} {'processes' if self.processes else 'lanes'} × {self.threads} threads"
+        return ", ".join(
+            (
+                {"fp32": "fp32", "autocast": "bf16 by autocast", "bf16": "bf16 weights"}[self.precision],
+                "channels last" if self.channels_last else "NCHW",
+                "batch norm folded" if self.folded else "batch norm as it is",
+                _TOLD[self.compiler],
+                f"batch {self.batch}",
+                lanes if self.lanes > 1 else f"{self.threads} threads",
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON."""
+        return asdict(self)
+
+
+def precisions_and_layouts(start: Setting) -> Iterator[Setting]:
+    """Vary what numbers are and how they lie, with batch norms folded, and once as they are."""
+    for precision in ("fp32", "autocast", "bf16"):
+        for channels_last in (False, True):
+            yield replace(start, precision=precision, channels_last=channels_last, folded=True)
+    yield replace(start, channels_last=True)
+
+
+def lanes_of(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
+    """Vary lanes against threads, their product being the CPUs, as threads of one process and as processes."""
+    for lanes in range(1, cpus + 1):
+        if cpus % lanes == 0:
+            yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=False)
+            if processes and lanes > 1:
+                yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=True)
+
+
+def batches_of(setting: Setting, pixels: int) -> Iterator[Setting]:
+    """Vary the batch for images of so many pixels."""
+    for batch in (1, 2, 4, 8, 16, 32):
+        if batch == 1 or batch * pixels <= MOST_PIXELS:
+            yield replace(setting, batch=batch)
+
+
+def missing_compiler() -> str | None:
+    """Say why torch.compile cannot be tried here; None when it can."""
+    if torch.cuda.is_available() or any(shutil.which(name) for name in ("g++", "clang++", "c++")):
+        return None
+    return "torch.compile was not tried: no C++ compiler (g++, clang++) is on the PATH"
+
+
+def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forward:
+    """Make a network ready to run as a setting says.
+
+    Args:
+        network: As torch gives it; it is changed.
+        setting: How.
+        example: A batch as it will be called with, float32, on the device.
+
+    Returns:
+        From a float32 batch to logits.
+    """
+    if setting.folded:
+        network = folded(network)
+    network = network.to(example.device)
+    if setting.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if setting.precision == "bf16":
+        network = network.to(torch.bfloat16)
+    device = example.device.type
+
+    def ready(images: torch.Tensor) -> torch.Tensor:
+        images = images.to(torch.bfloat16) if setting.precision == "bf16" else images
+        return images.contiguous(memory_format=torch.channels_last) if setting.channels_last else images
+
+    @contextlib.contextmanager
+    def surroundings() -> Iterator[None]:
+        # Compilers make their own graph, and inference mode's tensors cannot be part of it.
+        inference = torch.inference_mode() if setting.compiler == "none" else torch.no_grad()
+        # With its cache, autocast would keep a trace's casts of the weights as inputs.
+        cached = setting.compiler == "none"
+        half = setting.precision == "autocast"
+        with inference, torch.autocast(device, torch.bfloat16, enabled=half, cache_enabled=cached):
+            yield
+
+    with surroundings():
+        run = _compiled(network, setting.compiler, ready(example))
+
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        with surroundings():
+            logits: torch.Tensor = run(ready(images))
+        return logits
+
+    return forward
+
+
+def _compiled(network: nn.Module, compiler: Compiler, example: torch.Tensor) -> Any:
+    if compiler == "none":
+        return network
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if compiler == "trace":
+            return torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
+        from torch._inductor import config
+
+        # What was compiled before would make this one's batch a variable.
+        torch._dynamo.reset()
+        config.freezing = compiler == "freeze"
+        run = torch.compile(network, dynamic=False)
+        run(example)
+    return run

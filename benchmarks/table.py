@@ -1,0 +1,154 @@
+"""Figures for people: medians with their spread, ratios, one block of lines a row."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.planning import CONTENDERS
+
+_BUSY = 0.7
+RATIOS = (("b", "a"), ("b", "c"), ("b", "d"), ("b", "e"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One contender in one repeat.
+
+    Attributes:
+        contender: A key of `CONTENDERS`.
+        repeat: Which one, from 0.
+        images: How many were done.
+        steady: Images a second from the first fetch to the last result.
+        with_cleaning: The same, deletion of the photographs included, where it is a step of its own; else `steady`.
+        whole: Images a second of the whole process, its start included.
+        seconds: Of the whole process.
+        cpu_seconds: Of the process tree.
+        peak_mib: Of the process tree.
+        agreement: Least share of pixels on which a mask agrees with plain float32; None: not checked.
+        error: Why there are no figures.
+        more: Further figures, for JSON.
+    """
+
+    contender: str
+    repeat: int
+    images: int = 0
+    steady: float = 0.0
+    with_cleaning: float = 0.0
+    whole: float | None = None
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_mib: float = 0.0
+    agreement: tuple[float, float] | None = None
+    error: str | None = None
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Median, least and most of some figures."""
+
+    median: float
+    least: float
+    most: float
+
+    def told(self, digits: int = 3) -> str:
+        """As `1.23 (1.11–1.40)`, with so many significant digits."""
+        return f"{short(self.median, digits)} ({short(self.least, digits)}–{short(self.most, digits)})"
+
+
+def spread(values: Iterable[float]) -> Spread | None:
+    """Give the spread; None of nothing."""
+    found = list(values)
+    return Spread(statistics.median(found), min(found), max(found)) if found else None
+
+
+def short(value: float, digits: int = 3) -> str:
+    """Write a number with so many significant digits, without an exponent."""
+    if value == 0:
+        return "0"
+    before_point = math.floor(math.log10(abs(value))) + 1
+    return f"{value:.{max(0, digits - before_point)}f}"
+
+
+def ratios(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
+    """Give b/a, b/c, b/d and b/e, each the spread of the ratios within the repeats.
+
+    Against a, the engine's rate from first fetch to last result counts; against the others, who delete each photograph
+    as they go, its rate with the deletion of the photographs.
+    """
+    found: dict[str, Spread] = {}
+    for over, under in RATIOS:
+        values = []
+        for repeat in sorted({outcome.repeat for outcome in outcomes}):
+            pair = {one.contender: one for one in outcomes if one.repeat == repeat and not one.error}
+            if over in pair and under in pair and pair[under].steady > 0:
+                top = pair[over].steady if under == "a" else pair[over].with_cleaning
+                values.append(top / pair[under].with_cleaning)
+        if measured := spread(values):
+            found[f"{over}/{under}"] = measured
+    return found
+
+
+_COLUMNS = ("", "images/s", "whole process", "peak MiB", "CPU s/image", "images", "process s", "agrees with fp32")
+_WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
+
+
+def emulator_share(outcomes: Sequence[Outcome]) -> float | None:
+    """Give the median share of b's window for which the emulator, which has one thread, was computing."""
+    shares = [
+        one.more["emulator_cpu_seconds"] / one.more["window_seconds"]
+        for one in outcomes
+        if one.contender == "b" and "emulator_cpu_seconds" in one.more
+    ]
+    return statistics.median(shares) if shares else None
+
+
+def row_lines(title: str, outcomes: Sequence[Outcome], *, free: bool) -> list[str]:
+    """Write one row.
+
+    Args:
+        title: Its title.
+        outcomes: Of all contenders and repeats.
+        free: The model costs nothing, and b/a would compare nothing.
+    """
+    lines = ["", title, _line(_COLUMNS)]
+    for contender, name in CONTENDERS.items():
+        if mine := [one for one in outcomes if one.contender == contender]:
+            lines.append(contender_line(f"{contender}  {name}", mine))
+    told = [f"{name} {value.told()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
+    if (busy := emulator_share(outcomes)) and busy > _BUSY:
+        lines.append(f"   the emulator computed for {busy:.0%} of b's time: what b is measured by may be the emulator")
+    return [*lines, "   ratios: " + ("   ".join(told) if told else "none: no two contenders were measured")]
+
+
+def contender_line(name: str, outcomes: Sequence[Outcome]) -> str:
+    """Write a contender's line: medians over the repeats, its rate with its spread."""
+    good = [one for one in outcomes if not one.error]
+    if not good:
+        return f"{name:<{_WIDTHS[0]}}{outcomes[0].error}"
+    agreed = [one.agreement for one in good if one.agreement]
+    rate = spread(one.steady for one in good)
+    assert rate
+    whole = [one.whole for one in good if one.whole]
+    cells = (
+        name,
+        rate.told(),
+        short(statistics.median(whole)) if whole else "–",
+        f"{statistics.median(one.peak_mib for one in good):.0f}",
+        short(statistics.median(one.cpu_seconds / one.images for one in good)) if good[0].images else "–",
+        f"{statistics.median(one.images for one in good):.0f}" if good[0].images else "–",
+        short(statistics.median(one.seconds for one in good)),
+        f"{min(least for _, least in agreed):.4%} least" if agreed else "not checked",
+    )
+    failed = [one for one in outcomes if one.error]
+    return _line(cells) + (f"  ({len(failed)} of {len(outcomes)} failed: {failed[0].error})" if failed else "")
+
+
+def _line(cells: Sequence[str]) -> str:
+    return cells[0].ljust(_WIDTHS[0]) + "".join(
+        cell.rjust(width) for cell, width in zip(cells[1:], _WIDTHS[1:], strict=True)
+    )

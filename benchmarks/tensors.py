@@ -1,0 +1,42 @@
+"""From pixels to what a network takes, and from logits to a mask, as params.yaml says, in plain torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from cloudseg_ops.engine.masks import Classes
+from cloudseg_ops.models import ModelParams
+
+STRIDE = 16
+"""Heights and widths of the networks here are multiples of it."""
+
+
+def seen_size(height: int, width: int, params: ModelParams) -> tuple[int, int]:
+    """Height and width as the network sees them before padding; the rule of params.yaml's `max_side`."""
+    scale = min(1.0, params.max_side / max(height, width)) if params.max_side else 1.0
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def prepare(image: npt.NDArray[np.uint8], params: ModelParams) -> torch.Tensor:
+    """Normalize, scale down and pad: float32, shape (3, H, W)."""
+    values = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
+    seen = seen_size(image.shape[0], image.shape[1], params)
+    if seen != image.shape[:2]:
+        values = functional.interpolate(values, seen, mode="bilinear", align_corners=False, antialias=True)
+    values = functional.pad(values, (0, -seen[1] % STRIDE, 0, -seen[0] % STRIDE), mode="replicate")
+    if params.normalize:
+        mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (params.normalize.mean, params.normalize.std))
+        values = (values - mean) / std
+    return values[0]
+
+
+def classify(logits: torch.Tensor, height: int, width: int, params: ModelParams) -> Classes:
+    """From logits, shape (1, H, W), to the mask of a photograph of that height and width."""
+    seen = seen_size(height, width, params)
+    logits = logits[:, : seen[0], : seen[1]].float()
+    if seen != (height, width):
+        logits = functional.interpolate(logits[None], (height, width), mode="bilinear", align_corners=False)[0]
+    return (logits[0] > 0).to(torch.uint8).numpy()

@@ -1,0 +1,65 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from benchmarks.measure import run_measured
+
+ROOT = Path(__file__).parent.parent.parent
+SPEND = """
+import sys, time
+end = time.process_time() + {seconds}
+held = bytearray({mebibytes} * 2**20)
+held[::4096] = b"x" * len(held[::4096])
+while time.process_time() < end: pass
+time.sleep({sleep})
+"""
+
+
+def spend(seconds: float, mebibytes: int = 1, sleep: float = 0.0) -> str:
+    return SPEND.format(seconds=seconds, mebibytes=mebibytes, sleep=sleep)
+
+
+def test_memory_and_cpu_time_are_those_of_the_whole_tree(tmp_path: Path) -> None:
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spend(0.3, 150, 1.2)!r}])"
+    took = run_measured([sys.executable, "-c", child + "; print('over')"], log=tmp_path / "log")
+    assert took.code == 0
+    assert took.output == "over\n"
+    assert took.seconds > 1.2
+    assert 0.3 <= took.cpu_seconds < took.seconds + 1
+    assert 150 < took.peak_mib < 250
+
+
+def test_a_daemon_that_is_left_behind_is_counted_and_ended(tmp_path: Path) -> None:
+    daemon = spend(0.4, 1, 60)
+    leave = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {daemon!r}]); time.sleep(2)"
+    took = run_measured([sys.executable, "-c", leave], log=tmp_path / "log")
+    assert took.code == 0
+    assert took.seconds < 20
+    assert took.cpu_seconds >= 0.4
+
+
+def test_past_its_limit_it_is_killed(tmp_path: Path) -> None:
+    took = run_measured([sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", limit=0.5)
+    assert took.code == -9
+    assert took.seconds < 10
+
+
+def test_an_interrupt_ends_what_was_started(tmp_path: Path) -> None:
+    held = tmp_path / "pid"
+    sleeper = f"import os, time; open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    harness = (
+        "import pathlib, sys; from benchmarks.measure import run_measured; "
+        f"run_measured([sys.executable, '-c', {sleeper!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", harness], cwd=ROOT, stderr=subprocess.PIPE)
+    end = time.monotonic() + 60
+    while not (held.exists() and held.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert not psutil.pid_exists(int(held.read_text()))

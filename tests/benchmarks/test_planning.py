@@ -1,0 +1,51 @@
+import pytest
+
+from benchmarks.planning import CONTENDERS, Costs, images_for, order
+from benchmarks.rows import ALL, DEFAULT, choose_rows
+
+SLOW = Costs(best=5.0, plain=9.0, latency=0.03, work=0.06)
+FREE = Costs(best=0.0001, plain=0.0001, latency=0.03, work=0.008)
+
+
+def count(contender: str, costs: Costs, seconds: float = 5, size_bytes: int = 50_000) -> int:
+    return images_for(contender, costs, seconds=seconds, cpus=2, size_bytes=size_bytes)
+
+
+def test_slow_networks_are_measured_on_few_images() -> None:
+    assert count("c", SLOW) == 2
+    assert count("b", SLOW) == 8
+    assert count("c", SLOW, seconds=90) == pytest.approx(10, abs=1)
+
+
+def test_fast_ones_on_as_many_as_fit_the_time() -> None:
+    assert count("c", FREE) == pytest.approx(5 / (3 * 0.03 + 0.008), abs=2)
+    assert count("b", FREE) > 10 * count("c", FREE)
+    assert count("b", FREE, seconds=10_000) == 2000
+
+
+def test_large_files_are_no_more_than_the_emulator_holds() -> None:
+    assert count("b", FREE, size_bytes=5_000_000) == 120
+
+
+def test_the_order_turns() -> None:
+    orders = [order(list("abcde"), repeat) for repeat in range(5)]
+    assert [one[0] for one in orders] == list("abcde")
+    assert all(sorted(one) == list("abcde") for one in orders)
+
+
+def test_rows_by_pattern() -> None:
+    assert [row.name for row in choose_rows([])] == [row.name for row in ALL if row.name in DEFAULT]
+    assert choose_rows(["all"]) == list(ALL)
+    assert {row.model for row in choose_rows(["unet31m-*", "free-256-50kB"])} == {"unet31m", "free"}
+    with pytest.raises(ValueError, match=r"nothing-\*: matches none of .*example-256-50kB"):
+        choose_rows(["nothing-*"])
+
+
+def test_the_default_has_each_model_size_and_file() -> None:
+    rows = choose_rows([])
+    assert {row.model for row in rows} == {"example", "unet31m", "free"}
+    for model in ("example", "unet31m"):
+        mine = [row for row in rows if row.model == model]
+        assert {row.kind for row in mine} == {"256", "1024", "mixed"}
+        assert {row.file for row in mine} == {"50kB", "5MB"}
+    assert set(CONTENDERS) == set("abcde")

@@ -1,0 +1,94 @@
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.table import Outcome, contender_line, ratios, row_lines, short, spread
+
+
+def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | None = None) -> Outcome:
+    return Outcome(
+        contender,
+        repeat,
+        images=10,
+        steady=steady,
+        with_cleaning=steady if with_cleaning is None else with_cleaning,
+        whole=steady / 2,
+        seconds=4.0,
+        cpu_seconds=5.0,
+        peak_mib=300.0,
+        agreement=(0.9999, 0.9991),
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.01234, "0.0123"),
+        (0.5, "0.500"),
+        (1.2345, "1.23"),
+        (12.345, "12.3"),
+        (123.45, "123"),
+        (4567.8, "4568"),
+    ],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_spread_is_median_least_and_most() -> None:
+    found = spread([3.0, 1.0, 2.0, 10.0])
+    assert found
+    assert (found.median, found.least, found.most) == (2.5, 1.0, 10.0)
+    assert found.told() == "2.50 (1.00–10.0)"
+    assert spread([]) is None
+
+
+def test_ratios_are_taken_within_a_repeat() -> None:
+    # Twice as fast a machine in the second repeat: the ratios do not notice.
+    found = ratios([outcome("a", 0, 10), outcome("b", 0, 9), outcome("a", 1, 20), outcome("b", 1, 18)])
+    assert found["b/a"].least == pytest.approx(0.9)
+    assert found["b/a"].most == pytest.approx(0.9)
+    assert set(found) == {"b/a"}
+
+
+def test_against_others_the_deletion_counts_and_against_the_limit_it_does_not() -> None:
+    found = ratios([outcome("a", 0, 10), outcome("b", 0, 8, with_cleaning=6), outcome("c", 0, 2)])
+    assert found["b/a"].median == pytest.approx(0.8)
+    assert found["b/c"].median == pytest.approx(3)
+
+
+def test_a_failed_repeat_has_no_ratio() -> None:
+    failed = Outcome("c", 1, error="failed with code 1: no")
+    found = ratios([outcome("b", 0, 4), outcome("c", 0, 2), outcome("b", 1, 100), failed])
+    assert (found["b/c"].least, found["b/c"].most) == (2, 2)
+
+
+def test_a_line_tells_medians_the_least_agreement_and_failures() -> None:
+    line = contender_line("c  loop", [outcome("c", 0, 2), outcome("c", 1, 4), Outcome("c", 2, error="failed: why")])
+    assert "3.00 (2.00–4.00)" in line
+    assert "99.9100% least" in line
+    assert "0.500" in line  # CPU seconds for an image
+    assert "1 of 3 failed: failed: why" in line
+
+
+def test_who_could_not_be_measured_says_why() -> None:
+    lines = row_lines("a row", [outcome("b", 0, 4), Outcome("d", 0, error="not installed: no wheel")], free=False)
+    assert any(line.startswith("d  Beam RunInference") and line.endswith("not installed: no wheel") for line in lines)
+    assert lines[-1].endswith("none: no two contenders were measured")
+
+
+def test_a_free_model_is_not_compared_with_its_forward_pass() -> None:
+    outcomes = [outcome("a", 0, 5000), outcome("b", 0, 100), outcome("c", 0, 5)]
+    assert "b/a" in row_lines("a row", outcomes, free=False)[-1]
+    told = row_lines("a row", outcomes, free=True)[-1]
+    assert "b/a" not in told
+    assert "b/c 20.0" in told
+
+
+def test_an_emulator_that_is_the_bottleneck_is_told() -> None:
+    def engine(share: float) -> Outcome:
+        return replace(outcome("b", 0, 100), more={"window_seconds": 10.0, "emulator_cpu_seconds": 10 * share})
+
+    assert "computed for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
+    assert "emulator" not in "\n".join(row_lines("a row", [engine(0.4)], free=True))
