@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 
+from cloudseg_ops.engine.allocator import keep_memory
 from cloudseg_ops.engine.stopping import Stop, watch_sigterm
 
 
@@ -18,6 +19,7 @@ def _leave(code: int) -> None:
 
 
 def _run() -> None:
+    keep_memory()
     # Before the heavy imports: they take seconds in which Spot may take the node back.
     stop = Stop()
     watch_sigterm(stop)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cloudseg_ops.engine.arrays import empty
+
 BAND_PIXELS = 1 << 20
 """Pixels of a band: few enough for a processor's cache to hold most of one, and for its copies not to count."""
 
@@ -48,7 +50,7 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1
     Returns:
         Shape (height, width, channels), channels 1 or 3, contiguous, the caller's own.
     """
-    upright = np.empty(_shape(image, len(mode), orientation), np.uint8)
+    upright = empty(_shape(image, len(mode), orientation), np.uint8)
     as_stored = _as_stored(upright, orientation)
     for rows, band in image_bands(image):
         as_stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, len(mode))
@@ -67,7 +69,7 @@ def to_deep_array(image: Image.Image, channels: int, full: float, orientation: i
     Returns:
         Shape (height, width, channels), contiguous, the caller's own.
     """
-    upright = np.empty(_shape(image, channels, orientation), np.float32)
+    upright = empty(_shape(image, channels, orientation), np.float32)
     as_stored = _as_stored(upright, orientation)
     for rows, band in image_bands(image):
         as_stored[rows] = (np.asarray(band).astype(np.float32) / np.float32(full))[..., None]

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from cloudseg_ops.engine.allocator import keep_memory
 from cloudseg_ops.engine.decode import DecodedImage
 from cloudseg_ops.engine.io_threads import Fetched, Need, Published, ThreadIo
 from cloudseg_ops.engine.items import Computed, Item
@@ -205,6 +206,7 @@ def _portable(what: Result | Exception) -> Result | CloudsegError:
 
 
 def _main() -> None:
+    keep_memory()
     try:
         _serve(Wire(socket.socket(fileno=int(sys.argv[1]))))
     except (EOFError, KeyboardInterrupt):

@@ -61,8 +61,8 @@ class EngineOptions:
     progress_seconds: float = 10.0
     batch: int | None = None
     memory: int | None = None
-    downloads: int = 16
-    uploads: int = 16
+    downloads: int = 32
+    uploads: int = 32
     io_processes: int | None = None
     max_pixels: int = MAX_PIXELS
     threads: int | None = None
@@ -113,8 +113,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--progress-seconds", type=_seconds, default=10.0, help="time between progress lines (10)")
     add("--batch", type=_or_auto(_number(1)), default=None, help="most images in one forward pass, or auto (auto)")
     add("--memory", type=_or_auto(_memory), default=None, help="main memory to take, such as 8Gi, or auto (auto)")
-    add("--downloads", type=_number(1), default=16, help="threads that download and decode, in each process (16)")
-    add("--uploads", type=_number(1), default=16, help="threads that encode and upload, in each process (16)")
+    add("--downloads", type=_number(1), default=32, help="threads that download and decode, in each process (32)")
+    add("--uploads", type=_number(1), default=32, help="threads that encode and upload, in each process (32)")
     add(
         "--io-processes",
         type=_or_auto(_number(0)),

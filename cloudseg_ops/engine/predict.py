@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from cloudseg_ops.engine.arrays import empty
 from cloudseg_ops.engine.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.loading import Network
 from cloudseg_ops.engine.masks import Classes
@@ -90,9 +91,9 @@ class Predictor:
             image.height, image.width, stride=self.network.stride, halo=self._reach, most_pixels=most_pixels
         )
         size = (image.height, image.width)
-        out: Classes | Logits = np.empty(size, np.uint8)
+        out: Classes | Logits = empty(size, np.uint8)
         if image.full_size:
-            out = np.empty((self._ref.params.n_classes, *size), np.float32)
+            out = empty((self._ref.params.n_classes, *size), np.float32)
         segment_tiled(image.pixels, tiles, forward, out)
         return Prediction(out)
 

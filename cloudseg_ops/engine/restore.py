@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cloudseg_ops.engine.arrays import empty
 from cloudseg_ops.engine.masks import Classes
 
 Logits = npt.NDArray[np.float32]
@@ -44,7 +45,7 @@ class Prediction:
         logits = cast("Logits", self.values)
         if logits.shape[1:] == size:
             return classify(logits)
-        classes = np.empty(size, np.uint8)
+        classes = empty(size, np.uint8)
         rows = max(1, _BAND_PIXELS // size[1])
         for top in range(0, size[0], rows):
             bottom = min(size[0], top + rows)

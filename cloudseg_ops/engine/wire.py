@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cloudseg_ops.engine.arrays import empty
+
 _LENGTH = struct.Struct("!I")
 
 Array = npt.NDArray[Any]
@@ -53,7 +55,7 @@ class Wire:
         message, shape = pickle.loads(self._exactly(bytearray(length)))  # noqa: S301  see the class
         if shape is None:
             return message, None
-        array = np.empty(shape[0], np.dtype(shape[1]))
+        array = empty(shape[0], shape[1])
         if array.size:
             self._exactly(array.data.cast("B"))
         return message, array

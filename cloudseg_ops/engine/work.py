@@ -69,7 +69,7 @@ class ImageWork:
         source = item.source
         try:
             address = GcsUri(self._options.input.bucket, source.name)
-            data = self._store.read(address, generation=source.generation, size=source.size)
+            data = self._store.read(address, generation=source.generation, size=source.size, crc32c=source.crc32c)
         except ObjectNotFoundError:
             return replace(self._publisher.account_for_loss(source), seconds=time.monotonic() - began)
 

@@ -18,7 +18,7 @@ def test_defaults() -> None:
     assert (options.run_id, options.previews, options.preview_count) == ("", None, 12)
     assert (options.log_format, options.progress_seconds, options.precision) == ("text", 10.0, "auto")
     assert (options.batch, options.memory, options.threads, options.io_processes) == (None, None, None, None)
-    assert (options.downloads, options.uploads, options.max_pixels) == (16, 16, 536_870_912)
+    assert (options.downloads, options.uploads, options.max_pixels) == (32, 32, 536_870_912)
     assert options.chunk_index == 42
     assert not options.tether
 
