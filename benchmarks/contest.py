@@ -186,8 +186,7 @@ class Round:
             took = run_measured(command, log=scratch / "log", environment=surroundings(), limit=_RUN_LIMIT)
             emulator_cpu = emulator.cpu_seconds() - before
             checked(took)
-            results, written = engine.read_results(emulator, staged), emulator.masks()
-            window = engine.steady_seconds(results, written)
+            steady = engine.steady_rate(emulator.masks().values())
             agreed = self._agreement()
             told = {"sources": [one.to_line() for one in sources], "digest": staged.digest, "scratch": str(scratch)}
             (scratch / "cleaning.json").write_text(json.dumps(told), "utf-8")
@@ -198,15 +197,14 @@ class Round:
             contender,
             repeat,
             images=len(sources),
-            steady=len(sources) / window,
-            with_cleaning=len(sources) / (window + ended - began),
+            steady=steady,
+            with_cleaning=1 / (1 / steady + (ended - began) / len(sources)),
             whole=len(sources) / took.seconds,
             seconds=took.seconds,
             cpu_seconds=took.cpu_seconds,
             peak_mib=took.peak_mib,
             agreement=agreed,
             more={
-                "window_seconds": window,
                 "emulator_cpu_seconds": emulator_cpu,
                 "cleaning_seconds": ended - began,
                 "cleaning_cpu_seconds": cleaned.cpu_seconds,

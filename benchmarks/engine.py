@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,8 +12,6 @@ from typing import Any
 from benchmarks.emulator import INPUT, OUTPUT, STAGING, Emulator, chunk_lines
 from benchmarks.models import Model
 from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import mask_name
-from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.uris import GcsUri
 
 _RESULTS = "runs/benchmark/results/00000.jsonl"
@@ -53,29 +51,15 @@ def command(staged: Staged, options: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "cloudseg_ops.engine", *given, *options]
 
 
-def read_results(emulator: Emulator, staged: Staged) -> list[Result]:
-    """Read the results file."""
-    return [Result.from_line(line) for line in emulator.store.read_lines(staged.results)]
-
-
-def steady_seconds(results: Sequence[Result], written: Mapping[str, datetime]) -> float:
-    """Give the time from the first fetch to the last result.
-
-    A result says how long its image took from the start of its download to the end of its upload; when that end was,
-    the mask in OUTPUT says.
+def steady_rate(written: Iterable[datetime]) -> float:
+    """Give images a second over the later half of the masks: the model is loaded, and no queue is filled in advance.
 
     Args:
-        results: The results file.
-        written: When each mask was, by its name.
+        written: When each mask was.
     """
-    done = [
-        (written[mask_name(result.source.name)].timestamp(), result.seconds) for result in results if _is_done(result)
-    ]
-    return max(end for end, _ in done) - min(end - seconds for end, seconds in done)
-
-
-def _is_done(result: Result) -> bool:
-    return result.outcome is Outcome.DONE
+    times = sorted(time.timestamp() for time in written)
+    begin = len(times) // 2
+    return (len(times) - begin) / (times[-1] - times[begin - 1])
 
 
 def log_events(output: str) -> dict[str, Any]:

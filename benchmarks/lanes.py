@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.settings import Forward, Setting
+from cloudseg_ops.engine.allocator import keep_memory
 
 MOST_PASSES = 2000
 _PATIENCE = 900.0
@@ -88,6 +89,7 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
 
 
 def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
+    keep_memory()
     torch.set_num_threads(threads)
     try:
         forward = make()

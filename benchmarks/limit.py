@@ -21,6 +21,7 @@ import torch
 from benchmarks import lanes, settings, steps, tensors
 from benchmarks.models import plain_network
 from benchmarks.settings import Setting
+from cloudseg_ops.engine.allocator import keep_memory
 from cloudseg_ops.models import ModelParams
 
 AGREEMENT = 0.999
@@ -226,6 +227,8 @@ def over_all(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor], settin
 def main(path: str) -> None:
     """Search, or measure; write the answer."""
     job = LimitJob.read(path)
+    # As the engine does, for it is one of the settings.
+    keep_memory()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(job.cpus)
     by_size = load_images(job, device)

@@ -22,7 +22,7 @@ class Outcome:
         contender: A key of `CONTENDERS`.
         repeat: Which one, from 0.
         images: How many were done.
-        steady: Images a second from the first fetch to the last result.
+        steady: Images a second: of b, over the later half of the masks; else from the first fetch to the last result.
         with_cleaning: The same, deletion of the photographs included, where it is a step of its own; else `steady`.
         whole: Images a second of the whole process, its start included.
         seconds: Of the whole process.
@@ -98,9 +98,9 @@ _WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
 
 
 def emulator_share(outcomes: Sequence[Outcome]) -> float | None:
-    """Give the median share of b's window for which the emulator, which has one thread, was computing."""
+    """Give the median share of b's time for which the emulator, which has one thread, was computing."""
     shares = [
-        one.more["emulator_cpu_seconds"] / one.more["window_seconds"]
+        one.more["emulator_cpu_seconds"] / one.images * one.steady
         for one in outcomes
         if one.contender == "b" and "emulator_cpu_seconds" in one.more
     ]
