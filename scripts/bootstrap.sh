@@ -44,9 +44,11 @@ printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$
 {
     # A venv without its stamps was cut short: make it anew.
     [ -x "$venv/bin/python" ] && ls "$venv"/.installed-* >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
+    # Python may be told not to keep what it compiles: then each of many processes would compile Airflow and PyTorch anew.
+    [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || compile=--compile-bytecode
     uv=$(grep '^uv==' requirements/test.lock)
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$uv"
-    UV_FIND_LINKS=${PIP_FIND_LINKS:-} "$venv/bin/python" -m uv pip install --quiet \
+    UV_FIND_LINKS=${PIP_FIND_LINKS:-} "$venv/bin/python" -m uv pip install --quiet ${compile:-} \
         --python "$venv/bin/python" --requirement "$lock"
     "$venv/bin/python" -m uv pip install --quiet --python "$venv/bin/python" \
         --no-deps --no-build-isolation --editable .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,11 @@ from cloudseg_ops.models import ModelRef
 
 AGREEMENT = 0.999
 """Share of a sample's pixels whose class must be the same in bfloat16 as in float32."""
-SAMPLE_PIXELS = 256 * 256
-"""Pixels of the sample: enough to see one pixel in a thousand differ, and a second or less on a CPU."""
+SAMPLE_PIXELS = 4 * 256 * 256
+"""Pixels of the sample, ..."""
+SAMPLE_SECONDS = 0.5
+"""... unless it has taken so long, and a picture of `LEAST_PIXELS` has been tried: enough to see one in a thousand."""
+LEAST_PIXELS = 256 * 256
 
 _FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 """CPU flags of units that multiply bfloat16 faster than float32."""
@@ -73,12 +77,11 @@ def settle_precision(
 def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedImage]) -> float:
     """Share of pixels, 0–1, to which two predictors give the same class, on a sample of the images' middles."""
     same = total = 0
-    left = SAMPLE_PIXELS
+    began = time.monotonic()
     for image in images:
-        if left <= 0:
+        if total >= SAMPLE_PIXELS or (total and time.monotonic() - began > SAMPLE_SECONDS):
             break
-        sample = DecodedImage(_middle(image.pixels, left))
-        left -= sample.width * sample.height
+        sample = DecodedImage(_middle(image.pixels, LEAST_PIXELS))
         (one,), (other,) = exact.predict([sample]), coarse.predict([sample])
         same += int(np.count_nonzero(one.classes == other.classes))
         total += one.classes.size

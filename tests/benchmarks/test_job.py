@@ -3,10 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.engine import steady_seconds
+from benchmarks.engine import steady_rate
 from benchmarks.job import Job, Marks, steady_window
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.results import Outcome, Result
 
 
 def test_a_job_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -32,18 +30,7 @@ def test_the_window_is_from_first_fetch_to_last_result(tmp_path: Path) -> None:
     assert found[1] > early[0]
 
 
-def test_the_engines_window_is_read_from_its_results() -> None:
-    def result(name: str, outcome: Outcome, seconds: float) -> Result:
-        return Result(InputObject(name, 1, 10, "AAAAAA=="), outcome, seconds=seconds)
-
-    results = [
-        result("a.jpg", Outcome.DONE, 2.0),
-        result("b.jpg", Outcome.DONE, 5.0),
-        result("c.jpg", Outcome.QUARANTINED, 50.0),
-    ]
-    written = {
-        "a.jpg.mask.png": datetime.fromtimestamp(100, UTC),
-        "b.jpg.mask.png": datetime.fromtimestamp(104, UTC),
-    }
-    # b began at 99, a at 98; b was there last.
-    assert steady_seconds(results, written) == pytest.approx(6.0)
+def test_the_engines_rate_is_that_of_its_later_masks() -> None:
+    # Slow at first, with a queue that fills meanwhile; then two a second.
+    seconds = [10.0, 10.1, 10.2, 10.3, 10.8, 11.3, 11.8, 12.3]
+    assert steady_rate(datetime.fromtimestamp(second, UTC) for second in reversed(seconds)) == pytest.approx(2.0)

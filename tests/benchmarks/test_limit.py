@@ -115,7 +115,7 @@ def test_the_search_finds_a_setting_that_can_be_measured(job: LimitJob) -> None:
     found = search(job, by_size)
     tried = [one for one in found["tried"] if one["setting"] == found["setting"]]
     assert tried[0]["agreement"] >= 0.999
-    assert tried[0]["images_per_second"] == found["best_images_per_second"]
+    assert max(one["images_per_second"] for one in tried) == found["best_images_per_second"]
     assert found["plain_seconds"] > 0
     assert "left out by option" in found["not_tried"]
     answer = over_all(job, by_size, Setting(**found["setting"]))
