@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Contest:
         cpus: CPUs to use.
         missing: Why a contender cannot be measured, by its key.
         limits: Searches that were made, by model and sizes, for rows that share them.
+        candidates: The fastest settings of a model's first search.
         tell: Called with what goes on.
     """
 
@@ -58,6 +59,7 @@ class Contest:
     missing: dict[str, str]
     tell: Tell
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    candidates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, row: Row) -> tuple[list[Outcome], dict[str, Any]]:
         """Measure a row; give the outcomes, and what is known of its limit and its photographs."""
@@ -82,8 +84,10 @@ class Contest:
             began = time.monotonic()
             with _folder() as scratch:
                 job = self.limit_job(model, photographs, scratch, seconds=min(1.0, self.options.seconds))
+                job = replace(job, candidates=self.candidates.get(row.model, []))
                 self.run_module("limit", [job.write(scratch / "job.json")], scratch, limit=_SEARCH_LIMIT)
                 self.limits[key] = json.loads(Path(job.answer).read_text("utf-8"))
+            self.candidates.setdefault(row.model, self.limits[key]["candidates"])
             self.limits[key]["search_seconds"] = time.monotonic() - began
             self.tell(f"  {self.limits[key]['told']} ({self.limits[key]['search_seconds']:.0f} s)")
         return self.limits[key]

@@ -29,6 +29,7 @@ AGREEMENT = 0.999
 _MEAN_BATCH_PIXELS = 4 * 256 * 256
 _GAIN = 1.01
 _FINALISTS, _CLOSE = 3, 0.85
+_CANDIDATES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class LimitJob:
         compilers: Whether compilers are tried.
         processes: Whether lanes that are processes are tried.
         setting: The setting to measure; None: search it.
+        candidates: Settings that were fast with this model at another size: only they are tried. Empty: all are.
     """
 
     weights: str
@@ -58,6 +60,7 @@ class LimitJob:
     compilers: bool = True
     processes: bool = True
     setting: dict[str, Any] | None = None
+    candidates: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: str) -> Self:
@@ -93,6 +96,12 @@ class Search:
                 best, best_rate = setting, found
         assert best
         return best, best_rate
+
+    def fastest(self, count: int) -> list[dict[str, Any]]:
+        """Give the fastest settings that agree with float32."""
+        fit = [one for one in self.tried if one.get("agreement", 0) >= AGREEMENT]
+        fit.sort(key=lambda one: -float(one["images_per_second"]))
+        return [one["setting"] for one in fit[:count]]
 
     def final(self) -> tuple[Setting, float]:
         """Measure those that came close to the fastest once more, and give the fastest of all measurements.
@@ -187,16 +196,13 @@ def search(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor]) -> dict[
     sample = images[: 4 if pixels <= 512 * 512 else 1]
     looking = Search(job, images, build(job, plain, sample)(sample))
     best, found = looking.best_of([plain], None, 0.0)
-    start = replace(plain, batch=batch)
-    best, found = looking.best_of(settings.precisions_and_layouts(start), best, found)
-    cpus = job.cpus if images.device.type == "cpu" else 1
-    best, found = looking.best_of(settings.lanes_of(best, cpus, processes=job.processes), best, found)
-    best, found = looking.best_of(settings.batches_of(best, pixels), best, found)
     missing = settings.missing_compiler()
-    for compiler in settings.COMPILERS if job.compilers else ():
-        if compiler != "trace" and missing:
-            continue
-        looking.best_of([replace(best, compiler=compiler)], best, found)
+    if job.candidates:
+        most = max(1, settings.MOST_PIXELS // pixels)
+        known = [Setting(**one) for one in job.candidates]
+        looking.best_of([replace(one, batch=min(one.batch, most)) for one in known], best, found)
+    else:
+        _search_all(job, looking, best, found, replace(plain, batch=batch))
     best, found = looking.final()
     return {
         "searched_at": list(size),
@@ -205,8 +211,21 @@ def search(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor]) -> dict[
         "told": best.told(),
         "best_images_per_second": found,
         "plain_seconds": 1 / looking.tried[0]["images_per_second"],
+        "candidates": looking.fastest(_CANDIDATES),
         "not_tried": missing if job.compilers else "compilers were not tried: left out by option",
     }
+
+
+def _search_all(job: LimitJob, looking: Search, best: Setting, found: float, start: Setting) -> None:
+    """Try numbers and layouts, then lanes, batches and compilers, each with the best of what came before."""
+    pixels = looking.images.shape[2] * looking.images.shape[3]
+    best, found = looking.best_of(settings.precisions_and_layouts(start), best, found)
+    cpus = job.cpus if looking.images.device.type == "cpu" else 1
+    best, found = looking.best_of(settings.lanes_of(best, cpus, processes=job.processes), best, found)
+    best, found = looking.best_of(settings.batches_of(best, pixels), best, found)
+    for compiler in settings.COMPILERS if job.compilers else ():
+        if compiler == "trace" or not settings.missing_compiler():
+            looking.best_of([replace(best, compiler=compiler)], best, found)
 
 
 def over_all(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor], setting: Setting) -> dict[str, Any]:

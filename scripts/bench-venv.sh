@@ -14,7 +14,7 @@ log=$state/bench-install.log
 printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$venv" "$log"
 {
     "$python" -m uv venv --quiet --clear --python "$python" "$venv" &&
-        UV_FIND_LINKS=${PIP_FIND_LINKS:-} "$python" -m uv pip install --quiet \
+        UV_FIND_LINKS=${PIP_FIND_LINKS:-} "$python" -m uv pip install --quiet --compile-bytecode \
             --python "$venv/bin/python" --requirement "$lock"
 } >"$log" 2>&1 || {
     tail -n 5 "$log" >&2
