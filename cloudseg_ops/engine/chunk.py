@@ -65,13 +65,14 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
 def _pending(worklist: Worklist, proofs: Proofs, ledger: Ledger) -> Iterator[Item]:
     """Stream the images that are to be segmented; what is proven already is entered into the ledger on the way."""
     sources = iter(worklist)
-    with ThreadPoolExecutor(1, "proofs") as aside:
+    aside = ThreadPoolExecutor(1, "proofs")
 
-        def look() -> list[Item]:
-            page = list(islice(sources, PAGE_SIZE))
-            seen = proofs.look([source for _, source in page])
-            return [Item(index, source, seen[source]) for index, source in page]
+    def look() -> list[Item]:
+        page = list(islice(sources, PAGE_SIZE))
+        seen = proofs.look([source for _, source in page])
+        return [Item(index, source, seen[source]) for index, source in page]
 
+    try:
         # The next page is looked up while this one is worked on.
         upcoming = aside.submit(look)
         while page := upcoming.result():
@@ -81,6 +82,9 @@ def _pending(worklist: Worklist, proofs: Proofs, ledger: Ledger) -> Iterator[Ite
                     ledger.record(item.index, item.source, result)
                 else:
                     yield item
+    finally:
+        # After a stop, nobody waits for a page that nobody will work on.
+        aside.shutdown(wait=False, cancel_futures=True)
 
 
 def _save_results(options: EngineOptions, store: Store, ledger: Ledger, started: float) -> None:

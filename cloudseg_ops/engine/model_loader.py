@@ -83,7 +83,9 @@ class ModelLoader:
         torch.set_num_threads(lanes * threads)
         network = settle_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
-        spare = torch.cuda.mem_get_info()[0] * _GPU_SHARE if on_gpu else self._memory.compute
+        # A GPU that this PyTorch cannot use leaves the forward pass to the CPU after all.
+        in_main_memory = self._memory.compute or self._memory.images / 2
+        spare = torch.cuda.mem_get_info()[0] * _GPU_SHARE if on_gpu else in_main_memory
         first = padded_size((images[0].height, images[0].width), network.stride)
         while lanes > 1 and spare / lanes < each * first[0] * first[1]:
             lanes -= 1

@@ -44,11 +44,13 @@ class Bounds:
 
     Attributes:
         images: Tells how many images, now.
+        fetching: Tells how many images may be on their way in, now, given how many are with the network.
         download_bytes: Of files that are not decoded yet.
         image_bytes: Of photographs from their decoding on.
     """
 
     images: Callable[[], int]
+    fetching: Callable[[int], int]
     download_bytes: int
     image_bytes: int
 
@@ -91,6 +93,7 @@ class Pipeline:
         self._changed = threading.Condition()
         self._flights: dict[int, _Flight] = {}
         self._fetching = 0
+        self._with_network = 0
         self._abandoned = False
         self.lanes = lanes(lambda: self._fetching > 0, self._computed)
 
@@ -124,10 +127,14 @@ class Pipeline:
     def _closing(self) -> bool:
         return self._abandoned or self._stop.requested or self._hopeless()
 
+    @property
+    def _is_full(self) -> bool:
+        return self.in_flight >= self._bounds.images() or self._fetching >= self._bounds.fetching(self._with_network)
+
     def _enter(self, item: Item) -> bool:
         """Wait for a place in flight; False when no new image is to be taken."""
         with self._changed:
-            while self.in_flight >= self._bounds.images():
+            while self._is_full:
                 if self._closing:
                     return False
                 self._wait()
@@ -187,6 +194,8 @@ class Pipeline:
     def _fetched(self, item: Item, fetched: Fetched) -> None:
         with self._changed:
             self._fetching -= 1
+            self._with_network += isinstance(fetched, DecodedImage)
+            self._changed.notify_all()
         flight = self._flights[item.index]
         if not isinstance(fetched, DecodedImage):
             self._leave(item, fetched)
@@ -201,6 +210,9 @@ class Pipeline:
         self.lanes.put(Job(item, fetched, flight.began, size))
 
     def _computed(self, job: Job, prediction: Prediction | Exception | None) -> None:
+        with self._changed:
+            self._with_network -= 1
+            self._changed.notify_all()
         leave = partial(self._leave, job.item)
         if isinstance(prediction, BadImageError):
             self._io.quarantine(job.item, str(prediction), job.began, leave)

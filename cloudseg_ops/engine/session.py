@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 
 from cloudseg_ops.engine.decode import check_decoders
@@ -25,8 +26,10 @@ from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024
 """What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
-_WAITING_BATCHES = 2
-"""For each lane: one is computed and the next one is ready."""
+_BATCHES_AHEAD = 3
+"""For each lane: one is computed, the next one is ready, and one more makes up for what comes late."""
+_AHEAD_AT_FIRST = 16
+"""Images that are made ready while the model is loaded."""
 
 
 def segment(
@@ -56,7 +59,12 @@ def segment(
             preview=previews.offer,
             stop=stop,
             hopeless=lambda: ledger.hopeless,
-            bounds=Bounds(_places(options, team, lambda: pipeline.lanes), memory.downloads, memory.images),
+            bounds=Bounds(
+                lambda: team.size * (options.downloads + options.uploads) + ahead_of(pipeline.lanes),
+                lambda waiting: fetches(team.size * options.downloads, waiting, ahead_of(pipeline.lanes)),
+                memory.downloads,
+                memory.images,
+            ),
         )
         with Growth(team, pipeline.lanes, ledger, cpus=usable_cpus() if options.io_processes is None else 0):
             pipeline.run(items)
@@ -77,11 +85,20 @@ def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPla
     return team
 
 
-def _places(options: EngineOptions, team: IoTeam, lanes: Callable[[], Lanes]) -> Callable[[], int]:
-    """How many images may be in flight: as many as can be at work, and a batch or two ready for each lane."""
+def ahead_of(lanes: Lanes) -> int:
+    """How many decoded images may be with the network or wait for it."""
+    return max(_AHEAD_AT_FIRST, _BATCHES_AHEAD * lanes.count * lanes.largest_batch)
 
-    def places() -> int:
-        waiting = _WAITING_BATCHES * max(1, lanes().count) * lanes().largest_batch
-        return team.size * (options.downloads + options.uploads) + waiting
 
-    return places
+def fetches(downloads: int, waiting: int, ahead: int) -> int:
+    """How many images may be on their way in: all that can be while none waits, fewer the more do.
+
+    So storage is kept busy where it is the bound, and where the network is, memory is not filled with images that it
+    will not come to for long, and a stop loses little.
+
+    Args:
+        downloads: Threads that download.
+        waiting: Decoded images with the network, or waiting for it.
+        ahead: How many of these are enough.
+    """
+    return math.ceil(downloads * max(0.0, 1 - waiting / ahead))

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from cloudseg_ops.engine.chunk import run_chunk
-from cloudseg_ops.engine.decode import decode
+from cloudseg_ops.engine.decode import DecodedImage, decode
 from cloudseg_ops.engine.loading import load_network
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.stopping import Stop
@@ -269,3 +269,27 @@ def test_a_stop_in_the_middle_keeps_what_is_done(lab: Lab) -> None:
     listed = {re.sub(r"\.mask\.png$", "", info.name) for info in lab.store.list_objects(GcsUri(lab.buckets.output))}
     assert listed == set(outcomes)
     assert run(lab).complete
+
+
+def test_what_the_network_saw_scaled_down_gets_a_mask_of_its_own_size(lab: Lab) -> None:
+    lab.use_model(state_bytes(tiny_unet()), unet_params(max_side=64))
+    lab.write_chunk([lab.put("large.jpg", picture(500, 300, "JPEG")), lab.put("small.png", picture(60, 40))])
+    run(lab)
+    assert lab.mask("large.jpg").size == (500, 300)
+    assert lab.mask("small.png").size == (60, 40)
+    assert len(np.unique(np.asarray(lab.mask("large.jpg")))) == 2
+
+
+def test_an_image_that_memory_does_not_hold_at_once_gets_the_mask_of_the_whole(
+    lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    lab.write_chunk([lab.put("large.png", picture(2200, 1800))])
+    lab.set(memory=1000 * 2**20)
+    run(lab)
+    told = re.search(r"at most ([0-9.]+) megapixels in a forward pass", caplog.text)
+    assert told
+    assert float(told[1]) < 2.2 * 1.8
+    network = load_network(lab.ref, lab.store.read(GcsUri.parse(lab.ref.uri)), torch.device("cpu"))
+    (whole,) = Predictor(lab.ref, network).predict([DecodedImage(noise(2200, 1800))])
+    assert np.array_equal(np.asarray(lab.mask("large.png")), whole.classes)

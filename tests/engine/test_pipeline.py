@@ -95,6 +95,7 @@ def run(
     feed: Iterable[Item] | None = None,
     places: int = 16,
     bounds: tuple[int, int] = (MIB, MIB),
+    fetching: Callable[[int], int] = lambda _: 100,
 ) -> tuple[Ledger, Pipeline]:
     ledger = Ledger(len(sources))
     stop = stop or Stop()
@@ -106,7 +107,7 @@ def run(
         preview=lambda *_: None,
         stop=stop,
         hopeless=lambda: ledger.hopeless,
-        bounds=Bounds(lambda: places, *bounds),
+        bounds=Bounds(lambda: places, fetching, *bounds),
     )
     items = [Item(index, source, NOTHING) for index, source in enumerate(sources)]
     pipeline.run(items if feed is None else feed)
@@ -131,6 +132,13 @@ def test_images_in_flight_are_bounded(slow: str) -> None:
     ledger, _ = run(steps, inputs(range(120)), places=7)
     assert ledger.complete
     assert steps.most_held <= 7
+
+
+def test_little_is_fetched_ahead_of_a_slow_network() -> None:
+    steps = Steps(slow="predict", seconds=0.003)
+    ledger, _ = run(steps, inputs(range(60)), places=50, fetching=lambda waiting: 3 - min(3, waiting))
+    assert ledger.complete
+    assert steps.most_held <= 3 + 4
 
 
 def test_bytes_of_decoded_images_are_bounded() -> None:
@@ -248,7 +256,7 @@ def test_a_model_that_cannot_be_loaded_ends_the_run() -> None:
         preview=lambda *_: None,
         stop=stop,
         hopeless=lambda: False,
-        bounds=Bounds(lambda: 8, MIB, MIB),
+        bounds=Bounds(lambda: 8, lambda _: 8, MIB, MIB),
     )
     with pytest.raises(LookupError, match="no model"):
         pipeline.run([Item(index, source, NOTHING) for index, source in enumerate(inputs(range(5)))])

@@ -1,0 +1,74 @@
+import logging
+from collections.abc import Sequence
+
+import pytest
+
+from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.memory import MemoryPlan, plan_memory
+from cloudseg_ops.engine.model_loader import ModelLoader, lanes_and_threads
+from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.errors import CorruptModelError, ModelLoadError
+from cloudseg_ops.uris import GcsUri
+from tests.engine.lab import Lab, noise, state_bytes, tiny_unet, unet_params
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("cpus", "threads", "expected", "shares"),
+    [
+        (1, None, 500, (1, 1)),
+        (2, None, 500, (2, 1)),
+        (4, None, 500, (4, 1)),
+        (8, None, 500, (8, 1)),
+        (16, None, 500, (8, 2)),
+        (17, None, 500, (5, 3)),
+        (4, None, 1, (1, 4)),
+        (4, None, 2, (2, 2)),
+        (4, 4, 500, (1, 4)),
+        (4, 8, 500, (1, 8)),
+    ],
+)
+def test_cpus_are_shared_out(cpus: int, threads: int | None, expected: int, shares: tuple[int, int]) -> None:
+    assert lanes_and_threads(cpus, threads, expected, gpu_lanes=None) == shares
+
+
+def test_on_a_gpu_one_copies_while_the_other_computes() -> None:
+    assert lanes_and_threads(16, None, 500, gpu_lanes=2) == (2, 1)
+    assert lanes_and_threads(16, None, 1, gpu_lanes=2) == (1, 1)
+
+
+def images(width: int = 40, height: int = 30) -> Sequence[DecodedImage]:
+    return [DecodedImage(noise(width, height))]
+
+
+def loader(lab: Lab, memory: MemoryPlan | None = None, expected: int = 100) -> ModelLoader:
+    plan = memory or plan_memory(2 * GIB, GIB, on_gpu=False)
+    return ModelLoader(lab.options, lab.store, lab.ref, memory=plan, expected=expected, stop=Stop())
+
+
+def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    roomy = loader(lab)(images())
+    assert roomy.lanes >= 1
+    assert roomy.predict(images())[0].classes.shape == (30, 40)
+    small = loader(lab, MemoryPlan(GIB, 1, 1, 1, compute=400_000))(images(64, 64))
+    assert small.lanes == 1
+    assert small.limit((512, 512)) == 1
+    assert small._tuner.most_pixels < roomy._tuner.most_pixels < GIB
+    assert "on cpu in float32: " in caplog.text
+
+
+def test_the_forward_pass_may_have_memory_on_the_cpu_where_a_gpu_cannot_be_used(lab: Lab) -> None:
+    plan = plan_memory(2 * GIB, GIB, on_gpu=True)
+    assert plan.compute == 0
+    assert loader(lab, plan)(images())._tuner.most_pixels > 1000
+
+
+def test_what_goes_wrong_is_told_to_whoever_asks(lab: Lab) -> None:
+    lab.use_model(state_bytes(tiny_unet(in_channels=1)), unet_params(in_channels=3))
+    with pytest.raises(ModelLoadError):
+        loader(lab)(images())
+    lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
+    with pytest.raises(CorruptModelError):
+        loader(lab)(images())

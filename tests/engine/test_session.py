@@ -1,0 +1,12 @@
+import pytest
+
+from cloudseg_ops.engine.session import fetches
+
+
+@pytest.mark.parametrize(("waiting", "allowed"), [(0, 32), (4, 24), (8, 16), (15, 2), (16, 0), (40, 0)])
+def test_the_more_images_wait_the_fewer_are_fetched(waiting: int, allowed: int) -> None:
+    assert fetches(32, waiting, ahead=16) == allowed
+
+
+def test_one_is_always_on_its_way_while_not_enough_wait() -> None:
+    assert fetches(1, 15, ahead=16) == 1
