@@ -14,8 +14,10 @@ CONTENDERS = {
 
 _REQUESTS = 3
 """Download, upload, delete."""
-_MOST = {"b": 2000, "c": 500, "d": 1000, "e": 1000}
-_LEAST = {"b": 8, "c": 2, "d": 4, "e": 4}
+_TIMES = {"b": 4}
+"""Only the later half of b's masks counts, and they come in batches: few of them would tell little."""
+_MOST = {"b": 4000, "c": 500, "d": 1000, "e": 1000}
+_LEAST = {"b": 16, "c": 2, "d": 4, "e": 4}
 _MOST_STORED = 600_000_000
 """Bytes of photographs in the emulator's memory at a time."""
 
@@ -53,7 +55,7 @@ def expected_seconds(contender: str, costs: Costs, cpus: int) -> float:
 
 def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_bytes: int) -> int:
     """Give the number of images that take about `seconds`, within what makes sense and what the emulator can hold."""
-    wanted = round(seconds / expected_seconds(contender, costs, cpus))
+    wanted = round(seconds * _TIMES.get(contender, 1) / expected_seconds(contender, costs, cpus))
     most = min(_MOST[contender], max(_LEAST[contender], _MOST_STORED // size_bytes))
     return max(_LEAST[contender], min(most, wanted))
 

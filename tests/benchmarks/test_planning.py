@@ -13,14 +13,14 @@ def count(contender: str, costs: Costs, seconds: float = 5, size_bytes: int = 50
 
 def test_slow_networks_are_measured_on_few_images() -> None:
     assert count("c", SLOW) == 2
-    assert count("b", SLOW) == 8
+    assert count("b", SLOW) == 16
     assert count("c", SLOW, seconds=90) == pytest.approx(10, abs=1)
 
 
 def test_fast_ones_on_as_many_as_fit_the_time() -> None:
     assert count("c", FREE) == pytest.approx(5 / (3 * 0.03 + 0.008), abs=2)
     assert count("b", FREE) > 10 * count("c", FREE)
-    assert count("b", FREE, seconds=10_000) == 2000
+    assert count("b", FREE, seconds=10_000) == 4000
 
 
 def test_large_files_are_no_more_than_the_emulator_holds() -> None:

@@ -4,15 +4,18 @@ import sys
 from cloudseg_ops.engine.arrays import empty
 
 _FAULTS = """
-import resource, sys
-import numpy as np
+import ctypes, resource, sys
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
 if sys.argv[1] == "keep":
     from cloudseg_ops.engine.allocator import keep_memory
     assert keep_memory()
 for turn in range(40):
     if turn == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    np.empty(48 * 2**20, np.uint8).fill(1)
+    block = ctypes.c_void_p(libc.malloc(ctypes.c_size_t(48 * 2**20)))
+    ctypes.memset(block, 1, 48 * 2**20)
+    libc.free(block)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 

@@ -260,7 +260,7 @@ def test_scaling_down_is_antialiased() -> None:
     stripes = np.full((128, 128, 3), 255, np.uint8)
     stripes[:, 1::4] = stripes[:, 2::4] = 100
     image = seen(encoded(Image.fromarray(stripes), "PNG"), 32)
-    assert np.abs(image.pixels.astype(int) - 178).max() <= 2
+    assert np.abs(image.pixels[:, 1:-1].astype(int) - 178).max() <= 2
 
 
 def test_a_jpeg_scaled_by_its_decoder_first_is_nearly_the_same() -> None:
