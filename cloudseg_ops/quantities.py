@@ -34,9 +34,10 @@ def in_bytes(text: str) -> int:
 
 
 def in_words(amount: float) -> str:
-    """Write bytes with two digits and a unit, such as `1.3 GiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.3g} {unit}"
-        amount /= 1024
-    return f"{amount:.3g} GiB"
+    """Write bytes with three digits and a unit, such as `1.25 GiB`."""
+    units = iter(("B", "KiB", "MiB", "GiB"))
+    unit = next(units)
+    # So that 1,000 KiB are 0.977 MiB, and no number has four digits.
+    while round(amount) >= 1000 and unit != "GiB":
+        amount, unit = amount / 1024, next(units)
+    return f"{amount:.0f} {unit}" if amount >= 1000 else f"{amount:.3g} {unit}"
