@@ -10,7 +10,7 @@ from typing import Generic, TypeAlias, TypeVar
 Item = TypeVar("Item")
 Size: TypeAlias = tuple[int, int]
 
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.005
 """A batch that is not full waits so long for others of its size: little beside the time that a batch takes on a
 device for which batches matter."""
 

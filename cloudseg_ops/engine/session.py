@@ -26,9 +26,9 @@ from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024
 """What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
-_BATCHES_AHEAD = 3
-"""For each lane: one is computed, the next one is ready, and one more makes up for what comes late."""
-_AHEAD_AT_FIRST = 16
+_BATCHES_AHEAD = 6
+"""For each lane: one is computed, and some are ready; sizes differ, and images come in bursts."""
+_AHEAD_AT_FIRST = 64
 """Images that are made ready while the model is loaded."""
 
 
