@@ -183,8 +183,6 @@ def _pixels(image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    if size == (image.height, image.width):
-        return image
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
 
 

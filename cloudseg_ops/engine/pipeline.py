@@ -31,10 +31,8 @@ _POLL_SECONDS = 0.1
 
 @dataclass(slots=True, eq=False)
 class _Flight:
-    item: Item
     began: float
     download: Share
-    image: DecodedImage | None = None
     memory: Share | None = None
 
 
@@ -149,7 +147,7 @@ class Pipeline:
             self._download_gate.release(share)
             return False
         with self._changed:
-            self._flights[item.index] = _Flight(item, time.monotonic(), share)
+            self._flights[item.index] = _Flight(time.monotonic(), share)
             self._fetching += 1
         return True
 
@@ -200,7 +198,6 @@ class Pipeline:
         if not isinstance(fetched, DecodedImage):
             self._leave(item, fetched)
             return
-        flight.image = fetched
         self._download_gate.release(flight.download)
         if flight.memory:
             # Its pixels, once more on their way to the network, and its mask.

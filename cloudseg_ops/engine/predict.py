@@ -59,12 +59,14 @@ class Predictor:
         logits = self._logits([image.pixels for image in images])
         # Of what was scaled down, the logits go back: they are scaled up before they are classified.
         scaled = [place for place, image in enumerate(images) if image.full_size]
-        kept = dict(zip(scaled, _to_numpy(logits[scaled].float()), strict=True)) if scaled else {}
-        classes = _to_numpy(classes_of(logits))
+        whole = [place for place, image in enumerate(images) if not image.full_size]
+        values = dict(zip(scaled, _to_numpy(logits[scaled].float()), strict=True)) if scaled else {}
+        if whole:
+            values |= zip(whole, _to_numpy(classes_of(logits[whole] if scaled else logits)), strict=True)
         if self._device.type == "cuda":
             torch.cuda.current_stream().synchronize()
         return [
-            Prediction(np.ascontiguousarray(kept.get(place, classes[place])[..., : image.height, : image.width]))
+            Prediction(np.ascontiguousarray(values[place][..., : image.height, : image.width]))
             for place, image in enumerate(images)
         ]
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._types import PAGE_SIZE, ObjectInfo
+from cloudseg_ops.storage._types import PAGE_SIZE, ObjectInfo, info_from
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
@@ -65,7 +64,7 @@ def list_page(
         timeout=_TIMEOUT,
         retry=retry(),
     )
-    return Page([_info(bucket, item) for item in answer.get("items", ())], answer.get("nextPageToken"))
+    return Page([info_from(bucket, item) for item in answer.get("items", ())], answer.get("nextPageToken"))
 
 
 def list_pages(client: Client, bucket: str, **where: Any) -> Iterator[Page]:
@@ -77,16 +76,3 @@ def list_pages(client: Client, bucket: str, **where: Any) -> Iterator[Page]:
             yield page
             page = following.result()
         yield page
-
-
-def _info(bucket: str, item: dict[str, Any]) -> ObjectInfo:
-    return ObjectInfo(
-        bucket,
-        item["name"],
-        int(item["generation"]),
-        int(item.get("size", 0)),
-        item.get("crc32c", ""),
-        item.get("md5Hash", ""),
-        datetime.fromisoformat(item["updated"]),
-        item.get("metadata") or {},
-    )

@@ -65,15 +65,15 @@ def info_of(blob: Blob) -> ObjectInfo:
     )
 
 
-def info_from(resource: Mapping[str, Any]) -> ObjectInfo:
+def info_from(bucket: str, resource: Mapping[str, Any]) -> ObjectInfo:
     """Describe an object as the JSON API shows it (cloud.google.com/storage/docs/json_api/v1/objects)."""
     return ObjectInfo(
-        bucket=resource["bucket"],
+        bucket=bucket,
         name=resource["name"],
         generation=int(resource["generation"]),
-        size=int(resource["size"]),
+        size=int(resource.get("size", 0)),
         crc32c=resource.get("crc32c", ""),
         md5=resource.get("md5Hash", ""),
         updated=datetime.fromisoformat(resource["updated"]),
-        metadata=resource.get("metadata", {}),
+        metadata=resource.get("metadata") or {},
     )

@@ -45,7 +45,7 @@ def upload(
             answer: dict[str, Any] = json.loads(response.content)
             return answer
 
-    return info_from(retry()(attempt)())
+    return info_from(uri.bucket, retry()(attempt)())
 
 
 def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tuple[bytes, str]:
