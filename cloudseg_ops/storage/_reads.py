@@ -8,7 +8,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 
 import google_crc32c
@@ -23,6 +23,12 @@ from cloudseg_ops.uris import GcsUri
 _WHOLE_PIECE = 16 << 20
 """What is no larger is read at once, straight into the bytes that are returned."""
 _RANGE_PIECE = 1 << 20
+RANGED_BYTES = 8 << 20
+"""From this size on, an object is read in ranges.
+
+Measured at 30 ms and 50 MB/s a connection: 8 MiB take 115 ms in ranges of 4 MiB, 201 ms in one request; 32 MiB take 125
+and 779 ms. Below, the requests cost more CPU than the wait is worth where many images are under way anyway.
+"""
 RANGE_BYTES = 4 << 20
 """About what one of several ranges holds."""
 
@@ -45,6 +51,22 @@ class Reader:
         self._uri = uri
         self._generation = generation
         self._call = transport.new_call()
+
+    def read(self, size: int | None, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
+        """Download in ranges what is worth it and can be had so, else in one request.
+
+        Args:
+            size: Bytes of the version, where known.
+            executor: As for `in_ranges`.
+            known_crc32c: Tells the checksum of the stored bytes, should the answer not.
+
+        Raises:
+            StorageError: The bytes are not those of the checksum.
+        """
+        if self._generation and size and size >= RANGED_BYTES:
+            with suppress(NotInRangesError):
+                return self.in_ranges(size, executor, known_crc32c)
+        return self.whole(known_crc32c)
 
     def whole(self, known_crc32c: Callable[[], str]) -> bytes:
         """Download in one request; after a broken connection, go on where it stopped.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
+from cloudseg_ops.concurrency import in_order
 from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.storage._calls import retry, translated
 from cloudseg_ops.storage._deletes import delete_batch
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client
 
 _STREAM_CHUNK = 1024 * 1024
-RANGED_BYTES = 8 << 20
-"""From this size on, an object is read in ranges.
-
-Measured at 30 ms and 50 MB/s a connection: 8 MiB take 115 ms in ranges of 4 MiB, 201 ms in one request; 32 MiB take 125
-and 779 ms. Below, the requests cost more CPU than the wait is worth where many images are under way anyway.
-"""
 RANGES_AT_ONCE = 8
 """Ranges that are under way at once, beside the first of each read."""
 _LOOKS_AT_ONCE = 8
@@ -115,10 +110,8 @@ class Store:
                 return list_page(self._client, bucket, start=start, end=end)
 
         found, rest = find_by_listing(sorted(set(names), key=str.encode), list_from)
-        if rest:
-            with ThreadPoolExecutor(min(_LOOKS_AT_ONCE, len(rest)), "looking") as pool:
-                looked = pool.map(lambda name: self.stat(GcsUri(bucket, name)), rest)
-                found.update((info.name, info) for info in looked if info)
+        looked = in_order(lambda name: self.stat(GcsUri(bucket, name)), rest, at_once=_LOOKS_AT_ONCE)
+        found.update((info.name, info) for info in looked if info)
         return found
 
     def read(
@@ -139,17 +132,13 @@ class Store:
             ObjectNotFoundError: It, or that generation, is not there.
             StorageError: Its bytes are not those that were stored, or it could not be read for another reason.
         """
-        from cloudseg_ops.storage._reads import NotInRangesError, Reader
+        from cloudseg_ops.storage._reads import Reader
 
         def known_crc32c() -> str:
             return crc32c or self._stored_crc32c(uri, generation)
 
         with translated(f"read {uri}" + (f"#{generation}" if generation else "")):
-            reader = Reader(self._transport, uri, generation)
-            if generation and size and size >= RANGED_BYTES:
-                with contextlib.suppress(NotInRangesError):
-                    return reader.in_ranges(size, self._ranges, known_crc32c)
-            return reader.whole(known_crc32c)
+            return Reader(self._transport, uri, generation).read(size, self._ranges, known_crc32c)
 
     def _stored_crc32c(self, uri: GcsUri, generation: int | None) -> str:
         blob = self._bucket(uri).get_blob(uri.name, generation=generation)
@@ -196,29 +185,17 @@ class Store:
         Raises:
             PreconditionFailedError: Another generation is there.
         """
-        from cloudseg_ops.storage._uploads import MULTIPART_BYTES, upload
+        from cloudseg_ops.storage._uploads import MULTIPART_BYTES, upload, upload_in_session
 
-        if len(data) <= MULTIPART_BYTES:
-            with translated(f"write {uri}"):
-                return upload(
-                    self._transport,
-                    uri,
-                    data,
-                    content_type=content_type,
-                    metadata=metadata or {},
-                    if_generation_match=if_generation_match,
-                )
-        blob = self._bucket(uri).blob(uri.name)
-        blob.metadata = dict(metadata or {})
+        how: dict[str, Any] = {
+            "content_type": content_type,
+            "metadata": metadata or {},
+            "if_generation_match": if_generation_match,
+        }
         with translated(f"write {uri}"):
-            blob.upload_from_string(
-                data,
-                content_type=content_type,
-                checksum="crc32c",
-                retry=retry(),
-                if_generation_match=if_generation_match,
-            )
-        return info_of(blob)
+            if len(data) <= MULTIPART_BYTES:
+                return upload(self._transport, uri, data, **how)
+            return upload_in_session(self._bucket(uri).blob(uri.name), io.BytesIO(data), **how)
 
     def write_file(self, uri: GcsUri, path: Path, *, if_generation_match: int | None = None) -> ObjectInfo:
         """Upload a file.
@@ -247,18 +224,17 @@ class Store:
         Raises:
             PreconditionFailedError: Another generation is there.
         """
+        from cloudseg_ops.storage._uploads import upload_in_session
+
         # Not by the client's own stream writer, which uploads what it holds when it is garbage-collected, also after
-        # it was refused or broken off. A session that is never finished makes no object, and ends within a week.
+        # it was refused or broken off.
         blob = self._bucket(uri).blob(uri.name, chunk_size=_STREAM_CHUNK)
-        blob.metadata = dict(metadata or {})
         with translated(f"write {uri}"):
-            # Without its size, it goes up in a resumable session: the only kind of upload that, repeated after
-            # a lost answer, finds out that it was done, instead of a generation that it did not expect.
-            blob.upload_from_file(
-                LineStream(lines),
+            upload_in_session(
+                blob,
+                cast("IO[bytes]", LineStream(lines)),
                 content_type=content_type,
-                checksum="crc32c",
-                retry=retry(),
+                metadata=metadata,
                 if_generation_match=if_generation_match,
             )
 
@@ -298,17 +274,14 @@ class Store:
         Returns:
             What became of each, in order.
         """
-        listed = list(versions)
-        batches = [listed[first : first + BATCH_SIZE] for first in range(0, len(listed), BATCH_SIZE)]
+        rest = iter(versions)
+        batches = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
         pacer = self._pacer(bucket)
 
         def delete(batch: list[tuple[str, int]]) -> list[Deletion]:
             return delete_batch(self._client, bucket, batch, pacer)
 
-        if len(batches) < 2:
-            return [outcome for batch in batches for outcome in delete(batch)]
-        with ThreadPoolExecutor(min(_BATCHES_AT_ONCE, len(batches)), "deleting") as pool:
-            return [outcome for outcomes in pool.map(delete, batches) for outcome in outcomes]
+        return [outcome for outcomes in in_order(delete, batches, at_once=_BATCHES_AT_ONCE) for outcome in outcomes]
 
     def create_bucket(self, name: str) -> None:
         """Make a bucket unless it exists: for laptops and tests alone."""

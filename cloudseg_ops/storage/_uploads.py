@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from google.api_core.exceptions import from_http_response
 
 from cloudseg_ops.storage._calls import retry
 from cloudseg_ops.storage._reads import crc32c_of
 from cloudseg_ops.storage._transport import Transport
-from cloudseg_ops.storage._types import ObjectInfo, info_from
+from cloudseg_ops.storage._types import ObjectInfo, info_from, info_of
 from cloudseg_ops.uris import GcsUri
+
+if TYPE_CHECKING:
+    from google.cloud.storage import Blob
 
 MULTIPART_BYTES = 8 << 20
 """Above this, google-cloud-storage uploads in a resumable session, and so does the store."""
@@ -46,6 +49,30 @@ def upload(
             return answer
 
     return info_from(uri.bucket, retry()(attempt)())
+
+
+def upload_in_session(
+    blob: Blob,
+    stream: IO[bytes],
+    *,
+    content_type: str | None,
+    metadata: Mapping[str, str] | None = None,
+    if_generation_match: int | None,
+) -> ObjectInfo:
+    """Upload a stream from where it stands, whose size nobody needs to know, in a resumable session.
+
+    The only kind of upload that, repeated after a lost answer, finds out that it was done, instead of a generation
+    that it did not expect. A session that is never finished makes no object, and ends within a week.
+    """
+    blob.metadata = dict(metadata or {})
+    blob.upload_from_file(
+        stream,
+        content_type=content_type,
+        checksum="crc32c",
+        retry=retry(),
+        if_generation_match=if_generation_match,
+    )
+    return info_of(blob)
 
 
 def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tuple[bytes, str]:
