@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +21,14 @@ from benchmarks.options import Options
 from benchmarks.photographs import Photographs, open_photographs
 from benchmarks.reference import agreement, read_mask, read_masks
 from benchmarks.rows import Row
+from benchmarks.running import ContenderError, checked, scratch_folder, surroundings
 from benchmarks.table import Outcome
 from cloudseg_ops.provenance import mask_name
 from cloudseg_ops.uris import GcsUri
 
-_ROOT = Path(__file__).parent.parent
 _SEARCH_LIMIT = 1800.0
 _RUN_LIMIT = 900.0
 Tell = Callable[[str], None]
-
-
-class ContenderError(Exception):
-    """A contender's process failed, or left work undone; the message is what the table says."""
 
 
 @dataclass
@@ -66,7 +58,7 @@ class Contest:
         model = open_model(row.model, self.options.cache)
         photographs = open_photographs(row.kind, row.size_bytes, self.options.cache, self.options.images)
         limit = self._limit(row, model, photographs)
-        with _folder() as scratch:
+        with scratch_folder() as scratch:
             masks = self._reference(model, photographs, scratch)
             round_ = Round(self, row, model, photographs, limit, masks)
             outcomes = [
@@ -82,7 +74,7 @@ class Contest:
         if key not in self.limits:
             self.tell(f"{row.name}: searching the best setting of the bare forward pass")
             began = time.monotonic()
-            with _folder() as scratch:
+            with scratch_folder() as scratch:
                 job = self.limit_job(model, photographs, scratch, seconds=min(1.0, self.options.seconds))
                 job = replace(job, candidates=self.candidates.get(row.model, []))
                 self.run_module("limit", [job.write(scratch / "job.json")], scratch, limit=_SEARCH_LIMIT)
@@ -157,7 +149,7 @@ class Round:
             return Outcome(contender, repeat, error=reason)
         measure = {"a": self._bare, "b": self._engine}.get(contender, self._other)
         try:
-            with _folder() as scratch:
+            with scratch_folder() as scratch:
                 outcome = measure(contender, repeat, scratch)
         except ContenderError as error:
             outcome = Outcome(contender, repeat, error=str(error))
@@ -278,31 +270,3 @@ class Round:
             if self.contest.emulator.store.stat(uri):
                 found.append(agreement(read_mask(self.contest.emulator.store.read(uri)), reference))
         return (sum(found) / len(found), min(found)) if found else None
-
-
-def checked(took: Measured) -> Measured:
-    """Give it back.
-
-    Raises:
-        ContenderError: Its exit code is not 0; the end of its output goes to standard error.
-    """
-    if took.code:
-        print(took.output, file=sys.stderr)
-        last = (took.output.strip().splitlines() or ["it printed nothing"])[-1]
-        raise ContenderError(f"failed with code {took.code}: {last[:120]}")
-    return took
-
-
-def surroundings() -> dict[str, str]:
-    """Give what a contender's environment has beside this process's own: where this package is found."""
-    before = os.environ.get("PYTHONPATH")
-    return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="cloudseg-bench-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

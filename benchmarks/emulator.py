@@ -42,12 +42,16 @@ class Emulator:
     @contextmanager
     def latency(self, seconds: float) -> Iterator[None]:
         """Let every request wait, as Cloud Storage's do."""
-        faults = f"{self.url}/_emulator/faults"
-        requests.post(faults, json={"latency": seconds}, timeout=10).raise_for_status()
+        self.set_latency(seconds)
         try:
             yield
         finally:
-            requests.delete(faults, timeout=10).raise_for_status()
+            self.set_latency(0)
+
+    def set_latency(self, seconds: float) -> None:
+        """Let every request from now on wait for so long."""
+        faults = f"{self.url}/_emulator/faults"
+        requests.post(faults, json={"latency": seconds}, timeout=10).raise_for_status()
 
     def fill(self, names: Sequence[str], photographs: Sequence[bytes]) -> list[InputObject]:
         """Empty all buckets, then upload photographs in turn under these names."""
@@ -82,10 +86,11 @@ class Emulator:
 
 
 @contextmanager
-def running_emulator() -> Iterator[Emulator]:
-    """Start one on any free port, in memory, with empty buckets; stop it at the end."""
+def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
+    """Start one on any free port, in memory or on a directory, with empty buckets; stop it at the end."""
+    where = [] if directory is None else ["--directory", directory]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cloudseg_ops.local.emulator", "--port", "0"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "cloudseg_ops.local.emulator", "--port", "0", *where], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout

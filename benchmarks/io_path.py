@@ -14,28 +14,25 @@ import json
 import multiprocessing
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
+from benchmarks.emulator import INPUT, OUTPUT, Emulator, running_emulator
 from cloudseg_ops.engine.decode import decode
 from cloudseg_ops.engine.masks import encode_mask
+from cloudseg_ops.objects import InputObject
 from cloudseg_ops.provenance import MaskProvenance, Source
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
-INPUT, OUTPUT = "bench-input", "bench-output"
 _SIDES = {50_000: 256, 5_000_000: 2560}
 """Sides in pixels of the JPEGs that stand for a file of so many bytes, where images are decoded."""
 _LOOP_COUNT = 20
@@ -83,30 +80,6 @@ class Measured:
         }
 
 
-@dataclass(frozen=True)
-class Input:
-    """An object to read."""
-
-    name: str
-    generation: int
-    size: int
-    crc32c: str
-
-
-@contextmanager
-def emulator() -> Iterator[tuple[str, psutil.Process]]:
-    """The emulator as `make demo` runs it: a process of its own, on a directory."""
-    with tempfile.TemporaryDirectory(prefix="cloudseg-bench-") as directory:
-        command = [sys.executable, "-m", "cloudseg_ops.local.emulator", "--port", "0", "--directory", directory]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-            try:
-                assert server.stdout is not None
-                url = server.stdout.readline().strip().removeprefix("listening on ")
-                yield url, psutil.Process(server.pid)
-            finally:
-                server.terminate()
-
-
 def photograph(size: int) -> bytes:
     """A JPEG: sky with noise, of about so many bytes."""
     side = _SIDES.get(size, 256)
@@ -131,20 +104,20 @@ def as_mask(data: bytes) -> bytes:
     return encode_mask(np.repeat(np.repeat(clouds, 16, 0), 16, 1), 2)
 
 
-def upload(store: Store, case: Case) -> list[Input]:
+def upload(store: Store, case: Case) -> list[InputObject]:
     """Inputs for a case, each an object of its own."""
     data = photograph(case.size) if case.decode else os.urandom(case.size)
     inputs = []
     for number in range(case.count):
         info = store.write(GcsUri(INPUT, f"{case.size}-{case.decode}/{number:06d}.jpg"), data)
-        inputs.append(Input(info.name, info.generation, info.size, info.crc32c))
+        inputs.append(InputObject(info.name, info.generation, info.size, info.crc32c))
     return inputs
 
 
 class Work:
     """One client process's part of a case."""
 
-    def __init__(self, case: Case, inputs: list[Input], threads: int, prefix: str) -> None:
+    def __init__(self, case: Case, inputs: list[InputObject], threads: int, prefix: str) -> None:
         self._case = case
         self._inputs = iter(inputs)
         self._lock = threading.Lock()
@@ -175,7 +148,7 @@ class Work:
         except BaseException as error:  # noqa: BLE001  told by `run`
             self.failure = error
 
-    def _move(self, found: Input) -> None:
+    def _move(self, found: InputObject) -> None:
         data = self._store.read(GcsUri(INPUT, found.name), generation=found.generation)
         mask = self._mask
         if self._case.decode:
@@ -191,7 +164,7 @@ class Work:
         )
 
 
-def client(case: Case, inputs: list[Input], threads: int, prefix: str, gates: Barrier, told: Any) -> None:  # noqa: PLR0917
+def client(case: Case, inputs: list[InputObject], threads: int, prefix: str, gates: Barrier, told: Any) -> None:  # noqa: PLR0917
     """Entry of a client process: warm up, wait for the others, work, tell the CPU seconds of the work."""
     work = Work(case, inputs, threads, prefix)
     work._store.stat(GcsUri(INPUT, "nothing"))
@@ -205,7 +178,7 @@ def client(case: Case, inputs: list[Input], threads: int, prefix: str, gates: Ba
         raise
 
 
-def measure(case: Case, inputs: list[Input], server: psutil.Process) -> Measured:
+def measure(case: Case, inputs: list[InputObject], emulator: Emulator) -> Measured:
     """Run a case once."""
     prefix = f"{time.time_ns()}"
     context = multiprocessing.get_context("spawn")
@@ -219,9 +192,9 @@ def measure(case: Case, inputs: list[Input], server: psutil.Process) -> Measured
     for process in clients:
         process.start()
     gates.wait()
-    began, server_began = time.monotonic(), sum(server.cpu_times()[:2])
+    began, server_began = time.monotonic(), emulator.cpu_seconds()
     spent = [told.get() for _ in clients]
-    seconds, server_spent = time.monotonic() - began, sum(server.cpu_times()[:2]) - server_began
+    seconds, server_spent = time.monotonic() - began, emulator.cpu_seconds() - server_began
     for process in clients:
         process.join()
     if failed := [error for error in spent if isinstance(error, BaseException)]:
@@ -229,7 +202,7 @@ def measure(case: Case, inputs: list[Input], server: psutil.Process) -> Measured
     return Measured(seconds, sum(spent), server_spent, 2 * case.count)
 
 
-def loop(case: Case, inputs: list[Input]) -> float:
+def loop(case: Case, inputs: list[InputObject]) -> float:
     """Images a second of the plain loop: list, then download, upload and delete by the client as it comes."""
     from google.cloud.storage import Client
 
@@ -276,22 +249,19 @@ def main() -> None:
     add("--json", action="store_true")
     options = parser.parse_args()
     rows = []
-    with emulator() as (url, server):
-        os.environ["STORAGE_EMULATOR_HOST"] = url
-        store = Store.open()
-        for bucket in (INPUT, OUTPUT):
-            store.create_bucket(bucket)
-        made: dict[int, list[Input]] = {}
+    # As `make demo` runs it: on a directory.
+    with tempfile.TemporaryDirectory(prefix="cloudseg-bench-") as directory, running_emulator(directory) as emulator:
+        made: dict[int, list[InputObject]] = {}
         loops: dict[tuple[int, float], float] = {}
         for case in cases(options):
             key = (case.size, case.latency)
             if key not in loops:
-                inputs = refreshed(store, url, case)
+                inputs = refreshed(emulator, case)
                 loops[key] = loop(case, inputs)
                 made.pop(case.size, None)
             if len(made.get(case.size, [])) < case.count:
-                made[case.size] = refreshed(store, url, case)
-            runs = [measure(case, made[case.size][: case.count], server).row(case) for _ in range(options.repeats)]
+                made[case.size] = refreshed(emulator, case)
+            runs = [measure(case, made[case.size][: case.count], emulator).row(case) for _ in range(options.repeats)]
             row = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
             spread = [min(run["images_per_second"] for run in runs), max(run["images_per_second"] for run in runs)]
             against = {"loop_images_per_second": loops[key], "times_the_loop": row["images_per_second"] / loops[key]}
@@ -302,18 +272,12 @@ def main() -> None:
         print(json.dumps(rows, indent=1))
 
 
-def refreshed(store: Store, url: str, case: Case) -> list[Input]:
+def refreshed(emulator: Emulator, case: Case) -> list[InputObject]:
     """Upload the inputs of a case without waiting, then set its latency."""
-    set_latency(url, 0)
-    inputs = upload(store, case)
-    set_latency(url, case.latency)
+    emulator.set_latency(0)
+    inputs = upload(emulator.store, case)
+    emulator.set_latency(case.latency)
     return inputs
-
-
-def set_latency(url: str, seconds: float) -> None:
-    import requests
-
-    requests.post(f"{url}/_emulator/faults", json={"latency": seconds}, timeout=10).raise_for_status()
 
 
 def line(row: dict[str, Any]) -> str:

@@ -1,0 +1,47 @@
+"""Runs a contender's process: where it finds this package, a folder to work in, and what is said when it fails."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.measure import Measured
+
+_ROOT = Path(__file__).parent.parent
+
+
+class ContenderError(Exception):
+    """A contender's process failed, or left work undone; the message is what the table says."""
+
+
+def checked(took: Measured) -> Measured:
+    """Give it back.
+
+    Raises:
+        ContenderError: Its exit code is not 0; the end of its output goes to standard error.
+    """
+    if took.code:
+        print(took.output, file=sys.stderr)
+        last = (took.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise ContenderError(f"failed with code {took.code}: {last[:120]}")
+    return took
+
+
+def surroundings() -> dict[str, str]:
+    """Give what a contender's environment has beside this process's own: where this package is found."""
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="cloudseg-bench-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
