@@ -77,9 +77,8 @@ class ModelLoader:
 
         exact = self._network.result()
         on_gpu = exact.device.type == "cuda"
-        lanes, threads = lanes_and_threads(
-            usable_cpus(), self._options.threads, self._expected, gpu_lanes=_GPU_LANES if on_gpu else None
-        )
+        cpus = self._options.threads or usable_cpus()
+        lanes, threads = (min(_GPU_LANES, self._expected), 1) if on_gpu else lanes_and_threads(cpus, self._expected)
         torch.set_num_threads(lanes * threads)
         network = settle_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
@@ -90,7 +89,7 @@ class ModelLoader:
         while lanes > 1 and spare / lanes < each * first[0] * first[1]:
             lanes -= 1
         if not on_gpu:
-            threads = max(threads, usable_cpus() // lanes)
+            threads = max(threads, cpus // lanes)
         most_pixels = max(1, int(spare / lanes / each))
         _log.info(
             "%s on %s in %s: %d × %d threads, %s a megapixel, at most %.3g megapixels in a forward pass",
@@ -121,22 +120,17 @@ class ModelLoader:
             self._network.set_exception(error)
 
 
-def lanes_and_threads(cpus: int, threads: int | None, expected: int, *, gpu_lanes: int | None) -> tuple[int, int]:
+def lanes_and_threads(cpus: int, expected: int) -> tuple[int, int]:
     """Share out CPUs: how many lanes compute at once, and how many threads an operation has in each.
 
     Lanes beat threads: two forward passes with a thread each never wait for one another.
 
     Args:
-        cpus: CPUs that this process may use.
-        threads: Threads of an operation, where somebody insists.
+        cpus: CPUs to compute on.
         expected: Images left: more lanes than that would idle.
-        gpu_lanes: Lanes, where they compute on a GPU.
     """
-    if gpu_lanes:
-        return max(1, min(gpu_lanes, expected)), threads or 1
-    each = threads or math.ceil(cpus / _MOST_LANES)
-    lanes = max(1, min(cpus // each, expected))
-    return lanes, threads or max(1, cpus // lanes)
+    lanes = max(1, min(cpus // math.ceil(cpus / _MOST_LANES), expected))
+    return lanes, cpus // lanes
 
 
 def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:

@@ -43,7 +43,7 @@ class EngineOptions:
         uploads: Threads that encode and upload, in each process.
         io_processes: Helper processes that download, decode, encode and upload as well; None: as many as pay.
         max_pixels: An image of more pixels is quarantined as a decompression bomb.
-        threads: Threads of one torch operation on the CPU; None: as fits the CPUs and the images.
+        threads: Threads that compute on the CPU, in all; None: as many as there are usable CPUs.
         precision: `auto` is bfloat16 where the device has matrix units for it, else float32.
         tether: Stop, as on SIGTERM, when standard input ends.
     """
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         help="helper processes for downloads and uploads, or auto (auto)",
     )
     add("--max-pixels", type=_number(1), default=MAX_PIXELS, help=f"quarantine above this ({MAX_PIXELS})")
-    add("--threads", type=_or_auto(_number(1)), default=None, help="threads of one torch operation, or auto (auto)")
+    add("--threads", type=_or_auto(_number(1)), default=None, help="CPU threads that compute, or auto (auto)")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--tether", action="store_true", help="stop when standard input ends")
     return parser

@@ -28,8 +28,6 @@ _LIBRARIES = 700 * 1024 * 1024
 """What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
 _BATCHES_AHEAD = 6
 """For each lane: one is computed, and some are ready; sizes differ, and images come in bursts."""
-_AHEAD_AT_FIRST = 64
-"""Images that are made ready while the model is loaded."""
 
 
 def segment(
@@ -60,8 +58,10 @@ def segment(
             stop=stop,
             hopeless=lambda: ledger.hopeless,
             bounds=Bounds(
-                lambda: team.size * (options.downloads + options.uploads) + ahead_of(pipeline.lanes),
-                lambda waiting: fetches(team.size * options.downloads, waiting, ahead_of(pipeline.lanes)),
+                lambda: team.size * (options.downloads + options.uploads) + ahead_of(pipeline.lanes, options.downloads),
+                lambda waiting: fetches(
+                    team.size * options.downloads, waiting, ahead_of(pipeline.lanes, options.downloads)
+                ),
                 memory.downloads,
                 memory.images,
             ),
@@ -85,9 +85,9 @@ def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPla
     return team
 
 
-def ahead_of(lanes: Lanes) -> int:
-    """How many decoded images may be with the network or wait for it."""
-    return max(_AHEAD_AT_FIRST, _BATCHES_AHEAD * lanes.count * lanes.largest_batch)
+def ahead_of(lanes: Lanes, downloads: int) -> int:
+    """How many decoded images may be with the network or wait for it; at first as many as one turn brings."""
+    return max(downloads, _BATCHES_AHEAD * lanes.count * lanes.largest_batch)
 
 
 def fetches(downloads: int, waiting: int, ahead: int) -> int:

@@ -81,7 +81,8 @@ def airflow_environment(
         "runtime": "local",
         "schedule": "none",
         "settle_seconds": 1,
-        "poke_interval_seconds": 2,
+        # Airflow may notice a task's end 6 s late, and takes a sensor that looks again before then for a failed one.
+        "poke_interval_seconds": 7,
         "sense_timeout_seconds": 30,
         "retry_delay_seconds": 2,
         "engine_options": f"--threads {max(1, processors() // chunks_at_once())} --progress-seconds 2",

@@ -15,27 +15,31 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize(
-    ("cpus", "threads", "expected", "shares"),
+    ("cpus", "expected", "shares"),
     [
-        (1, None, 500, (1, 1)),
-        (2, None, 500, (2, 1)),
-        (4, None, 500, (4, 1)),
-        (8, None, 500, (8, 1)),
-        (16, None, 500, (8, 2)),
-        (17, None, 500, (5, 3)),
-        (4, None, 1, (1, 4)),
-        (4, None, 2, (2, 2)),
-        (4, 4, 500, (1, 4)),
-        (4, 8, 500, (1, 8)),
+        (1, 500, (1, 1)),
+        (2, 500, (2, 1)),
+        (4, 500, (4, 1)),
+        (8, 500, (8, 1)),
+        (16, 500, (8, 2)),
+        (17, 500, (5, 3)),
+        (4, 1, (1, 4)),
+        (4, 2, (2, 2)),
     ],
 )
-def test_cpus_are_shared_out(cpus: int, threads: int | None, expected: int, shares: tuple[int, int]) -> None:
-    assert lanes_and_threads(cpus, threads, expected, gpu_lanes=None) == shares
+def test_cpus_are_shared_out(cpus: int, expected: int, shares: tuple[int, int]) -> None:
+    assert lanes_and_threads(cpus, expected) == shares
 
 
-def test_on_a_gpu_one_copies_while_the_other_computes() -> None:
-    assert lanes_and_threads(16, None, 500, gpu_lanes=2) == (2, 1)
-    assert lanes_and_threads(16, None, 1, gpu_lanes=2) == (1, 1)
+def test_no_more_threads_compute_than_are_given(lab: Lab) -> None:
+    lab.set(threads=1)
+    model = loader(lab)(images())
+    assert (model.lanes, model._threads) == (1, 1)
+    lab.set(threads=3)
+    model = loader(lab)(images())
+    assert (model.lanes, model._threads) == (3, 1)
+    model = loader(lab, expected=1)(images())
+    assert (model.lanes, model._threads) == (1, 3)
 
 
 def images(width: int = 40, height: int = 30) -> Sequence[DecodedImage]:
