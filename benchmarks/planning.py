@@ -18,8 +18,10 @@ _TIMES = {"b": 4}
 """Only the later half of b's masks counts, and they come in batches: few of them would tell little."""
 _MOST = {"b": 4000, "c": 500, "d": 1000, "e": 1000}
 _LEAST = {"b": 16, "c": 2, "d": 4, "e": 4}
-_MOST_STORED = 600_000_000
-"""Bytes of photographs in the emulator's memory at a time."""
+_MOST_STORED = {"b": 3_600_000_000}
+_MOST_STORED_ELSE = 600_000_000
+"""Bytes of photographs in the emulator's memory at a time. b has hundreds of megabytes of them under way at once, and
+only what is beyond those tells its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def expected_seconds(contender: str, costs: Costs, cpus: int) -> float:
 def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_bytes: int) -> int:
     """Give the number of images that take about `seconds`, within what makes sense and what the emulator can hold."""
     wanted = round(seconds * _TIMES.get(contender, 1) / expected_seconds(contender, costs, cpus))
-    most = min(_MOST[contender], max(_LEAST[contender], _MOST_STORED // size_bytes))
+    stored = _MOST_STORED.get(contender, _MOST_STORED_ELSE)
+    most = min(_MOST[contender], max(_LEAST[contender], stored // size_bytes))
     return max(_LEAST[contender], min(most, wanted))
 
 

@@ -7,6 +7,7 @@ import os
 import sys
 
 from cloudseg_ops.engine.allocator import keep_memory
+from cloudseg_ops.engine.collector import put_off_collection
 from cloudseg_ops.engine.stopping import Stop, watch_sigterm
 
 
@@ -20,6 +21,7 @@ def _leave(code: int) -> None:
 
 def _run() -> None:
     keep_memory()
+    put_off_collection()
     # Before the heavy imports: they take seconds in which Spot may take the node back.
     stop = Stop()
     watch_sigterm(stop)

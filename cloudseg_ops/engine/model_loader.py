@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from cloudseg_ops.engine.collector import begin_collection
 from cloudseg_ops.engine.decode import DecodedImage
 from cloudseg_ops.engine.memory import MemoryPlan
 from cloudseg_ops.engine.options import EngineOptions, usable_cpus
@@ -102,6 +103,7 @@ class ModelLoader:
             most_pixels / 1e6,
         )
         tuner = BatchTuner(_GPU_START if on_gpu else 1, most_pixels, self._options.batch)
+        begin_collection()
         self._stop.begin_work()
         return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, lanes=lanes, threads=threads)
 

@@ -24,7 +24,8 @@ def test_fast_ones_on_as_many_as_fit_the_time() -> None:
 
 
 def test_large_files_are_no_more_than_the_emulator_holds() -> None:
-    assert count("b", FREE, size_bytes=5_000_000) == 120
+    assert count("b", FREE, size_bytes=5_000_000) == 720
+    assert images_for("d", FREE, seconds=60, cpus=2, size_bytes=5_000_000) == 120
 
 
 def test_the_order_turns() -> None:

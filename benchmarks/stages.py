@@ -1,0 +1,119 @@
+"""Where the engine's CPU time goes, by the stage whose thread took it.
+
+    python -m benchmarks.stages --model example --images 2000
+
+The engine runs a chunk as ever, but in a process that asks each thread's CPU clock when the thread ends, or at the
+end. Threads that are not Python's are OpenMP's: the forward pass of a network with several threads. What the emulator
+took is told too, for on a machine of few cores it takes from the same ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from benchmarks import engine
+from benchmarks.emulator import running_emulator
+from benchmarks.models import open_model
+from benchmarks.photographs import open_photographs
+from benchmarks.running import surroundings
+
+_FILE_BYTES = 50_000
+_CHILD = "--as-the-engine"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="example", help="of benchmarks.models")
+    parser.add_argument("--images", type=int, default=2000)
+    parser.add_argument("--size", default="256", help="256, 1024 or mixed")
+    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request to storage waits (0.030)")
+    parser.add_argument("--state", type=Path, default=Path(".cloudseg"), help="folder for caches (.cloudseg)")
+    options = parser.parse_args()
+    cache = options.state / "bench"
+    photographs = open_photographs(options.size, _FILE_BYTES, cache, None)
+    model = open_model(options.model, cache)
+    names = [f"sky/{index:05}.jpg" for index in range(options.images)]
+    with running_emulator() as emulator:
+        staged = engine.stage(emulator, model, emulator.fill(names, photographs.files()))
+        before = emulator.cpu_seconds()
+        with emulator.latency(options.latency):
+            arguments = engine.command(staged, ["--io-processes", "0"])[3:]
+            command = [sys.executable, "-m", "benchmarks.stages", _CHILD, *arguments]
+            done = subprocess.run(command, env=os.environ | surroundings(), stdout=subprocess.PIPE, check=True)
+        emulators = emulator.cpu_seconds() - before
+    told = json.loads(done.stdout.splitlines()[-1])
+    print("\n".join(table(told, emulators, options.images)))
+
+
+def table(told: dict[str, float], emulators: float, images: int) -> list[str]:
+    """Give a line for each stage, in ms of CPU time an image, the largest first."""
+    wall = told.pop("wall")
+    rows = sorted(told.items(), key=lambda row: -row[1])
+    lines = [f"{name:24}{seconds / images * 1000:8.2f}" for name, seconds in rows]
+    lines.append(f"{'the emulator':24}{emulators / images * 1000:8.2f}")
+    spent = sum(told.values()) + emulators
+    lines.append(f"{'all of it':24}{spent / images * 1000:8.2f}")
+    lines.append(f"{images} images in {wall:.1f} s; {spent / wall:.2f} cores busy")
+    return lines
+
+
+class Clocks:
+    """The CPU time of threads, by the first part of their names."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._lock = threading.Lock()
+
+    def watch(self) -> None:
+        """Note from now on what each thread has taken when it ends."""
+        run, note = threading.Thread.run, self._note
+
+        def timed(thread: threading.Thread) -> None:
+            try:
+                run(thread)
+            finally:
+                note(thread.name, time.thread_time())
+
+        threading.Thread.run = timed  # type: ignore[method-assign]
+
+    def seconds(self) -> dict[str, float]:
+        """Give what was taken so far; threads that have not ended are asked for theirs."""
+        for thread in threading.enumerate():
+            if thread.ident:
+                self._note(thread.name, time.clock_gettime(time.pthread_getcpuclockid(thread.ident)))
+        found = dict(self._seconds)
+        return found | {"OpenMP": time.process_time() - sum(found.values())}
+
+    def _note(self, name: str, seconds: float) -> None:
+        with self._lock:
+            self._seconds[name.rstrip("0123456789").rstrip("-_")] += seconds
+
+
+def as_the_engine(arguments: list[str]) -> None:
+    """Be the engine for one chunk; print what its threads took."""
+    from cloudseg_ops.engine.allocator import keep_memory
+    from cloudseg_ops.engine.stopping import Stop
+
+    clocks = Clocks()
+    clocks.watch()
+    keep_memory()
+    began = time.monotonic()
+    from cloudseg_ops.engine.cli import main as run
+
+    code = run(arguments, Stop())
+    print(json.dumps({"wall": time.monotonic() - began, **clocks.seconds()}), flush=True)
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [_CHILD]:
+        as_the_engine(sys.argv[2:])
+    main()
