@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="example", help="of benchmarks.models")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--size", default="256", help="256, 1024 or mixed")
-    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request to storage waits (0.030)")
+    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request waits (0.030)")
     parser.add_argument("--state", type=Path, default=Path(".cloudseg"), help="folder for caches (.cloudseg)")
     options = parser.parse_args()
     cache = options.state / "bench"

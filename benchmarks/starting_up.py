@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="example,unet31m,free", help="of benchmarks.models, with commas")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request to storage waits (0.030)")
+    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request waits (0.030)")
     parser.add_argument("--code", type=Path, default=Path(), help="checkout whose engine is started (this one)")
     parser.add_argument("--state", type=Path, default=Path(".cloudseg"), help="folder for caches (.cloudseg)")
     options = parser.parse_args()
@@ -74,8 +74,9 @@ def start(emulator: Emulator, model: Model, photograph: bytes, latency: float, c
     before = os.times()
     with emulator.latency(latency), tempfile.TemporaryFile() as log:
         began = time.time()
+        command = engine.command(staged, [])
         done = subprocess.run(
-            engine.command(staged, []), env=environment, cwd=code, stdout=log, stderr=log, timeout=_RUN_LIMIT, check=False
+            command, env=environment, cwd=code, stdout=log, stderr=log, timeout=_RUN_LIMIT, check=False
         )
         ended = time.time()
         log.seek(0)
