@@ -82,7 +82,7 @@ class Clocks:
             finally:
                 note(thread.name, time.thread_time())
 
-        threading.Thread.run = timed  # type: ignore[method-assign]
+        threading.Thread.run = timed  # type: ignore
 
     def seconds(self) -> dict[str, float]:
         """Give what was taken so far; threads that have not ended are asked for theirs."""
