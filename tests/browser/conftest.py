@@ -1,0 +1,47 @@
+"""A real Airflow, and a real browser to look at it with."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.driving import Ui, chromium, running_browser
+from tests.running import RunningAirflow, start_airflow
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = chromium()
+    if program is None:
+        pytest.skip("there is no Chromium on the PATH; install it (on Debian: apt-get install chromium)")
+    with running_browser(program) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
+    """Started only where a browser is there to look at it."""
+    settings = {"chunk_objects": 40, "retries": 0, "sense_timeout_seconds": 5}
+    with start_airflow(tmp_path_factory.mktemp("browser"), settings) as running:
+        yield running
+
+
+@pytest.fixture
+def window(browser: Browser, airflow: RunningAirflow) -> Iterator[Callable[[], Ui]]:
+    """Open windows, each with cookies of its own."""
+    opened: list[Ui] = []
+
+    def open_window() -> Ui:
+        opened.append(Ui(browser, airflow.stack.state.ui_url))
+        return opened[-1]
+
+    yield open_window
+    for ui in opened:
+        ui.page.context.close()
+
+
+@pytest.fixture
+def admin(window: Callable[[], Ui], airflow: RunningAirflow) -> Ui:
+    ui = window()
+    ui.sign_in("admin", airflow.stack.state.secret("admin-password"))
+    return ui

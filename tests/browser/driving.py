@@ -1,0 +1,90 @@
+"""Airflow's UI, driven as a person does: what is clicked, and what is then to be seen."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+
+from cloudseg_ops.local.airflow_server import DAG_ID
+
+SECONDS = 1000
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium() -> str | None:
+    """Where this machine has a Chromium; CLOUDSEG_CHROMIUM names another one."""
+    return os.environ.get("CLOUDSEG_CHROMIUM") or next(filter(None, map(shutil.which, _PROGRAMS)), None)
+
+
+@contextmanager
+def running_browser(program: str) -> Iterator[Browser]:
+    """Start it without a screen, and end it."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Ui:
+    """One person's window.
+
+    Args:
+        browser: The browser; the window has cookies of its own.
+        url: Airflow's address.
+    """
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self.url = url
+        self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        self.page.set_default_timeout(30 * SECONDS)
+        self.alerts: list[str] = []
+        """What scripts of the pages have shown: nobody's may."""
+        self.page.on("dialog", self._alert)
+
+    def sign_in(self, name: str, password: str) -> None:
+        page = self.page
+        page.goto(f"{self.url}/auth/login")
+        page.fill("input[name=username]", name)
+        page.fill("input[name=password]", password)
+        page.click("button[type=submit]")
+        page.wait_for_url(lambda url: "/auth/login" not in url)
+        expect(page.get_by_role("link", name="Dags").first).to_be_visible()
+
+    def open_trigger_form(self) -> Locator:
+        """Open the DAG, and its form; give the form."""
+        self.page.goto(f"{self.url}/dags/{DAG_ID}")
+        self.page.get_by_role("button", name="Trigger").first.click()
+        form = self.page.get_by_role("dialog")
+        expect(form.get_by_text("Model revision", exact=True)).to_be_visible()
+        return form
+
+    def send(self, form: Locator) -> None:
+        form.get_by_role("button", name="Trigger", exact=True).click()
+
+    def triggered(self, form: Locator) -> str:
+        """Send the form; give the id of the run that began."""
+        with self.page.expect_response(lambda answer: answer.url.endswith("/dagRuns")) as answer:
+            self.send(form)
+        assert answer.value.ok, answer.value.text()
+        return str(answer.value.json()["dag_run_id"])
+
+    def open_run(self, run_id: str, tab: str = "") -> None:
+        """Open a run, or a tab of it by its route."""
+        self.page.goto(f"{self.url}/dags/{DAG_ID}/runs/{run_id}{tab}")
+        expect(self.page.get_by_role("link", name=re.compile("Task Instances", re.IGNORECASE)).first).to_be_visible()
+
+    def open_tab(self, name: str) -> FrameLocator:
+        """Open one of the plugin's tabs; give the page in it."""
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+        return self.page.frame_locator("iframe")
+
+    def _alert(self, dialog: object) -> None:
+        self.alerts.append(str(getattr(dialog, "message", dialog)))
+        dialog.dismiss()  # type: ignore[attr-defined]
