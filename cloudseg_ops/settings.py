@@ -119,6 +119,11 @@ class Settings(BaseModel):
     engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
         default=(), description="Further options of the engine's command, as a shell would read them"
     )
+    previews: Literal["some", "all", "none"] = Field(
+        default="some",
+        description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
+        "`all`, `none`",
+    )
     images_per_second: float = Field(default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run")
     gpu_hour_price: float | None = Field(
         default=None, ge=0, description="Price of a GPU hour in dollars, for the same estimate; unset: time alone"

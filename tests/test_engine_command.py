@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from cloudseg_ops.engine.options import parse_options
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.layout import RunLayout
@@ -20,6 +22,15 @@ def test_the_engine_reads_what_the_operator_means() -> None:
     assert options.previews == LAYOUT.previews_folder
     assert options.run_id == LAYOUT.run_id
     assert not options.tether
+
+
+@pytest.mark.parametrize(
+    ("previews", "folder", "all_of_them"),
+    [("some", LAYOUT.previews_folder, False), ("all", LAYOUT.previews_folder, True), ("none", None, False)],
+)
+def test_previews_are_made_of_some_of_all_or_of_none(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
+    options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", previews=previews))
+    assert (options.previews, options.preview_all) == (folder, all_of_them)
 
 
 def test_further_options_win() -> None:
