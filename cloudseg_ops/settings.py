@@ -109,6 +109,11 @@ class Settings(BaseModel):
         default=500, ge=1, description="Images in a chunk; more when the run would else have more than the most chunks"
     )
     pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
+    previews: Literal["some", "all", "none"] = Field(
+        default="some",
+        description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
+        "`all`, `none`",
+    )
     retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
     segment_retries: int = Field(
         default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
@@ -118,11 +123,6 @@ class Settings(BaseModel):
     )
     engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
         default=(), description="Further options of the engine's command, as a shell would read them"
-    )
-    previews: Literal["some", "all", "none"] = Field(
-        default="some",
-        description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
-        "`all`, `none`",
     )
     images_per_second: float = Field(default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run")
     gpu_hour_price: float | None = Field(

@@ -32,8 +32,8 @@ class EngineOptions:
         output: The bucket of masks and quarantine.
         results: Where the results file goes.
         run_id: The Airflow run, for the metadata of what is written.
-        previews: Folder for small pictures of masks; None: none are made.
-        preview_count: How many of the chunk's first masks get one for the report's contact sheet.
+        previews: Folder for small pictures of the first masks; None: none are made.
+        preview_count: How many of them.
         preview_all: Make one of every further mask, too, for the run's gallery.
         chunk_index: Number of the chunk within its run.
         log_format: `text` for people, `json` for Cloud Logging.
@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=_bucket, required=True, help="bucket of masks and quarantine")
     add("--results", type=_object, required=True, help="where the results file goes")
     add("--run-id", default="", help="Airflow run, for the metadata of masks")
-    add("--previews", type=_object, help="folder for small pictures of masks")
-    add("--preview-count", type=_number(0), default=12, help="how many of the first masks get a preview (12)")
+    add("--previews", type=_object, help="folder for small pictures of the first masks")
+    add("--preview-count", type=_number(0), default=12, help="how many previews (12)")
     add("--preview-all", action="store_true", help="preview every further mask, too")
     add("--chunk-index", type=_number(0), help="number of the chunk (from the name of its file, else 0)")
     add("--log-format", choices=("text", "json"), default="text")
