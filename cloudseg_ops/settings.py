@@ -109,14 +109,14 @@ class Settings(BaseModel):
         default=500, ge=1, description="Images in a chunk; more when the run would else have more than the most chunks"
     )
     pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
+    retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
+    segment_retries: int = Field(
+        default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
+    )
     previews: Literal["some", "all", "none"] = Field(
         default="some",
         description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
         "`all`, `none`",
-    )
-    retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
-    segment_retries: int = Field(
-        default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
     )
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"

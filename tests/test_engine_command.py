@@ -24,15 +24,6 @@ def test_the_engine_reads_what_the_operator_means() -> None:
     assert not options.tether
 
 
-@pytest.mark.parametrize(
-    ("previews", "folder", "all_of_them"),
-    [("some", LAYOUT.previews_folder, False), ("all", LAYOUT.previews_folder, True), ("none", None, False)],
-)
-def test_previews_are_made_of_some_of_all_or_of_none(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
-    options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", previews=previews))
-    assert (options.previews, options.preview_all) == (folder, all_of_them)
-
-
 def test_further_options_win() -> None:
     extra = ("--tether", "--batch", "4", "--chunk-index", "99")
     options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", options=extra))
@@ -49,3 +40,12 @@ def test_the_module_is_there() -> None:
     from importlib.util import find_spec
 
     assert find_spec(f"{ENGINE_MODULE}.__main__")
+
+
+@pytest.mark.parametrize(
+    ("previews", "folder", "all_of_them"),
+    [("some", LAYOUT.previews_folder, False), ("all", LAYOUT.previews_folder, True), ("none", None, False)],
+)
+def test_previews_are_made_of_some_of_all_or_of_none(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
+    options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", previews=previews))
+    assert (options.previews, options.preview_all) == (folder, all_of_them)
