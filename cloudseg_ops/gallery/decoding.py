@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cloudseg_ops.errors import NotShownError
 
@@ -136,7 +136,7 @@ def _is_deep(image: Image.Image) -> bool:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """A grey image of more than eight bits, with the white that the engine sees in it."""
     values = image if image.mode == "F" else image.convert("I")
-    _, high = values.getextrema()
+    _, high = cast("tuple[float, float]", values.getextrema())
     full = _SIXTEEN_BITS if image.mode != "F" else next((limit for limit in (1, 255) if high <= limit), _SIXTEEN_BITS)
     return values.convert("F").point(lambda value: value * (255 / full)).convert("L")
 
