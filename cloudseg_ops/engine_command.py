@@ -12,7 +12,7 @@ ENGINE_MODULE = "cloudseg_ops.engine"
 
 
 def engine_arguments(
-    layout: RunLayout, chunk: dict[str, Any], *, input_bucket: str, options: Sequence[str] = ()
+    layout: RunLayout, chunk: dict[str, Any], *, input_bucket: str, options: Sequence[str] = (), previews: str = "some"
 ) -> list[str]:
     """Arguments of `python -m cloudseg_ops.engine` for one chunk.
 
@@ -21,6 +21,7 @@ def engine_arguments(
         chunk: `{index, uri, objects, bytes}`, as `plan_chunks` gave it.
         input_bucket: The input bucket.
         options: Further options, which win over those given here.
+        previews: Of which images small pictures are made: `some`, `all` or `none`.
     """
     index = int(chunk["index"])
     return [
@@ -36,8 +37,8 @@ def engine_arguments(
         str(layout.output),
         "--results",
         str(layout.results(index)),
-        "--previews",
-        str(layout.previews_folder),
+        *(() if previews == "none" else ("--previews", str(layout.previews_folder))),
+        *(("--preview-all",) if previews == "all" else ()),
         "--run-id",
         layout.run_id,
         *options,

@@ -137,5 +137,17 @@ class RunIncompleteError(RunError):
     """Nothing is lost, but some inputs of the snapshot are neither masked nor quarantined."""
 
 
+class GalleryError(CloudsegError):
+    """What a page of the gallery was asked for does not exist, or cannot be shown."""
+
+
+class NotShownError(GalleryError):
+    """No picture can be made of an object; the message is a reason that a person understands."""
+
+
+class BusyError(GalleryError):
+    """As many pictures as may be are being made already."""
+
+
 class LocalError(CloudsegError):
     """Something that a laptop must have for the local setup is missing, taken or full."""

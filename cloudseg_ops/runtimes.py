@@ -35,6 +35,7 @@ def _local(settings: Settings, chunks: Any, **task: Any) -> Any:
         output_bucket=settings.output_bucket,
         gcp_conn_id=settings.gcp_conn_id,
         engine_options=settings.engine_options,
+        previews=settings.previews,
         **task,
     ).expand(chunk=chunks)
 

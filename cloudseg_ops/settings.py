@@ -113,6 +113,11 @@ class Settings(BaseModel):
     segment_retries: int = Field(
         default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
     )
+    previews: Literal["some", "all", "none"] = Field(
+        default="some",
+        description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
+        "`all`, `none`",
+    )
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"
     )

@@ -1,5 +1,7 @@
 from typing import Any
 
+import pytest
+
 from cloudseg_ops.engine.options import parse_options
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.layout import RunLayout
@@ -38,3 +40,12 @@ def test_the_module_is_there() -> None:
     from importlib.util import find_spec
 
     assert find_spec(f"{ENGINE_MODULE}.__main__")
+
+
+@pytest.mark.parametrize(
+    ("previews", "folder", "all_of_them"),
+    [("some", LAYOUT.previews_folder, False), ("all", LAYOUT.previews_folder, True), ("none", None, False)],
+)
+def test_previews_are_made_of_some_of_all_or_of_none(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
+    options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", previews=previews))
+    assert (options.previews, options.preview_all) == (folder, all_of_them)

@@ -82,7 +82,7 @@ BAD = [
     ("settle_seconds", "soon"), ("settle_seconds", "nan"), ("sense_timeout_seconds", "0"),
     ("poke_interval_seconds", "0"), ("max_chunks", "0"), ("max_chunks", "1025"), ("max_chunks", "1.5"),
     ("chunk_objects", "0"), ("chunk_objects", "many"), ("retries", "-1"), ("retries", "21"),
-    ("retry_delay_seconds", "-1"), ("engine_options", "--batch '8"), ("images_per_second", "0"),
+    ("retry_delay_seconds", "-1"), ("engine_options", "--batch '8"), ("previews", "few"), ("images_per_second", "0"),
     ("gpu_hour_price", "-0.01"), ("segment_retries", "-1"), ("segment_retries", "51"),
     ("image", "cloudseg:latest"), ("image", "https://x/y@sha256:" + "0" * 64), ("image", "x@sha256:00"),
     ("image_pull_policy", "never"), ("image_pull_secrets", "one,Two"), ("namespace", "Clouds"), ("namespace", "a.b"),

@@ -34,6 +34,7 @@ class EngineOptions:
         run_id: The Airflow run, for the metadata of what is written.
         previews: Folder for small pictures of the first masks; None: none are made.
         preview_count: How many of them.
+        preview_all: Make one of every further mask, too, for the run's gallery.
         chunk_index: Number of the chunk within its run.
         log_format: `text` for people, `json` for Cloud Logging.
         progress_seconds: Time between two progress lines.
@@ -56,6 +57,7 @@ class EngineOptions:
     run_id: str = ""
     previews: GcsUri | None = None
     preview_count: int = 12
+    preview_all: bool = False
     chunk_index: int = 0
     log_format: Literal["text", "json"] = "text"
     progress_seconds: float = 10.0
@@ -108,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run-id", default="", help="Airflow run, for the metadata of masks")
     add("--previews", type=_object, help="folder for small pictures of the first masks")
     add("--preview-count", type=_number(0), default=12, help="how many previews (12)")
+    add("--preview-all", action="store_true", help="preview every further mask, too")
     add("--chunk-index", type=_number(0), help="number of the chunk (from the name of its file, else 0)")
     add("--log-format", choices=("text", "json"), default="text")
     add("--progress-seconds", type=_seconds, default=10.0, help="time between progress lines (10)")

@@ -20,6 +20,8 @@ from cloudseg_ops.local.state import (
 )
 
 ADMIN = "admin"
+VIEWER = "viewer"
+"""Sees runs, and may start or change none."""
 DAG_ID = "cloud_segmentation"
 _SERVICES = {
     "API server": ("api-server", "--workers", "1"),
@@ -54,7 +56,7 @@ def airflow_environment(
         "core__dags_are_paused_at_creation": False,
         "core__execution_api_server_url": f"{state.ui_url}/execution/",
         "core__fernet_key": "",
-        "core__simple_auth_manager_users": f"{ADMIN}:admin",
+        "core__simple_auth_manager_users": f"{ADMIN}:admin,{VIEWER}:viewer",
         "core__simple_auth_manager_passwords_file": state.airflow_home / "passwords.json",
         "database__sql_alchemy_conn": f"sqlite:///{state.airflow_home / 'airflow.db'}",
         "api__host": "127.0.0.1",
@@ -111,12 +113,14 @@ def chunks_at_once() -> int:
 
 
 def migrate_database(state: LocalState, environment: dict[str, str]) -> None:
-    """Create or upgrade Airflow's database, and write the login down.
+    """Create or upgrade Airflow's database, and write the logins down.
 
     Raises:
         LocalError: Airflow could not; the message has the end of its output.
     """
-    write_private(state.airflow_home / "passwords.json", {ADMIN: state.secret("admin-password")})
+    write_private(
+        state.airflow_home / "passwords.json", {user: state.secret(f"{user}-password") for user in (ADMIN, VIEWER)}
+    )
     log = state.logs / "migrate.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:

@@ -12,7 +12,7 @@ from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.airflow_api import AirflowApi
-from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID
+from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID, VIEWER
 from cloudseg_ops.local.cluster_image import DEFAULT_IMAGE
 from cloudseg_ops.local.photographs import SCENES, find_images, upload_photographs
 from cloudseg_ops.local.pod_runtime import DEFAULT_NAMESPACE, PodRuntime, delete_pods
@@ -185,6 +185,7 @@ def _fetch_report(state: LocalState, store: Store, run_id: str) -> tuple[dict[st
 
 def _still_up(state: LocalState) -> str:
     return (
-        f"• Airflow is at {state.ui_url} (user {ADMIN}, password {state.secret('admin-password')})\n"
+        f"• Airflow is at {state.ui_url} (user {ADMIN}, password {state.secret(f'{ADMIN}-password')}; "
+        f"or {VIEWER}, who may only look, {state.secret(f'{VIEWER}-password')})\n"
         f"• the GCS emulator is at {state.gcs_url}; `make down` stops both"
     )

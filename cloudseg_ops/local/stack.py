@@ -59,9 +59,9 @@ class Stack:
         self._tell = tell
         self._environment: dict[str, str] = {}
 
-    def api(self) -> AirflowApi:
-        """A client of the stack's Airflow."""
-        return AirflowApi(self.state.ui_url, ADMIN, self.state.secret("admin-password"))
+    def api(self, user: str = ADMIN) -> AirflowApi:
+        """A client of the stack's Airflow, logged in as that user."""
+        return AirflowApi(self.state.ui_url, user, self.state.secret(f"{user}-password"))
 
     def store(self) -> Store:
         """A client of the stack's emulator."""

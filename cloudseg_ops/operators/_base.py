@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
+from cloudseg_ops.connections import open_store
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
@@ -42,11 +43,7 @@ class RunOperator(BaseOperator):
 
     def open_store(self) -> Store:
         """Connect to Cloud Storage."""
-        if self.gcp_conn_id is None:
-            return Store.open()
-        from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
-
-        return Store.open(GoogleBaseHook(gcp_conn_id=self.gcp_conn_id).get_credentials())
+        return open_store(self.gcp_conn_id)
 
 
 @contextlib.contextmanager

@@ -159,6 +159,7 @@ class PodSegmentOperator(KubernetesPodOperator):
                 self.chunk,
                 input_bucket=self.settings.input_bucket,
                 options=self.settings.engine_options,
+                previews=self.settings.previews,
             ),
             spot=pods.spot and not leaves_spot,
         )

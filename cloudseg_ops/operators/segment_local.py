@@ -22,6 +22,7 @@ class LocalSegmentOperator(RunOperator):
     Args:
         chunk: `{index, uri, objects, bytes}`; templated, to be mapped over.
         engine_options: Further options of the engine.
+        previews: Of which images it makes previews: `some`, `all` or `none`.
         task: Buckets, as `RunOperator` takes them, and Airflow's own arguments.
 
     Raises:
@@ -36,18 +37,24 @@ class LocalSegmentOperator(RunOperator):
         *,
         chunk: Any,
         engine_options: Sequence[str] = (),
+        previews: str = "some",
         **task: Any,
     ) -> None:
         super().__init__(**task)
         self.chunk = chunk
         self.engine_options = tuple(engine_options)
+        self.previews = previews
         self._engine: subprocess.Popen[str] | None = None
 
     def execute(self, context: Any) -> None:
         """Run the engine and wait for it."""
         layout = self.layout(context)
         arguments = engine_arguments(
-            layout, self.chunk, input_bucket=self.input_bucket, options=("--tether", *self.engine_options)
+            layout,
+            self.chunk,
+            input_bucket=self.input_bucket,
+            options=("--tether", *self.engine_options),
+            previews=self.previews,
         )
         last: deque[str] = deque(maxlen=3)
         # The engine holds the reading end of this pipe: when this process dies, however it dies, the engine stops.

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.previews import MORE_FOLDER
 from cloudseg_ops.provenance import MaskProvenance
 from cloudseg_ops.report.cover import checked_fraction
 from cloudseg_ops.storage import ObjectInfo, Store
@@ -46,10 +47,11 @@ def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
     """Read up to 48 previews, at even distances in the order of their names, from clear to overcast.
 
     Their names begin with the chunk's index, so these are from all over the run. Those of more than 60 kB are
-    compressed further. Left out is what is no JPEG, or does not say whose preview it is.
+    compressed further. Left out is what is no JPEG, or does not say whose preview it is. Only the first previews of
+    each chunk are listed, however many images have one.
     """
     folder = GcsUri(layout.staging.bucket, layout.previews_folder.name + "/")
-    chosen = spread(_usable(store.list_objects(folder)), MAX_PREVIEWS)
+    chosen = spread(_usable(store.list_objects(folder, end=folder.name + MORE_FOLDER)), MAX_PREVIEWS)
     with ThreadPoolExecutor(max_workers=_READERS) as pool:
         read = pool.map(lambda item: _read(store, *item), chosen)
     return sorted((preview for preview in read if preview), key=lambda one: (one.cloud_fraction, one.name))

@@ -70,7 +70,7 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
             key = hash((result.source.name, result.source.generation))
             if key not in seen:
                 seen.add(key)
-                yield _safe(result)
+                yield safe_result(result)
     except ObjectNotFoundError:  # gone since the listing: a retry of the chunk may have begun anew
         chunk.summary = None
         return
@@ -79,8 +79,8 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
     chunk.judge(len(seen))
 
 
-def _safe(result: Result) -> Result:
-    """Leave nothing in a result that cannot be written as JSON in UTF-8."""
+def safe_result(result: Result) -> Result:
+    """Leave nothing in a result that cannot be written as JSON in UTF-8; its cloud fraction is within 0–1 or None."""
     name, mask, reason = map(_encodable, (result.source.name, result.mask, result.reason))
     fraction = checked_fraction(result.cloud_fraction)
     if (name, mask, reason, fraction) == (result.source.name, result.mask, result.reason, result.cloud_fraction):

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 
 import google_crc32c
-from google.api_core.exceptions import from_http_response
+from google.api_core.exceptions import RequestRangeNotSatisfiable, from_http_response
 from requests import Response
 
 from cloudseg_ops.errors import StorageError
@@ -123,10 +123,31 @@ class Reader:
         _compare(self._uri, data, ranges.crc32c or known_crc32c())
         return data
 
+    def part(self, start: int, end: int) -> bytes:
+        """Download the bytes from `start` to before `end`, fewer where the object ends; no checksum is of a part alone.
+
+        Raises:
+            StorageError: The server gives no parts of this object.
+        """
+
+        def attempt() -> bytes:
+            try:
+                with self._get(f"bytes={start}-{end - 1}", plain=True) as response:
+                    if response.status_code != 206 or "Content-Encoding" in response.headers:
+                        raise StorageError(f"read {self._uri}: it is stored packed, and cannot be read in parts")
+                    return b"".join(_pieces(response, _RANGE_PIECE))
+            except RequestRangeNotSatisfiable:
+                return b""
+
+        received: bytes = retry()(attempt)()
+        return received
+
     @contextmanager
-    def _get(self, span: str | None) -> Iterator[Response]:
+    def _get(self, span: str | None, *, plain: bool = False) -> Iterator[Response]:
         url = self._transport.media_url(self._uri.bucket, self._uri.name, self._generation)
         headers = self._call if span is None else {**self._call, "Range": span}
+        if plain:  # a packed answer could not be cut where the object is to be
+            headers = {**headers, "Accept-Encoding": "identity"}
         with self._transport.send("GET", url, headers) as response:
             if response.status_code not in {200, 206}:
                 raise from_http_response(response)  # type: ignore[no-untyped-call]

@@ -140,6 +140,23 @@ class Store:
         with translated(f"read {uri}" + (f"#{generation}" if generation else "")):
             return Reader(self._transport, uri, generation).read(size, self._ranges, known_crc32c)
 
+    def read_part(self, uri: GcsUri, start: int, end: int, *, generation: int | None = None) -> bytes:
+        """Download the bytes of an object from `start` to before `end`, in one request, without a checksum.
+
+        Args:
+            uri: Its address; it must be stored as it is, without a Content-Encoding.
+            start: First byte, from 0.
+            end: The byte after the last one, above `start`; beyond the object's end, fewer bytes come, or none.
+            generation: Its version; None: the present one.
+
+        Raises:
+            ObjectNotFoundError: It, or that generation, is not there.
+        """
+        from cloudseg_ops.storage._reads import Reader
+
+        with translated(f"read {uri}" + (f"#{generation}" if generation else "")):
+            return Reader(self._transport, uri, generation).part(start, end)
+
     def _stored_crc32c(self, uri: GcsUri, generation: int | None) -> str:
         blob = self._bucket(uri).get_blob(uri.name, generation=generation)
         if blob is None:

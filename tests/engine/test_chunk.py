@@ -13,6 +13,7 @@ from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.stopping import Stop
 from cloudseg_ops.errors import ChunkUnfinishedError, CorruptModelError, ManifestError, ObjectNotFoundError
 from cloudseg_ops.local.emulator import Fault, FaultPlan
+from cloudseg_ops.previews import preview_uri
 from cloudseg_ops.provenance import MaskProvenance, mask_name
 from cloudseg_ops.results import ChunkSummary, Outcome
 from cloudseg_ops.storage import Store
@@ -221,12 +222,29 @@ def test_previews_of_the_first_masks(lab: Lab) -> None:
     lab.write_chunk([*lab.put_many(4), lab.put("bad.png", b"bad")])
     run(lab)
     previews = list(lab.store.list_objects(GcsUri(lab.buckets.staging, "previews/")))
-    assert [info.name for info in previews] == ["previews/00003-0.jpg", "previews/00003-1.jpg"]
+    assert len(previews) == 2
     provenance = MaskProvenance.from_metadata(previews[0].metadata)
     assert provenance
     assert provenance.source.name.startswith("sky/")
     image = Image.open(io.BytesIO(lab.store.read(GcsUri(previews[0].bucket, previews[0].name))))
     assert (image.format, image.height) == ("JPEG", 30)
+
+
+def test_previews_of_all_masks(lab: Lab) -> None:
+    lab.set(previews=GcsUri(lab.buckets.staging, "previews"), preview_count=2, preview_all=True, chunk_index=7)
+    versions = lab.put_many(50)
+    lab.write_chunk([*versions, lab.put("bad.png", b"bad")])
+    run(lab)
+    folder = GcsUri(lab.buckets.staging, "previews")
+    previews = {info.name: info for info in lab.store.list_objects(GcsUri(folder.bucket, "previews/"))}
+    assert len(previews) == 50
+    assert sum("/more/" not in name for name in previews) == 2
+    for version in versions:
+        names = [preview_uri(folder, 7, version.name, version.generation, first=first).name for first in (True, False)]
+        (name,) = [name for name in names if name in previews]
+        provenance = MaskProvenance.from_metadata(previews[name].metadata)
+        assert provenance
+        assert (provenance.source.name, provenance.source.generation) == (version.name, version.generation)
 
 
 def test_a_preview_that_fails_fails_nothing(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,95 @@
+"""Makes the picture of an image that a browser shows: few at a time, so that an API server stays one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from cloudseg_ops.errors import BusyError, NotShownError
+from cloudseg_ops.gallery.decoding import MOST_BYTES, decode_mask, decode_photograph
+from cloudseg_ops.gallery.drawing import as_jpeg, as_png, draw_pair
+from cloudseg_ops.gallery.locating import Shape, Shown
+from cloudseg_ops.storage import ObjectInfo, Store
+from cloudseg_ops.uris import GcsUri
+
+SIDES = {"small": 320, "large": 960}
+"""Longest side in pixels of a photograph, by the size asked for."""
+_AT_ONCE = 2
+_WAIT_SECONDS = 20.0
+_MOST_PREVIEW_BYTES = 1_000_000
+_JPEG_START = b"\xff\xd8\xff"
+
+_slots = threading.BoundedSemaphore(_AT_ONCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Bytes for a browser.
+
+    Attributes:
+        data: The file.
+        content_type: `image/jpeg` or `image/png`.
+    """
+
+    data: bytes
+    content_type: str
+
+
+def make_picture(store: Store, shown: Shown, side: int) -> Picture:
+    """Make the picture of an image.
+
+    Photographs are hostile until they are pixels: what is too large is not downloaded, what takes too long is given
+    up, and what is shown is written anew.
+
+    Args:
+        store: Cloud Storage.
+        shown: What there is of it.
+        side: Longest side of the photograph in pixels.
+
+    Raises:
+        NotShownError: No picture can be made of it.
+        BusyError: As many are being made as may be, and none was ready in time.
+        ObjectNotFoundError: It has changed since it was looked for.
+    """
+    if shown.preview and shown.shape is Shape.PREVIEW:
+        return _preview(store, shown.preview)
+    with _slot():
+        if shown.photograph:
+            photograph = decode_photograph(_read(store, shown.photograph), side)
+            if shown.mask is None:
+                return Picture(as_jpeg(photograph), "image/jpeg")
+            mask = decode_mask(_read(store, shown.mask), side)
+            return Picture(draw_pair(photograph, mask), "image/jpeg")
+        if shown.mask:
+            return Picture(as_png(decode_mask(_read(store, shown.mask), side)), "image/png")
+    raise NotShownError("neither its photograph nor a mask of it is there")
+
+
+@contextmanager
+def _slot() -> Iterator[None]:
+    if not _slots.acquire(timeout=_WAIT_SECONDS):
+        raise BusyError(f"{_AT_ONCE} pictures are being made already, and none was ready in time; load it again")
+    try:
+        yield
+    finally:
+        _slots.release()
+
+
+def _read(store: Store, info: ObjectInfo) -> bytes:
+    if info.size > MOST_BYTES:
+        raise NotShownError(f"its file has {info.size:,} bytes: more than the {MOST_BYTES:,} that are read here")
+    if not info.size:
+        raise NotShownError("its file is empty (zero bytes)")
+    # As stored: what says of itself that it is packed might be a thousand times as large unpacked.
+    return store.read_part(GcsUri(info.bucket, info.name), 0, info.size, generation=info.generation)
+
+
+def _preview(store: Store, info: ObjectInfo) -> Picture:
+    if info.size > _MOST_PREVIEW_BYTES:
+        raise NotShownError(f"its preview has {info.size:,} bytes, and is none of the engine's")
+    data = _read(store, info)
+    if not data.startswith(_JPEG_START):
+        raise NotShownError("its preview is no JPEG, and none of the engine's")
+    return Picture(data, "image/jpeg")

@@ -1,0 +1,143 @@
+"""Finds the images of one page, with as little reading as there is to do, and never more than a bounded amount."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cloudseg_ops.errors import ManifestError, ObjectNotFoundError
+from cloudseg_ops.gallery.cursor import Cursor
+from cloudseg_ops.gallery.filters import Filter
+from cloudseg_ops.gallery.lines import lines_from, parse_line
+from cloudseg_ops.gallery.overview import ChunkFile, Overview
+from cloudseg_ops.previews import image_key
+from cloudseg_ops.report.reading import safe_result
+from cloudseg_ops.results import Result
+from cloudseg_ops.storage import Store
+
+PAGE_IMAGES = 24
+MOST_LINES = 25_000
+"""Lines that one request looks at: a second's work at most."""
+MOST_BYTES = 16 * 1024 * 1024
+"""Bytes of lines that one request looks at; names may have a thousand each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An image of a page.
+
+    Attributes:
+        chunk: Its chunk.
+        offset: Where its line is in the chunk's results.
+        key: See `image_key`.
+        result: What became of it, made safe to write as UTF-8.
+    """
+
+    chunk: int
+    offset: int
+    key: str
+    result: Result
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search came to.
+
+    Attributes:
+        entries: The page's images, in the order of chunks and lines.
+        searched: Images looked at.
+        read: Bytes of their lines.
+        following: Where the next page begins; None: this was the last one.
+        notes: What people are to know of it, in whole sentences.
+    """
+
+    entries: list[Entry] = field(default_factory=list)
+    searched: int = 0
+    read: int = 0
+    following: Cursor | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def find_images(
+    store: Store,
+    overview: Overview,
+    wanted: Filter,
+    start: Cursor,
+    *,
+    page: int = PAGE_IMAGES,
+    most_lines: int = MOST_LINES,
+) -> Found:
+    """Find the images of a page.
+
+    It ends when the page is full, or when `most_lines` or `MOST_BYTES` were looked at: then `following` says where to
+    go on. What it holds does not grow with the number of images.
+
+    Args:
+        store: Cloud Storage.
+        overview: The run's chunks and results files.
+        wanted: Which images are asked for.
+        start: Where the page begins.
+        page: Most images of a page.
+        most_lines: Most lines looked at.
+
+    Raises:
+        StorageError: Cloud Storage failed.
+    """
+    found = Found()
+    for chunk in _chunks_from(overview, wanted, start):
+        offset = _offset_in(chunk, start, found)
+        try:
+            if _search(store, chunk, offset, wanted, found, page=page, most_lines=most_lines):
+                return found
+        except ObjectNotFoundError:
+            found.notes.append(f"The results of chunk {chunk.index} are being written anew; load the page again.")
+        except ManifestError as error:
+            found.notes.append(f"Chunk {chunk.index}: {error}.")
+    return found
+
+
+def _chunks_from(overview: Overview, wanted: Filter, start: Cursor) -> Iterator[ChunkFile]:
+    return (
+        chunk
+        for chunk in overview.chunks
+        if chunk.results and chunk.index >= start.chunk and wanted.chunk in (None, chunk.index)
+    )
+
+
+def _offset_in(chunk: ChunkFile, start: Cursor, found: Found) -> int:
+    if chunk.index != start.chunk or not start.offset:
+        return 0
+    if chunk.results and start.generation in (0, chunk.results.generation):
+        return start.offset
+    found.notes.append(
+        f"The results of chunk {chunk.index} were written anew since the page before: it is shown from its beginning."
+    )
+    return 0
+
+
+def _search(
+    store: Store, chunk: ChunkFile, offset: int, wanted: Filter, found: Found, *, page: int, most_lines: int
+) -> bool:
+    """Search a chunk from a line on; tell whether the page ends in it."""
+    if chunk.results is None:
+        return False
+    damaged = 0
+    for at, line in lines_from(store, chunk.results, offset):
+        if len(found.entries) == page or found.searched == most_lines or found.read > MOST_BYTES:
+            found.following = Cursor(chunk.index, at, chunk.results.generation)
+            break
+        found.searched += 1
+        found.read += len(line)
+        if not wanted.may_take(line):
+            continue
+        result = parse_line(line)
+        if result is None:
+            damaged += 1
+            continue
+        result = safe_result(result)
+        if wanted.takes(result):
+            key = image_key(result.source.name, result.source.generation)
+            found.entries.append(Entry(chunk.index, at, key, result))
+    if damaged:
+        found.notes.append(f"{damaged} lines of the results of chunk {chunk.index} are no results; clear its task.")
+    return found.following is not None

@@ -1,0 +1,40 @@
+"""Airflow plugin: a run's images and its progress, as tabs of Airflow's UI.
+
+The DAG does not need it. It loads `cloudseg_ops` from this folder, or from wherever Python finds it.
+"""
+
+from __future__ import annotations
+
+from airflow.plugins_manager import AirflowPlugin
+
+from cloudseg_ops.webapp import MOUNT, app
+
+# Relative, so that they hold below whatever path Airflow itself is served under.
+_RUN = f"{MOUNT.removeprefix('/')}/dags/{{DAG_ID}}/runs/{{RUN_ID}}"
+
+
+class CloudsegPlugin(AirflowPlugin):
+    """Mounts the gallery, and shows it on each run and on each task of a run."""
+
+    name = "cloudseg"
+    fastapi_apps = [{"app": app, "url_prefix": MOUNT, "name": "cloudseg"}]
+    external_views = [
+        {
+            "name": "Gallery",
+            "href": f"{_RUN}/gallery",
+            "destination": "dag_run",
+            "url_route": "cloudseg-gallery",
+        },
+        {
+            "name": "Progress",
+            "href": f"{_RUN}/progress",
+            "destination": "dag_run",
+            "url_route": "cloudseg-progress",
+        },
+        {
+            "name": "Gallery",
+            "href": f"{_RUN}/tasks/{{TASK_ID}}/{{MAP_INDEX}}",
+            "destination": "task_instance",
+            "url_route": "cloudseg-task-gallery",
+        },
+    ]

@@ -1,0 +1,11 @@
+"""A DAG that is none of cloudseg's."""
+
+from airflow.sdk import DAG, task
+
+with DAG("no_clouds", schedule=None):
+
+    @task
+    def nothing() -> None:
+        """Do nothing."""
+
+    nothing()

@@ -1,0 +1,64 @@
+import pytest
+
+from cloudseg_ops.errors import ManifestError
+from cloudseg_ops.gallery.overview import read_overview
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.report import write_report
+from cloudseg_ops.report.head import read_head
+from cloudseg_ops.results import Outcome
+from cloudseg_ops.storage import Store
+from tests.gallery.runs import made_up, write_plan, write_results
+from tests.report.runs import facts_of, planned, quarantined
+from tests.storage.conftest import Counter
+
+
+def test_before_the_plan_there_is_nothing(store: Store, layout: RunLayout) -> None:
+    overview = read_overview(store, layout)
+    assert (list(overview.chunks), overview.objects, overview.outcomes) == ([], 0, {})
+
+
+def test_a_run_that_is_going_on(store: Store, layout: RunLayout, emulator: Emulator) -> None:
+    write_plan(store, layout, 2, 3, 4)
+    write_results(store, layout, 0, [made_up("a.jpg"), made_up("b.jpg")])
+    write_results(store, layout, 1, [made_up("c.jpg")], complete=False)
+    calls = Counter(emulator)
+    overview = read_overview(store, layout)
+    assert calls["objects.list"] == 1
+    assert overview.objects == 9
+    assert [chunk.complete for chunk in overview.chunks] == [True, False, False]
+    assert [chunk.index for chunk in overview.waiting] == [2]
+    assert [chunk.index for chunk in overview.unfinished] == [1]
+    assert overview.outcomes == {}
+
+
+def test_a_run_with_a_report_has_its_counts(store: Store, layout: RunLayout) -> None:
+    write_plan(store, layout, 3)
+    write_results(store, layout, 0, [made_up("a.jpg"), made_up("b.jpg"), quarantined("c.jpg", "no image")])
+    write_report(store, layout, facts_of(layout, planned(layout, 3)))
+    outcomes = read_overview(store, layout).outcomes
+    assert (outcomes[Outcome.DONE], outcomes[Outcome.QUARANTINED], outcomes[Outcome.CHANGED]) == (2, 1, 0)
+
+
+def test_the_head_of_a_report_is_all_that_is_read_of_it(store: Store, layout: RunLayout) -> None:
+    assert read_head(store, layout) is None
+    write_plan(store, layout, 2000)
+    write_results(store, layout, 0, [made_up(f'{number}",\n"chunks": [.jpg') for number in range(2000)])
+    report = write_report(store, layout, facts_of(layout, planned(layout, 2000)))
+    info = store.stat(report.json_uri)
+    assert info
+    assert info.size > 256 * 1024
+    assert read_head(store, layout) == report.to_json()
+
+
+@pytest.mark.parametrize("text", [b"{}", b"[]", b"", b'{"a": \n,\n"chunks": []'])
+def test_what_is_no_report_is_none(store: Store, layout: RunLayout, text: bytes) -> None:
+    store.write(layout.report_folder / "report.json", text)
+    assert read_head(store, layout) is None
+
+
+@pytest.mark.parametrize("text", [b"{", b"5", b'[{"index": 0}]', b'[{"index": "x", "objects": 1}]', b"[7]"])
+def test_a_plan_that_is_none_is_told(store: Store, layout: RunLayout, text: bytes) -> None:
+    store.write(layout.plan, text)
+    with pytest.raises(ManifestError, match="clear `plan_chunks`"):
+        read_overview(store, layout)

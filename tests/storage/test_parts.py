@@ -1,0 +1,57 @@
+"""Parts of objects: exactly the bytes asked for, of exactly that version."""
+
+import gzip
+
+import pytest
+
+from cloudseg_ops.errors import BucketNotFoundError, ObjectNotFoundError, StorageError
+from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+from tests.storage.conftest import Counter
+
+DATA = bytes(range(256)) * 4
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (0, 1024), (10, 20), (1000, 5000), (1023, 1024)])
+def test_the_bytes_asked_for_as_far_as_there_are(store: Store, uri: GcsUri, start: int, end: int) -> None:
+    store.write(uri, DATA)
+    assert store.read_part(uri, start, end) == DATA[start:end]
+
+
+def test_beyond_the_end_there_are_none(store: Store, uri: GcsUri) -> None:
+    store.write(uri, DATA)
+    assert store.read_part(uri, 1024, 2000) == b""
+    assert store.read_part(uri, 10**12, 10**12 + 1) == b""
+
+
+def test_of_that_version_and_no_other(store: Store, uri: GcsUri) -> None:
+    old = store.write(uri, b"old").generation
+    assert store.read_part(uri, 0, 3, generation=old) == b"old"
+    store.write(uri, b"new")
+    with pytest.raises(ObjectNotFoundError, match=f"#{old}"):
+        store.read_part(uri, 0, 3, generation=old)
+
+
+def test_what_is_not_there_is_told(store: Store, uri: GcsUri) -> None:
+    with pytest.raises(ObjectNotFoundError):
+        store.read_part(uri, 0, 9)
+    with pytest.raises(BucketNotFoundError):
+        store.read_part(GcsUri("nowhere-1", "a"), 0, 9)
+
+
+@pytest.mark.parametrize("action", ["status", "cut_before", "cut_within"])
+def test_it_gets_over_a_fault(store: Store, uri: GcsUri, emulator: Emulator, action: str) -> None:
+    store.write(uri, DATA)
+    emulator.faults.add(Fault(action=action, path="alt=media"))  # type: ignore[arg-type]
+    calls = Counter(emulator)
+    assert store.read_part(uri, 100, 900) == DATA[100:900]
+    assert calls["objects.download"] >= 1
+
+
+def test_what_is_stored_packed_has_no_parts(store: Store, uri: GcsUri) -> None:
+    blob = store._client.bucket(uri.bucket).blob(uri.name)
+    blob.content_encoding = "gzip"
+    blob.upload_from_string(gzip.compress(bytes(100_000)))
+    with pytest.raises(StorageError, match="cannot be read in parts"):
+        store.read_part(uri, 0, 50)
