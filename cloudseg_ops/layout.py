@@ -53,6 +53,11 @@ class RunLayout:
         return self.folder / "results"
 
     @property
+    def progress_folder(self) -> GcsUri:
+        """Folder of what the engines say of their chunks while they work."""
+        return self.folder / "progress"
+
+    @property
     def previews_folder(self) -> GcsUri:
         """Folder of the small pictures for the report."""
         return self.folder / "previews"
@@ -69,6 +74,10 @@ class RunLayout:
     def results(self, index: int) -> GcsUri:
         """The results of one chunk."""
         return self.results_folder / f"{index:05d}.jsonl"
+
+    def progress(self, index: int) -> GcsUri:
+        """How far one chunk is."""
+        return self.progress_folder / f"{index:05d}"
 
 
 def staged_weights(staging: GcsUri, md5: str, suffix: str) -> GcsUri:
