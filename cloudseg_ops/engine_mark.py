@@ -1,7 +1,8 @@
-"""What an engine says of its chunk while it works: a tiny object in STAGING, whose custom metadata carries the figures."""
+"""What an engine says of its chunk while it works: a tiny object in STAGING whose custom metadata has the figures."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,3 +44,14 @@ class EngineMark:
             )
         except (KeyError, ValueError):
             return None
+
+
+_LINE = re.compile(r"\b(progress|summary): (\d+) of (\d+) images, (\d+\.\d+) images/s")
+
+
+def said_in(line: str) -> EngineMark | None:
+    """Read the same from a line of the engine's log, as text or JSON; None when it says nothing of it."""
+    found = _LINE.search(line)
+    if found is None:
+        return None
+    return EngineMark(int(found[2]), int(found[3]), float(found[4]), ended=found[1] == "summary")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -47,6 +48,12 @@ class RunOperator(BaseOperator):
         from airflow.providers.google.common.hooks.base_google import GoogleBaseHook
 
         return Store.open(GoogleBaseHook(gcp_conn_id=self.gcp_conn_id).get_credentials())
+
+
+def began(context: Mapping[str, Any]) -> datetime | None:
+    """When this try of the context's task began; None outside of Airflow's own task runner."""
+    moment = getattr(context["ti"], "start_date", None)
+    return moment if isinstance(moment, datetime) else None
 
 
 @contextlib.contextmanager

@@ -10,13 +10,14 @@ from typing import Any
 
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.errors import ChunkUnfinishedError
-from cloudseg_ops.operators._base import RunOperator
+from cloudseg_ops.operators._base import RunOperator, began
+from cloudseg_ops.operators._label import LabelledChunk
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25
 
 
-class LocalSegmentOperator(RunOperator):
+class LocalSegmentOperator(LabelledChunk, RunOperator):
     """Segments one chunk in a subprocess; its log lines are the task's.
 
     Args:
@@ -47,7 +48,11 @@ class LocalSegmentOperator(RunOperator):
         """Run the engine and wait for it."""
         layout = self.layout(context)
         arguments = engine_arguments(
-            layout, self.chunk, input_bucket=self.input_bucket, options=("--tether", *self.engine_options)
+            layout,
+            self.chunk,
+            input_bucket=self.input_bucket,
+            asked=began(context),
+            options=("--tether", *self.engine_options),
         )
         last: deque[str] = deque(maxlen=3)
         # The engine holds the reading end of this pipe: when this process dies, however it dies, the engine stops.
@@ -62,6 +67,7 @@ class LocalSegmentOperator(RunOperator):
             for line in self._engine.stdout or ():
                 self.log.info(line.rstrip())
                 last.append(line.strip())
+                self.hear(line, context)
             code = self._engine.wait()
         if code != 0:
             raise ChunkUnfinishedError(
