@@ -64,8 +64,18 @@ class RunLayout:
 
     @property
     def report_folder(self) -> GcsUri:
-        """Folder of report.json and report.html, in OUTPUT."""
+        """Folder of the run's pages, in OUTPUT: its plan and its report."""
         return GcsUri(self.output.bucket, REPORTS_FOLDER + self.run_id)
+
+    @property
+    def plan_json(self) -> GcsUri:
+        """The plan with its forecast for programs, beside the report."""
+        return self.report_folder / "plan.json"
+
+    @property
+    def plan_html(self) -> GcsUri:
+        """The same as a page."""
+        return self.report_folder / "plan.html"
 
     def chunk(self, index: int) -> GcsUri:
         """The input versions of one chunk."""

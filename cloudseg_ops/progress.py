@@ -5,7 +5,6 @@ One listing gives the marks and the results files of all chunks, of any number o
 
 from __future__ import annotations
 
-import heapq
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from cloudseg_ops.engine_mark import EngineMark
 from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.planning import last_end
 from cloudseg_ops.results import ChunkSummary
 from cloudseg_ops.storage import ObjectInfo, Store
 from cloudseg_ops.uris import GcsUri
@@ -60,6 +60,17 @@ class ChunkProgress:
     updated: datetime | None
     state: ChunkPhase
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; the time as ISO 8601."""
+        return {
+            "index": self.index,
+            "done": self.done,
+            "total": self.total,
+            "images_per_second": round(self.images_per_second, 3),
+            "updated": _iso(self.updated),
+            "state": self.state.value,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
@@ -86,6 +97,18 @@ class RunProgress:
     def count(self, state: ChunkPhase) -> int:
         """How many chunks are at that."""
         return sum(chunk.state is state for chunk in self.chunks)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON; times as ISO 8601."""
+        return {
+            "done": self.done,
+            "total": self.total,
+            "images_per_second": round(self.images_per_second, 3),
+            "seconds_left": None if self.seconds_left is None else round(self.seconds_left, 1),
+            "updated": _iso(self.updated),
+            "finished": self.finished,
+            "chunks": [chunk.to_json() for chunk in self.chunks],
+        }
 
 
 def read_run_progress(
@@ -197,10 +220,7 @@ def seconds_left(chunks: Sequence[ChunkProgress], *, at_once: int | None) -> flo
     ends = [(chunk.total - chunk.done) / (chunk.images_per_second or usual) for chunk in running]
     places = max(1, len(running), at_once or 0)
     ends += [0.0] * (places - len(ends))
-    heapq.heapify(ends)
-    for chunk in others:
-        heapq.heappush(ends, heapq.heappop(ends) + (chunk.total - chunk.done) / usual)
-    return max(ends)
+    return last_end(((chunk.total - chunk.done) / usual for chunk in others), ends)
 
 
 def _usual_rate(chunks: Iterable[ChunkProgress], state: ChunkPhase) -> float | None:
@@ -214,29 +234,6 @@ def _whole_rate(said: EngineMark | None, summary: ChunkSummary) -> float:
         return said.images_per_second
     seconds = summary.finished - summary.started
     return summary.images / seconds if seconds > 0 else 0.0
-
-
-def to_json(progress: RunProgress) -> dict[str, Any]:
-    """A run's progress as plain JSON; times as ISO 8601."""
-    return {
-        "done": progress.done,
-        "total": progress.total,
-        "images_per_second": round(progress.images_per_second, 3),
-        "seconds_left": None if progress.seconds_left is None else round(progress.seconds_left, 1),
-        "updated": _iso(progress.updated),
-        "finished": progress.finished,
-        "chunks": [
-            {
-                "index": chunk.index,
-                "done": chunk.done,
-                "total": chunk.total,
-                "images_per_second": round(chunk.images_per_second, 3),
-                "updated": _iso(chunk.updated),
-                "state": chunk.state.value,
-            }
-            for chunk in progress.chunks
-        ],
-    }
 
 
 def _iso(moment: datetime | None) -> str | None:

@@ -76,6 +76,7 @@ class MarkWriter:
         try:
             self._store.write(uri, b"", content_type="text/plain", metadata=mark.to_metadata())
         except Exception as error:  # noqa: BLE001  what is for show may not harm the chunk
-            if not self._told:
+            # Nothing about the last one: the last line of the log is to say how the chunk ended.
+            if not self._told and not ended:
                 _log.warning("how far the chunk is could not be written, and it goes on: %s", error)
             self._told = True
