@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cloudseg_ops.errors import RunError
+from cloudseg_ops.errors import ObjectNotFoundError, RunError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.progress import RunProgress, read_run_progress
 from cloudseg_ops.progress_text import chunk_lines, chunks_line, progress_line
@@ -68,11 +68,18 @@ def show_progress(options: argparse.Namespace) -> int:
 
 
 def is_over(store: Store, layout: RunLayout, progress: RunProgress) -> bool:
-    """Whether nothing more is to be expected: every chunk is done, or the run was reported on after its engines."""
-    if progress.finished:
+    """Whether nothing more is to be expected: all is done, the run was reported on after its engines, or it is dry."""
+    if progress.finished or (not progress.chunks and _is_dry(store, layout)):
         return True
     report = store.stat(layout.report_folder / "report.json")
     return report is not None and (progress.updated is None or report.updated >= progress.updated)
+
+
+def _is_dry(store: Store, layout: RunLayout) -> bool:
+    try:
+        return bool(json.loads(store.read(layout.plan_json))["dry_run"])
+    except ObjectNotFoundError:
+        return False
 
 
 def _show(store: Store, layout: RunLayout, options: argparse.Namespace, *, at_once: int | None) -> None:

@@ -14,11 +14,13 @@ from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.plans import write_plan
 from cloudseg_ops.progress import read_run_progress
+from cloudseg_ops.report.plan_page import write_plan_pages
 from cloudseg_ops.results import ChunkSummary
 from cloudseg_ops.snapshots import Snapshot
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
 from tests.samples import put_snapshot, version
+from tests.test_run_plan import plan_of
 
 Output = pytest.CaptureFixture[str]
 
@@ -96,6 +98,15 @@ def test_a_run_that_was_reported_on_is_over_unless_its_chunks_run_again(store: S
     time.sleep(0.01)
     say(store, run, 2, 1)
     assert not is_over(store, run, read_run_progress(store, run))
+
+
+def test_a_watch_of_a_dry_run_ends(environment: None, store: Store, layout: RunLayout, capsys: Output) -> None:
+    assert not is_over(store, layout, read_run_progress(store, layout))
+    write_plan_pages(store, plan_of(layout, 5, dry_run=False))  # its list of chunks is about to be seen
+    assert not is_over(store, layout, read_run_progress(store, layout))
+    write_plan_pages(store, plan_of(layout, 5, dry_run=True))
+    assert main(["progress", "--run", layout.run_id, "--watch"]) == 0
+    assert capsys.readouterr().out == "nothing is planned yet\n"
 
 
 def test_a_run_without_a_plan(environment: None, buckets: Buckets, capsys: Output) -> None:
