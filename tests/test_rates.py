@@ -82,7 +82,7 @@ def test_the_list_of_images_is_not_read(store: Store, layout: RunLayout, emulato
     _report(store, layout, images=20_000)
     info = store.stat(layout.report_folder / "report.json")
     assert info is not None
-    assert info.size > 3_000_000
+    assert info.size > 2 * 1024 * 1024
     before = emulator.calls()
     assert read_measured_runs(store, layout.output)[0].chunks[0].images == 20_000
     spent = {
@@ -95,7 +95,7 @@ def test_the_list_of_images_is_not_read(store: Store, layout: RunLayout, emulato
 @pytest.mark.parametrize(
     "text",
     ["", "no JSON", "{}", '{"run_id": "x", "chunks": []}', '{\n"run_id": "x",\n"quarantined": [\n]}',
-     '{\n"run_id": "x", "model": [],\n"chunks": [],\n"quarantined": [\n]}', "\xff"],
+     '{\n"run_id": "x", "model": [1],\n"chunks": [],\n"quarantined": [\n]}', "\xff"],
 )  # fmt: skip
 def test_what_is_no_report_tells_no_rate(
     store: Store, buckets: Buckets, layout: RunLayout, text: str, caplog: pytest.LogCaptureFixture
