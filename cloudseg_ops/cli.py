@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudseg_ops import __version__
 from cloudseg_ops.audit import Audit, audit_run
+from cloudseg_ops.cli_progress import add_progress, show_progress
 from cloudseg_ops.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.pools import composer_pool_command, pool_command
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cloudseg {__version__}")
         return 0
     try:
-        return _pool(options) if options.command == "pool" else _audit(options)
+        return {"pool": _pool, "audit": _audit, "progress": show_progress}[options.command](options)
     except CloudsegError as error:
         print(f"cloudseg: {error}", file=sys.stderr)
         return 2
@@ -76,21 +77,31 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _pool(options: argparse.Namespace) -> int:
+    # Not by all settings: whoever operates Composer from a workstation has none of them there.
     name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
+    slots = options.slots or _slots_of_environment()
     if (options.composer is None) != (options.location is None):
         raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
     if options.composer is not None:
-        command = composer_pool_command(
-            options.composer, options.location, name, options.slots, project=options.project
-        )
+        command = composer_pool_command(options.composer, options.location, name, slots, project=options.project)
     else:
-        command = pool_command(name, options.slots)
+        command = pool_command(name, slots)
     if options.print:
         print(shlex.join(command))
         return 0
     if code := _run(command):
         print(f"cloudseg: the command ended with exit code {code}: {shlex.join(command)}", file=sys.stderr)
     return 2 if code else 0
+
+
+def _slots_of_environment() -> int:
+    text = os.environ.get("CLOUDSEG_POOL_SLOTS")
+    if not text:
+        raise SettingsError("how many slots? give --slots N, or set CLOUDSEG_POOL_SLOTS, which forecasts read as well")
+    try:
+        return _positive(text)
+    except argparse.ArgumentTypeError as error:
+        raise SettingsError(f"CLOUDSEG_POOL_SLOTS: {error}") from None
 
 
 def _run(command: Sequence[str]) -> int:
@@ -125,6 +136,7 @@ def _parser() -> argparse.ArgumentParser:
         help="audit a run of the local setup with this state folder (.cloudseg); the newest run when --run is left out",
     )
     audit.add_argument("--json", action="store_true", help="print JSON")
+    add_progress(commands)
     _add_pool(commands)
     return parser
 
@@ -137,7 +149,9 @@ def _add_pool(commands: Any) -> None:
         "Its name is CLOUDSEG_POOL. Works on the Airflow of this Python, or, with --composer, on a Composer "
         "environment through gcloud. Exit code 0: it is there; 2: the command could not be carried out.",
     )
-    pool.add_argument("--slots", type=_positive, required=True, metavar="N", help="chunks at once: the GPUs there are")
+    pool.add_argument(
+        "--slots", type=_positive, metavar="N", help="chunks at once: the GPUs there are (CLOUDSEG_POOL_SLOTS)"
+    )
     pool.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
     pool.add_argument("--location", metavar="REGION", help="its region")
     pool.add_argument("--project", help="its project; gcloud's own when left out")

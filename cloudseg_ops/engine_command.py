@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from cloudseg_ops.layout import RunLayout
@@ -12,7 +13,13 @@ ENGINE_MODULE = "cloudseg_ops.engine"
 
 
 def engine_arguments(
-    layout: RunLayout, chunk: dict[str, Any], *, input_bucket: str, options: Sequence[str] = (), previews: str = "some"
+    layout: RunLayout,
+    chunk: dict[str, Any],
+    *,
+    input_bucket: str,
+    asked: datetime | None = None,
+    options: Sequence[str] = (),
+    previews: str = "some",
 ) -> list[str]:
     """Arguments of `python -m cloudseg_ops.engine` for one chunk.
 
@@ -20,6 +27,7 @@ def engine_arguments(
         layout: The run's files.
         chunk: `{index, uri, objects, bytes}`, as `plan_chunks` gave it.
         input_bucket: The input bucket.
+        asked: When the task began that asks for it; timezone-aware.
         options: Further options, which win over those given here.
         previews: Of which images small pictures are made: `some`, `all` or `none`.
     """
@@ -39,6 +47,9 @@ def engine_arguments(
         str(layout.results(index)),
         *(() if previews == "none" else ("--previews", str(layout.previews_folder))),
         *(("--preview-all",) if previews == "all" else ()),
+        "--progress",
+        str(layout.progress(index)),
+        *([] if asked is None else ["--asked", f"{asked.timestamp():.3f}"]),
         "--run-id",
         layout.run_id,
         *options,

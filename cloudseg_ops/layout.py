@@ -53,14 +53,29 @@ class RunLayout:
         return self.folder / "results"
 
     @property
+    def progress_folder(self) -> GcsUri:
+        """Folder of what the engines say of their chunks while they work."""
+        return self.folder / "progress"
+
+    @property
     def previews_folder(self) -> GcsUri:
         """Folder of the small pictures for the report."""
         return self.folder / "previews"
 
     @property
     def report_folder(self) -> GcsUri:
-        """Folder of report.json and report.html, in OUTPUT."""
+        """Folder of the run's pages, in OUTPUT: its plan and its report."""
         return GcsUri(self.output.bucket, REPORTS_FOLDER + self.run_id)
+
+    @property
+    def plan_json(self) -> GcsUri:
+        """The plan with its forecast for programs, beside the report."""
+        return self.report_folder / "plan.json"
+
+    @property
+    def plan_html(self) -> GcsUri:
+        """The same as a page."""
+        return self.report_folder / "plan.html"
 
     def chunk(self, index: int) -> GcsUri:
         """The input versions of one chunk."""
@@ -69,6 +84,10 @@ class RunLayout:
     def results(self, index: int) -> GcsUri:
         """The results of one chunk."""
         return self.results_folder / f"{index:05d}.jsonl"
+
+    def progress(self, index: int) -> GcsUri:
+        """How far one chunk is."""
+        return self.progress_folder / f"{index:05d}"
 
 
 def staged_weights(staging: GcsUri, md5: str, suffix: str) -> GcsUri:

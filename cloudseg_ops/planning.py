@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
@@ -12,19 +12,6 @@ from cloudseg_ops.objects import InputObject
 # What an image costs beyond its bytes (requests, start of decoding), as bytes: keeps a chunk of a million tiny
 # images from weighing nothing.
 OBJECT_OVERHEAD = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a run would take.
-
-    Attributes:
-        gpu_hours: Time on GPUs, summed over chunks.
-        dollars: What that costs; None where no price is known.
-    """
-
-    gpu_hours: float
-    dollars: float | None
 
 
 def count_chunks(objects: int, *, chunk_objects: int, max_chunks: int) -> int:
@@ -69,7 +56,15 @@ def split(
         yield index, map(itemgetter(1), members)
 
 
-def estimate(objects: int, *, images_per_second: float, gpu_hour_price: float | None) -> Estimate:
-    """Estimate a run from the rate of one chunk and the price of a GPU hour in dollars, if it is known."""
-    hours = objects / images_per_second / 3600
-    return Estimate(hours, None if gpu_hour_price is None else hours * gpu_hour_price)
+def last_end(durations: Iterable[float], places: Iterable[float]) -> float:
+    """Find when the last of a queue of chunks ends, each of which takes the place that is free first.
+
+    Args:
+        durations: Seconds that each chunk takes, in the order of the queue.
+        places: When each place becomes free, in seconds from now; at least one.
+    """
+    free = list(places)
+    heapq.heapify(free)
+    for duration in durations:
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)

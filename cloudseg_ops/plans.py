@@ -37,12 +37,26 @@ class Chunk:
 
 
 def write_plan(
-    store: Store, layout: RunLayout, snapshot: Snapshot, *, chunk_objects: int, max_chunks: int
+    store: Store,
+    layout: RunLayout,
+    snapshot: Snapshot,
+    *,
+    chunk_objects: int,
+    max_chunks: int,
+    reckon_only: bool = False,
 ) -> list[Chunk]:
     """Cut a snapshot into chunks and write them, then the list of them; memory does not grow with the snapshot.
 
     While some chunks are being written, the next ones are read. The same snapshot and limits give the same chunks, so
     a repeated plan changes nothing.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        snapshot: What is to be cut.
+        chunk_objects: Inputs that a chunk should have.
+        max_chunks: Most chunks.
+        reckon_only: Write nothing: no engine is going to read it, and nobody is to take it for work under way.
     """
     count = count_chunks(snapshot.objects, chunk_objects=chunk_objects, max_chunks=max_chunks)
     parts = split(
@@ -51,6 +65,9 @@ def write_plan(
         total_bytes=snapshot.total_bytes,
         chunks=count,
     )
+
+    if reckon_only:
+        return [_reckon(layout.chunk(index), index, members) for index, members in parts]
 
     def write(packed: _Packed) -> Chunk:
         if packed.lines:
@@ -63,6 +80,14 @@ def write_plan(
     document = json.dumps([asdict(chunk) for chunk in chunks]).encode()
     store.write(layout.plan, document, content_type="application/json")
     return chunks
+
+
+def _reckon(uri: GcsUri, index: int, members: Iterator[InputObject]) -> Chunk:
+    objects = total_bytes = 0
+    for item in members:
+        objects += 1
+        total_bytes += item.size
+    return Chunk(index, str(uri), objects, total_bytes)
 
 
 @dataclass(frozen=True, slots=True)

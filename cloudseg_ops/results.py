@@ -97,16 +97,25 @@ class ChunkSummary:
         finished: When it wrote this file, likewise.
         images: Images of the chunk.
         complete: Whether each of them is accounted for.
+        asked: When the task asked for the engine, seconds since the epoch; None: it did not say.
     """
 
     started: float
     finished: float
     images: int
     complete: bool
+    asked: float | None = None
+
+    @property
+    def start_seconds(self) -> float | None:
+        """From the task's request to the engine's beginning: what a node and a pod took; None when nobody knows."""
+        return None if self.asked is None else max(0.0, self.started - self.asked)
 
     def to_metadata(self) -> dict[str, str]:
         """As custom metadata."""
+        asked = {} if self.asked is None else {"cloudseg-asked": f"{self.asked:.3f}"}
         return {
+            **asked,
             "cloudseg-started": f"{self.started:.3f}",
             "cloudseg-finished": f"{self.finished:.3f}",
             "cloudseg-images": str(self.images),
@@ -122,6 +131,7 @@ class ChunkSummary:
                 float(metadata["cloudseg-finished"]),
                 int(metadata["cloudseg-images"]),
                 metadata["cloudseg-complete"] == "true",
+                float(metadata["cloudseg-asked"]) if "cloudseg-asked" in metadata else None,
             )
         except (KeyError, ValueError):
             return None

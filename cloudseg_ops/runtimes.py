@@ -19,6 +19,9 @@ def segment_chunks(settings: Settings, chunks: Any, model: Any, **task: Any) -> 
     Returns:
         The mapped operator; where chunks run as pods, with a teardown behind it that clears the cluster.
     """
+    from cloudseg_ops.operators._label import LABEL_TEMPLATE
+
+    task = {"map_index_template": LABEL_TEMPLATE, **task}
     if settings.runtime == "local":
         return _local(settings, chunks, **task)
     segmented = _pod_operator(settings).partial(settings=settings, model=model, **task).expand(chunk=chunks)

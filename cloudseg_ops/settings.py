@@ -109,6 +109,9 @@ class Settings(BaseModel):
         default=500, ge=1, description="Images in a chunk; more when the run would else have more than the most chunks"
     )
     pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
+    pool_slots: int | None = Field(
+        default=None, ge=1, description="Slots of that pool, for forecasts and `cloudseg pool`; unset: unknown"
+    )
     retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
     segment_retries: int = Field(
         default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
@@ -124,9 +127,13 @@ class Settings(BaseModel):
     engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
         default=(), description="Further options of the engine's command, as a shell would read them"
     )
-    images_per_second: float = Field(default=10, gt=0, description="Rate of one chunk, for the estimate of a dry run")
+    images_per_second: float = Field(
+        default=10,
+        gt=0,
+        description="Rate of one chunk, for the forecast of a run, where no report tells a measured one",
+    )
     gpu_hour_price: float | None = Field(
-        default=None, ge=0, description="Price of a GPU hour in dollars, for the same estimate; unset: time alone"
+        default=None, ge=0, description="Price of a GPU hour in US dollars, for the same forecast; unset: time alone"
     )
     gcp_conn_id: str | None = Field(
         default=None, description="Airflow connection for Cloud Storage; unset: the worker's own identity"

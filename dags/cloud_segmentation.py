@@ -101,11 +101,14 @@ with DAG(
     )
     chunks = PlanChunksOperator(
         task_id="plan_chunks",
-        doc_md="Cuts the snapshot into chunks of about equal weight. A dry run ends here.",
+        doc_md="Cuts the snapshot into chunks of about equal weight, and says what to expect. A dry run ends here.",
         snapshot=new_objects.output,
+        model=model.output,
         plan_only="{{ params.dry_run }}",
+        after_success="{{ params.after_success }}",
         chunk_objects=settings.chunk_objects,
         max_chunks=settings.max_chunks,
+        at_once=settings.pool_slots,
         images_per_second=settings.images_per_second,
         gpu_hour_price=settings.gpu_hour_price,
         **where,

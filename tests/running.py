@@ -1,5 +1,6 @@
 """A real Airflow for tests of whole runs, as they see and drive it."""
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,18 @@ class RunningAirflow:
 
     def log(self, run_id: str, task_id: str) -> str:
         return self.api.task_log(DAG_ID, run_id, self.task(run_id, task_id))
+
+    def instances(self, run_id: str, task_id: str) -> list[dict[str, Any]]:
+        """The instances of a task as the UI is told of them."""
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?task_id={task_id}"
+        found: list[dict[str, Any]] = self.api._send("GET", path).json()["task_instances"]
+        return found
+
+    def xcom(self, run_id: str, task_id: str, key: str, map_index: int = -1) -> Any:
+        """A value that a task has pushed."""
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
+        value = self.api._send("GET", f"{path}?map_index={map_index}").json()["value"]
+        return json.loads(value) if isinstance(value, str) else value
 
     def change_task(self, run_id: str, task_id: str, map_index: int, change: str) -> None:
         """Mark a task `failed`, or have it `cleared`, as a person does in the UI."""

@@ -117,6 +117,18 @@ def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: O
     assert shlex.split(capsys.readouterr().out) == composer_pool_command("prod", "r", "gpus", 4, project="p")
 
 
+def test_the_pools_slots_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.setenv("CLOUDSEG_POOL_SLOTS", "6")
+    assert main(["pool", "--print"]) == 0
+    assert shlex.split(capsys.readouterr().out) == pool_command("cloudseg_gpu", 6)
+    assert main(["pool", "--print", "--slots", "4"]) == 0
+    assert shlex.split(capsys.readouterr().out) == pool_command("cloudseg_gpu", 4)
+    for wrong in ("", "many"):
+        monkeypatch.setenv("CLOUDSEG_POOL_SLOTS", wrong)
+        assert main(["pool", "--print"]) == 2
+        assert "CLOUDSEG_POOL_SLOTS" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("half", [["--composer", "prod"], ["--location", "r"]])
 def test_a_composer_environment_has_a_name_and_a_region(half: list[str], capsys: Output) -> None:
     assert main(["pool", "--slots", "4", "--print", *half]) == 2
@@ -167,7 +179,7 @@ def test_the_pool_is_there_afterwards_and_counts_deferred_tasks(tmp_path: Path) 
     "arguments",
     [
         [], ["nonesuch"], ["audit", "--run"], ["version", "--json"],
-        ["pool"], ["pool", "--slots", "0"], ["pool", "--slots", "-1"], ["pool", "--slots", "two"],
+        ["pool", "--slots", "0"], ["pool", "--slots", "-1"], ["pool", "--slots", "two"],
     ],
 )  # fmt: skip
 def test_what_it_does_not_know(arguments: list[str], capsys: Output) -> None:

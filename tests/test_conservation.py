@@ -119,6 +119,7 @@ class World:
             output=layout.output,
             results=layout.results(chunk.index),
             run_id=run_id,
+            progress=layout.progress(chunk.index),
             downloads=2,
             uploads=2,
             batch=2,

@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,9 +20,17 @@ def test_the_engine_reads_what_the_operator_means() -> None:
     assert options.input == GcsUri("input")
     assert options.output == GcsUri("output")
     assert options.results == LAYOUT.results(12)
+    assert options.progress == LAYOUT.progress(12)
+    assert options.asked is None
     assert options.previews == LAYOUT.previews_folder
     assert options.run_id == LAYOUT.run_id
     assert not options.tether
+
+
+def test_the_engine_learns_when_its_task_began() -> None:
+    began = datetime(2026, 8, 26, 3, 0, 0, 125_000, tzinfo=UTC)
+    options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", asked=began))
+    assert options.asked == began.timestamp()
 
 
 def test_further_options_win() -> None:

@@ -4,7 +4,8 @@ from cloudseg_ops.uris import GcsUri
 LAYOUT = RunLayout(GcsUri("staging"), GcsUri("output"), "manual__2026-08-26T03:00:00+00:00")
 ADDRESSES = (
     LAYOUT.snapshot, LAYOUT.model, LAYOUT.plan, LAYOUT.counts, LAYOUT.chunk(0), LAYOUT.results(0),
-    LAYOUT.previews_folder / "x", LAYOUT.report_folder / "report.json",
+    LAYOUT.previews_folder / "x", LAYOUT.progress(0), LAYOUT.plan_json, LAYOUT.plan_html,
+    LAYOUT.report_folder / "report.json",
 )  # fmt: skip
 
 
@@ -20,7 +21,7 @@ def test_no_two_runs_share_an_address() -> None:
 def test_all_of_a_run_but_its_report_lies_in_its_folder_in_staging() -> None:
     folder = f"{LAYOUT.folder}/"
     assert folder == "gs://staging/runs/manual__2026-08-26T03:00:00+00:00/"
-    assert all(str(address).startswith(folder) for address in ADDRESSES[:-1])
+    assert all(str(address).startswith(folder) for address in ADDRESSES[:-3])
     assert str(LAYOUT.report_folder) == "gs://output/reports/manual__2026-08-26T03:00:00+00:00"
 
 
@@ -30,7 +31,7 @@ def test_a_staging_folder_keeps_its_prefix_and_the_report_does_not_take_outputs(
 
 
 def test_chunk_files_sort_as_their_indexes_do() -> None:
-    for place in (LAYOUT.chunk, LAYOUT.results):
+    for place in (LAYOUT.chunk, LAYOUT.results, LAYOUT.progress):
         addresses = [place(index) for index in (0, 1, 9, 10, 99, 100, 1023)]
         assert addresses == sorted(addresses)
 

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloudseg_ops.objects import InputObject
-from cloudseg_ops.planning import OBJECT_OVERHEAD, count_chunks, estimate, split
+from cloudseg_ops.planning import OBJECT_OVERHEAD, count_chunks, last_end, split
 
 sizes_of_inputs = st.lists(st.integers(0, 10**9) | st.sampled_from([0, 1, 2**40]), min_size=1, max_size=120)
 
@@ -102,8 +102,26 @@ def test_how_many_chunks(objects: int, expected: int) -> None:
     assert count_chunks(objects, chunk_objects=500, max_chunks=200) == expected
 
 
-def test_the_estimate() -> None:
-    expected = estimate(36_000, images_per_second=10, gpu_hour_price=0.71)
-    assert expected.gpu_hours == pytest.approx(1.0)
-    assert expected.dollars == pytest.approx(0.71)
-    assert estimate(0, images_per_second=10, gpu_hour_price=0.71).dollars == 0
+@pytest.mark.parametrize(
+    ("durations", "places", "expected"),
+    [
+        ([], [0.0], 0.0),
+        ([], [3.0, 5.0], 5.0),
+        ([4.0], [0.0, 0.0], 4.0),
+        ([4.0, 4.0, 4.0], [0.0, 0.0], 8.0),
+        ([4.0, 4.0, 4.0], [0.0], 12.0),
+        ([1.0, 5.0, 1.0], [0.0, 2.0], 6.0),
+        ([1.0], [10.0, 2.0], 10.0),
+    ],
+)
+def test_when_a_queue_ends(durations: list[float], places: list[float], expected: float) -> None:
+    assert last_end(durations, places) == expected
+
+
+@given(st.lists(st.floats(0, 1000), max_size=50), st.integers(1, 10))
+def test_a_queue_takes_no_less_than_its_share_and_no_more_than_that_and_its_longest(
+    durations: list[float], places: int
+) -> None:
+    found = last_end(durations, [0.0] * places)
+    share = sum(durations) / places
+    assert max([share, *durations]) - 1e-6 <= found <= share + max(durations, default=0.0) + 1e-6

@@ -71,3 +71,12 @@ def test_metadata_of_other_objects_are_no_summary() -> None:
     damaged = ChunkSummary.from_metadata(whole | {"cloudseg-complete": "True"})
     assert damaged is not None
     assert not damaged.complete
+
+
+def test_a_summary_tells_how_long_the_engine_was_waited_for() -> None:
+    summary = ChunkSummary(1_788_000_000.0, 1_788_000_100.0, 5, complete=True, asked=1_787_999_962.5)
+    assert ChunkSummary.from_metadata(summary.to_metadata()) == summary
+    assert summary.start_seconds == 37.5
+    assert ChunkSummary(10.0, 20.0, 5, complete=True).start_seconds is None
+    # Clocks of two machines differ.
+    assert ChunkSummary(10.0, 20.0, 5, complete=True, asked=10.5).start_seconds == 0.0

@@ -10,6 +10,7 @@ from itertools import chain, islice
 
 from cloudseg_ops.engine.items import Item
 from cloudseg_ops.engine.ledger import Ledger
+from cloudseg_ops.engine.mark_writer import MarkWriter
 from cloudseg_ops.engine.options import EngineOptions
 from cloudseg_ops.engine.progress import ProgressReporter
 from cloudseg_ops.engine.proofs import Proofs
@@ -44,8 +45,9 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
     with worklist, Ledger(worklist.total) as ledger:
         proofs = Proofs(store, options.input.bucket, options.output.bucket, ref.digest)
         items = _pending(worklist, proofs, ledger)
+        marks = MarkWriter(store, options.progress, ledger, options.progress_seconds)
         try:
-            with ProgressReporter(ledger, options.progress_seconds):
+            with marks, ProgressReporter(ledger, options.progress_seconds):
                 if first := next(items, None):
                     # Here and not above: a chunk that is done already needs neither torch nor threads.
                     from cloudseg_ops.engine.session import segment
@@ -54,9 +56,11 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
         except BaseException:
             stop.begin_work()
             _save_results(options, store, ledger, started)
+            marks.settle()
             raise
         stop.begin_work()
         summary = _write_results(options, store, ledger, started)
+        marks.settle()
         if not ledger.complete:
             raise _unfinished(options, ledger, stop)
         return summary
@@ -96,7 +100,7 @@ def _save_results(options: EngineOptions, store: Store, ledger: Ledger, started:
 
 
 def _write_results(options: EngineOptions, store: Store, ledger: Ledger, started: float) -> ChunkSummary:
-    summary = ChunkSummary(started, time.time(), ledger.total, ledger.complete)
+    summary = ChunkSummary(started, time.time(), ledger.total, ledger.complete, options.asked)
     store.write_lines(options.results, ledger.lines(), metadata=summary.to_metadata())
     return summary
 

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
     from cloudseg_ops.storage import Store
 
     try:
-        store = Store.open(connections=options.downloads + options.uploads + 2)
+        store = Store.open(connections=options.downloads + options.uploads + 3)
         run_chunk(options, store, stop)
     except KeyboardInterrupt:
         _log.error("interrupted from the keyboard")

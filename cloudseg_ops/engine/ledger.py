@@ -83,6 +83,12 @@ class Ledger:
         return self._accounted
 
     @property
+    def worked(self) -> int:
+        """Images accounted for by work, not by a mask that was there already: what a speed is made of."""
+        with self._lock:
+            return self._accounted - self._counts[Outcome.SKIPPED]
+
+    @property
     def failed(self) -> int:
         """Images that failed."""
         return self._failed

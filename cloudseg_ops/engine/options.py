@@ -32,6 +32,8 @@ class EngineOptions:
         output: The bucket of masks and quarantine.
         results: Where the results file goes.
         run_id: The Airflow run, for the metadata of what is written.
+        progress: Where to write, while it works, how far the chunk is; None: nowhere.
+        asked: When the task asked for this engine, seconds since the epoch; None: it did not say.
         previews: Folder for small pictures of the first masks; None: none are made.
         preview_count: How many of them.
         preview_all: Make one of every further mask, too, for the run's gallery.
@@ -55,6 +57,8 @@ class EngineOptions:
     output: GcsUri
     results: GcsUri
     run_id: str = ""
+    progress: GcsUri | None = None
+    asked: float | None = None
     previews: GcsUri | None = None
     preview_count: int = 12
     preview_all: bool = False
@@ -108,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--output", type=_bucket, required=True, help="bucket of masks and quarantine")
     add("--results", type=_object, required=True, help="where the results file goes")
     add("--run-id", default="", help="Airflow run, for the metadata of masks")
+    add("--progress", type=_object, help="where to write, while it works, how far the chunk is")
+    add("--asked", type=_seconds, help="when the task asked for this engine, seconds since the epoch")
     add("--previews", type=_object, help="folder for small pictures of the first masks")
     add("--preview-count", type=_number(0), default=12, help="how many previews (12)")
     add("--preview-all", action="store_true", help="preview every further mask, too")

@@ -17,7 +17,8 @@ class ProgressReporter:
     """Logs a line every so often while its `with` block runs, and a summary after it.
 
     Args:
-        ledger: The account to read. Images in it when the block begins do not count toward the speed.
+        ledger: The account to read. Images in it when the block begins, and those that turn out to be done already, do
+            not count toward the speed.
         seconds: Time between two lines.
     """
 
@@ -29,7 +30,7 @@ class ProgressReporter:
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self._had = self._ledger.accounted
+        self._had = self._ledger.worked
         self._thread.start()
         return self
 
@@ -46,7 +47,7 @@ class ProgressReporter:
     def _log(self, event: str) -> None:
         elapsed = time.monotonic() - self._began
         done, total = self._ledger.accounted, self._ledger.total
-        speed = (done - self._had) / elapsed if elapsed > 0 else 0.0
+        speed = (self._ledger.worked - self._had) / elapsed if elapsed > 0 else 0.0
         left = (total - done) / speed if speed > 0 else None
         counts = {str(outcome): count for outcome, count in sorted(self._ledger.counts().items())}
         _log.info(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -29,28 +31,49 @@ def audit_local_run(folder: Path, run_id: str | None) -> tuple[str, Audit]:
     Raises:
         LocalError: There is no such folder or run, or a demo is using the folder.
     """
+    with local_store(folder) as store:
+        return _audit(store, run_id)
+
+
+@contextmanager
+def local_store(folder: Path) -> Iterator[Store]:
+    """Open the buckets of a state folder: through its emulator, if that runs, else through one of this process.
+
+    Raises:
+        LocalError: There is no such folder, or a demo is using it.
+    """
     state = LocalState(folder.resolve(), ui_port=0, gcs_port=0)
     if not state.gcs.is_dir():
         raise LocalError(f"{folder} holds no local setup; `make demo` makes one, --local=FOLDER names another")
     if url := _running(state):
-        return _audit(connect(url), run_id)
+        yield connect(url)
+        return
     try:
         with start_emulator(state.gcs) as emulator:
-            return _audit(Store(emulator.client()), run_id)
+            yield Store(emulator.client())
     except EmulatorStartError as error:
         raise LocalError(f"{error}; a demo seems to be running: it prints its own audit at its end") from error
 
 
+def local_layout(run_id: str) -> RunLayout:
+    """Where the local setup keeps a run's files."""
+    return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
+
+
 def _audit(store: Store, run_id: str | None) -> tuple[str, Audit]:
-    run_id = run_id or _newest_run(store)
+    run_id = run_id or newest_run(store)
     try:
-        layout = RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
-        return run_id, audit_run(store, layout, INPUT_BUCKET)
+        return run_id, audit_run(store, local_layout(run_id), INPUT_BUCKET)
     except ObjectNotFoundError:
         raise LocalError(f"run {run_id!r} took no snapshot; leave --run out for the newest one that did") from None
 
 
-def _newest_run(store: Store) -> str:
+def newest_run(store: Store) -> str:
+    """Find the run whose snapshot was taken last.
+
+    Raises:
+        LocalError: None has been taken.
+    """
     snapshots = [
         info for info in store.list_objects(GcsUri(STAGING_BUCKET, "runs/")) if info.name.endswith("/snapshot.jsonl")
     ]

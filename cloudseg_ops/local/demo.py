@@ -10,18 +10,17 @@ from typing import Any
 
 from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import LocalError, ObjectNotFoundError
-from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.airflow_api import AirflowApi
-from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID, VIEWER
+from cloudseg_ops.local.airflow_server import ADMIN, DAG_ID, VIEWER, chunks_at_once
+from cloudseg_ops.local.audits import local_layout
 from cloudseg_ops.local.cluster_image import DEFAULT_IMAGE
 from cloudseg_ops.local.photographs import SCENES, find_images, upload_photographs
 from cloudseg_ops.local.pod_runtime import DEFAULT_NAMESPACE, PodRuntime, delete_pods
 from cloudseg_ops.local.stack import Stack
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_ops.local.state import INPUT_BUCKET, LocalState
 from cloudseg_ops.local.summary import summary_table
 from cloudseg_ops.local.watch import follow_run, say
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +124,11 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions,
     time.sleep(1)  # until the last upload has settled, as the sensor sees it
     run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
     say(f"• run {run_id}")
-    waiting = sum(1 for _ in store.list_objects(GcsUri(INPUT_BUCKET)))
     state = follow_run(
         api,
         store,
         run_id,
-        objects=waiting,
+        slots=pods.slots if pods else chunks_at_once(),
         check=stack.supervisor.check,
         on_stall=lambda: stack.supervisor.restart("scheduler", "tasks are queued and none runs"),
     )
@@ -159,20 +157,15 @@ def _is_clear(pods: PodRuntime, run_id: str) -> bool:
     return not left
 
 
-def run_layout(run_id: str) -> RunLayout:
-    """Where the local setup keeps a run's files."""
-    return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
-
-
 def _audit(store: Store, run_id: str) -> Audit | None:
     try:
-        return audit_run(store, run_layout(run_id), INPUT_BUCKET)
+        return audit_run(store, local_layout(run_id), INPUT_BUCKET)
     except ObjectNotFoundError:
         return None
 
 
 def _fetch_report(state: LocalState, store: Store, run_id: str) -> tuple[dict[str, Any] | None, Path | None]:
-    source = run_layout(run_id).report_folder
+    source = local_layout(run_id).report_folder
     target = state.reports / run_id.replace(":", "-")
     try:
         target.mkdir(parents=True, exist_ok=True)

@@ -114,6 +114,7 @@ class PodRuntime:
             "pod_labels": f"{SETUP_LABEL}={self.setup}",
             "schedule_timeout_seconds": 300,
             "startup_timeout_seconds": 120,
+            "pool_slots": self.slots,
             "engine_options": f"--threads {threads} --progress-seconds 2",
         }
 

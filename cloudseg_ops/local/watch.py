@@ -9,15 +9,16 @@ from collections.abc import Callable, Sequence
 
 from cloudseg_ops.local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
 from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import OUTPUT_BUCKET
-from cloudseg_ops.proof import mask_provenance, quarantine_source
+from cloudseg_ops.local.audits import local_layout
+from cloudseg_ops.progress import read_run_progress
+from cloudseg_ops.progress_text import progress_line
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report", "release_pods")
 _FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
 _LONGEST_SILENCE = 60.0
 _PAUSE = 1.0
+_LOOK_SECONDS = 2.0
 _STALLED_SECONDS = 30.0
 
 
@@ -31,7 +32,7 @@ def follow_run(
     store: Store,
     run_id: str,
     *,
-    objects: int,
+    slots: int,
     check: Callable[[], None],
     on_stall: Callable[[], None],
 ) -> str:
@@ -41,14 +42,14 @@ def follow_run(
         api: Airflow.
         store: The emulator.
         run_id: The run.
-        objects: Images that are to be segmented.
+        slots: Chunks at once.
         check: Called at each look; starts again what died.
         on_stall: Called when tasks are queued and none runs for half a minute.
 
     Raises:
         AirflowUnreachableError: Airflow did not answer for a minute.
     """
-    meter, stall = _Meter(objects), Stall()
+    meter, stall = _Meter(slots), Stall()
     shown = ""
     answered = time.monotonic()
     while True:
@@ -86,18 +87,6 @@ def describe(tasks: Sequence[TaskState]) -> str:
     return "finished"
 
 
-def images_done(store: Store, run_id: str) -> int:
-    """Masks and quarantined copies that a run has written so far."""
-    done = 0
-    for info in store.list_objects(GcsUri(OUTPUT_BUCKET)):
-        provenance = mask_provenance(info)
-        if (provenance and provenance.run_id == run_id) or (
-            quarantine_source(info) and info.metadata.get("cloudseg-run-id") == run_id
-        ):
-            done += 1
-    return done
-
-
 class Stall:
     """Notices that tasks are queued and none runs.
 
@@ -127,34 +116,19 @@ class Stall:
 
 
 class _Meter:
-    def __init__(self, objects: int) -> None:
-        self._objects = objects
-        self._done = -1
+    """Looks at a run's progress no more often than its engines speak."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
         self._text = ""
         self._next = 0.0
-        self._began: float | None = None
 
     def read(self, store: Store, run_id: str) -> str:
         looked = time.monotonic()
-        if looked < self._next:
-            return self._text
-        self._began = looked if self._began is None else self._began
-        done = images_done(store, run_id)
-        # While a pod is on its way nothing is done, and a time left that only grows tells nobody anything.
-        if done != self._done:
-            self._done, self._text = done, progress(done, self._objects, looked - self._began)
-        # Counting masks means listing them: with many of them, it is done more seldom.
-        self._next = looked + 10 * (time.monotonic() - looked)
+        if looked >= self._next:
+            self._next = looked + _LOOK_SECONDS
+            self._text = f" · {progress_line(read_run_progress(store, local_layout(run_id), at_once=self._slots))}"
         return self._text
-
-
-def progress(done: int, total: int, seconds: float) -> str:
-    """Images done of all, and how long the rest takes at the rate so far."""
-    text = f" · {done}/{total} images"
-    if 0 < done < total and seconds > 0:
-        rate = done / seconds
-        text += f" · {rate:.1f} images/s · about {(total - done) / rate:.0f} s left"
-    return text
 
 
 def _segmenting(tasks: Sequence[TaskState]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -44,6 +45,12 @@ class RunOperator(BaseOperator):
     def open_store(self) -> Store:
         """Connect to Cloud Storage."""
         return open_store(self.gcp_conn_id)
+
+
+def began(context: Mapping[str, Any]) -> datetime | None:
+    """When this try of the context's task began; None outside of Airflow's own task runner."""
+    moment = getattr(context["ti"], "start_date", None)
+    return moment if isinstance(moment, datetime) else None
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,8 @@ from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.engine_command import engine_arguments
 from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.operators._base import began
+from cloudseg_ops.operators._label import LabelledChunk
 from cloudseg_ops.operators._patience import PatientPodManager
 from cloudseg_ops.operators._told import told
 from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
@@ -25,7 +27,17 @@ _POLL_SECONDS = 5.0
 _START_POLL_SECONDS = 2
 
 
-class PodSegmentOperator(KubernetesPodOperator):
+class _Listener:
+    """Of a pod manager's callbacks the one that it calls with each line of a pod's log."""
+
+    def __init__(self, hear: Callable[[str], None]) -> None:
+        self._hear = hear
+
+    def progress_callback(self, *, line: str, **_: Any) -> None:
+        self._hear(line)
+
+
+class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
     """Segments one chunk in a pod; its log lines are the task's. A retry takes up a pod that still runs.
 
     Args:
@@ -70,11 +82,13 @@ class PodSegmentOperator(KubernetesPodOperator):
 
     def execute(self, context: Any) -> Any:
         """Start the pod, or take up the one of an earlier try, and see it through."""
+        self._context = context
         with told():
             return super().execute(context)
 
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has watched the pod."""
+        self._context = context
         with told():
             whole = self._whole(event["name"], event["namespace"])
             if event["status"] == "error" and whole:
@@ -140,10 +154,15 @@ class PodSegmentOperator(KubernetesPodOperator):
 
     @cached_property
     def pod_manager(self) -> PatientPodManager:
-        """Airflow's own, which waits longer."""
+        """Airflow's own, which waits longer, and hands on what the engine logs."""
         return PatientPodManager(
-            kube_client=self.client, callbacks=self.callbacks, outage_seconds=self.settings.pods.outage_seconds
+            kube_client=self.client,
+            callbacks=[*self.callbacks, _Listener(self._hear)],
+            outage_seconds=self.settings.pods.outage_seconds,
         )
+
+    def _hear(self, line: str) -> None:
+        self.hear(line, self._context)
 
     def _manifest(self, context: Any) -> dict[str, Any]:
         pods, ti = self.settings.pods, context["ti"]
@@ -158,6 +177,7 @@ class PodSegmentOperator(KubernetesPodOperator):
                 layout,
                 self.chunk,
                 input_bucket=self.settings.input_bucket,
+                asked=began(context),
                 options=self.settings.engine_options,
                 previews=self.settings.previews,
             ),

@@ -1,79 +1,134 @@
-"""Plans the chunks that inference is mapped over."""
+"""Plans the chunks that inference is mapped over, and says what to expect of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
+from cloudseg_ops import __version__
+from cloudseg_ops.errors import StorageError
+from cloudseg_ops.forecast import Rate, choose_rate
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._rendered import as_bool
-from cloudseg_ops.planning import estimate
-from cloudseg_ops.plans import write_plan
+from cloudseg_ops.plans import Chunk, write_plan
+from cloudseg_ops.rates import read_measured_runs
+from cloudseg_ops.report.plan_page import write_plan_pages
+from cloudseg_ops.report.plan_text import aligned, plan_rows
+from cloudseg_ops.run_plan import RunPlan, count_dealt_with
 from cloudseg_ops.snapshots import Snapshot
+from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
 
 class PlanChunksOperator(RunOperator):
-    """Cuts the snapshot into chunks of about equal weight; a dry run ends here, with the estimate in the log.
+    """Cuts the snapshot into chunks of about equal weight; a dry run ends here, with the plan in the log.
+
+    The plan with its forecast is also a page, beside the report, and the XCom `plan`.
 
     Args:
         snapshot: What the sensor returned; templated.
+        model: What `DVCPullModelOperator` returned; templated; None: it is unknown.
         chunk_objects: Images that a chunk should have.
         max_chunks: Most chunks.
-        plan_only: Dry run: plan, estimate, and map nothing; templated.
-        images_per_second: Rate of one chunk, for the estimate.
-        gpu_hour_price: Dollars, likewise; None: time alone is estimated.
+        plan_only: Dry run: plan, forecast, and map nothing; templated.
+        after_success: `delete`, `archive` or `keep`, for the forecast; templated.
+        at_once: Slots of the pool, likewise; None: unknown.
+        images_per_second: Rate of one chunk, where no report tells it.
+        gpu_hour_price: Dollars; None: time alone is told.
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
 
     Returns by XCom:
         A list of `{index, uri, objects, bytes}`; empty in a dry run.
     """
 
-    template_fields: Sequence[str] = ("snapshot", "plan_only")
+    template_fields: Sequence[str] = ("snapshot", "model", "plan_only", "after_success")
     ui_color = "#fef3c7"
 
     def __init__(
         self,
         *,
         snapshot: Any,
+        model: Any = None,
         chunk_objects: int = 500,
         max_chunks: int = 200,
         plan_only: bool | str = False,
+        after_success: str = "delete",
+        at_once: int | None = None,
         images_per_second: float = 10,
         gpu_hour_price: float | None = None,
         **task: Any,
     ) -> None:
         super().__init__(**task)
         self.snapshot = snapshot
+        self.model = model
         self.chunk_objects = chunk_objects
         self.max_chunks = max_chunks
         self.plan_only = plan_only
+        self.after_success = after_success
+        self.at_once = at_once
         self.images_per_second = images_per_second
         self.gpu_hour_price = gpu_hour_price
 
     def execute(self, context: Any) -> list[dict[str, Any]]:
         """Write the plan."""
-        layout = self.layout(context)
+        dry_run = as_bool(self.plan_only)
+        store, layout = self.open_store(), self.layout(context)
         snapshot = Snapshot(
             GcsUri.parse(self.snapshot["snapshot_uri"]), int(self.snapshot["objects"]), int(self.snapshot["bytes"])
         )
         with timed(context):
             chunks = write_plan(
-                self.open_store(),
+                store,
                 layout,
                 snapshot,
                 chunk_objects=self.chunk_objects,
                 max_chunks=self.max_chunks,
+                reckon_only=dry_run,
             )
-        sizes = [chunk.objects for chunk in chunks]
-        self.log.info("%d chunks of %d to %d images: %s", len(chunks), min(sizes), max(sizes), layout.plan)
-        expected = estimate(
-            snapshot.objects, images_per_second=self.images_per_second, gpu_hour_price=self.gpu_hour_price
+        try:
+            self._tell(context, store, layout, chunks, dry_run=dry_run)
+        except StorageError as error:
+            if dry_run:  # whose only fruit this is
+                raise
+            self.log.warning("the run goes on, without a forecast: %s", error)
+        return [] if dry_run else [asdict(chunk) for chunk in chunks]
+
+    def _tell(self, context: Any, store: Store, layout: RunLayout, chunks: Sequence[Chunk], *, dry_run: bool) -> None:
+        model = ModelRef.from_json(self.model) if self.model else None
+        objects = sum(chunk.objects for chunk in chunks)
+        plan = RunPlan(
+            layout=layout,
+            version=__version__,
+            written=datetime.now(UTC).isoformat(timespec="seconds"),
+            dry_run=dry_run,
+            after_success=self.after_success,
+            input_bucket=self.input_bucket,
+            chunks=chunks,
+            # A real run finds out by itself, and is not to wait for it.
+            dealt_with=count_dealt_with(
+                store, layout, objects=objects, input_bucket=self.input_bucket, model_digest=model.digest
+            )
+            if dry_run and model
+            else None,
+            at_once=self.at_once,
+            rate=self._rate(store, layout, model),
+            gpu_hour_price=self.gpu_hour_price,
+            model=model,
         )
-        cost = "" if expected.dollars is None else f" and ${expected.dollars:.2f}"
-        self.log.info("about %.2f GPU hours%s at %g images/s a chunk", expected.gpu_hours, cost, self.images_per_second)
-        if as_bool(self.plan_only):
+        write_plan_pages(store, plan)
+        context["ti"].xcom_push(key="plan", value=plan.to_json())
+        for line in [f"plan of run {layout.run_id}:", *aligned(plan_rows(plan))]:
+            self.log.info(line)
+        if dry_run:
             self.log.info("dry run: nothing is segmented, nothing is deleted")
-            return []
-        return [asdict(chunk) for chunk in chunks]
+
+    def _rate(self, store: Store, layout: RunLayout, model: ModelRef | None) -> Rate:
+        return choose_rate(
+            read_measured_runs(store, layout.output),
+            model_digest=model.digest if model else None,
+            setting=self.images_per_second,
+        )

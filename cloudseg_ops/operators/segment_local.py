@@ -10,13 +10,14 @@ from typing import Any
 
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.errors import ChunkUnfinishedError
-from cloudseg_ops.operators._base import RunOperator
+from cloudseg_ops.operators._base import RunOperator, began
+from cloudseg_ops.operators._label import LabelledChunk
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25
 
 
-class LocalSegmentOperator(RunOperator):
+class LocalSegmentOperator(LabelledChunk, RunOperator):
     """Segments one chunk in a subprocess; its log lines are the task's.
 
     Args:
@@ -53,6 +54,7 @@ class LocalSegmentOperator(RunOperator):
             layout,
             self.chunk,
             input_bucket=self.input_bucket,
+            asked=began(context),
             options=("--tether", *self.engine_options),
             previews=self.previews,
         )
@@ -69,6 +71,7 @@ class LocalSegmentOperator(RunOperator):
             for line in self._engine.stdout or ():
                 self.log.info(line.rstrip())
                 last.append(line.strip())
+                self.hear(line, context)
             code = self._engine.wait()
         if code != 0:
             raise ChunkUnfinishedError(

@@ -68,6 +68,11 @@ class ChunkReading:
         """How long the engine worked on it, the last time."""
         return max(0.0, self.summary.finished - self.summary.started) if self.summary else None
 
+    @property
+    def start_seconds(self) -> float | None:
+        """How long its task waited for the engine to begin, the last time; None when nobody knows."""
+        return self.summary.start_seconds if self.summary else None
+
     def judge(self, named: int) -> None:
         """Settle the state, once the file is read.
 
@@ -99,6 +104,7 @@ class ChunkReading:
             "state": self.state.value,
             "outcomes": outcome_counts(self.outcomes),
             "seconds": None if self.seconds is None else round(self.seconds, 3),
+            "start_seconds": None if self.start_seconds is None else round(self.start_seconds, 3),
             "problem": self.problem,
         }
 

@@ -56,13 +56,13 @@ def render_page(
     """
     from markupsafe import Markup
 
-    style = resources.files(_PACKAGE).joinpath("report.css").read_text("utf-8")
+    style = page_style()
     mean = reading.cover.mean
     return (
-        _environment()
+        page_environment()
         .get_template("report.html.j2")
         .render(
-            policy=_policy(style),
+            policy=page_policy(style),
             # The project's own file; escaped, it would no longer be what the policy's hash is of.
             style=Markup(style),  # noqa: S704
             report=report,
@@ -83,7 +83,13 @@ def render_page(
     )
 
 
-def _environment() -> Environment:
+def page_style() -> str:
+    """The style sheet of all pages."""
+    return resources.files(_PACKAGE).joinpath("report.css").read_text("utf-8")
+
+
+def page_environment() -> Environment:
+    """Templates that escape what they are given, with filters for units."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -103,7 +109,8 @@ def _environment() -> Environment:
     return environment
 
 
-def _policy(style: str) -> str:
+def page_policy(style: str) -> str:
+    """A content security policy: no script, no request, no style but this one."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 

@@ -5,8 +5,10 @@ import json
 import pytest
 
 from cloudseg_ops.errors import LocalError
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.local.airflow_server import DAG_ID, chunks_at_once
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET
+from cloudseg_ops.progress import ChunkPhase, RunProgress, read_run_progress
 from cloudseg_ops.provenance import MaskProvenance
 from cloudseg_ops.uris import GcsUri
 from tests import tiny
@@ -42,6 +44,34 @@ def test_photographs_become_masks(clean_airflow: RunningAirflow) -> None:
     assert b"happy/0.png" in airflow.store.read(airflow.layout(run_id).report_folder / "report.html")
 
 
+def test_a_run_tells_how_far_it_is_and_names_its_chunks(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("seen", 8))
+    with airflow.faults(latency=0.4):
+        run_id = airflow.trigger()
+        layout = airflow.layout(run_id)
+        under_way = airflow.wait_for(lambda: _under_way(airflow, layout), 120)
+        assert (under_way.total, under_way.finished) == (8, False)
+        assert airflow.wait(run_id) == "success"
+    ended = read_run_progress(airflow.store, layout)
+    assert (ended.done, ended.total, ended.finished, ended.seconds_left) == (8, 8, True, 0.0)
+    chunks = sorted(airflow.instances(run_id, "segment"), key=lambda instance: instance["map_index"])
+    labels = [instance["rendered_map_index"] for instance in chunks]
+    assert [label.split(",")[0] for label in labels] == ["chunk 0: 4 of 4 images", "chunk 1: 4 of 4 images"]
+    assert airflow.xcom(run_id, "segment", "progress", map_index=1)["done"] == 4
+    # The report tells the next plan how fast a chunk goes, and how long one waits for its engine.
+    report = json.loads(airflow.store.read(layout.report_folder / "report.json"))
+    assert all(chunk["seconds"] > 0 and chunk["start_seconds"] > 0 for chunk in report["chunks"])
+    plan = airflow.xcom(run_id, "plan_chunks", "plan")
+    assert (plan["dry_run"], plan["objects"], plan["chunks"]["count"]) == (False, 8, 2)
+    assert b"What this run set out to do" in airflow.store.read(layout.plan_html)
+
+
+def _under_way(airflow: RunningAirflow, layout: RunLayout) -> RunProgress | None:
+    found = read_run_progress(airflow.store, layout)
+    return found if found.count(ChunkPhase.RUNNING) else None
+
+
 def test_a_run_with_nothing_new_is_skipped_in_green(clean_airflow: RunningAirflow) -> None:
     run_id, state = clean_airflow.run()
     assert state == "success"
@@ -52,7 +82,7 @@ def test_a_run_with_nothing_new_is_skipped_in_green(clean_airflow: RunningAirflo
 
 def test_a_dry_run_touches_nothing(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
-    airflow.upload(_photographs("dry", 2))
+    airflow.upload(_photographs("dry", 6))
     run_id, state = airflow.run(dry_run=True)
     tasks = airflow.tasks(run_id)
     assert (state, tasks["plan_chunks"], tasks["segment"], tasks["report"]) == (
@@ -61,9 +91,38 @@ def test_a_dry_run_touches_nothing(clean_airflow: RunningAirflow) -> None:
         ["skipped"],
         ["skipped"],
     )
-    assert "GPU hours" in airflow.log(run_id, "plan_chunks")
-    assert airflow.names(INPUT_BUCKET) == ["dry/0.png", "dry/1.png"]
+    log = airflow.log(run_id, "plan_chunks")
+    assert "GPU hours" in log
+    assert "2, of 3 images" in log
+    assert "up to 6 inputs" in log
+    assert airflow.names(INPUT_BUCKET) == [f"dry/{number}.png" for number in range(6)]
     assert airflow.names(OUTPUT_BUCKET, "dry/") == []
+    layout = airflow.layout(run_id)
+    assert airflow.names(OUTPUT_BUCKET, layout.report_folder.name) == [layout.plan_html.name, layout.plan_json.name]
+    assert airflow.names(STAGING_BUCKET, layout.folder.name) == [layout.model.name, layout.snapshot.name]
+    plan = json.loads(airflow.store.read(layout.plan_json))
+    chunk_list = plan.pop("chunk_list")
+    assert plan == airflow.xcom(run_id, "plan_chunks", "plan")
+    assert [chunk["objects"] for chunk in chunk_list] == [3, 3]
+    assert (plan["dry_run"], plan["dealt_with"], plan["at_once"]) == (True, 0, chunks_at_once())
+    assert read_run_progress(airflow.store, layout).chunks == []
+
+
+def test_a_dry_run_reckons_with_the_rate_of_the_runs_before(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("measured", 4))
+    measured, state = airflow.run(after_success="keep")
+    assert state == "success"
+    planned, state = airflow.run(dry_run=True, after_success="keep")
+    assert state == "success"
+    plan = airflow.xcom(planned, "plan_chunks", "plan")
+    assert plan["rate"]["measured_in"][0] == measured
+    assert plan["rate"]["same_model"]
+    assert plan["rate"]["start_seconds"] > 0
+    # Kept inputs have their masks already.
+    assert (plan["objects"], plan["dealt_with"], plan["estimate"]["images"]) == (4, 4, 0)
+    assert f"measured in  {measured}" in airflow.log(planned, "plan_chunks")
+    assert "the next run finds them again" in airflow.log(planned, "plan_chunks")
 
 
 def test_an_unknown_revision_fails_the_run_and_touches_nothing(clean_airflow: RunningAirflow) -> None:

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
-from cloudseg_ops.local.emulator import Emulator, FaultPlan
+from cloudseg_ops.engine_mark import EngineMark
+from cloudseg_ops.local.emulator import Emulator, Fault, FaultPlan
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
@@ -77,6 +79,10 @@ def slow_chunk(lab: Lab, faults: FaultPlan) -> list[str]:
     return lab.arguments(**{"--downloads": "2", "--uploads": "2", "--batch": "2", "--threads": "1"})
 
 
+def progress_of(lab: Lab) -> GcsUri:
+    return GcsUri(lab.buckets.staging, "progress/00003")
+
+
 def check_what_a_stop_leaves(lab: Lab) -> int:
     results = lab.results()
     assert 0 < len(results) < 60
@@ -91,9 +97,9 @@ def test_sigterm_and_a_lost_parent_save_what_is_done(
     lab: Lab, other_buckets: Buckets, faults: FaultPlan, start: Start
 ) -> None:
     tethered_lab = Lab.open(lab.store, other_buckets)
-    signaled = start(*slow_chunk(lab, faults))
+    signaled = start(*slow_chunk(lab, faults), "--progress", str(progress_of(lab)))
     faults.clear()
-    tethered = start(*slow_chunk(tethered_lab, faults), "--tether")
+    tethered = start(*slow_chunk(tethered_lab, faults), "--tether", "--progress", str(progress_of(tethered_lab)))
 
     wait_for_masks(lab, signaled)
     signaled.send_signal(signal.SIGTERM)
@@ -107,7 +113,10 @@ def test_sigterm_and_a_lost_parent_save_what_is_done(
     for one, process, cause in ((lab, signaled, "SIGTERM"), (tethered_lab, tethered, "the end of standard input")):
         code, lines = ended(process, within=20)
         assert code == 143, lines
-        check_what_a_stop_leaves(one)
+        saved = check_what_a_stop_leaves(one)
+        found = one.store.stat(progress_of(one))
+        assert found
+        assert EngineMark.from_metadata(found.metadata) == EngineMark(saved, 60, ANY, ended=True)
         assert any(f"{cause}: taking no new image" in line for line in lines)
 
 
@@ -163,3 +172,16 @@ def test_bad_usage(start: Start) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "no Cloud Storage address" in errors
+
+
+def test_storage_that_refuses_to_hear_how_far_it_is_costs_a_chunk_nothing(
+    lab: Lab, faults: FaultPlan, start: Start
+) -> None:
+    lab.write_chunk(lab.put_many(1))
+    # An upload does not name its object in its address; the results file goes up in a session, the mark does not.
+    faults.add(Fault(status=503, method="POST", path=f"/{lab.buckets.staging}/o.*uploadType=multipart", times=1000))
+    code, lines = ended(start(*lab.arguments(), "--progress", str(progress_of(lab))), within=60)
+    assert code == 0, lines
+    assert lab.summary().complete
+    assert lab.store.stat(progress_of(lab)) is None
+    assert "summary: 1 of 1 images" in lines[-1]

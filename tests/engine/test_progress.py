@@ -33,6 +33,16 @@ def test_lines_say_how_far_how_fast_and_how_long_still(caplog: pytest.LogCapture
     assert "2 of 10 images" in last["message"]
 
 
+def test_what_turns_out_to_be_done_already_makes_no_speed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ledger = Ledger(len(SOURCES))
+    with ProgressReporter(ledger, 60):
+        for index in range(5):
+            ledger.record(index, SOURCES[index], Result(SOURCES[index], Outcome.SKIPPED))
+    summary = json.loads(JsonFormatter().format(caplog.records[-1]))
+    assert (summary["done"], summary["images_per_second"]) == (5, 0.0)
+
+
 def test_no_speed_yet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with ProgressReporter(Ledger(10), 0.05):

@@ -1,29 +1,11 @@
 import pytest
 
 from cloudseg_ops.local.airflow_api import TaskState
-from cloudseg_ops.local.state import OUTPUT_BUCKET
-from cloudseg_ops.local.watch import TASKS, Stall, describe, images_done, progress
-from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
-from tests.samples import put_copy, put_mask, source_of, version
+from cloudseg_ops.local.watch import TASKS, Stall, describe
 
 
 def _task(task_id: str, state: str | None, map_index: int = -1) -> TaskState:
     return TaskState(task_id, map_index, state, 1)
-
-
-def test_images_done_are_those_of_this_run(store: Store) -> None:
-    store.create_bucket(OUTPUT_BUCKET)
-    for run_id, names in {"watched": ("a.jpg", "b/c.jpg"), "earlier": ("d.jpg",)}.items():
-        for name in names:
-            put_mask(store, OUTPUT_BUCKET, source_of(version(name), "demo-input"), run_id=run_id)
-        put_copy(store, OUTPUT_BUCKET, source_of(version(f"bad-{run_id}.jpg"), "demo-input"), run_id=run_id)
-    put_mask(store, OUTPUT_BUCKET, source_of(version("empty.jpg"), "demo-input"), run_id="watched", data=b"")
-    store.write(GcsUri(OUTPUT_BUCKET, "archive/a.jpg"), b"x", metadata=source_of(version(), "demo-input").to_metadata())
-    store.write(GcsUri(OUTPUT_BUCKET, "reports/watched/report.html"), b"x")
-    assert images_done(store, "watched") == 3
-    assert images_done(store, "earlier") == 2
-    assert images_done(store, "nonesuch") == 0
 
 
 @pytest.mark.parametrize(
@@ -58,21 +40,6 @@ def test_chunks_are_counted_by_state() -> None:
     states = ["running", "success", None, "running", "queued"]
     chunks = [_task("segment", state, index) for index, state in enumerate(states)]
     assert describe([*done, *chunks]) == "segment: 1 queued, 2 running, 1 success, 1 waiting"
-
-
-@pytest.mark.parametrize(
-    ("done", "total", "seconds", "expected"),
-    [
-        (0, 10, 5.0, " · 0/10 images"),
-        (5, 10, 2.0, " · 5/10 images · 2.5 images/s · about 2 s left"),
-        (5, 10, 0.0, " · 5/10 images"),
-        (10, 10, 4.0, " · 10/10 images"),
-        (12, 10, 4.0, " · 12/10 images"),
-        (0, 0, 0.0, " · 0/0 images"),
-    ],
-)
-def test_progress(done: int, total: int, seconds: float, expected: str) -> None:
-    assert progress(done, total, seconds) == expected
 
 
 def test_a_stall_is_queued_tasks_and_none_that_runs_for_half_a_minute() -> None:

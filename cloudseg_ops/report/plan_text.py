@@ -1,0 +1,109 @@
+"""A run's plan in words: for the log, and for its page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cloudseg_ops.forecast import CURRENCY, Spread
+from cloudseg_ops.report.units import readable_bytes, readable_seconds, three_digits
+from cloudseg_ops.report.verdict import counted
+from cloudseg_ops.run_plan import RunPlan
+
+UNKNOWN = "unknown"
+
+
+def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
+    """What a plan says, as names and values."""
+    return [
+        ("inputs", f"{counted(plan.objects, 'image')}, {readable_bytes(plan.bytes)}"),
+        *([] if plan.dealt_with is None else [("done already", dealt_with_words(plan.dealt_with))]),
+        ("chunks", f"{len(plan.chunks):,}, of {_images(plan.chunk_objects)}"),
+        ("chunk sizes", _sizes(plan.chunk_bytes)),
+        ("at once", at_once_words(plan.at_once)),
+        ("rate", rate_words(plan)),
+        *([("measured in", ", ".join(plan.rate.runs))] if plan.rate.runs else []),
+        ("start of a chunk", start_words(plan)),
+        ("GPU time", f"about {three_digits(plan.forecast.gpu_hours)} GPU hours, without the idle time of nodes"),
+        ("wall time", wall_words(plan)),
+        ("cost", cost_words(plan)),
+        ("afterwards", afterwards_words(plan)),
+        ("page", str(plan.layout.plan_html)),
+    ]
+
+
+def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Two columns, a line a row."""
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"  {name:<{width}}  {value}" for name, value in rows]
+
+
+def dealt_with_words(count: int) -> str:
+    """How many inputs are skipped."""
+    if not count:
+        return "none: no input has a mask by this model, or is in quarantine"
+    return f"{counted(count, 'image')} with a mask by this model, or in quarantine: skipped"
+
+
+def at_once_words(at_once: int | None) -> str:
+    """How many chunks go on at once."""
+    if at_once is None:
+        return f"{UNKNOWN}: set CLOUDSEG_POOL_SLOTS to the slots of the pool"
+    return f"{counted(at_once, 'chunk')} (CLOUDSEG_POOL_SLOTS)"
+
+
+def rate_words(plan: RunPlan) -> str:
+    """How fast a chunk goes, and how one knows."""
+    speed = f"{three_digits(plan.rate.images_per_second)} images/s a chunk"
+    if not plan.rate.runs:
+        return f"{speed}, by CLOUDSEG_IMAGES_PER_SECOND: no report of a run tells a measured one"
+    model = "this model" if plan.rate.same_model else "another model, for want of this one"
+    return f"{speed}, measured in {counted(len(plan.rate.runs), 'run')} with {model}"
+
+
+def start_words(plan: RunPlan) -> str:
+    """How long a chunk waits for its engine."""
+    seconds = plan.rate.start_seconds
+    return f"{UNKNOWN}, and left out" if seconds is None else f"{readable_seconds(seconds)}, measured likewise"
+
+
+def wall_words(plan: RunPlan) -> str:
+    """How long segmenting takes."""
+    expected = plan.forecast
+    if expected.wall_seconds is not None:
+        return f"about {readable_seconds(expected.wall_seconds)} for all chunks"
+    return (
+        f"between {readable_seconds(expected.shortest_seconds)} (all chunks at once) and "
+        f"{readable_seconds(expected.longest_seconds)} (one at a time)"
+    )
+
+
+def cost_words(plan: RunPlan) -> str:
+    """What the GPU hours cost."""
+    if plan.forecast.cost is None:
+        return f"{UNKNOWN}: set CLOUDSEG_GPU_HOUR_PRICE"
+    return f"about {CURRENCY} {plan.forecast.cost:,.2f}, at {CURRENCY} {plan.gpu_hour_price:g} a GPU hour"
+
+
+def afterwards_words(plan: RunPlan) -> str:
+    """What becomes of the inputs."""
+    most = f"{'up to ' if plan.objects > 1 else ''}{counted(plan.objects, 'input')} ({readable_bytes(plan.bytes)})"
+    once = "each once its mask, read back, proves it done"
+    source = f"gs://{plan.input_bucket}"
+    return {
+        "delete": f"delete: {most} leave {source} for good, {once}",
+        "archive": f"archive: {most} move from {source} to archive/ in {plan.layout.output}, {once}",
+        "keep": f"keep: all inputs stay in {source}, and the next run finds them again",
+    }.get(plan.after_success, plan.after_success)
+
+
+def _images(spread: Spread) -> str:
+    if spread.least == spread.most:
+        return counted(spread.most, "image")
+    return f"{spread.least:,} to {spread.most:,} images, median {spread.median:,}"
+
+
+def _sizes(spread: Spread) -> str:
+    if spread.least == spread.most:
+        return readable_bytes(spread.most)
+    least, median, most = map(readable_bytes, (spread.least, spread.median, spread.most))
+    return f"{least} to {most}, median {median}"

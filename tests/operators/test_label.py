@@ -1,0 +1,71 @@
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.engine_mark import EngineMark
+from cloudseg_ops.operators import _label
+from cloudseg_ops.operators._label import LabelledChunk, chunk_label
+
+CHUNK: dict[str, Any] = {"index": 3, "uri": "gs://s/3", "objects": 1500, "bytes": 12_345_678}
+LINE = "03:00:00 INFO progress: 420 of 1500 images, 10.5 images/s, 0:01:43 left (420 done)"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "said", "expected"),
+    [
+        (CHUNK, None, "chunk 3: 1,500 images, 12.3 MB"),
+        (CHUNK, EngineMark(1420, 1500, 1.0, ended=False), "chunk 3: 1,420 of 1,500 images, 12.3 MB"),
+        ({**CHUNK, "objects": 1}, None, "chunk 3: 1 image, 12.3 MB"),
+        ({"index": "3", "uri": "", "objects": "2", "bytes": "0"}, None, "chunk 3: 2 images, 0 B"),
+    ],
+)
+def test_a_chunks_name(chunk: dict[str, Any], said: EngineMark | None, expected: str) -> None:
+    assert chunk_label(chunk, said) == expected
+
+
+class _Task(LabelledChunk):
+    def __init__(self) -> None:
+        self.chunk = CHUNK
+
+
+class _Pushed(list[Any]):
+    def xcom_push(self, *, key: str, value: Any) -> None:
+        self.append((key, value))
+
+
+def test_the_engines_lines_become_label_and_xcom_but_not_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels: list[str] = []
+    monkeypatch.setattr(_label, "_set_label", labels.append)
+    task, pushed = _Task(), _Pushed()
+    for line in (
+        "engine starts",
+        LINE,
+        LINE.replace("420 of", "421 of"),
+        LINE.replace("progress: 420", "summary: 1500"),
+    ):
+        task.hear(line, {"ti": pushed})
+    assert labels == ["chunk 3: 420 of 1,500 images, 12.3 MB", "chunk 3: 1,500 of 1,500 images, 12.3 MB"]
+    assert pushed == [
+        ("progress", {"done": 420, "total": 1500, "images_per_second": 10.5}),
+        ("progress", {"done": 1500, "total": 1500, "images_per_second": 10.5}),
+    ]
+    assert task.label == labels[-1]
+
+
+def test_where_airflow_takes_neither_the_chunk_goes_on() -> None:
+    class Refusing:
+        def xcom_push(self, **_: Any) -> None:
+            raise RuntimeError("the API is away")
+
+    task = _Task()
+    task.hear(LINE, {"ti": Refusing()})  # outside of a task, Airflow has nobody to send a label to, either
+    assert task.label.startswith("chunk 3: 420 of")
+    task.hear(LINE.replace("progress: 420", "summary: 430"), {"ti": None})
+    assert task.label.startswith("chunk 3: 430 of")
+
+
+def test_the_template_reads_the_task() -> None:
+    from jinja2.sandbox import SandboxedEnvironment
+
+    rendered = SandboxedEnvironment().from_string(_label.LABEL_TEMPLATE).render(task=_Task())
+    assert rendered == "chunk 3: 1,500 images, 12.3 MB"

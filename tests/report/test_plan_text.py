@@ -1,0 +1,75 @@
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.forecast import Rate
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.report.plan_text import aligned, plan_rows
+from cloudseg_ops.uris import GcsUri
+from tests.test_run_plan import plan_of
+
+LAYOUT = RunLayout(GcsUri("staging"), GcsUri("masks"), "manual__1")
+
+
+def _rows(*objects: int, **changes: Any) -> dict[str, str]:
+    return dict(plan_rows(plan_of(LAYOUT, *objects, **changes)))
+
+
+def test_a_plan_in_words() -> None:
+    assert _rows(1000, 1000, 400, dealt_with=12) == {
+        "inputs": "2,400 images, 2.40 MB",
+        "done already": "12 images with a mask by this model, or in quarantine: skipped",
+        "chunks": "3, of 400 to 1,000 images, median 1,000",
+        "chunk sizes": "400 kB to 1.00 MB, median 1.00 MB",
+        "at once": "2 chunks (CLOUDSEG_POOL_SLOTS)",
+        "rate": "10.0 images/s a chunk, measured in 2 runs with this model",
+        "measured in": "run-a, run-b",
+        "start of a chunk": "5.0 s, measured likewise",
+        "GPU time": "about 0.07 GPU hours, without the idle time of nodes",
+        "wall time": "about 2 min 29 s for all chunks",
+        "cost": "about USD 0.05, at USD 0.71 a GPU hour",
+        "afterwards": "delete: up to 2,400 inputs (2.40 MB) leave gs://photos for good, each once its mask, read back, "
+        "proves it done",
+        "page": "gs://masks/reports/manual__1/plan.html",
+    }
+
+
+def test_what_is_unknown_says_how_to_make_it_known() -> None:
+    rows = _rows(100, 100, at_once=None, gpu_hour_price=None, rate=Rate(10))
+    assert "measured in" not in rows
+    assert "done already" not in rows
+    assert rows["rate"] == (
+        "10.0 images/s a chunk, by CLOUDSEG_IMAGES_PER_SECOND: no report of a run tells a measured one"
+    )
+    assert rows["at once"] == "unknown: set CLOUDSEG_POOL_SLOTS to the slots of the pool"
+    assert rows["start of a chunk"] == "unknown, and left out"
+    assert rows["wall time"] == "between 10 s (all chunks at once) and 20 s (one at a time)"
+    assert rows["cost"] == "unknown: set CLOUDSEG_GPU_HOUR_PRICE"
+
+
+def test_one_of_each() -> None:
+    rows = _rows(1, dealt_with=0, at_once=1, rate=Rate(1.0, None, ("a",)))
+    assert rows["inputs"] == "1 image, 1.00 kB"
+    assert rows["done already"] == "none: no input has a mask by this model, or is in quarantine"
+    assert (rows["chunks"], rows["chunk sizes"], rows["at once"]) == (
+        "1, of 1 image", "1.00 kB", "1 chunk (CLOUDSEG_POOL_SLOTS)",
+    )  # fmt: skip
+    assert rows["rate"] == "1.00 images/s a chunk, measured in 1 run with another model, for want of this one"
+
+
+@pytest.mark.parametrize(
+    ("after_success", "expected"),
+    [
+        ("delete", "leave gs://photos for good"),
+        ("archive", "move from gs://photos to archive/ in gs://masks"),
+        ("keep", "all inputs stay in gs://photos, and the next run finds them again"),
+    ],
+)
+def test_what_becomes_of_the_inputs(after_success: str, expected: str) -> None:
+    told = _rows(1, 1, after_success=after_success)["afterwards"]
+    assert told.startswith(f"{after_success}: ")
+    assert expected in told
+
+
+def test_lines_are_aligned() -> None:
+    assert aligned([("a", "1"), ("long", "2")]) == ["  a     1", "  long  2"]
