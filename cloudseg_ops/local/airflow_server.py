@@ -87,6 +87,8 @@ def airflow_environment(
         "poke_interval_seconds": 7,
         "sense_timeout_seconds": 30,
         "retry_delay_seconds": 2,
+        # Photographs are deleted once their masks are proven: a newcomer is to see them in the gallery nevertheless.
+        "previews": "all",
         "pool_slots": chunks_at_once(),
         "engine_options": f"--threads {max(1, processors() // chunks_at_once())} --progress-seconds 2",
         **overrides,

@@ -55,6 +55,7 @@ def test_quarantined_images_show_their_reason(site: Site) -> None:
     (image,) = page.all("img")
     answer = site.get(relative(image["src"]), status=422)
     assert "no picture can be made of it" in answer.text
+    assert answer.headers["Content-Type"].startswith("image/svg+xml")
     (link,) = [link for link in page.links() if "/images/" in link]
     detail = shown(site, relative(link))
     assert "in quarantine" in detail.text
