@@ -32,6 +32,11 @@ def running_browser(program: str) -> Iterator[Browser]:
             browser.close()
 
 
+def label(form: Locator, title: str) -> Locator:
+    """A param's title in the trigger form; required ones have an asterisk behind it."""
+    return form.locator("label").filter(has_text=re.compile(rf"^{re.escape(title)}\s*\*?$"))
+
+
 class Ui:
     """One person's window.
 
@@ -62,7 +67,7 @@ class Ui:
         self.page.goto(f"{self.url}/dags/{DAG_ID}")
         self.page.get_by_role("button", name="Trigger").first.click()
         form = self.page.get_by_role("dialog")
-        expect(form.get_by_text("Model revision", exact=True)).to_be_visible()
+        expect(label(form, "Model revision")).to_be_visible()
         return form
 
     def send(self, form: Locator) -> None:
@@ -79,6 +84,12 @@ class Ui:
         """Open a run, or a tab of it by its route."""
         self.page.goto(f"{self.url}/dags/{DAG_ID}/runs/{run_id}{tab}")
         expect(self.page.get_by_role("link", name=re.compile("Task Instances", re.IGNORECASE)).first).to_be_visible()
+
+    def open_task(self, run_id: str, task_id: str, map_index: int | None = None) -> None:
+        """Open a task of a run, on its log."""
+        mapped = "" if map_index is None else f"/mapped/{map_index}"
+        self.page.goto(f"{self.url}/dags/{DAG_ID}/runs/{run_id}/tasks/{task_id}{mapped}")
+        expect(self.page.get_by_role("link", name="Logs", exact=True)).to_be_visible()
 
     def open_tab(self, name: str) -> FrameLocator:
         """Open one of the plugin's tabs; give the page in it."""
