@@ -10,6 +10,7 @@ from cloudseg_ops.report.page import page_environment, page_policy, page_style
 from cloudseg_ops.report.plan_text import UNKNOWN, plan_rows
 from cloudseg_ops.report.tiles import Tile
 from cloudseg_ops.report.units import readable_bytes, readable_seconds, three_digits
+from cloudseg_ops.report.verdict import counted
 from cloudseg_ops.run_plan import RunPlan
 from cloudseg_ops.storage import Store
 
@@ -64,11 +65,16 @@ def plan_tiles(plan: RunPlan) -> list[Tile]:
     """The plan in six numbers."""
     expected, rate = plan.forecast, plan.rate
     sizes = plan.chunk_objects
+    few = counted(sizes.most, "image")
     skipped = f"{plan.dealt_with:,} done already" if plan.dealt_with else readable_bytes(plan.bytes)
     cost = expected.cost
     return [
         Tile("inputs", f"{plan.objects:,}", skipped),
-        Tile("chunks", f"{len(plan.chunks):,}", f"{sizes.least:,} to {sizes.most:,} images"),
+        Tile(
+            "chunks",
+            f"{len(plan.chunks):,}",
+            "of " + (few if sizes.least == sizes.most else f"{sizes.least:,} to {few}"),
+        ),
         Tile("at once", UNKNOWN if plan.at_once is None else f"{plan.at_once:,}", "slots of the pool"),
         Tile(
             "images/s a chunk",

@@ -23,7 +23,7 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
         ("rate", rate_words(plan)),
         *([("measured in", ", ".join(plan.rate.runs))] if plan.rate.runs else []),
         ("start of a chunk", start_words(plan)),
-        ("GPU time", f"about {three_digits(plan.forecast.gpu_hours)} GPU hours, without the idle time of nodes"),
+        ("GPU time", gpu_words(plan)),
         ("wall time", wall_words(plan)),
         ("cost", cost_words(plan)),
         ("afterwards", afterwards_words(plan)),
@@ -66,6 +66,12 @@ def start_words(plan: RunPlan) -> str:
     return f"{UNKNOWN}, and left out" if seconds is None else f"{readable_seconds(seconds)}, measured likewise"
 
 
+def gpu_words(plan: RunPlan) -> str:
+    """How long engines work, in all."""
+    hours = plan.forecast.gpu_hours
+    return f"about {three_digits(hours)} GPU hours ({readable_seconds(3600 * hours)}), without the idle time of nodes"
+
+
 def wall_words(plan: RunPlan) -> str:
     """How long segmenting takes."""
     expected = plan.forecast
@@ -79,9 +85,11 @@ def wall_words(plan: RunPlan) -> str:
 
 def cost_words(plan: RunPlan) -> str:
     """What the GPU hours cost."""
-    if plan.forecast.cost is None:
+    cost = plan.forecast.cost
+    if cost is None:
         return f"{UNKNOWN}: set CLOUDSEG_GPU_HOUR_PRICE"
-    return f"about {CURRENCY} {plan.forecast.cost:,.2f}, at {CURRENCY} {plan.gpu_hour_price:g} a GPU hour"
+    amount = f"less than {CURRENCY} 0.01" if 0 < cost < 0.005 else f"about {CURRENCY} {cost:,.2f}"
+    return f"{amount}, at {CURRENCY} {plan.gpu_hour_price:g} a GPU hour"
 
 
 def afterwards_words(plan: RunPlan) -> str:

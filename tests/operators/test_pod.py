@@ -9,7 +9,9 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient
 
+from cloudseg_ops.engine_mark import EngineMark
 from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.operators._label import chunk_label
 from cloudseg_ops.operators.segment_gke import GKESegmentOperator
 from cloudseg_ops.operators.segment_kubernetes import KubernetesSegmentOperator
 from cloudseg_ops.pods import PodWork, pod_manifest
@@ -137,3 +139,25 @@ def test_both_runtimes_ask_for_the_same_pod() -> None:
     )
     assert (operator.cluster_name, operator.location, operator.use_dns_endpoint) == ("gpus", "europe-west4", True)
     assert operator.gcp_conn_id == "google_cloud_default"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"mode": "sync"}, {"mode": "sync", "container_name": "engine", "timestamp": None, "pod": None}],
+    ids=["cncf-kubernetes 10.11.1", "cncf-kubernetes 10.14.0"],
+)
+def test_the_pods_log_says_how_far_its_chunk_is(more: dict[str, Any]) -> None:
+    operator = KubernetesSegmentOperator(task_id="segment", settings=settings(), chunk=CHUNK, model=MODEL)
+    operator._context = context()
+    before = operator.label
+    for callback in operator.pod_manager._callbacks:
+        callback.progress_callback(
+            line="2026-08-26T03:00:00Z progress: 1 of 3 images, 10.0 images/s, 0:00:00 left (1 done)",
+            client=None,
+            **more,
+        )
+    assert (before, operator.label) == (
+        chunk_label(CHUNK, None),
+        chunk_label(CHUNK, EngineMark(1, 3, 10.0, ended=False)),
+    )
+    assert before != operator.label

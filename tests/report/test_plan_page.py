@@ -62,13 +62,14 @@ def test_the_tiles(layout: RunLayout) -> None:
     tiles = plan_tiles(plan_of(layout, 1000, 400, dealt_with=7))
     assert [(tile.label, tile.value, tile.note) for tile in tiles] == [
         ("inputs", "1,400", "7 done already"),
-        ("chunks", "2", "400 to 1,000 images"),
+        ("chunks", "2", "of 400 to 1,000 images"),
         ("at once", "2", "slots of the pool"),
         ("images/s a chunk", "10.0", "measured in 2 runs"),
         ("GPU hours", "0.04", "engines at work"),
         ("cost", "0.03", "USD"),
     ]
     unknown = plan_tiles(plan_of(layout, 5, at_once=None, gpu_hour_price=None, rate=Rate(10)))
+    assert unknown[1].note == "of 5 images"
     assert [unknown[at].value for at in (2, 5)] == ["unknown", "–"]
     assert (unknown[3].note, unknown[5].note) == ("a setting", "no price is set")
 

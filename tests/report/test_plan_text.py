@@ -25,7 +25,7 @@ def test_a_plan_in_words() -> None:
         "rate": "10.0 images/s a chunk, measured in 2 runs with this model",
         "measured in": "run-a, run-b",
         "start of a chunk": "5.0 s, measured likewise",
-        "GPU time": "about 0.07 GPU hours, without the idle time of nodes",
+        "GPU time": "about 0.07 GPU hours (3 min 59 s), without the idle time of nodes",
         "wall time": "about 2 min 29 s for all chunks",
         "cost": "about USD 0.05, at USD 0.71 a GPU hour",
         "afterwards": "delete: up to 2,400 inputs (2.40 MB) leave gs://photos for good, each once its mask, read back, "
@@ -50,6 +50,7 @@ def test_what_is_unknown_says_how_to_make_it_known() -> None:
 def test_one_of_each() -> None:
     rows = _rows(1, dealt_with=0, at_once=1, rate=Rate(1.0, None, ("a",)))
     assert rows["inputs"] == "1 image, 1.00 kB"
+    assert rows["cost"] == "less than USD 0.01, at USD 0.71 a GPU hour"
     assert rows["done already"] == "none: no input has a mask by this model, or is in quarantine"
     assert (rows["chunks"], rows["chunk sizes"], rows["at once"]) == (
         "1, of 1 image", "1.00 kB", "1 chunk (CLOUDSEG_POOL_SLOTS)",
