@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
+from cloudseg_ops.errors import NotShownError
 from cloudseg_ops.gallery.cursor import Cursor
 from cloudseg_ops.gallery.details import read_details
 from cloudseg_ops.gallery.filters import Filter
@@ -14,7 +15,13 @@ from cloudseg_ops.gallery.lines import read_result
 from cloudseg_ops.gallery.locating import locate, locate_all
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.pictures import SIDES, make_picture
-from cloudseg_ops.gallery.rendering import ImagePage, render_gallery, render_image, render_progress
+from cloudseg_ops.gallery.rendering import (
+    ImagePage,
+    render_gallery,
+    render_image,
+    render_no_picture,
+    render_progress,
+)
 from cloudseg_ops.gallery.searching import Entry, find_images
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.webapp.access import RunDep, may_see_runs
@@ -97,5 +104,9 @@ def show_picture(run: RunDep, buckets: BucketsDep, entry: EntryDep, size: Size, 
     tag = f'"{shown.version}-{size}"'
     if tag in request.headers.get("If-None-Match", ""):
         return Response(status_code=304, headers={"ETag": tag})
-    picture = make_picture(buckets.store, shown, SIDES[size])
+    try:
+        picture = make_picture(buckets.store, shown, SIDES[size])
+    except NotShownError as error:
+        # Browsers show it whatever the status: better than the sign of a broken page.
+        return Response(render_no_picture(str(error)), 422, media_type="image/svg+xml", headers={"ETag": tag})
     return Response(picture.data, media_type=picture.content_type, headers={"ETag": tag})
