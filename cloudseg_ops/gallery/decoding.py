@@ -174,5 +174,9 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):  # its own words are of the object in memory
+        return f"it is no image, or none of the formats {', '.join(_FORMATS)}"
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return f"no picture can be made of it ({said})"

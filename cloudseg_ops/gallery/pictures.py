@@ -16,12 +16,6 @@ from cloudseg_ops.uris import GcsUri
 
 SIDES = {"small": 320, "large": 960}
 """Longest side in pixels of a photograph, by the size asked for."""
-NO_PICTURE = (
-    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 320 160"><rect width="320" height="160" fill="#0b0f14"/>'
-    b'<text x="160" y="85" fill="#9aa8b7" font-family="sans-serif" font-size="14" text-anchor="middle">'
-    b"no picture can be made of it</text></svg>"
-)
-"""SVG in place of what cannot be shown."""
 _AT_ONCE = 2
 _WAIT_SECONDS = 20.0
 _MOST_PREVIEW_BYTES = 1_000_000

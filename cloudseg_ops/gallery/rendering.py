@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -76,6 +77,7 @@ def render_gallery(addresses: Addresses, overview: Overview, images: ImagePage) 
         highest=max((chunk.index for chunk in overview.chunks), default=0),
         counts=_counts(overview),
         tint=CLOUD_TINT,
+        marked=any(one.shape in (Shape.PAIR, Shape.PREVIEW) for one in images.shown),
     )
 
 
@@ -116,6 +118,13 @@ def render_message(style: str, title: str, text: str, link: tuple[str, str] | No
     return _render("message.html.j2", style=style, title=title, text=text, link=link)
 
 
+def render_no_picture(reason: str) -> str:
+    """Draw, as SVG, that no picture can be made of an image, and why."""
+    # XML has no way to write control characters.
+    said = "".join(letter if letter.isprintable() else " " for letter in reason)
+    return _render("nothing.svg.j2", reason=textwrap.shorten(said, 200, placeholder="…"), lines=_wrapped(said))
+
+
 def style_sheet() -> str:
     """The style of all pages: the report's, and what the gallery adds to it."""
     report = resources.files("cloudseg_ops.report").joinpath("report.css").read_text("utf-8")
@@ -136,6 +145,11 @@ def spans(indexes: Sequence[int]) -> str:
             ranges.append((index, index))
     texts = [str(first) if first == last else f"{first}–{last}" for first, last in ranges[:_FEW]]
     return ", ".join(texts) + (" and others" if len(ranges) > _FEW else "")
+
+
+def _wrapped(reason: str) -> list[str]:
+    """A reason in the few short lines that a small picture has room for."""
+    return textwrap.wrap(reason, 52, max_lines=4, placeholder="…")
 
 
 def _counts(overview: Overview) -> list[tuple[str, str]]:

@@ -17,7 +17,6 @@ from cloudseg_ops.errors import (
     BusyError,
     CloudsegError,
     GalleryError,
-    NotShownError,
     PermissionDeniedError,
     SettingsError,
 )
@@ -104,8 +103,6 @@ def _verdict(error: CloudsegError) -> tuple[int, str]:
     """Status and title for an error."""
     if isinstance(error, BusyError):
         return 503, "Too much at once"
-    if isinstance(error, NotShownError):
-        return 422, "No picture"
     if isinstance(error, GalleryError):
         return 404, "There is nothing to show"
     if isinstance(error, SettingsError):

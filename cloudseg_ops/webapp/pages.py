@@ -14,8 +14,14 @@ from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.lines import read_result
 from cloudseg_ops.gallery.locating import locate, locate_all
 from cloudseg_ops.gallery.overview import read_overview
-from cloudseg_ops.gallery.pictures import NO_PICTURE, SIDES, make_picture
-from cloudseg_ops.gallery.rendering import ImagePage, render_gallery, render_image, render_progress
+from cloudseg_ops.gallery.pictures import SIDES, make_picture
+from cloudseg_ops.gallery.rendering import (
+    ImagePage,
+    render_gallery,
+    render_image,
+    render_no_picture,
+    render_progress,
+)
 from cloudseg_ops.gallery.searching import Entry, find_images
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.webapp.access import RunDep, may_see_runs
@@ -100,7 +106,7 @@ def show_picture(run: RunDep, buckets: BucketsDep, entry: EntryDep, size: Size, 
         return Response(status_code=304, headers={"ETag": tag})
     try:
         picture = make_picture(buckets.store, shown, SIDES[size])
-    except NotShownError:
-        # A picture all the same, which browsers show whatever the status; the card's own words say why.
-        return Response(NO_PICTURE, 422, media_type="image/svg+xml")
+    except NotShownError as error:
+        # Browsers show it whatever the status: better than the sign of a broken page.
+        return Response(render_no_picture(str(error)), 422, media_type="image/svg+xml", headers={"ETag": tag})
     return Response(picture.data, media_type=picture.content_type, headers={"ETag": tag})

@@ -113,6 +113,17 @@ def test_every_answer_is_private_and_runs_nothing(site: Site) -> None:
         assert "set-cookie" not in answer.headers
 
 
+@pytest.mark.parametrize("reason", HOSTILE)
+def test_hostile_words_of_a_decoder_are_text(reason: str) -> None:
+    from xml.etree import ElementTree
+
+    from cloudseg_ops.gallery.rendering import render_no_picture
+
+    drawn = ElementTree.fromstring(render_no_picture(reason + "\0\x1b\ufffe" + " word" * 200))
+    assert {element.tag.rpartition("}")[2] for element in drawn.iter()} == {"svg", "title", "rect", "text"}
+    assert len(drawn.findall("{*}text")) <= 5
+
+
 def test_a_picture_is_kept_by_its_generation_and_asked_for_again(site: Site) -> None:
     site.add("a.jpg")
     site.write()
