@@ -21,7 +21,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
     """Started only where a browser is there to look at it."""
-    settings = {"chunk_objects": 40, "retries": 0, "sense_timeout_seconds": 5}
+    # Few connections, so that waiting for storage makes a run long enough to watch.
+    engine = "--threads 1 --progress-seconds 2 --downloads 2 --uploads 2"
+    settings = {"chunk_objects": 60, "retries": 0, "sense_timeout_seconds": 5, "engine_options": engine}
     with start_airflow(tmp_path_factory.mktemp("browser"), settings) as running:
         yield running
 

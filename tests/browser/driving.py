@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sy
 from cloudseg_ops.local.airflow_server import DAG_ID
 
 SECONDS = 1000
+# Airflow's UI takes seconds to draw a page where its scheduler runs on the same few cores.
+expect.set_options(timeout=30 * SECONDS)
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -35,6 +37,19 @@ def running_browser(program: str) -> Iterator[Browser]:
 def label(form: Locator, title: str) -> Locator:
     """A param's title in the trigger form; required ones have an asterisk behind it."""
     return form.locator("label").filter(has_text=re.compile(rf"^{re.escape(title)}\s*\*?$"))
+
+
+def next_page(tab: FrameLocator) -> bool:
+    """Turn the gallery's page; say whether there was another one."""
+    expect(tab.locator("p.status")).to_be_visible()
+    link = tab.locator("a[rel=next]")
+    if not link.count():
+        return False
+    address = link.get_attribute("href")
+    link.click()
+    expect(tab.locator(f'a[rel=next][href="{address}"]')).to_have_count(0)
+    expect(tab.locator("p.status")).to_be_visible()
+    return True
 
 
 class Ui:
