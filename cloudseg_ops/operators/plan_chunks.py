@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.planning import estimate
 from cloudseg_ops.plans import write_plan
@@ -52,6 +53,7 @@ class PlanChunksOperator(RunOperator):
         self.images_per_second = images_per_second
         self.gpu_hour_price = gpu_hour_price
 
+    @fails_plainly
     def execute(self, context: Any) -> list[dict[str, Any]]:
         """Write the plan."""
         layout = self.layout(context)
