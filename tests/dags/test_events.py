@@ -183,6 +183,22 @@ def test_a_notification_of_nothing_new_is_a_skipped_run_and_no_event(quiet: Even
     assert quiet.known(FOLLOWER) == followed
 
 
+def test_a_missing_subscription_is_told_and_taken_up_once_it_is_there(quiet: Eventful) -> None:
+    log = quiet.airflow.stack.state.logs / "triggerer.log"
+    known, before = quiet.known(), len(log.read_text())
+    kept = quiet.pubsub.subscriptions.pop(SUBSCRIPTION)
+    try:
+        quiet.airflow.wait_for(
+            lambda: f"Error pulling messages from subscription {SUBSCRIPTION}" in log.read_text()[before:] or None, 60
+        )
+        time.sleep(10)
+        print(f"{log.read_text()[before:].count('Error pulling')} lines of it in 10 s")
+    finally:
+        quiet.pubsub.subscriptions[SUBSCRIPTION] = kept
+    quiet.notify("back.png")
+    assert quiet.end(quiet.new_run(known)) == "success"
+
+
 def test_a_dry_run_is_no_event(quiet: Eventful) -> None:
     followed = quiet.known(FOLLOWER)
     quiet.airflow.upload({"dry/a.png": tiny.photograph(1, 64, 48)})
@@ -253,7 +269,9 @@ def test_a_receiver_that_hangs_harms_nothing(quiet: Eventful) -> None:
 def test_wrong_settings_are_an_import_error_that_ends_with_what_to_do(quiet: Eventful) -> None:
     broken = quiet.dags / "broken.py"
     broken.write_text(
-        "from cloudseg_ops.settings import Settings\nSettings.from_environment({'CLOUDSEG_INPUT_BUCKET': 'photos'})\n"
+        "# Airflow reads only files that have the words airflow and dag in them.\n"
+        "from cloudseg_ops.settings import Settings\n"
+        "Settings.from_environment({'CLOUDSEG_INPUT_BUCKET': 'photos'})\n"
     )
     try:
         errors = quiet.airflow.wait_for(
