@@ -131,7 +131,7 @@ def log_address(base: str, dag_id: str, run_id: str, task: FailedTask | None = N
 def notice(
     *, dag_id: str, run_id: str, reason: str, failed: Iterable[FailedTask], report: str | None, base_url: str
 ) -> dict[str, Any]:
-    """What is told, as plain JSON; docs/settings.md documents it.
+    """What is told, as plain JSON; docs/events.md has each field.
 
     Args:
         dag_id: The DAG.

@@ -24,8 +24,8 @@ def failure_callback(receiver: Receiver | None) -> Callable[[Any], None] | None:
         receiver: Who is told; None: nobody.
 
     Returns:
-        What Airflow is to call with the context of the failed run. It raises nothing and takes little longer than
-        `TIMEOUT_SECONDS`: the processes that parse DAGs call it.
+        What Airflow is to call with the context of the failed run. It raises nothing, and waits for the receiver no
+        longer than `TIMEOUT_SECONDS`: the processes that parse DAGs call it.
     """
     if receiver is None:
         return None
