@@ -14,6 +14,7 @@ from cloudseg_ops.provenance import MASK_SUFFIX, mask_name, quarantine_name
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 MAX_NAME_BYTES = 1024  # cloud.google.com/storage/docs/objects#naming
 IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
+NOT_SETTLED = "it has not settled yet; the next run takes it"
 
 
 class ListedObject(Protocol):
@@ -128,7 +129,7 @@ def select_new(
 
 def _why_left(candidate: ListedObject, now: datetime, settle: timedelta) -> str | None:
     if not is_settled(candidate.updated, now, settle):
-        return "it has not settled yet; the next run takes it"
+        return NOT_SETTLED
     longest = max(len(name(candidate.name).encode()) for name in (mask_name, quarantine_name))
     if longest > MAX_NAME_BYTES:
         return f"its name is too long for a mask's, by {longest - MAX_NAME_BYTES} bytes; rename it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloudseg_ops.help import help_text
 from cloudseg_ops.settings import Settings
 
 
@@ -60,5 +61,5 @@ def _release(settings: Settings) -> Any:
     return ReleasePodsOperator(
         settings=settings,
         task_id="release_pods",
-        doc_md="Deletes what pods the run has left on the cluster, however it ended.",
+        doc_md=help_text("release_pods"),
     ).as_teardown(on_failure_fail_dagrun=True)

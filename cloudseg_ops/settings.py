@@ -23,6 +23,7 @@ from pydantic import (
 
 from cloudseg_ops.errors import InvalidRevisionError, SettingsError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.notices import Receiver
 from cloudseg_ops.objects import IMAGE_TYPES
 from cloudseg_ops.pods.settings import PodSettings
 from cloudseg_ops.revisions import check_revision
@@ -63,6 +64,10 @@ def _arguments(value: Any) -> Any:
     return tuple(shlex.split(value)) if isinstance(value, str) else value
 
 
+def _receiver(value: Any) -> Any:
+    return Receiver.parse(value) if isinstance(value, str) else value
+
+
 Bucket = Annotated[str, AfterValidator(_bucket)]
 AfterSuccess = Literal["delete", "archive", "keep"]
 
@@ -89,6 +94,17 @@ class Settings(BaseModel):
     )
     schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
         default="@daily", description="The DAG's schedule, as Airflow reads it; `none`: runs are triggered by hand"
+    )
+    pubsub_subscription: str | None = Field(
+        default=None,
+        pattern=r"^projects/[a-z0-9.:-]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$",
+        description="Pub/Sub subscription to the input bucket's notifications, `projects/P/subscriptions/S`: new "
+        "photographs start a run, beside the schedule; unset: the schedule alone",
+    )
+    on_failure: Annotated[Receiver | None, BeforeValidator(_receiver)] = Field(
+        default=None,
+        description="Who is told of a run that failed: a webhook's `https://` address, `conn:` and the Airflow "
+        "connection that holds one, or a Python function as `package.module:function`; unset: nobody",
     )
     input_prefix: str = Field(default="", description="Default of the param `input_prefix`")
     after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
@@ -148,6 +164,15 @@ class Settings(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _events_and_clock_agree(self) -> Settings:
+        if self.pubsub_subscription and self.schedule in ("@once", "@continuous"):
+            raise ValueError(
+                f"CLOUDSEG_SCHEDULE={self.schedule} cannot be had with CLOUDSEG_PUBSUB_SUBSCRIPTION; give a cron "
+                "expression, a preset such as @daily, or none"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _runtime_is_complete(self) -> Settings:
         needed = {"kubernetes": ("image",), "gke": ("image", "gke_cluster", "gke_location")}.get(self.runtime, ())
         if missing := [PREFIX + name.upper() for name in needed if getattr(self.pods, name) is None]:
@@ -195,4 +220,6 @@ def _explain(problem: Any) -> str:
     name = PREFIX + str(location[0]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: {Settings.model_fields[location[0]].description}"
-    return f"{name} = {problem['input']!r}: {message}"
+    # The address of a webhook is its password.
+    found = "(not shown)" if location[0] == "on_failure" else repr(problem["input"])
+    return f"{name} = {found}: {message}"

@@ -8,12 +8,16 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule
 
+from cloudseg_ops.assets import masks_asset
+from cloudseg_ops.help import help_text
+from cloudseg_ops.notifying import failure_callback
 from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
 from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
 from cloudseg_ops.operators.pull_model import DVCPullModelOperator
 from cloudseg_ops.operators.run_report import RunReportOperator
 from cloudseg_ops.revisions import REVISION_PATTERN
 from cloudseg_ops.runtimes import segment_chunks
+from cloudseg_ops.schedules import dag_schedule
 from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
 from cloudseg_ops.settings import Settings
 
@@ -29,10 +33,11 @@ with DAG(
     dag_id="cloud_segmentation",
     dag_display_name="Cloud segmentation",
     description="Masks for the photographs in the input bucket, by exactly one model revision a run",
-    doc_md=__doc__,
-    schedule=settings.schedule,
+    doc_md=help_text("dag"),
+    schedule=dag_schedule(settings),
     catchup=False,
     max_active_runs=1,
+    on_failure_callback=failure_callback(settings.on_failure),
     tags=["cloudseg", "segmentation"],
     default_args={
         "owner": "cloudseg",
@@ -81,7 +86,7 @@ with DAG(
 ) as dag:
     new_objects = GCSNewObjectsSensor(
         task_id="sense_inputs",
-        doc_md="Waits for new photographs that have settled, and writes them down. Nothing new: the run is skipped.",
+        doc_md=help_text("sense_inputs"),
         prefix="{{ params.input_prefix or '' }}",
         max_objects="{{ params.max_objects }}",
         image_types=settings.image_types,
@@ -93,7 +98,7 @@ with DAG(
     )
     model = DVCPullModelOperator(
         task_id="pull_model",
-        doc_md="Resolves the revision to one commit, checks the weights' md5, stages them by content.",
+        doc_md=help_text("pull_model"),
         repository=settings.model_repository,
         revision="{{ params.model_revision }}",
         path=settings.model_path,
@@ -101,7 +106,7 @@ with DAG(
     )
     chunks = PlanChunksOperator(
         task_id="plan_chunks",
-        doc_md="Cuts the snapshot into chunks of about equal weight, and says what to expect. A dry run ends here.",
+        doc_md=help_text("plan_chunks"),
         snapshot=new_objects.output,
         model=model.output,
         plan_only="{{ params.dry_run }}",
@@ -118,13 +123,13 @@ with DAG(
         chunks.output,
         model.output,
         task_id="segment",
-        doc_md="Runs the engine on a chunk. A retry takes up where the last try stopped.",
+        doc_md=help_text("segment"),
         pool=settings.pool,
         retries=settings.segment_retries,
     )
     cleaned = CleanInputsOperator(
         task_id="clean_inputs",
-        doc_md="Deletes what its mask proves done, also when some chunks failed; leaves the rest.",
+        doc_md=help_text("clean_inputs"),
         model=model.output,
         after_success="{{ params.after_success }}",
         # Runs after failures, but not in a run that was skipped or a dry one.
@@ -133,11 +138,13 @@ with DAG(
     )
     report = RunReportOperator(
         task_id="report",
-        doc_md="Audits where every input is, writes the report, and fails the run if it did not keep its promise.",
+        doc_md=help_text("report"),
         snapshot=new_objects.output,
         model=model.output,
         chunks=chunks.output,
         after_success="{{ params.after_success }}",
+        prefix="{{ params.input_prefix or '' }}",
+        outlets=[masks_asset()],
         phases={"sense": "sense_inputs", "pull": "pull_model", "plan": "plan_chunks", "clean": "clean_inputs"},
         trigger_rule=TriggerRule.NONE_SKIPPED,
         **where,

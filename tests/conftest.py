@@ -1,5 +1,7 @@
 """Real parts that many tests share: the emulator over HTTP, three buckets in it, and a store on them."""
 
+import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -12,6 +14,10 @@ from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
 _numbers = count()
+_home = tempfile.TemporaryDirectory(prefix="cloudseg-test-airflow-")
+# Airflow reads it when it is first imported, and would write its configuration to ~/airflow.
+os.environ.setdefault("AIRFLOW_HOME", _home.name)
+os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,12 @@ class Buckets:
 
     def layout(self, run_id: str) -> RunLayout:
         return RunLayout(GcsUri(self.staging), GcsUri(self.output), run_id)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def airflow_home() -> Iterator[None]:
+    yield
+    _home.cleanup()
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,8 @@ BAD = [
     ("pod_grace_seconds", "601"), ("schedule_timeout_seconds", "0"), ("startup_timeout_seconds", "inf"),
     ("outage_seconds", "-1"), ("pod_env", "A"), ("pod_env", "1A=x"), ("pod_env", '{"A": 1}'), ("pod_env", '{"A"'),
     ("pod_labels", "team=a b"), ("pod_labels", "run_id=x"), ("pod_annotations", "a b=c"), ("node_selector", "a=b/c"),
-    ("gke_endpoint", "public"),
+    ("gke_endpoint", "public"), ("pubsub_subscription", "photographs"),
+    ("pubsub_subscription", "projects/p/topics/photographs"), ("pubsub_subscription", "projects/p/subscriptions/1"),
 ]  # fmt: skip
 
 
@@ -195,6 +196,21 @@ def test_types_with_their_dots_are_refused_or_understood() -> None:
     except SettingsError:
         return
     assert is_image_name("a.jpg", settings.image_types)
+
+
+@pytest.mark.parametrize("schedule", ["@once", "@continuous"])
+def test_events_come_beside_a_clock_that_goes_on(schedule: str) -> None:
+    assert _with(schedule=schedule).schedule == schedule
+    with pytest.raises(SettingsError, match=f"CLOUDSEG_SCHEDULE={schedule} cannot be had with CLOUDSEG_PUBSUB"):
+        _with(schedule=schedule, pubsub_subscription="projects/p/subscriptions/photographs")
+
+
+def test_who_is_told_of_failures_is_never_shown() -> None:
+    secret = "hooks.slack.com/services/T0/B0/very-secret"
+    assert "very-secret" not in repr(_with(on_failure=f"https://{secret}"))
+    with pytest.raises(SettingsError, match=r"CLOUDSEG_ON_FAILURE = \(not shown\): give an https:// address") as raised:
+        _with(on_failure=secret)
+    assert "very-secret" not in str(raised.value)
 
 
 def test_engine_options_are_read_as_a_shell_would() -> None:

@@ -14,6 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from cloudseg_ops.engine_command import engine_arguments
 from cloudseg_ops.errors import PodTemplateError
 from cloudseg_ops.operators._base import began
+from cloudseg_ops.operators._failing import fails_plainly, speaks_last
 from cloudseg_ops.operators._label import LabelledChunk
 from cloudseg_ops.operators._patience import PatientPodManager
 from cloudseg_ops.operators._told import told
@@ -76,16 +77,19 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
             on_finish_action="delete_pod",
             **task,
         )
+        speaks_last(self)
         self.settings = settings
         self.chunk = chunk
         self.model = model
 
+    @fails_plainly
     def execute(self, context: Any) -> Any:
         """Start the pod, or take up the one of an earlier try, and see it through."""
         self._context = context
         with told():
             return super().execute(context)
 
+    @fails_plainly
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has watched the pod."""
         self._context = context

@@ -9,6 +9,7 @@ from cloudseg_ops.cleanup import AfterSuccess, clean_inputs
 from cloudseg_ops.errors import SettingsError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.snapshots import read_inputs
 
 _CHOICES = ("delete", "archive", "keep")
@@ -43,6 +44,7 @@ class CleanInputsOperator(RunOperator):
         self.model = model
         self.after_success = after_success
 
+    @fails_plainly
     def execute(self, context: Any) -> dict[str, int]:
         """Clean up."""
         if self.after_success not in _CHOICES:

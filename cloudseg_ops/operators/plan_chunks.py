@@ -13,6 +13,7 @@ from cloudseg_ops.forecast import Rate, choose_rate
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.plans import Chunk, write_plan
 from cloudseg_ops.rates import read_measured_runs
@@ -73,6 +74,7 @@ class PlanChunksOperator(RunOperator):
         self.images_per_second = images_per_second
         self.gpu_hour_price = gpu_hour_price
 
+    @fails_plainly
     def execute(self, context: Any) -> list[dict[str, Any]]:
         """Write the plan."""
         dry_run = as_bool(self.plan_only)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._failing import fails_plainly
 
 
 class DVCPullModelOperator(RunOperator):
@@ -40,6 +41,7 @@ class DVCPullModelOperator(RunOperator):
         self.revision = revision
         self.path = path
 
+    @fails_plainly
     def execute(self, context: Any) -> dict[str, Any]:
         """Pull the model."""
         from cloudseg_ops.registry import pull_model

@@ -7,6 +7,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from cloudseg_ops.clusters import connect, release_pods
+from cloudseg_ops.operators._failing import fails_plainly, speaks_last
 from cloudseg_ops.operators._told import told
 from cloudseg_ops.settings import Settings
 
@@ -28,8 +29,10 @@ class ReleasePodsOperator(BaseOperator):
 
     def __init__(self, *, settings: Settings, **task: Any) -> None:
         super().__init__(**task)
+        speaks_last(self)
         self.settings = settings
 
+    @fails_plainly
     def execute(self, context: Any) -> list[str]:
         """Delete them and give their names."""
         pods = self.settings.pods

@@ -6,32 +6,41 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops import __version__
+from cloudseg_ops.assets import masks_extra
 from cloudseg_ops.audit import audit_run
 from cloudseg_ops.errors import InputsLostError, RunIncompleteError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
+from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.report import Report, RunFacts, write_report
+from cloudseg_ops.uris import GcsUri
 
 
 class RunReportOperator(RunOperator):
     """Counts where every input of the run is, writes report.json and report.html, and judges the run.
 
     The run fails when an input is lost or a chunk never finished. It is to run whatever became of the tasks
-    before it.
+    before it. A run that kept its promise is an event of each asset in `outlets`, with its numbers in the event's
+    `extra`.
 
     Args:
         snapshot: What the sensor returned; templated.
         model: What `DVCPullModelOperator` returned; templated; None when it failed.
         chunks: What `PlanChunksOperator` returned; templated; None when it failed.
         after_success: `delete`, `archive` or `keep`; templated.
+        prefix: The run's input prefix, and so that of its masks; templated.
         phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the times.
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
 
     Returns by XCom:
         The head of report.json: counts, model, times, and the report's addresses.
+
+    Raises:
+        InputsLostError: Input versions are in none of the places where they may be.
+        RunIncompleteError: Nothing is lost, but the snapshot, the plan or a chunk was not finished.
     """
 
-    template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success")
+    template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success", "prefix")
     ui_color = "#e0f2fe"
 
     def __init__(
@@ -42,6 +51,7 @@ class RunReportOperator(RunOperator):
         chunks: Any,
         after_success: str,
         phases: Mapping[str, str],
+        prefix: str = "",
         **task: Any,
     ) -> None:
         super().__init__(**task)
@@ -50,14 +60,13 @@ class RunReportOperator(RunOperator):
         self.chunks = chunks
         self.after_success = after_success
         self.phases = dict(phases)
+        self.prefix = prefix
 
+    @fails_plainly
     def execute(self, context: Any) -> dict[str, Any]:
         """Audit, report, judge."""
-        # The one home of this exception in all Airflow versions that are supported.
-        from airflow.providers.common.compat.sdk import AirflowFailException
-
         if not self.snapshot:
-            raise AirflowFailException("this run has no snapshot: see the log of the sensor; no input was touched")
+            raise RunIncompleteError("this run has no snapshot: see the log of the sensor; no input was touched")
         store = self.open_store()
         layout = self.layout(context)
         audit = audit_run(store, layout, self.input_bucket)
@@ -82,10 +91,9 @@ class RunReportOperator(RunOperator):
         head = report.to_json()
         # Pushed before judging, so that a failed run's numbers are one click away too.
         context["ti"].xcom_push(key="report", value=head)
-        try:
-            check_report(report, planned=bool(self.chunks))
-        except (InputsLostError, RunIncompleteError) as error:
-            raise AirflowFailException(str(error)) from error
+        check_report(report, planned=bool(self.chunks))
+        for asset in self.outlets:
+            context["outlet_events"][asset].extra = masks_extra(head, GcsUri(self.output_bucket, self.prefix))
         return head
 
     def _seconds(self, task_instance: Any) -> dict[str, float]:

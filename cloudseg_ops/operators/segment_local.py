@@ -11,6 +11,7 @@ from typing import Any
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.errors import ChunkUnfinishedError
 from cloudseg_ops.operators._base import RunOperator, began
+from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._label import LabelledChunk
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
@@ -47,6 +48,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
         self.previews = previews
         self._engine: subprocess.Popen[str] | None = None
 
+    @fails_plainly
     def execute(self, context: Any) -> None:
         """Run the engine and wait for it."""
         layout = self.layout(context)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from cloudseg_ops.objects import IMAGE_TYPES
+from cloudseg_ops.objects import IMAGE_TYPES, NOT_SETTLED
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._rendered import as_optional_int
+from cloudseg_ops.schedules import is_rung, time_to_settle
 from cloudseg_ops.snapshots import take_snapshot
 from cloudseg_ops.uris import GcsUri
 
@@ -23,7 +25,8 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
 
     New is every object with an image's extension that has not changed for `settle_seconds`. The snapshot is written
     once a run, with each object's generation: what is uploaded later, also under a name in it, is for the next run.
-    With `soft_fail`, a run that finds nothing within `timeout` ends as skipped; errors fail it all the same.
+    With `soft_fail`, a run that finds nothing within `timeout` ends as skipped; errors fail it all the same. A run that
+    a notification of Pub/Sub started looks once, when all that it was notified of has settled.
 
     Args:
         prefix: Only names that begin with this; templated.
@@ -55,9 +58,21 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
         self.settle_seconds = settle_seconds
         self.max_objects = max_objects
 
+    @fails_plainly
+    def execute(self, context: Any) -> Any:
+        """Look, and give the task back until the next look."""
+        # Decorated here and not at `poke`: Airflow takes a failure there for a skip.
+        return super().execute(context)
+
     def poke(self, context: Any) -> PokeReturnValue:
         """Look once; done when there is something new."""
         folder = GcsUri(self.input_bucket, self.prefix)
+        now, settle = datetime.now(UTC), timedelta(seconds=self.settle_seconds)
+        dag_run = context["dag_run"]
+        run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
+        if wait := time_to_settle(run_type, started=dag_run.start_date, now=now, settle=settle):
+            self.log.info("what the run was notified of settles for another %.0f s", wait.total_seconds())
+            return PokeReturnValue(is_done=False)
         left: Counter[str] = Counter()
 
         def note(name: str, reason: str) -> None:
@@ -70,8 +85,8 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
                 self.open_store(),
                 self.layout(context),
                 folder,
-                now=datetime.now(UTC),
-                settle=timedelta(seconds=self.settle_seconds),
+                now=now,
+                settle=settle,
                 image_types=self.image_types,
                 max_objects=as_optional_int(self.max_objects),
                 on_left=note,
@@ -80,6 +95,8 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
             self.log.info("%d left: %s", count, reason)
         if snapshot is None:
             self.log.info("nothing new and settled under %s", folder)
+            if is_rung(run_type) and not left[NOT_SETTLED]:
+                _skip("what the run was notified of has been taken in already; the next photograph starts another run")
             return PokeReturnValue(is_done=False)
         self.log.info("%d new objects, %d bytes: %s", snapshot.objects, snapshot.total_bytes, snapshot.uri)
         return PokeReturnValue(
@@ -90,3 +107,10 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
                 "bytes": snapshot.total_bytes,
             },
         )
+
+
+def _skip(why: str) -> NoReturn:
+    # The one home of this exception in all Airflow versions that are supported.
+    from airflow.providers.common.compat.sdk import AirflowSkipException
+
+    raise AirflowSkipException(why)

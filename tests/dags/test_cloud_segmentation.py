@@ -21,13 +21,15 @@ SETTINGS = {
 _DESCRIBE = """
 import json, runpy, sys
 dag = runpy.run_path(sys.argv[1])["dag"]
-heavy = sorted({"torch", "dvc", "google.cloud.storage", "PIL", "numpy"} & set(sys.modules))
+costly = {"torch", "dvc", "google.cloud.storage", "google.cloud.pubsub_v1", "grpc", "PIL", "numpy"}
+heavy = sorted(costly & set(sys.modules))
 print("RESULT" + json.dumps({
     "heavy": heavy,
     "dag_id": dag.dag_id,
     "catchup": dag.catchup,
     "max_active_runs": dag.max_active_runs,
     "schedule": str(dag.schedule),
+    "told": bool(dag.on_failure_callback),
     "params": {name: {"value": param.value, **param.schema} for name, param in dag.params.items()},
     "tasks": {
         task.task_id: {
@@ -37,6 +39,7 @@ print("RESULT" + json.dumps({
             "pool": task.pool,
             "doc": bool(task.doc_md),
             "owner": task.owner,
+            "outlets": [asset.name for asset in task.outlets],
             "retries": task.retries,
             "operator": task.task_type if not task.is_mapped else task.operator_class.__name__,
             "teardown": task.is_teardown,
@@ -133,3 +136,24 @@ def test_a_missing_setting_breaks_the_parse_with_its_name(tmp_path: Path) -> Non
 def test_schedule_none_leaves_runs_to_people(tmp_path: Path) -> None:
     done = _python(tmp_path, _DESCRIBE, **SETTINGS, CLOUDSEG_SCHEDULE="none")
     assert json.loads(done.stdout.rpartition("RESULT")[2])["schedule"] == "None"
+
+
+def test_events_and_failures_by_setting_cost_no_imports(tmp_path: Path) -> None:
+    more = {
+        "CLOUDSEG_PUBSUB_SUBSCRIPTION": "projects/p/subscriptions/photographs",
+        "CLOUDSEG_ON_FAILURE": "https://hooks.example/very-secret",
+    }
+    done = _python(tmp_path, _DESCRIBE, **SETTINGS, **more)
+    assert done.returncode == 0, done.stderr
+    described = json.loads(done.stdout.rpartition("RESULT")[2])
+    assert described["heavy"] == []
+    assert "cloudseg_photographs" in described["schedule"]
+    assert described["told"]
+    assert "very-secret" not in done.stdout + done.stderr
+
+
+def test_nobody_is_told_of_failures_and_masks_are_an_asset_by_default(described: dict[str, Any]) -> None:
+    assert not described["told"]
+    assert {task_id: task["outlets"] for task_id, task in described["tasks"].items() if task["outlets"]} == {
+        "report": ["cloudseg_masks"]
+    }

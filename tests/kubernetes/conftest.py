@@ -78,9 +78,9 @@ class Site:
         return [task.tries for task in sorted(tasks, key=lambda task: task.map_index) if task.task_id == "segment"]
 
     def last_words(self, run_id: str) -> str:
-        """The last line of a failed chunk's log, but for Airflow's own frame."""
+        """The last lines of a failed chunk's log, without Airflow's: how it stands, what happened, what to do."""
         log = self.airflow.log(run_id, "segment").strip().splitlines()
-        return next(line for line in reversed(log) if line and not line.startswith("::"))
+        return "\n".join([line for line in log if line and not line.startswith("::")][-3:])
 
     def logs(self, run_id: str, index: int = 0) -> str:
         """What all tries of a chunk's task have logged."""

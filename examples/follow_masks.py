@@ -1,0 +1,21 @@
+"""A DAG that follows cloudseg: it runs after each run that kept its promise, and reads what that run left."""
+
+from typing import Any
+
+from airflow.sdk import Asset, dag, task
+
+masks = Asset("cloudseg_masks")
+
+
+@dag(schedule=[masks], catchup=False)
+def follow_masks() -> None:
+    """Hands on what the events say: where the masks are, how many, by which model."""
+
+    @task
+    def read(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
+        return [event.extra for event in triggering_asset_events[masks]]
+
+    read()
+
+
+follow_masks()

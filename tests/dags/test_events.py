@@ -1,0 +1,290 @@
+"""Events and failures under a real Airflow: photographs start runs, DAGs follow, somebody is told, logs read well.
+
+Pub/Sub is `tests.pubsub`, which says what of it there is; the trigger, its client and the triggerer are real.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
+from tests import tiny
+from tests.pubsub import PubSub, start_pubsub
+from tests.running import RunningAirflow, start_airflow
+from tests.webhook import Webhook, start_webhook
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+
+TOPIC = "projects/cloudseg-test/topics/photographs"
+SUBSCRIPTION = "projects/cloudseg-test/subscriptions/photographs"
+FOLLOWER = "follow_masks"
+
+
+@dataclass
+class Eventful:
+    """A real Airflow, and what is around it."""
+
+    airflow: RunningAirflow
+    pubsub: PubSub
+    publisher: Any
+    webhook: Webhook
+    dags: Path
+
+    def notify(self, name: str) -> None:
+        """Publish what Cloud Storage publishes of a new object, with --payload-format=none."""
+        attributes = {
+            "notificationConfig": f"projects/_/buckets/{INPUT_BUCKET}/notificationConfigs/1",
+            "eventType": "OBJECT_FINALIZE",
+            "payloadFormat": "NONE",
+            "bucketId": INPUT_BUCKET,
+            "objectId": name,
+            "objectGeneration": "1",
+        }
+        self.publisher.publish(TOPIC, b"", **attributes).result(10)
+
+    def runs(self, dag_id: str = DAG_ID, kind: str = "asset_triggered") -> list[dict[str, Any]]:
+        found = self.airflow.api._send("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100}).json()["dag_runs"]
+        return [run for run in found if run["run_type"] == kind]
+
+    def new_run(self, known: set[str], dag_id: str = DAG_ID, seconds: float = 60) -> str:
+        def found() -> str | None:
+            return next((run["dag_run_id"] for run in self.runs(dag_id) if run["dag_run_id"] not in known), None)
+
+        return str(self.airflow.wait_for(found, seconds))
+
+    def known(self, dag_id: str = DAG_ID) -> set[str]:
+        return {run["dag_run_id"] for run in self.runs(dag_id)}
+
+    def end(self, run_id: str, dag_id: str = DAG_ID, seconds: float = 120) -> str:
+        def ended() -> str | None:
+            state = self.airflow.api.run_state(dag_id, run_id)
+            return state if state in ("success", "failed") else None
+
+        return self.airflow.wait_for(ended, seconds)
+
+    def last_lines(self, run_id: str, task_id: str, attempt: int | None = None) -> list[str]:
+        """What a reader of the log in the UI sees last; marks of its folded groups are no lines."""
+        task = self.airflow.task(run_id, task_id)
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt or task.tries}"
+        query = {"map_index": task.map_index, "full_content": True}
+        content = self.airflow.api._send("GET", path, params=query).json()["content"]
+        groups, seen = 0, []
+        for line in content:
+            event = str(line["event"] if isinstance(line, dict) else line)
+            if event.startswith("::group::"):
+                groups += 1
+            elif event.startswith("::endgroup::"):
+                groups = max(0, groups - 1)
+            elif not groups:
+                seen.append(event)
+        return seen[-3:]
+
+
+@pytest.fixture(scope="module")
+def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
+    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+    root = tmp_path_factory.mktemp("events")
+    dags = root / "dags"
+    dags.mkdir()
+    for source in (REPOSITORY / "dags" / "cloud_segmentation.py", REPOSITORY / "examples" / "follow_masks.py"):
+        shutil.copy(source, dags)
+    with start_pubsub() as pubsub, start_webhook() as webhook, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
+        publisher = PublisherClient()
+        publisher.create_topic(name=TOPIC)
+        SubscriberClient().create_subscription(name=SUBSCRIPTION, topic=TOPIC)
+        settings = {
+            "pubsub_subscription": SUBSCRIPTION,
+            "on_failure": webhook.address,
+            "chunk_objects": 4,
+            "retries": 1,
+            "segment_retries": 1,
+            "retry_delay_seconds": 1,
+            "sense_timeout_seconds": 4,
+        }
+        anonymous = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
+        environment = {
+            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(anonymous),
+        }
+        with start_airflow(root / "state", settings, environment) as airflow:
+            yield Eventful(airflow, pubsub, publisher, webhook, dags)
+
+
+@pytest.fixture
+def quiet(eventful: Eventful) -> Eventful:
+    """The same, with empty buckets, no run going on and nothing told yet."""
+    airflow = eventful.airflow
+    airflow.wait_for(lambda: True if not airflow.api.unfinished_runs(DAG_ID) else None, 120)
+    airflow.empty_inputs()
+    eventful.webhook.received.clear()
+    eventful.webhook.status = 200
+    return eventful
+
+
+def test_a_photograph_starts_a_run_and_a_dag_follows_it(quiet: Eventful) -> None:
+    airflow, known, followed = quiet.airflow, quiet.known(), quiet.known(FOLLOWER)
+    airflow.upload({"arrived/a.png": tiny.photograph(1, 64, 48), "arrived/broken.jpg": b"no image"})
+    began = time.monotonic()
+    quiet.notify("arrived/a.png")
+    run_id = quiet.new_run(known)
+    print(f"a run {time.monotonic() - began:.1f} s after the notification")
+    assert time.monotonic() - began < 20
+    assert quiet.end(run_id) == "success", airflow.tasks(run_id)
+    assert airflow.names(OUTPUT_BUCKET, "arrived/") == ["arrived/a.png.mask.png"]
+    assert quiet.pubsub.backlog(SUBSCRIPTION) == 0
+
+    follower = quiet.new_run(followed, FOLLOWER)
+    assert quiet.end(follower, FOLLOWER) == "success"
+    path = f"/dags/{FOLLOWER}/dagRuns/{follower}/taskInstances/read/xcomEntries/return_value"
+    value = airflow.api._send("GET", path, params={"deserialize": False}).json()["value"]
+    (extra,) = json.loads(value) if isinstance(value, str) else value
+    assert extra["run_id"] == run_id
+    assert extra["masks"] == f"gs://{OUTPUT_BUCKET}"
+    assert (extra["counts"]["done"], extra["counts"]["quarantined"]) == (1, 1)
+    assert 0 <= extra["cloud_fraction"] <= 1
+    assert extra["model"]["revision"] == "v2"
+    assert extra["report_html"] == str(airflow.layout(run_id).report_folder / "report.html")
+
+
+def test_many_notifications_are_few_runs(quiet: Eventful) -> None:
+    airflow, known = quiet.airflow, quiet.known()
+    names = [f"many/{number}.png" for number in range(12)]
+    airflow.upload({name: tiny.photograph(number, 64, 48) for number, name in enumerate(names)})
+    for name in names:
+        quiet.notify(name)
+    airflow.wait_for(lambda: quiet.pubsub.backlog(SUBSCRIPTION) == 0 or None, 120)
+    quiet.new_run(known)
+    airflow.wait_for(lambda: not airflow.api.unfinished_runs(DAG_ID) or None, 180)
+    time.sleep(5)
+    airflow.wait_for(lambda: not airflow.api.unfinished_runs(DAG_ID) or None, 120)
+    started = [run for run in quiet.runs() if run["dag_run_id"] not in known]
+    assert 1 <= len(started) <= 3, [run["dag_run_id"] for run in started]
+    assert {run["state"] for run in started} == {"success"}
+    assert len(airflow.names(OUTPUT_BUCKET, "many/")) == 12
+    assert airflow.names(INPUT_BUCKET) == []
+
+
+def test_a_notification_of_nothing_new_is_a_skipped_run_and_no_event(quiet: Eventful) -> None:
+    known, followed = quiet.known(), quiet.known(FOLLOWER)
+    quiet.notify("gone.png")
+    run_id = quiet.new_run(known)
+    assert quiet.end(run_id) == "success"
+    assert set(quiet.airflow.tasks(run_id)["report"]) == {"skipped"}
+    time.sleep(5)
+    assert quiet.known(FOLLOWER) == followed
+
+
+def test_a_missing_subscription_is_told_and_taken_up_once_it_is_there(quiet: Eventful) -> None:
+    log = quiet.airflow.stack.state.logs / "triggerer.log"
+    known, before = quiet.known(), len(log.read_text())
+    kept = quiet.pubsub.subscriptions.pop(SUBSCRIPTION)
+    try:
+        quiet.airflow.wait_for(
+            lambda: f"Error pulling messages from subscription {SUBSCRIPTION}" in log.read_text()[before:] or None, 60
+        )
+        time.sleep(10)
+        print(f"{log.read_text()[before:].count('Error pulling')} lines of it in 10 s")
+    finally:
+        quiet.pubsub.subscriptions[SUBSCRIPTION] = kept
+    quiet.notify("back.png")
+    assert quiet.end(quiet.new_run(known)) == "success"
+
+
+def test_a_dry_run_is_no_event(quiet: Eventful) -> None:
+    followed = quiet.known(FOLLOWER)
+    quiet.airflow.upload({"dry/a.png": tiny.photograph(1, 64, 48)})
+    assert quiet.airflow.run(dry_run=True)[1] == "success"
+    time.sleep(5)
+    assert quiet.known(FOLLOWER) == followed
+
+
+def test_an_unknown_revision_fails_at_once_and_somebody_is_told(quiet: Eventful) -> None:
+    airflow, followed = quiet.airflow, quiet.known(FOLLOWER)
+    airflow.upload({"unknown/a.png": tiny.photograph(1, 64, 48)})
+    run_id, state = airflow.run(model_revision="v9")
+    assert (state, airflow.task(run_id, "pull_model").tries) == ("failed", 1)
+    standing, happened, todo = quiet.last_lines(run_id, "pull_model")
+    assert standing == "Try 1 of 2 failed, and no retry can mend it: there is none."
+    assert happened.startswith("What happened: UnknownRevisionError: ")
+    assert "no revision 'v9'; its tags are v2, v1" in happened
+    assert todo.startswith("What to do: Push the tag")
+    assert quiet.last_lines(run_id, "report")[1].startswith("What happened: RunIncompleteError: no chunk was planned")
+
+    airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+    time.sleep(5)
+    (told,) = quiet.webhook.received
+    assert (told["dag_id"], told["run_id"], told["reason"]) == (DAG_ID, run_id, "task_failure")
+    assert [task["task_id"] for task in told["failed_tasks"]] == ["pull_model", "report"]
+    assert told["message"].startswith("pull_model: UnknownRevisionError: ")
+    assert told["report"] == str(airflow.layout(run_id).report_folder / "report.html")
+    assert told["log"].startswith(f"{airflow.stack.state.ui_url}/dags/{DAG_ID}/runs/manual__")
+    assert "What to do: Push the tag" in told["text"]
+    assert "very-secret" not in _all_logs(airflow)
+    assert quiet.known(FOLLOWER) == followed
+
+
+def test_what_a_retry_may_mend_is_tried_again(quiet: Eventful) -> None:
+    airflow = quiet.airflow
+    airflow.upload({"refused/0.png": tiny.photograph(0, 64, 48)})
+    with airflow.faults({"action": "status", "status": 403, "path": r"/refused/0\.png.*alt=media", "times": 1000}):
+        run_id, state = airflow.run()
+    assert (state, airflow.task(run_id, "segment").tries) == ("failed", 2)
+    first, last = (quiet.last_lines(run_id, "segment", attempt) for attempt in (1, 2))
+    assert first[0] == "Try 1 of 2 failed; Airflow tries again."
+    assert last[0] == "Try 2 of 2 failed; it was the last one."
+    for lines in (first, last):
+        assert lines[1].startswith("What happened: ChunkUnfinishedError: chunk 0 ")
+        assert "403" in lines[1]
+        assert lines[2].startswith("What to do: ")
+    airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+    time.sleep(5)
+    (told,) = quiet.webhook.received
+    assert [(task["task_id"], task["map_index"]) for task in told["failed_tasks"]] == [("segment", 0), ("report", -1)]
+
+
+def test_a_receiver_that_hangs_harms_nothing(quiet: Eventful) -> None:
+    airflow = quiet.airflow
+    airflow.upload({"hanging/a.png": tiny.photograph(1, 64, 48)})
+    quiet.webhook.hang.clear()
+    try:
+        assert airflow.run(model_revision="v9")[1] == "failed"
+        airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+        airflow.wait_for(lambda: "and is left alone" in _all_logs(airflow) or None, 60)
+    finally:
+        quiet.webhook.hang.set()
+    assert airflow.run()[1] == "success"
+    airflow.wait_for(lambda: airflow.api.healthy() or None, 60)
+    assert "very-secret" not in _all_logs(airflow)
+
+
+def test_wrong_settings_are_an_import_error_that_ends_with_what_to_do(quiet: Eventful) -> None:
+    broken = quiet.dags / "broken.py"
+    broken.write_text(
+        "# Airflow reads only files that have the words airflow and dag in them.\n"
+        "from cloudseg_ops.settings import Settings\n"
+        "Settings.from_environment({'CLOUDSEG_INPUT_BUCKET': 'photos'})\n"
+    )
+    try:
+        errors = quiet.airflow.wait_for(
+            lambda: quiet.airflow.api._send("GET", "/importErrors").json()["import_errors"] or None, 90
+        )
+    finally:
+        broken.unlink()
+    last = errors[0]["stack_trace"].strip().splitlines()
+    assert last[-1].startswith("set these variables on the Airflow environment")
+    assert any(line.strip().startswith("CLOUDSEG_STAGING_BUCKET is not set") for line in last[-5:])
+
+
+def _all_logs(airflow: RunningAirflow) -> str:
+    state = airflow.stack.state
+    files = [*state.logs.rglob("*.log"), *(state.airflow_home / "logs").rglob("*.log")]
+    return "\n".join(path.read_text(errors="replace") for path in files)

@@ -1,0 +1,55 @@
+"""docs/events.md against the code: its tables, its example, its commands."""
+
+import re
+import shlex
+from pathlib import Path
+
+from cloudseg_ops.assets import masks_extra
+from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.notices import FailedTask, notice
+from cloudseg_ops.report import write_report
+from cloudseg_ops.settings import variables
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+from tests.report.runs import facts_of
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")
+
+
+def _table(heading: str) -> set[str]:
+    section = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \| ", section, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_key_of_an_event_is_listed(store: Store, layout: RunLayout) -> None:
+    extra = masks_extra(write_report(store, layout, facts_of(layout, [])).to_json(), GcsUri("masks"))
+    assert _table("DAGs that follow a run") == set(extra)
+
+
+def test_every_field_of_a_notice_is_listed() -> None:
+    told = notice(dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui")
+    assert _table("Being told of failures") == set(told)
+    for key in told["failed_tasks"][0]:
+        assert f"`{key}`" in TEXT
+
+
+def test_the_example_is_the_one_that_is_tested() -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert example.strip() in (ROOT / "examples" / "follow_masks.py").read_text()
+
+
+def test_the_variables_exist() -> None:
+    assert set(re.findall(r"CLOUDSEG_[A-Z_]+", TEXT)) <= set(variables())
+
+
+def test_only_new_objects_ring_and_old_notifications_are_forgotten() -> None:
+    (commands,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    calls = [shlex.split(line) for line in commands.replace("\\\n", " ").splitlines()]
+    (notification,) = [call for call in calls if "notifications" in call]
+    assert {"--event-types=OBJECT_FINALIZE", "--payload-format=none"} <= set(notification)
+    (subscription,) = [call for call in calls if call[1:4] == ["pubsub", "subscriptions", "create"]]
+    assert {"--message-retention-duration=10m", "--expiration-period=never"} <= set(subscription)
+    granted = {word for call in calls for word in call if word.startswith("--role=")}
+    assert granted == {"--role=roles/pubsub.publisher", "--role=roles/pubsub.subscriber"}

@@ -1,0 +1,97 @@
+"""The sensor on real buckets, in the runs that may come."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.local.emulator.faults import Fault
+from cloudseg_ops.storage import Store
+from cloudseg_ops.uris import GcsUri
+from tests.conftest import Buckets
+from tests.operators.test_failing import TaskInstance
+
+SETTLE = 60.0
+
+
+@pytest.fixture
+def sensor(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> Any:
+    from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
+
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+
+    def make(**more: Any) -> Any:
+        return GCSNewObjectsSensor(
+            task_id="sense_inputs",
+            mode="poke",
+            soft_fail=True,
+            timeout=0,
+            poke_interval=0.1,
+            input_bucket=buckets.input,
+            staging_bucket=buckets.staging,
+            output_bucket=buckets.output,
+            **{"settle_seconds": 0, **more},
+        )
+
+    yield make
+    emulator.faults.clear()
+
+
+def _context(run_type: str = "asset_triggered", age: float = 0) -> dict[str, Any]:
+    started = datetime.now(UTC) - timedelta(seconds=age)
+    dag_run = SimpleNamespace(run_type=run_type, start_date=started)
+    return {"run_id": "test-run", "dag_run": dag_run, "ti": TaskInstance()}
+
+
+def test_a_scheduled_run_takes_what_is_there(sensor: Any, store: Store, buckets: Buckets) -> None:
+    store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
+    found = sensor().poke(_context("scheduled"))
+    assert found.is_done
+    assert found.xcom_value["objects"] == 1
+
+
+def test_a_run_that_an_event_started_waits_until_it_has_settled(
+    sensor: Any, store: Store, buckets: Buckets, emulator: Emulator
+) -> None:
+    store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
+    emulator.faults.add(Fault(status=403, times=1000))  # It does not even look.
+    assert not sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE - 5)).is_done
+
+
+def test_then_it_takes_what_is_there(sensor: Any, store: Store, buckets: Buckets) -> None:
+    store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
+    assert sensor().poke(_context(age=1)).is_done
+
+
+def test_an_event_of_what_another_run_has_taken_in_skips_the_run_at_once(sensor: Any) -> None:
+    from airflow.providers.common.compat.sdk import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="has been taken in already"):
+        sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE + 1))
+
+
+def test_what_came_after_the_event_is_waited_for(sensor: Any, store: Store, buckets: Buckets) -> None:
+    store.write(GcsUri(buckets.input, "later.jpg"), b"a photograph")
+    assert not sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE + 1)).is_done
+
+
+def test_a_scheduled_run_goes_on_looking(sensor: Any) -> None:
+    assert not sensor().poke(_context("scheduled", age=SETTLE + 1)).is_done
+
+
+def test_an_error_that_no_retry_can_mend_is_a_failure_and_no_skip(sensor: Any) -> None:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match="SettingsError: 'many' is no whole number"):
+        sensor(max_objects="many").execute(_context("scheduled"))
+
+
+def test_a_missing_bucket_is_a_failure_and_no_skip(sensor: Any) -> None:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    missing = sensor()
+    missing.input_bucket = "no-such-bucket"
+    with pytest.raises(AirflowFailException, match=r"BucketNotFoundError: .*no-such-bucket"):
+        missing.execute(_context("scheduled"))
