@@ -17,7 +17,9 @@ from cloudseg_ops import __version__
 from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.offered_revisions import composer_keep_command, keep_command
 from cloudseg_ops.pools import composer_pool_command, pool_command
+from cloudseg_ops.registry import list_revisions
 from cloudseg_ops.settings import Settings
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cloudseg {__version__}")
         return 0
     try:
-        return _pool(options) if options.command == "pool" else _audit(options)
+        return _COMMANDS[options.command](options)
     except CloudsegError as error:
         print(f"cloudseg: {error}", file=sys.stderr)
         return 2
@@ -77,14 +79,43 @@ def _audit(options: argparse.Namespace) -> int:
 
 def _pool(options: argparse.Namespace) -> int:
     name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
-    if (options.composer is None) != (options.location is None):
-        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
-    if options.composer is not None:
+    if _on_composer(options):
         command = composer_pool_command(
             options.composer, options.location, name, options.slots, project=options.project
         )
     else:
         command = pool_command(name, options.slots)
+    return _carry_out(options, command)
+
+
+def _revisions(options: argparse.Namespace) -> int:
+    repository = options.repository or os.environ.get("CLOUDSEG_MODEL_REPOSITORY")
+    if not repository:
+        raise SettingsError("which registry? set CLOUDSEG_MODEL_REPOSITORY, or give --repository URL")
+    on_composer = _on_composer(options)
+    revisions = list_revisions(repository)
+    if not options.refresh:
+        print("\n".join(revisions) or "the registry has neither tags nor branches")
+        return 0
+    if on_composer:
+        command = composer_keep_command(
+            options.composer, options.location, repository, revisions, project=options.project
+        )
+    else:
+        command = keep_command(repository, revisions)
+    return _carry_out(options, command)
+
+
+_COMMANDS = {"audit": _audit, "pool": _pool, "revisions": _revisions}
+
+
+def _on_composer(options: argparse.Namespace) -> bool:
+    if (options.composer is None) != (options.location is None):
+        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
+    return options.composer is not None
+
+
+def _carry_out(options: argparse.Namespace, command: Sequence[str]) -> int:
     if options.print:
         print(shlex.join(command))
         return 0
@@ -126,6 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     audit.add_argument("--json", action="store_true", help="print JSON")
     _add_pool(commands)
+    _add_revisions(commands)
     return parser
 
 
@@ -138,10 +170,28 @@ def _add_pool(commands: Any) -> None:
         "environment through gcloud. Exit code 0: it is there; 2: the command could not be carried out.",
     )
     pool.add_argument("--slots", type=_positive, required=True, metavar="N", help="chunks at once: the GPUs there are")
-    pool.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
-    pool.add_argument("--location", metavar="REGION", help="its region")
-    pool.add_argument("--project", help="its project; gcloud's own when left out")
-    pool.add_argument("--print", action="store_true", help="print the command instead of running it")
+    _add_composer(pool)
+
+
+def _add_revisions(commands: Any) -> None:
+    revisions = commands.add_parser(
+        "revisions",
+        help="list the model revisions that the DAG's trigger form offers, or refresh what it offers",
+        description="List the newest tags and the branches of the model registry, CLOUDSEG_MODEL_REPOSITORY. With "
+        "--refresh, let the DAG's trigger form offer them, as each run that pulls a model does: on the Airflow of this "
+        "Python, or, with --composer, on a Composer environment through gcloud. Exit code 0: done; 2: the registry "
+        "could not be read, or the command could not be carried out.",
+    )
+    revisions.add_argument("--refresh", action="store_true", help="let the trigger form offer them")
+    revisions.add_argument("--repository", metavar="URL", help="the registry, as the DAG's environment names it")
+    _add_composer(revisions)
+
+
+def _add_composer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
+    parser.add_argument("--location", metavar="REGION", help="its region")
+    parser.add_argument("--project", help="its project; gcloud's own when left out")
+    parser.add_argument("--print", action="store_true", help="print the command instead of running it")
 
 
 def _positive(text: str) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from cloudseg_ops.errors import StorageError
+from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._links import PlanLink, RunFolderLink, show_folder, show_object
 from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.planning import estimate
 from cloudseg_ops.plans import write_plan
 from cloudseg_ops.snapshots import Snapshot
+from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
 
 
@@ -32,6 +37,7 @@ class PlanChunksOperator(RunOperator):
 
     template_fields: Sequence[str] = ("snapshot", "plan_only")
     ui_color = "#fef3c7"
+    operator_extra_links = (PlanLink(), RunFolderLink())
 
     def __init__(
         self,
@@ -58,9 +64,10 @@ class PlanChunksOperator(RunOperator):
         snapshot = Snapshot(
             GcsUri.parse(self.snapshot["snapshot_uri"]), int(self.snapshot["objects"]), int(self.snapshot["bytes"])
         )
+        store = self.open_store()
         with timed(context):
             chunks = write_plan(
-                self.open_store(),
+                store,
                 layout,
                 snapshot,
                 chunk_objects=self.chunk_objects,
@@ -73,7 +80,15 @@ class PlanChunksOperator(RunOperator):
         )
         cost = "" if expected.dollars is None else f" and ${expected.dollars:.2f}"
         self.log.info("about %.2f GPU hours%s at %g images/s a chunk", expected.gpu_hours, cost, self.images_per_second)
+        self._show_links(context, store, layout)
         if as_bool(self.plan_only):
             self.log.info("dry run: nothing is segmented, nothing is deleted")
             return []
         return [asdict(chunk) for chunk in chunks]
+
+    def _show_links(self, context: Any, store: Store, layout: RunLayout) -> None:
+        show_folder(context, RunFolderLink, layout.folder, store.project)
+        page = layout.report_folder / "plan.html"
+        with contextlib.suppress(StorageError):  # no link, then
+            if store.stat(page) is not None:
+                show_object(context, PlanLink, page)

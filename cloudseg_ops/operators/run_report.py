@@ -6,10 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.audit import audit_run
+from cloudseg_ops.addresses import folder_of
+from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import InputsLostError, RunIncompleteError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
+from cloudseg_ops.operators._links import (
+    OutputFolderLink,
+    QuarantineLink,
+    RunFolderLink,
+    RunReportLink,
+    show_folder,
+    show_object,
+)
+from cloudseg_ops.proof import Place
+from cloudseg_ops.provenance import quarantine_name
 from cloudseg_ops.report import Report, RunFacts, write_report
 
 
@@ -24,6 +35,7 @@ class RunReportOperator(RunOperator):
         model: What `DVCPullModelOperator` returned; templated; None when it failed.
         chunks: What `PlanChunksOperator` returned; templated; None when it failed.
         after_success: `delete`, `archive` or `keep`; templated.
+        prefix: The run's input prefix, and so that of its masks; templated.
         phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the times.
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
 
@@ -31,8 +43,9 @@ class RunReportOperator(RunOperator):
         The head of report.json: counts, model, times, and the report's addresses.
     """
 
-    template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success")
+    template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success", "prefix")
     ui_color = "#e0f2fe"
+    operator_extra_links = (RunReportLink(), OutputFolderLink(), QuarantineLink(), RunFolderLink())
 
     def __init__(
         self,
@@ -42,6 +55,7 @@ class RunReportOperator(RunOperator):
         chunks: Any,
         after_success: str,
         phases: Mapping[str, str],
+        prefix: str = "",
         **task: Any,
     ) -> None:
         super().__init__(**task)
@@ -50,6 +64,7 @@ class RunReportOperator(RunOperator):
         self.chunks = chunks
         self.after_success = after_success
         self.phases = dict(phases)
+        self.prefix = prefix
 
     def execute(self, context: Any) -> dict[str, Any]:
         """Audit, report, judge."""
@@ -82,11 +97,21 @@ class RunReportOperator(RunOperator):
         head = report.to_json()
         # Pushed before judging, so that a failed run's numbers are one click away too.
         context["ti"].xcom_push(key="report", value=head)
+        self._show_links(context, report, audit, store.project)
         try:
             check_report(report, planned=bool(self.chunks))
         except (InputsLostError, RunIncompleteError) as error:
             raise AirflowFailException(str(error)) from error
         return head
+
+    def _show_links(self, context: Any, report: Report, audit: Audit, project: str | None) -> None:
+        show_object(context, RunReportLink, report.html_uri)
+        show_folder(context, RunFolderLink, self.layout(context).folder, project)
+        if audit.places[Place.MASKED]:
+            show_folder(context, OutputFolderLink, folder_of(self.output_bucket, self.prefix), project)
+        if audit.places[Place.QUARANTINED]:
+            quarantine = folder_of(self.output_bucket, quarantine_name(self.prefix))
+            show_folder(context, QuarantineLink, quarantine, project)
 
     def _seconds(self, task_instance: Any) -> dict[str, float]:
         pulled = {

@@ -38,6 +38,10 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
         with located(self.settings):
             return super().cluster_info
 
+    def log_project(self) -> str | None:
+        """The cluster's project: the one that the settings name, else that of the workers' identity."""
+        return super().log_project() or self.hook.project_id or None
+
     def invoke_defer_method(self, *args: Any, **kwargs: Any) -> None:
         """Defer; under a google provider whose trigger forgets the schedule timeout, once the pod has its node."""
         if Version(version("apache-airflow-providers-google")) <= _FORGETFUL:

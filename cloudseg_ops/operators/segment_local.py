@@ -11,6 +11,7 @@ from typing import Any
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.errors import ChunkUnfinishedError
 from cloudseg_ops.operators._base import RunOperator
+from cloudseg_ops.operators._links import RunFolderLink, show_folder
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25
@@ -30,6 +31,7 @@ class LocalSegmentOperator(RunOperator):
 
     template_fields: Sequence[str] = ("chunk",)
     ui_color = "#fee2e2"
+    operator_extra_links = (RunFolderLink(),)
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class LocalSegmentOperator(RunOperator):
     def execute(self, context: Any) -> None:
         """Run the engine and wait for it."""
         layout = self.layout(context)
+        show_folder(context, RunFolderLink, layout.folder)
         arguments = engine_arguments(
             layout, self.chunk, input_bucket=self.input_bucket, options=("--tether", *self.engine_options)
         )

@@ -11,6 +11,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from cloudseg_ops.objects import IMAGE_TYPES
 from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._links import RunFolderLink, show_folder
 from cloudseg_ops.operators._rendered import as_optional_int
 from cloudseg_ops.snapshots import take_snapshot
 from cloudseg_ops.uris import GcsUri
@@ -38,6 +39,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
 
     template_fields: Sequence[str] = ("prefix", "max_objects")
     ui_color = "#dbeafe"
+    operator_extra_links = (RunFolderLink(),)
 
     def __init__(
         self,
@@ -65,10 +67,11 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
             if left[reason] <= _LEFT_NAMED:
                 self.log.info("left: %s: %s", name, reason)
 
+        store, layout = self.open_store(), self.layout(context)
         with timed(context):
             snapshot = take_snapshot(
-                self.open_store(),
-                self.layout(context),
+                store,
+                layout,
                 folder,
                 now=datetime.now(UTC),
                 settle=timedelta(seconds=self.settle_seconds),
@@ -81,6 +84,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
         if snapshot is None:
             self.log.info("nothing new and settled under %s", folder)
             return PokeReturnValue(is_done=False)
+        show_folder(context, RunFolderLink, layout.folder, store.project)
         self.log.info("%d new objects, %d bytes: %s", snapshot.objects, snapshot.total_bytes, snapshot.uri)
         return PokeReturnValue(
             is_done=True,
