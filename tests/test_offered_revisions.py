@@ -30,14 +30,14 @@ def test_credentials_are_not_kept() -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        None, "", "garbage", "null", "7", "[]", '"text"', "{}", "[" * 100_000, '{"revisions": ["v1"]}',
+        "", "garbage", "null", "7", "[]", '"text"', "{}", "[" * 100_000, '{"revisions": ["v1"]}',
         json.dumps({"repository": "https://git.example/other.git", "revisions": ["v1"]}),
         json.dumps({"repository": REPOSITORY}),
         json.dumps({"repository": REPOSITORY, "revisions": "v1"}),
         json.dumps({"repository": REPOSITORY, "revisions": {"v1": 1}}),
     ],
 )  # fmt: skip
-def test_garbage_offers_nothing(value: str | None) -> None:
+def test_garbage_offers_nothing(value: str) -> None:
     assert read_kept(value, REPOSITORY) == []
 
 

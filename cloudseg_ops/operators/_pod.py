@@ -44,7 +44,6 @@ class PodSegmentOperator(KubernetesPodOperator):
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "chunk", "model")
     ui_color = "#fee2e2"
-    # Not the google provider's link to the pod, too: a pod is deleted when it has ended.
     operator_extra_links = (PodLogLink(), RunFolderLink())
 
     def __init__(self, *, settings: Settings, chunk: Any, model: Any, **task: Any) -> None:

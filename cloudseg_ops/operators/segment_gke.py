@@ -29,6 +29,9 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
 
     template_fields: Sequence[str] = tuple({*GKEStartPodOperator.template_fields, "chunk", "model"})
 
+    # Not the provider's link to the pod, too: a pod is deleted when it has ended.
+    operator_extra_links: Any = PodSegmentOperator.operator_extra_links
+
     def __init__(self, *, settings: Settings, **task: Any) -> None:
         super().__init__(settings=settings, **gke_arguments(settings), **task)
 
