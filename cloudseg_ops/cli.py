@@ -18,7 +18,9 @@ from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.cli_progress import add_progress, show_progress
 from cloudseg_ops.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
 from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.offered_revisions import composer_keep_command, keep_command
 from cloudseg_ops.pools import composer_pool_command, pool_command
+from cloudseg_ops.registry import list_revisions
 from cloudseg_ops.settings import Settings
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"cloudseg {__version__}")
         return 0
     try:
-        return {"pool": _pool, "audit": _audit, "progress": show_progress}[options.command](options)
+        return _COMMANDS[options.command](options)
     except CloudsegError as error:
         print(f"cloudseg: {error}", file=sys.stderr)
         return 2
@@ -80,12 +82,41 @@ def _pool(options: argparse.Namespace) -> int:
     # Not by all settings: whoever operates Composer from a workstation has none of them there.
     name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
     slots = options.slots or _slots_of_environment()
-    if (options.composer is None) != (options.location is None):
-        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
-    if options.composer is not None:
+    if _on_composer(options):
         command = composer_pool_command(options.composer, options.location, name, slots, project=options.project)
     else:
         command = pool_command(name, slots)
+    return _carry_out(options, command)
+
+
+def _revisions(options: argparse.Namespace) -> int:
+    repository = options.repository or os.environ.get("CLOUDSEG_MODEL_REPOSITORY")
+    if not repository:
+        raise SettingsError("which registry? set CLOUDSEG_MODEL_REPOSITORY, or give --repository URL")
+    on_composer = _on_composer(options)
+    revisions = list_revisions(repository)
+    if not options.refresh:
+        print("\n".join(revisions) or "the registry has neither tags nor branches")
+        return 0
+    if on_composer:
+        command = composer_keep_command(
+            options.composer, options.location, repository, revisions, project=options.project
+        )
+    else:
+        command = keep_command(repository, revisions)
+    return _carry_out(options, command)
+
+
+_COMMANDS = {"audit": _audit, "pool": _pool, "progress": show_progress, "revisions": _revisions}
+
+
+def _on_composer(options: argparse.Namespace) -> bool:
+    if (options.composer is None) != (options.location is None):
+        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
+    return options.composer is not None
+
+
+def _carry_out(options: argparse.Namespace, command: Sequence[str]) -> int:
     if options.print:
         print(shlex.join(command))
         return 0
@@ -138,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--json", action="store_true", help="print JSON")
     add_progress(commands)
     _add_pool(commands)
+    _add_revisions(commands)
     return parser
 
 
@@ -152,10 +184,28 @@ def _add_pool(commands: Any) -> None:
     pool.add_argument(
         "--slots", type=_positive, metavar="N", help="chunks at once: the GPUs there are (CLOUDSEG_POOL_SLOTS)"
     )
-    pool.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
-    pool.add_argument("--location", metavar="REGION", help="its region")
-    pool.add_argument("--project", help="its project; gcloud's own when left out")
-    pool.add_argument("--print", action="store_true", help="print the command instead of running it")
+    _add_composer(pool)
+
+
+def _add_revisions(commands: Any) -> None:
+    revisions = commands.add_parser(
+        "revisions",
+        help="list the model revisions that the DAG's trigger form offers, or refresh what it offers",
+        description="List the newest tags and the branches of the model registry, CLOUDSEG_MODEL_REPOSITORY. With "
+        "--refresh, let the DAG's trigger form offer them, as each run that pulls a model does: on the Airflow of this "
+        "Python, or, with --composer, on a Composer environment through gcloud. Exit code 0: done; 2: the registry "
+        "could not be read, or the command could not be carried out.",
+    )
+    revisions.add_argument("--refresh", action="store_true", help="let the trigger form offer them")
+    revisions.add_argument("--repository", metavar="URL", help="the registry, as the DAG's environment names it")
+    _add_composer(revisions)
+
+
+def _add_composer(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
+    parser.add_argument("--location", metavar="REGION", help="its region")
+    parser.add_argument("--project", help="its project; gcloud's own when left out")
+    parser.add_argument("--print", action="store_true", help="print the command instead of running it")
 
 
 def _positive(text: str) -> int:

@@ -13,6 +13,9 @@ from cloudseg_ops.provenance import MASK_SUFFIX, mask_name, quarantine_name
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 MAX_NAME_BYTES = 1024  # cloud.google.com/storage/docs/objects#naming
+# What the names of inputs may be asked to begin with, as JSON schema reads it in a trigger form: no address with its
+# bucket, and no line end, which a name cannot hold.
+PREFIX_PATTERN = r"^(?!gs://)[^\r\n]*$(?!\n)"
 IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
 NOT_SETTLED = "it has not settled yet; the next run takes it"
 

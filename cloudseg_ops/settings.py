@@ -24,7 +24,7 @@ from pydantic import (
 from cloudseg_ops.errors import InvalidRevisionError, SettingsError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.notices import Receiver
-from cloudseg_ops.objects import IMAGE_TYPES
+from cloudseg_ops.objects import IMAGE_TYPES, MAX_NAME_BYTES, PREFIX_PATTERN
 from cloudseg_ops.pods.settings import PodSettings
 from cloudseg_ops.revisions import check_revision
 from cloudseg_ops.uris import GcsUri
@@ -46,6 +46,12 @@ def _revision(text: str) -> str:
         return check_revision(text)
     except InvalidRevisionError as error:
         raise ValueError(str(error)) from None
+
+
+def _prefix(text: str) -> str:
+    if not re.match(PREFIX_PATTERN, text) or len(text) > MAX_NAME_BYTES:
+        raise ValueError(f"names begin after the bucket: no gs://, no line end, at most {MAX_NAME_BYTES} characters")
+    return text
 
 
 def _extensions(value: Any) -> Any:
@@ -106,7 +112,9 @@ class Settings(BaseModel):
         description="Who is told of a run that failed: a webhook's `https://` address, `conn:` and the Airflow "
         "connection that holds one, or a Python function as `package.module:function`; unset: nobody",
     )
-    input_prefix: str = Field(default="", description="Default of the param `input_prefix`")
+    input_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+        default="", description="Default of the param `input_prefix`"
+    )
     after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
     image_types: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = Field(
         default=IMAGE_TYPES,

@@ -11,6 +11,8 @@ from airflow.sdk import DAG, Param, TriggerRule
 from cloudseg_ops.assets import masks_asset
 from cloudseg_ops.help import help_text
 from cloudseg_ops.notifying import failure_callback
+from cloudseg_ops.objects import MAX_NAME_BYTES, PREFIX_PATTERN
+from cloudseg_ops.offered_revisions import offered_revisions
 from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
 from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
 from cloudseg_ops.operators.pull_model import DVCPullModelOperator
@@ -51,21 +53,31 @@ with DAG(
             settings.model_revision,
             type="string",
             pattern=REVISION_PATTERN,
+            examples=offered_revisions(settings.model_repository, settings.model_revision),
             title="Model revision",
-            description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now.",
+            description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now. "
+            "Clear the field to see the newest tags and the branches, as the last run that pulled a model found them, "
+            "or `cloudseg revisions --refresh`; any other revision is taken as well.",
         ),
         "input_prefix": Param(
             # The trigger form takes an empty text for a missing one, so no prefix is null.
             settings.input_prefix or None,
             type=["null", "string"],
-            maxLength=1024,
+            maxLength=MAX_NAME_BYTES,
+            pattern=PREFIX_PATTERN,
             title="Input prefix",
-            description="Take only objects whose names begin with this; empty takes all.",
+            description="Take only objects whose names begin with this, such as 2026/08/, without gs:// and bucket. "
+            "Empty takes all.",
         ),
         "after_success": Param(
             settings.after_success,
             type="string",
             enum=["delete", "archive", "keep"],
+            values_display={
+                "delete": "delete it",
+                "archive": "archive it: move it below archive/ in the output bucket",
+                "keep": "keep it: the next run finds it again",
+            },
             title="After success",
             description="What becomes of an input once its mask, read back, proves it done.",
         ),
@@ -73,8 +85,9 @@ with DAG(
             None,
             type=["null", "integer"],
             minimum=1,
+            maximum=10_000_000,
             title="Most objects",
-            description="Take at most so many; empty takes all. The rest is for the next run.",
+            description="Take at most so many, up to ten million; empty takes all. The rest is for the next run.",
         ),
         "dry_run": Param(
             False,

@@ -87,6 +87,12 @@ class RunningAirflow:
         value = self.api._send("GET", f"{path}?map_index={map_index}").json()["value"]
         return json.loads(value) if isinstance(value, str) else value
 
+    def links(self, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
+        """The links that the UI shows of a task: those that have an address."""
+        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/links"
+        found = self.api._send("GET", path, params={"map_index": map_index}).json()["extra_links"]
+        return {name: address for name, address in found.items() if address is not None}
+
     def change_task(self, run_id: str, task_id: str, map_index: int, change: str) -> None:
         """Mark a task `failed`, or have it `cleared`, as a person does in the UI."""
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+# Where DVC logs to is decided when it is first imported: not while a test holds standard output.
+import dvc.repo  # noqa: F401
 import pytest
 
 from cloudseg_ops import __version__
 from cloudseg_ops.cli import main
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.offered_revisions import VARIABLE, composer_keep_command, keep_command, read_kept
 from cloudseg_ops.pools import composer_pool_command, pool_command
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
@@ -129,6 +132,44 @@ def test_the_pools_slots_may_come_from_the_environment(monkeypatch: pytest.Monke
         assert "CLOUDSEG_POOL_SLOTS" in capsys.readouterr().err
 
 
+@pytest.fixture
+def registry(tmp_path: Path) -> str:
+    """A git repository with two tags on one branch."""
+    folder = tmp_path / "models"
+    for words in (
+        ["init", "--quiet", "--initial-branch=main", str(folder)],
+        ["-C", str(folder), "-c", "user.name=t", "-c", "user.email=t@e", "commit", "-qm", "one", "--allow-empty"],
+        ["-C", str(folder), "tag", "v9"],
+        ["-C", str(folder), "tag", "v10"],
+    ):
+        subprocess.run(["git", *words], check=True, timeout=30)
+    return str(folder)
+
+
+def test_the_revisions_are_listed(registry: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.setenv("CLOUDSEG_MODEL_REPOSITORY", registry)
+    assert main(["revisions"]) == 0
+    assert capsys.readouterr().out.splitlines() == ["v10", "v9", "main"]
+    monkeypatch.delenv("CLOUDSEG_MODEL_REPOSITORY")
+    assert main(["revisions", "--repository", registry]) == 0
+    assert main(["revisions"]) == 2
+    assert "which registry? set CLOUDSEG_MODEL_REPOSITORY" in capsys.readouterr().err
+
+
+def test_revisions_of_no_registry(tmp_path: Path, capsys: Output) -> None:
+    assert main(["revisions", "--refresh", "--repository", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere cannot be listed" in capsys.readouterr().err
+
+
+def test_the_revisions_to_offer_are_set_by_airflows_own_command(registry: str, capsys: Output) -> None:
+    revisions = ["v10", "v9", "main"]
+    assert main(["revisions", "--refresh", "--repository", registry, "--print"]) == 0
+    assert shlex.split(capsys.readouterr().out) == keep_command(registry, revisions)
+    composer = ["--composer", "prod", "--location", "r", "--project", "p"]
+    assert main(["revisions", "--refresh", "--repository", registry, "--print", *composer]) == 0
+    assert shlex.split(capsys.readouterr().out) == composer_keep_command("prod", "r", registry, revisions, project="p")
+
+
 @pytest.mark.parametrize("half", [["--composer", "prod"], ["--location", "r"]])
 def test_a_composer_environment_has_a_name_and_a_region(half: list[str], capsys: Output) -> None:
     assert main(["pool", "--slots", "4", "--print", *half]) == 2
@@ -155,7 +196,8 @@ def test_the_pools_command_runs_and_its_failure_is_told(
 
 
 @pytest.mark.slow
-def test_the_pool_is_there_afterwards_and_counts_deferred_tasks(tmp_path: Path) -> None:
+def test_what_airflow_has_afterwards(tmp_path: Path, registry: str) -> None:
+    """A pool that counts deferred tasks, and the revisions to offer."""
     environment = {
         **os.environ, "AIRFLOW_HOME": str(tmp_path), "CLOUDSEG_POOL": "gpus", "PYTHONWARNINGS": "ignore",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/airflow.db",
@@ -173,6 +215,8 @@ def test_the_pool_is_there_afterwards_and_counts_deferred_tasks(tmp_path: Path) 
             item for item in json.loads(call("airflow", "pools", "list", "-o", "json")) if item["pool"] == "gpus"
         )
         assert (pool["slots"], pool["include_deferred"]) == (slots, "True")
+    call("cloudseg_ops.cli", "revisions", "--refresh", "--repository", registry)
+    assert read_kept(call("airflow", "variables", "get", VARIABLE).strip(), registry) == ["v10", "v9", "main"]
 
 
 @pytest.mark.parametrize(

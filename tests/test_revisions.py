@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudseg_ops.errors import InvalidRevisionError
-from cloudseg_ops.revisions import COMMIT_PATTERN, REVISION_PATTERN, check_revision
+from cloudseg_ops.revisions import (
+    COMMIT_PATTERN,
+    OFFERED_BRANCHES,
+    OFFERED_TAGS,
+    REVISION_PATTERN,
+    check_revision,
+    is_revision,
+    newest_first,
+    offer,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +58,39 @@ def test_git_takes_every_name_that_passes(names: list[str]) -> None:
         assert done.returncode == 0, name
 
 
-@given(st.text())
-def test_what_passes_matches_the_pattern_that_the_dag_param_shows(text: str) -> None:
+@given(st.text() | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]{0,20}\n?", fullmatch=True))
+def test_the_pattern_that_the_dag_param_shows_says_the_same(text: str) -> None:
     try:
-        passed = check_revision(text)
+        check_revision(text)
     except InvalidRevisionError:
-        return
-    assert re.search(REVISION_PATTERN, passed)
-    assert not passed.startswith("-")
+        passed = False
+    else:
+        passed = True
+    # As JSON schema looks, which is what refuses a value in the trigger form and in the API.
+    assert bool(re.search(REVISION_PATTERN, text)) is is_revision(text) is passed
+
+
+def test_what_is_no_text_is_no_revision() -> None:
+    assert not any(map(is_revision, (None, 7, ["v1"], b"v1")))
+
+
+def test_tags_are_ordered_by_the_versions_in_them() -> None:
+    tags = ["v1", "v10", "v2", "v10rc1", "model-v11", "release/2.1", "old", "zebra"]
+    assert newest_first(tags) == ["model-v11", "v10", "v10rc1", "release/2.1", "v2", "v1", "zebra", "old"]
+    assert newest_first(["cirrus-2026.08", "cirrus-2026.11"]) == ["cirrus-2026.11", "cirrus-2026.08"]
+
+
+def test_what_is_offered() -> None:
+    assert offer(["v1", "v2", "größe", "-x", "a..b"], ["dev", "main", "x.lock"]) == ["v2", "v1", "main", "dev"]
+    assert offer(["main", "v1"], ["main"]) == ["v1", "main"]
+    assert offer([], []) == []
+
+
+def test_many_tags_leave_room_for_branches() -> None:
+    offered = offer([f"v{number}" for number in range(500)], [f"b{number:03}" for number in range(500)] + ["main"])
+    assert len(offered) == OFFERED_TAGS + OFFERED_BRANCHES
+    assert offered[:2] == ["v499", "v498"]
+    assert offered[OFFERED_TAGS : OFFERED_TAGS + 2] == ["main", "b000"]
 
 
 def test_a_commit_is_forty_hex_digits() -> None:

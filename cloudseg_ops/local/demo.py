@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cloudseg_ops.addresses import emulator_buckets
 from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.local.airflow_api import AirflowApi
@@ -180,5 +181,6 @@ def _still_up(state: LocalState) -> str:
     return (
         f"• Airflow is at {state.ui_url} (user {ADMIN}, password {state.secret(f'{ADMIN}-password')}; "
         f"or {VIEWER}, who may only look, {state.secret(f'{VIEWER}-password')})\n"
-        f"• the GCS emulator is at {state.gcs_url}; `make down` stops both"
+        f"• the GCS emulator is at {state.gcs_url}; `make down` stops both\n"
+        f"• photographs, masks and reports: {emulator_buckets(state.gcs_url)}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -11,11 +12,13 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client.exceptions import ApiException
 
+from cloudseg_ops.addresses import LoggedContainer, log_address
 from cloudseg_ops.engine_command import engine_arguments
 from cloudseg_ops.errors import PodTemplateError
 from cloudseg_ops.operators._base import began
 from cloudseg_ops.operators._failing import fails_plainly, speaks_last
 from cloudseg_ops.operators._label import LabelledChunk
+from cloudseg_ops.operators._links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._patience import PatientPodManager
 from cloudseg_ops.operators._told import told
 from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
@@ -54,6 +57,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "chunk", "model")
     ui_color = "#fee2e2"
+    operator_extra_links = (PodLogLink(), RunFolderLink())
 
     def __init__(self, *, settings: Settings, chunk: Any, model: Any, **task: Any) -> None:
         pods = settings.pods
@@ -113,6 +117,11 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
         """Take up a pod of an earlier try, once those that are ending are gone; else start a new one."""
+        pod = self._take_up_pod(context) or super().get_or_create_pod(pod_request_obj, context)
+        self._show_links(context, pod)
+        return pod
+
+    def _take_up_pod(self, context: Any) -> Any:
         found = {pod.metadata.name: pod for pod in self._pods_of_this_task(context)}
         plan = sort_out([self._as_json(pod) for pod in found.values()])
         for name in plan.delete:
@@ -123,7 +132,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
             pod = found[plan.reuse]
             self.log.info("going on with pod %s of an earlier try: %s", plan.reuse, explain_pod(self._as_json(pod)))
             return pod
-        return super().get_or_create_pod(pod_request_obj, context)
+        return None
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:
         """Read this try's own pod: those of earlier tries are sorted out before there is one."""
@@ -189,6 +198,22 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         )
         manifest = pod_manifest(pods, work)
         return overlay(manifest, load_template(pods.pod_template)) if pods.pod_template else manifest
+
+    def log_project(self) -> str | None:
+        """Project whose Cloud Logging has the pods' logs; None where nothing says so."""
+        return self.settings.pods.gke_project
+
+    def _show_links(self, context: Any, pod: Any) -> None:
+        pods, project = self.settings.pods, self.log_project()
+        show_folder(context, RunFolderLink, self.settings.layout(str(context["run_id"])).folder, project)
+        if project and pods.gke_location and pods.gke_cluster:
+            name, namespace = pod.metadata.name, pod.metadata.namespace
+            # A pod just asked for has no time yet. Clocks may differ.
+            since = (pod.metadata.creation_timestamp or datetime.now(UTC)) - timedelta(minutes=1)
+            logged = LoggedContainer(
+                project, pods.gke_location, pods.gke_cluster, namespace, name, CONTAINER, since.isoformat()
+            )
+            show(context, PodLogLink, log_address(logged))
 
     def _pods_of_this_task(self, context: Any) -> list[Any]:
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)

@@ -14,6 +14,7 @@ from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._links import PlanLink, RunFolderLink, show_object
 from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.plans import Chunk, write_plan
 from cloudseg_ops.rates import read_measured_runs
@@ -48,6 +49,7 @@ class PlanChunksOperator(RunOperator):
 
     template_fields: Sequence[str] = ("snapshot", "model", "plan_only", "after_success")
     ui_color = "#fef3c7"
+    operator_extra_links = (PlanLink(), RunFolderLink())
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class PlanChunksOperator(RunOperator):
                 max_chunks=self.max_chunks,
                 reckon_only=dry_run,
             )
+        show_folder(context, RunFolderLink, layout.folder, store.project)
         try:
             self._tell(context, store, layout, chunks, dry_run=dry_run)
         except StorageError as error:
@@ -122,6 +125,7 @@ class PlanChunksOperator(RunOperator):
             model=model,
         )
         write_plan_pages(store, plan)
+        show_object(context, PlanLink, layout.plan_html)
         context["ti"].xcom_push(key="plan", value=plan.to_json())
         for line in [f"plan of run {layout.run_id}:", *aligned(plan_rows(plan))]:
             self.log.info(line)

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cloudseg_ops.addresses import commit_address
+from cloudseg_ops.offered_revisions import keep_revisions
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._links import ModelCommitLink, show
 
 
 class DVCPullModelOperator(RunOperator):
     """Resolves a model revision to a commit, once a run, and stages its weights by content address.
+
+    Once it has, it refreshes the revisions that the DAG's trigger form offers.
 
     Args:
         repository: Git URL or path of the registry.
@@ -27,6 +32,7 @@ class DVCPullModelOperator(RunOperator):
 
     template_fields: Sequence[str] = ("revision",)
     ui_color = "#ede9fe"
+    operator_extra_links = (ModelCommitLink(),)
 
     def __init__(
         self,
@@ -55,5 +61,15 @@ class DVCPullModelOperator(RunOperator):
                 revision=self.revision,
                 path=self.path,
             )
+        show(context, ModelCommitLink, commit_address(model.repository, model.commit))
+        self._refresh_offer()
         self.log.info("%s is commit %s, weights md5 %s: %s", model.revision, model.commit, model.md5, model.uri)
         return model.to_json()
+
+    def _refresh_offer(self) -> None:
+        from cloudseg_ops.registry import list_revisions
+
+        try:
+            keep_revisions(self.repository, list_revisions(self.repository))
+        except Exception as error:  # noqa: BLE001  (a comfort of the trigger form; the run has its model)
+            self.log.warning("the trigger form offers the revisions that an earlier run found: %s", error)

@@ -6,12 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops import __version__
+from cloudseg_ops.addresses import folder_of
 from cloudseg_ops.assets import masks_extra
-from cloudseg_ops.audit import audit_run
+from cloudseg_ops.audit import Audit, audit_run
 from cloudseg_ops.errors import InputsLostError, RunIncompleteError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
 from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._links import (
+    OutputFolderLink,
+    QuarantineLink,
+    RunFolderLink,
+    RunReportLink,
+    show_folder,
+    show_object,
+)
+from cloudseg_ops.proof import Place
+from cloudseg_ops.provenance import quarantine_name
 from cloudseg_ops.report import Report, RunFacts, write_report
 from cloudseg_ops.uris import GcsUri
 
@@ -42,6 +53,7 @@ class RunReportOperator(RunOperator):
 
     template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success", "prefix")
     ui_color = "#e0f2fe"
+    operator_extra_links = (RunReportLink(), OutputFolderLink(), QuarantineLink(), RunFolderLink())
 
     def __init__(
         self,
@@ -91,10 +103,20 @@ class RunReportOperator(RunOperator):
         head = report.to_json()
         # Pushed before judging, so that a failed run's numbers are one click away too.
         context["ti"].xcom_push(key="report", value=head)
+        self._show_links(context, report, audit, store.project)
         check_report(report, planned=bool(self.chunks))
         for asset in self.outlets:
             context["outlet_events"][asset].extra = masks_extra(head, GcsUri(self.output_bucket, self.prefix))
         return head
+
+    def _show_links(self, context: Any, report: Report, audit: Audit, project: str | None) -> None:
+        show_object(context, RunReportLink, report.html_uri)
+        show_folder(context, RunFolderLink, self.layout(context).folder, project)
+        if audit.places[Place.MASKED]:
+            show_folder(context, OutputFolderLink, folder_of(self.output_bucket, self.prefix), project)
+        if audit.places[Place.QUARANTINED]:
+            quarantine = folder_of(self.output_bucket, quarantine_name(self.prefix))
+            show_folder(context, QuarantineLink, quarantine, project)
 
     def _seconds(self, task_instance: Any) -> dict[str, float]:
         pulled = {

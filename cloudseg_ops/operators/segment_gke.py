@@ -29,6 +29,9 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
 
     template_fields: Sequence[str] = tuple({*GKEStartPodOperator.template_fields, "chunk", "model"})
 
+    # Not the provider's link to the pod, too: a pod is deleted when it has ended.
+    operator_extra_links: Any = PodSegmentOperator.operator_extra_links
+
     def __init__(self, *, settings: Settings, **task: Any) -> None:
         super().__init__(settings=settings, **gke_arguments(settings), **task)
 
@@ -37,6 +40,10 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
         """The cluster's address and certificate, as Google's control plane gives them."""
         with located(self.settings):
             return super().cluster_info
+
+    def log_project(self) -> str | None:
+        """The cluster's project: the one that the settings name, else that of the workers' identity."""
+        return super().log_project() or self.hook.project_id or None
 
     def invoke_defer_method(self, *args: Any, **kwargs: Any) -> None:
         """Defer; under a google provider whose trigger forgets the schedule timeout, once the pod has its node."""

@@ -13,6 +13,7 @@ from cloudseg_ops.errors import ChunkUnfinishedError
 from cloudseg_ops.operators._base import RunOperator, began
 from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._label import LabelledChunk
+from cloudseg_ops.operators._links import RunFolderLink, show_folder
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25
@@ -33,6 +34,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
 
     template_fields: Sequence[str] = ("chunk",)
     ui_color = "#fee2e2"
+    operator_extra_links = (RunFolderLink(),)
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
     def execute(self, context: Any) -> None:
         """Run the engine and wait for it."""
         layout = self.layout(context)
+        show_folder(context, RunFolderLink, layout.folder)
         arguments = engine_arguments(
             layout,
             self.chunk,

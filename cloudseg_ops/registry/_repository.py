@@ -20,7 +20,7 @@ from cloudseg_ops.errors import (
     UnknownRevisionError,
 )
 from cloudseg_ops.models import ModelParams
-from cloudseg_ops.revisions import check_revision
+from cloudseg_ops.revisions import check_revision, newest_first
 
 PARAMS_FILE = "params.yaml"
 _TAGS_NAMED = 20
@@ -177,17 +177,10 @@ def list_tags(repository: str) -> list[str]:
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from packaging.version import InvalidVersion, Version
-
-    def key(tag: str) -> tuple[Version, str]:
-        try:
-            return Version(tag), tag
-        except InvalidVersion:
-            return Version("0"), tag
 
     try:
         with Repo.open(_url(repository), uninitialized=True) as repo:
-            return sorted(repo.scm.list_tags(), key=key, reverse=True)
+            return newest_first(repo.scm.list_tags())
     except DvcException as error:
         raise RepositoryUnreachableError(f"{without_credentials(repository)} cannot be read: {error}") from error
 

@@ -12,6 +12,7 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from cloudseg_ops.objects import IMAGE_TYPES, NOT_SETTLED
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._links import RunFolderLink, show_folder
 from cloudseg_ops.operators._rendered import as_optional_int
 from cloudseg_ops.schedules import is_rung, time_to_settle
 from cloudseg_ops.snapshots import take_snapshot
@@ -41,6 +42,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
 
     template_fields: Sequence[str] = ("prefix", "max_objects")
     ui_color = "#dbeafe"
+    operator_extra_links = (RunFolderLink(),)
 
     def __init__(
         self,
@@ -80,10 +82,11 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
             if left[reason] <= _LEFT_NAMED:
                 self.log.info("left: %s: %s", name, reason)
 
+        store, layout = self.open_store(), self.layout(context)
         with timed(context):
             snapshot = take_snapshot(
-                self.open_store(),
-                self.layout(context),
+                store,
+                layout,
                 folder,
                 now=now,
                 settle=settle,
@@ -98,6 +101,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
             if is_rung(run_type) and not left[NOT_SETTLED]:
                 _skip("what the run was notified of has been taken in already; the next photograph starts another run")
             return PokeReturnValue(is_done=False)
+        show_folder(context, RunFolderLink, layout.folder, store.project)
         self.log.info("%d new objects, %d bytes: %s", snapshot.objects, snapshot.total_bytes, snapshot.uri)
         return PokeReturnValue(
             is_done=True,

@@ -76,6 +76,11 @@ class Store:
             tune(client, connections + RANGES_AT_ONCE)
         return cls(client, pacer=pacer)
 
+    @property
+    def project(self) -> str | None:
+        """The project of the identity that calls; None where it names none."""
+        return self._client.project or None
+
     def list_objects(self, folder: GcsUri, *, start: str | None = None, end: str | None = None) -> Iterator[ObjectInfo]:
         """Stream the objects whose names begin with `folder.name`, in the order of their UTF-8 bytes.
 

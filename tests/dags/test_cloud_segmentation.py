@@ -73,6 +73,27 @@ def test_parsing_imports_nothing_heavy(described: dict[str, Any]) -> None:
     assert described["heavy"] == []
 
 
+def test_parsing_asks_nobody_for_the_revisions_to_offer(tmp_path: Path) -> None:
+    """Neither a database, nor git."""
+    nowhere = {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/nowhere/airflow.db",
+        "_AIRFLOW_PROCESS_CONTEXT": "server",
+        "AIRFLOW_VAR_CLOUDSEG_REVISIONS": '{"repository": "https://git.example/models.git", "revisions": ["v1"]}',
+    }
+    guarded = """
+import sys
+def guard(event, arguments):
+    assert event not in ("socket.connect", "socket.getaddrinfo", "sqlite3.connect"), event
+    # Python's own platform module asks `file` about its architecture.
+    assert event != "subprocess.Popen" or arguments[0] == "file", arguments
+sys.addaudithook(guard)
+"""
+    done = _python(tmp_path, guarded + _DESCRIBE, **SETTINGS, **nowhere)
+    assert done.returncode == 0, done.stderr
+    params = json.loads(done.stdout.rpartition("RESULT")[2])["params"]
+    assert params["model_revision"]["examples"] == ["v1.2"]
+
+
 def test_schedule(described: dict[str, Any]) -> None:
     assert described["dag_id"] == "cloud_segmentation"
     assert (described["catchup"], described["max_active_runs"], described["schedule"]) == (False, 1, "@daily")

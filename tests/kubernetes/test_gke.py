@@ -38,6 +38,9 @@ def test_photographs_become_masks(gke: Site) -> None:
     assert gke.airflow.wait(run_id) == "success", gke.airflow.tasks(run_id)
     assert "progress: " in gke.logs(run_id)
     gke.assert_all_done(run_id, "gke", 20)
+    links = gke.airflow.links(run_id, "segment", 0)
+    assert set(links) == {"Pod log", "Run folder"}
+    assert links["Pod log"].endswith("?project=test-project")
 
 
 def test_preemption(gke: Site) -> None:

@@ -1,13 +1,15 @@
 """The pod that Airflow's operators ask for in the end: no cluster is needed for that."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from kubernetes.client import ApiClient
+from kubernetes.client import ApiClient, V1ObjectMeta, V1Pod
 
 from cloudseg_ops.engine_mark import EngineMark
 from cloudseg_ops.errors import PodTemplateError
@@ -161,3 +163,82 @@ def test_the_pods_log_says_how_far_its_chunk_is(more: dict[str, Any]) -> None:
         chunk_label(CHUNK, EngineMark(1, 3, 10.0, ended=False)),
     )
     assert before != operator.label
+
+
+class _Pushed:
+    """Of a task instance what pushes XComs."""
+
+    def __init__(self) -> None:
+        self.xcoms: dict[str, str] = {}
+
+    def xcom_push(self, key: str, value: str) -> None:
+        self.xcoms[key] = value
+
+
+def _links(operator: Any, pod: Any) -> dict[str, str]:
+    """The links that show from the moment on when a pod is asked for or taken up."""
+    pushed = _Pushed()
+    operator._show_links({"ti": pushed, "run_id": RUN_ID}, pod)
+    names = {link.xcom_key: link.name for link in operator.operator_extra_links}
+    return {names[key]: address for key, address in pushed.xcoms.items()}
+
+
+def _pod(created: datetime | None = None) -> V1Pod:
+    return V1Pod(metadata=V1ObjectMeta(name="cloudseg-00003-x1", namespace="cloudseg", creation_timestamp=created))
+
+
+def _log_query(address: str) -> dict[str, str]:
+    words = [line.split('"') for line in unquote(urlsplit(address).path.partition(";query=")[2]).splitlines()]
+    return {name: value for name, value, _ in words}
+
+
+def test_a_pods_log_is_found_while_it_runs() -> None:
+    given = settings(RUNTIME="gke", GKE_PROJECT="sky-1")
+    operator = GKESegmentOperator(task_id="segment", settings=given, chunk=CHUNK, model=MODEL)
+    links = _links(operator, _pod(datetime(2026, 11, 24, 10, 1, tzinfo=UTC)))
+    assert set(links) == {"Pod log", "Run folder"}
+    assert _log_query(links["Pod log"]) == {
+        "resource.type=": "k8s_container",
+        "resource.labels.project_id=": "sky-1",
+        "resource.labels.location=": "europe-west4",
+        "resource.labels.cluster_name=": "gpus",
+        "resource.labels.namespace_name=": "cloudseg",
+        "resource.labels.pod_name=": "cloudseg-00003-x1",
+        "resource.labels.container_name=": "engine",
+        "timestamp>=": "2026-11-24T10:00:00+00:00",
+    }
+    assert links["Run folder"].startswith("https://console.cloud.google.com/storage/browser/staging/runs/manual__")
+
+
+def test_a_pod_just_asked_for_has_a_log_from_now_on() -> None:
+    operator = GKESegmentOperator(
+        task_id="segment", settings=settings(RUNTIME="gke", GKE_PROJECT="p"), chunk=CHUNK, model=MODEL
+    )
+    since = datetime.fromisoformat(_log_query(_links(operator, _pod())["Pod log"])["timestamp>="])
+    assert timedelta(seconds=59) < datetime.now(UTC) - since < timedelta(seconds=120)
+
+
+def test_the_project_of_a_log_is_that_of_the_workers_identity_where_no_setting_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "sky-2"}}
+    monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(connection))
+    operator = GKESegmentOperator(task_id="segment", settings=settings(RUNTIME="gke"), chunk=CHUNK, model=MODEL)
+    # As Google's control plane would have given it.
+    operator.cluster_info = ("https://127.0.0.1:1", "")
+    assert "project=sky-2" in _links(operator, _pod())["Pod log"]
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"), [({}, False), ({"GKE_PROJECT": "sky-1"}, True), ({"GKE_PROJECT": "p", "GKE_CLUSTER": ""}, False)]
+)
+def test_on_any_other_cluster_a_log_is_shown_where_the_settings_say_that_it_is_googles(
+    more: dict[str, str], shown: bool
+) -> None:
+    operator = KubernetesSegmentOperator(task_id="segment", settings=settings(**more), chunk=CHUNK, model=MODEL)
+    assert ("Pod log" in _links(operator, _pod())) is shown
+
+
+def test_a_mapped_pod_has_the_same_links_and_none_to_a_pod_that_is_gone() -> None:
+    for operator in (GKESegmentOperator, KubernetesSegmentOperator):
+        assert [link.name for link in operator.operator_extra_links] == ["Pod log", "Run folder"]

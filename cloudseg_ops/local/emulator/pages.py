@@ -1,0 +1,79 @@
+"""The emulator's pages for people, under ``/_emulator/browse``: buckets, folders, objects. They change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import HTMLResponse, Response
+
+from . import views
+from .downloads import download
+from .errors import ApiError
+from .listing import list_page
+from .preconditions import Preconditions
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from .records import ObjectRecord
+    from .service import Handler, Service
+
+PAGE_ENTRIES = 200
+"""The most entries on the page of a folder."""
+
+
+def _for_people(handler: Handler) -> Handler:
+    """Let a handler's errors be pages as well."""
+
+    async def answer(service: Service, request: Request, names: dict[str, str]) -> Response:
+        try:
+            return await handler(service, request, names)
+        except ApiError as error:
+            return _page(views.error_view(error.status, error.message), error.status)
+
+    return answer
+
+
+@_for_people
+async def buckets_page(service: Service, _request: Request, _: dict[str, str]) -> Response:
+    """``GET /_emulator/browse``: all buckets."""
+    return _page(views.buckets_view(service.store.buckets()))
+
+
+@_for_people
+async def folder_page(service: Service, request: Request, names: dict[str, str]) -> Response:
+    """``GET …/{bucket}?prefix=…&pageToken=…``: one page of a folder."""
+    prefix = request.query_params.get("prefix", "")
+    query = {
+        "prefix": prefix,
+        "delimiter": "/",
+        "maxResults": str(PAGE_ENTRIES),
+        "pageToken": request.query_params.get("pageToken", ""),
+    }
+    return _page(views.folder_view(names["bucket"], prefix, list_page(service.store, names["bucket"], query)))
+
+
+@_for_people
+async def object_page(service: Service, _request: Request, names: dict[str, str]) -> Response:
+    """``GET …/{bucket}/{object}``: what is known of an object, and its picture if it is one."""
+    return _page(views.object_view(_record(service, names)))
+
+
+@_for_people
+async def content(service: Service, request: Request, names: dict[str, str]) -> Response:
+    """``GET …/{bucket}/{object}/content``: the bytes, as a browser shows them."""
+    return download(service.store, _record(service, names), request)
+
+
+def _record(service: Service, names: dict[str, str]) -> ObjectRecord:
+    return service.store.get(names["bucket"], names["object"], None, Preconditions(read=True))
+
+
+def _page(html: str, status: int = 200) -> Response:
+    headers = {
+        "Content-Security-Policy": views.policy(),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(html, status_code=status, headers=headers)

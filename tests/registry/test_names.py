@@ -1,0 +1,38 @@
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from cloudseg_ops.errors import RepositoryUnreachableError
+from cloudseg_ops.registry import list_revisions
+from tests.registry.conftest import Opener, Registry
+
+
+def test_tells_what_a_person_may_be_offered(registry: Registry, address: str) -> None:
+    assert list_revisions(address) == ["v2", "v1", "main", "dev"]
+
+
+def test_offers_nothing_that_a_run_would_refuse(own_registry: Registry, form: Opener) -> None:
+    for name in ("größe", "v3!", "v3"):
+        own_registry.git("tag", name, "v2^{commit}")
+    own_registry.git("branch", "ast/größe")
+    own_registry.git("branch", "ast/zwei")
+    assert list_revisions(form(own_registry)) == ["v3", "v2", "v1", "main", "ast/zwei", "dev"]
+
+
+def test_offers_nothing_of_what_is_no_registry(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryUnreachableError, match="cannot be listed"):
+        list_revisions(str(tmp_path / "nowhere"))
+
+
+def test_credentials_are_not_told_when_listing_fails() -> None:
+    with pytest.raises(RepositoryUnreachableError) as raised:
+        list_revisions("http://user:secret@127.0.0.1:1/models.git")
+    assert "http://127.0.0.1:1/models.git" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_listing_leaves_nothing_behind(registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    list_revisions(registry.path.as_uri())
+    assert list(tmp_path.iterdir()) == []
