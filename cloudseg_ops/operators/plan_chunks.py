@@ -14,7 +14,7 @@ from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._failing import fails_plainly
-from cloudseg_ops.operators._links import PlanLink, RunFolderLink, show_object
+from cloudseg_ops.operators._links import PlanLink, RunFolderLink, show_folder, show_object
 from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.plans import Chunk, write_plan
 from cloudseg_ops.rates import read_measured_runs
