@@ -168,7 +168,7 @@ def test_events_and_failures_by_setting_cost_no_imports(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     described = json.loads(done.stdout.rpartition("RESULT")[2])
     assert described["heavy"] == []
-    assert "cloudseg_photographs" in described["schedule"]
+    assert "AssetOrTimeSchedule" in described["schedule"]
     assert described["told"]
     assert "very-secret" not in done.stdout + done.stderr
 

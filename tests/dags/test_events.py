@@ -103,6 +103,7 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
         SubscriberClient().create_subscription(name=SUBSCRIPTION, topic=TOPIC)
         settings = {
             "pubsub_subscription": SUBSCRIPTION,
+            "schedule": "0 0 1 1 *",  # beside the events, and not while this runs
             "on_failure": webhook.address,
             "chunk_objects": 4,
             "retries": 1,
@@ -153,6 +154,11 @@ def test_a_photograph_starts_a_run_and_a_dag_follows_it(quiet: Eventful) -> None
     assert 0 <= extra["cloud_fraction"] <= 1
     assert extra["model"]["revision"] == "v2"
     assert extra["report_html"] == str(airflow.layout(run_id).report_folder / "report.html")
+
+
+def test_the_clock_goes_on_beside_the_events(eventful: Eventful) -> None:
+    dag = eventful.airflow.api._send("GET", f"/dags/{DAG_ID}").json()
+    assert "-01-01T00:00:00" in dag["next_dagrun_run_after"]
 
 
 def test_many_notifications_are_few_runs(quiet: Eventful) -> None:
