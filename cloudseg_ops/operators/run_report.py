@@ -11,6 +11,7 @@ from cloudseg_ops.errors import InputsLostError, RunIncompleteError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
 from cloudseg_ops.report import Report, RunFacts, write_report
+from cloudseg_ops.report.figures import figures_line
 
 
 class RunReportOperator(RunOperator):
@@ -79,6 +80,7 @@ class RunReportOperator(RunOperator):
             ),
         )
         self.log.info("%s: %s", report.verdict.headline, report.html_uri)
+        self.log.info("%s", figures_line(report))
         head = report.to_json()
         # Pushed before judging, so that a failed run's numbers are one click away too.
         context["ti"].xcom_push(key="report", value=head)
