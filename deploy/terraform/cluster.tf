@@ -119,6 +119,7 @@ resource "google_container_cluster" "standard" {
   }
 
   cluster_autoscaling {
+    enabled             = false # no pools beyond those in nodes.tf
     autoscaling_profile = "OPTIMIZE_UTILIZATION"
   }
 

@@ -1,6 +1,6 @@
 # Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
-# the account. Its rights: push the image, update this Composer environment and run Airflow commands in it, write its
-# bucket.
+# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket. What it
+# may do in Airflow is a role there, Op by default for whoever may see the environment.
 
 locals {
   deploys = var.github_repository == null ? 0 : 1
@@ -67,9 +67,8 @@ resource "google_project_iam_custom_role" "deployer" {
 
   project = var.airflow_project
   role_id = "cloudsegDeployer"
-  title   = "cloudseg: update Composer environments and run Airflow commands"
+  title   = "cloudseg: update Composer environments"
   permissions = [
-    "composer.environments.executeAirflowCommand",
     "composer.environments.get",
     "composer.environments.update",
     "composer.operations.get",
