@@ -1,6 +1,7 @@
 # Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
-# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket. What it
-# may do in Airflow is a role there, Op by default for whoever may see the environment.
+# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, have a
+# photograph come and go in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
+# whoever may see the environment.
 
 locals {
   deploys = var.github_repository == null ? 0 : 1
@@ -100,5 +101,25 @@ resource "google_storage_bucket_iam_member" "deployer" {
 
   bucket = split("/", google_composer_environment.this.config[0].dag_gcs_prefix)[2]
   role   = "roles/storage.objectUser"
+  member = google_service_account.deployer[0].member
+}
+
+# For the photograph of the smoke test.
+resource "google_project_iam_custom_role" "smoke_test" {
+  count = local.deploys
+
+  project     = var.project
+  role_id     = "cloudsegSmokeTest"
+  title       = "cloudseg: a photograph comes and goes"
+  permissions = ["storage.objects.create", "storage.objects.delete"]
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_storage_bucket_iam_member" "smoke_test" {
+  count = local.deploys
+
+  bucket = google_storage_bucket.input.name
+  role   = google_project_iam_custom_role.smoke_test[0].name
   member = google_service_account.deployer[0].member
 }

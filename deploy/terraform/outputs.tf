@@ -32,7 +32,7 @@ output "environment_file" {
     "IMAGE_VARIANT=cuda",
     "IDENTITY_PROVIDER=${try(google_iam_workload_identity_pool_provider.github[0].name, "none")}",
     "DEPLOYER=${try(google_service_account.deployer[0].email, "none")}",
-    "UNPAUSE=false",
+    "UNPAUSE=${var.schedule == "none"}",
     "",
   ], [for name, value in local.variables : "${name}=${value}"], [""]))
 }

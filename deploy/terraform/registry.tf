@@ -11,6 +11,11 @@ resource "google_artifact_registry_repository" "images" {
   format        = "DOCKER"
   description   = "The image of cloudseg's engine"
 
+  # A release's image is built once.
+  docker_config {
+    immutable_tags = true
+  }
+
   depends_on = [google_project_service.api]
 }
 
