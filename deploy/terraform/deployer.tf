@@ -58,7 +58,7 @@ resource "google_artifact_registry_repository_iam_member" "deployer" {
 
   project    = var.project
   location   = var.region
-  repository = google_artifact_registry_repository.images.name
+  repository = google_artifact_registry_repository.images.repository_id
   role       = "roles/artifactregistry.writer"
   member     = google_service_account.deployer[0].member
 }

@@ -22,7 +22,7 @@ resource "google_artifact_registry_repository" "images" {
 resource "google_artifact_registry_repository_iam_member" "nodes" {
   project    = var.project
   location   = var.region
-  repository = google_artifact_registry_repository.images.name
+  repository = google_artifact_registry_repository.images.repository_id
   role       = "roles/artifactregistry.reader"
   member     = google_service_account.nodes.member
 }

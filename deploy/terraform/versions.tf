@@ -4,16 +4,16 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 7.12"
+      version = "~> 8.7"
     }
     # Only for the Composer environment: the other provider cannot change its image version in place.
     google-beta = {
       source  = "hashicorp/google-beta"
-      version = "~> 7.12"
+      version = "~> 8.7"
     }
     kubernetes = {
       source  = "hashicorp/kubernetes"
-      version = "~> 2.38"
+      version = "~> 3.4"
     }
   }
 
