@@ -109,8 +109,8 @@ class Provider:
         """Plan a resource that does not exist yet."""
         planned = decode(request.proposed_new_state)
         if planned is not None:
-            rule = RULES.get(request.type_name, lambda _: {})
-            planned = {**planned, **rule(planned)}
+            if rule := RULES.get(request.type_name):
+                planned = {**planned, **rule(planned)}
             planned = _open(self.schemas["resource_schemas"][request.type_name]["block"], planned)
         return message("PlanResponse")(planned_state=encode(planned), legacy_type_system=True)
 

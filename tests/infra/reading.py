@@ -46,7 +46,7 @@ def only(plan: Plan, kind: str) -> dict[str, Any]:
 def grants_in(plan: Plan) -> set[tuple[str, ...]]:
     """Every grant of a plan: what on, to whom, which role, under which condition."""
     on = ("bucket", "repository", "topic", "subscription", "service_account_id", "project")
-    grants = set()
+    grants: set[tuple[str, ...]] = set()
     for address, values in plan.resources.items():
         if address.partition(".")[0].endswith("_iam_member"):
             target = next(values[key] for key in on if values.get(key))
@@ -57,7 +57,7 @@ def grants_in(plan: Plan) -> set[tuple[str, ...]]:
 
 def grants_by(calls: Calls) -> set[tuple[str, ...]]:
     """Every grant of a document's commands, likewise."""
-    grants = set()
+    grants: set[tuple[str, ...]] = set()
     for call in calls.with_words("gcloud", "add-iam-policy-binding"):
         target = call[call.index("add-iam-policy-binding") + 1].removeprefix("gs://")
         condition = flag(call, "--condition") or ""
