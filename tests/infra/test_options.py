@@ -47,10 +47,10 @@ def test_notifications_are_those_of_the_guide(everything: Plan, options: Calls) 
     assert notification["topic"] == flag(notify, "--topic") == flag(subscribe, "--topic")
     assert notification["bucket"] == notify[5].removeprefix("gs://")
     assert notification["event_types"] == [flag(notify, "--event-types")]
-    assert notification["payload_format"] == f"{str(flag(notify, '--payload-format')).upper()}_API_V1"
+    assert notification["payload_format"].lower() == flag(notify, "--payload-format")
     subscription = only(everything, "google_pubsub_subscription")
     assert subscription["name"] == subscribe[4]
     assert str(subscription["ack_deadline_seconds"]) == flag(subscribe, "--ack-deadline")
-    assert subscription["message_retention_duration"] == "86400s"
-    assert flag(subscribe, "--message-retention-duration") == "1d"
+    assert subscription["message_retention_duration"] == "600s"
+    assert flag(subscribe, "--message-retention-duration") == "10m"
     assert (subscription["expiration_policy"][0]["ttl"], flag(subscribe, "--expiration-period")) == ("", "never")
