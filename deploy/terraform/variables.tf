@@ -207,7 +207,7 @@ variable "model_repository" {
 
   validation {
     condition     = !can(regex("^[a-z+]+://[^/]*:[^/]*@", var.model_repository))
-    error_message = "A password in the URL would be readable in Composer's console and in Terraform's state."
+    error_message = "A password would be readable in Composer's console and in the state: docs/operations.md has a better place for it."
   }
 }
 

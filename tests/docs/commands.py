@@ -38,7 +38,7 @@ case " ${{0##*/}} $* " in
 *) echo CPUS PREEMPTIBLE_NVIDIA_L4_GPUS GPUS_ALL_REGIONS ;;
 esac
 """
-_HARMLESS = ("bash", "cat", "grep", "mkdir", "sed", "mktemp")
+_HARMLESS = ("bash", "cat", "grep", "mkdir", "rm", "sed")
 
 
 class Calls:

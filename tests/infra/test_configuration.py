@@ -73,7 +73,7 @@ WRONG = [
     ({"image_version": "composer-2-airflow-2.10.5"}, "cloudseg is tested on"),
     ({"environment_size": "HUGE"}, "SMALL, MEDIUM or LARGE"),
     ({"workers": {"min": 3, "max": 1, "cpu": 1, "memory_gb": 4, "storage_gb": 10}}, "not more at least"),
-    ({"model_repository": "https://user:password@git.example.com/models.git"}, "A password in the URL"),
+    ({"model_repository": "https://user:password@git.example.com/models.git"}, "A password would be readable"),
     ({"settings": {"AIRFLOW_HOME": "/"}}, "Each name begins with CLOUDSEG_"),
     ({"github_repository": "https://github.com/team/cloudseg"}, "OWNER/NAME"),
     ({"quarantined_share": 5}, "A share between 0 and 1"),
