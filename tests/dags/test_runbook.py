@@ -47,6 +47,8 @@ def test_archived_inputs_are_redone_once_they_are_copied_back(clean_airflow: Run
     run_id, state = airflow.run(model_revision="v2", after_success="archive", input_prefix="from-archive/")
     assert (state, _revisions(airflow, names)) == ("success", {"v2"})
     assert airflow.audit(run_id).places["masked"] == 2
+    # What the alerts on logs read.
+    assert "figures: objects=2 quarantined=0 quarantined_share=0.000000 lost=0 " in airflow.log(run_id, "report")
     assert airflow.names(OUTPUT_BUCKET, "archive/from-archive/") == [archive_name(name) for name in names]
 
 

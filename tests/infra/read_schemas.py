@@ -150,7 +150,9 @@ def main(google: str, google_beta: str, kubernetes: str) -> None:
         "versions": {name: min(package.versions) for name, package in packages.items()},
         "provider_schemas": {f"registry.terraform.io/hashicorp/{name}": schema for name, schema in schemas.items()},
     }
-    SCHEMAS.write_text(json.dumps(document, separators=(",", ":"), sort_keys=True) + "\n", encoding="utf-8")
+    text = json.dumps(document, separators=(",", ":"), sort_keys=True)
+    # A line a resource, so that a renewal shows which have changed.
+    SCHEMAS.write_text(re.sub(r'(?<=[{,])(?="\w+":\{"block":\{"attributes")', "\n", text) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
