@@ -24,6 +24,7 @@ from cloudseg_ops.operators._links import (
 from cloudseg_ops.proof import Place
 from cloudseg_ops.provenance import quarantine_name
 from cloudseg_ops.report import Report, RunFacts, write_report
+from cloudseg_ops.report.figures import figures_line
 from cloudseg_ops.uris import GcsUri
 
 
@@ -100,6 +101,7 @@ class RunReportOperator(RunOperator):
             ),
         )
         self.log.info("%s: %s", report.verdict.headline, report.html_uri)
+        self.log.info("%s", figures_line(report))
         head = report.to_json()
         # Pushed before judging, so that a failed run's numbers are one click away too.
         context["ti"].xcom_push(key="report", value=head)

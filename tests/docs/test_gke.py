@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +13,9 @@ import yaml
 
 from cloudseg_ops.pods import PodWork, pod_manifest
 from cloudseg_ops.settings import Settings, variables
+from tests.docs.commands import DIGEST, DOCS, Calls, check_links, check_syntax, run_blocks, shell_blocks
 
-ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "gke.md"
+DOCUMENT = DOCS / "gke.md"
 
 # What is done in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
 # get, delete; logs: get; events: list), operators/pod.py (pods: list) and hooks/kubernetes.py for deferred tasks
@@ -29,48 +26,6 @@ VERBS = {
     "events": {"list", "watch"},
 }
 
-DIGEST = "sha256:" + "0123456789abcdef" * 4
-TOOLS = ("gcloud", "kubectl", "docker", "git", "make", "airflow", "jq", ".cloudseg/venv/bin/cloudseg")
-# Stands in for every program that would leave this machine: notes what it was called with.
-STAND_IN = f"""#!/usr/bin/env bash
-call=$CALLS/$EPOCHREALTIME-$$
-mkdir "$call"
-printf '%s\\0' "${{0##*/}}" "$@" > "$call/words"
-case " $* " in
-*' -f - '* | *' cp - '* | *' [.chunks'*) cat > "$call/input" ;;
-*' artifacts docker images describe '*) echo {DIGEST} ;;
-*' projects describe '*) echo 123456789012 ;;
-*' environments describe '*) echo gs://the-bucket/dags ;;
-*' rev-parse '*) echo abc1234 ;;
-*) echo CPUS PREEMPTIBLE_NVIDIA_L4_GPUS GPUS_ALL_REGIONS ;;
-esac
-"""
-
-
-class Calls:
-    """What the document's commands did, run in order in one shell."""
-
-    def __init__(self, folder: Path, output: Path) -> None:
-        self.folder = folder
-        done = sorted(output.iterdir())
-        self.words = [(call / "words").read_text().split("\0")[:-1] for call in done]
-        self.inputs = {
-            index: (call / "input").read_text() for index, call in enumerate(done) if (call / "input").exists()
-        }
-
-    def with_words(self, *words: str) -> list[list[str]]:
-        return [call for call in self.words if set(words) <= set(call)]
-
-    def manifests(self, kind: str | None = None) -> list[dict[str, Any]]:
-        applied = [text for index, text in self.inputs.items() if "apply" in self.words[index]]
-        documents = [document for text in applied for document in yaml.safe_load_all(text)]
-        return [document for document in documents if kind in (None, document["kind"])]
-
-    def environment(self) -> dict[str, str]:
-        flag = "--update-env-variables=^;^"
-        (value,) = [word.removeprefix(flag) for call in self.words for word in call if word.startswith(flag)]
-        return dict(pair.split("=", 1) for pair in value.split(";"))
-
 
 @pytest.fixture(scope="module")
 def text() -> str:
@@ -79,31 +34,12 @@ def text() -> str:
 
 @pytest.fixture(scope="module")
 def blocks(text: str) -> list[str]:
-    return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return shell_blocks(text)
 
 
 @pytest.fixture(scope="module")
 def calls(blocks: list[str], tmp_path_factory: pytest.TempPathFactory) -> Calls:
-    folder, output, tools = (tmp_path_factory.mktemp(name) for name in ("checkout", "calls", "tools"))
-    for tool in TOOLS:
-        file = folder / tool if "/" in tool else tools / tool
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(STAND_IN)
-        file.chmod(0o755)
-    for harmless in ("bash", "cat", "grep", "mkdir"):
-        (tools / harmless).symlink_to(str(shutil.which(harmless)))
-    (folder / "requirements.txt").write_bytes((ROOT / "requirements.txt").read_bytes())
-    result = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)],
-        cwd=folder,
-        env={"PATH": str(tools), "CALLS": str(output), "HOME": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return Calls(folder, output)
+    return run_blocks(blocks, tmp_path_factory.mktemp("gke"))
 
 
 @pytest.fixture(scope="module")
@@ -119,26 +55,15 @@ def pod(settings: Settings) -> Mapping[str, Any]:
 
 def test_each_block_is_bash(blocks: list[str]) -> None:
     assert len(blocks) > 15
-    for block in blocks:
-        checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
-        assert checked.returncode == 0, f"{block}\n{checked.stderr}"
+    check_syntax(blocks)
 
 
 def test_every_variable_exists(text: str) -> None:
     assert set(re.findall(r"CLOUDSEG_[A-Z_]*[A-Z]", text)) <= set(variables())
 
 
-def test_places_it_links_to_exist(text: str) -> None:
-    headings = {
-        re.sub(r"[^a-z0-9 -]", "", line.lstrip("# ").lower()).replace(" ", "-")
-        for line in text.splitlines()
-        if line.startswith("#")
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", text):
-        if link.startswith("#"):
-            assert link[1:] in headings
-        elif not link.startswith("https://"):
-            assert (DOCUMENT.parent / link).exists(), link
+def test_places_it_links_to_exist() -> None:
+    check_links(DOCUMENT)
 
 
 def test_every_manifest_is_valid(calls: Calls) -> None:

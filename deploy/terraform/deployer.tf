@@ -1,0 +1,125 @@
+# Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
+# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, have a
+# photograph come and go in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
+# whoever may see the environment.
+
+locals {
+  deploys = var.github_repository == null ? 0 : 1
+}
+
+resource "google_service_account" "deployer" {
+  count = local.deploys
+
+  project      = var.airflow_project
+  account_id   = "cloudseg-deployer"
+  display_name = "cloudseg: delivery from GitHub"
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_iam_workload_identity_pool" "github" {
+  count = local.deploys
+
+  project                   = var.airflow_project
+  workload_identity_pool_id = "github"
+  display_name              = "GitHub"
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_iam_workload_identity_pool_provider" "github" {
+  count = local.deploys
+
+  project                            = var.airflow_project
+  workload_identity_pool_id          = google_iam_workload_identity_pool.github[0].workload_identity_pool_id
+  workload_identity_pool_provider_id = "cloudseg"
+  attribute_mapping                  = { "google.subject" = "assertion.sub" }
+  # Without a condition, tokens of every repository on GitHub would be taken.
+  attribute_condition = "assertion.repository == '${var.github_repository}'"
+
+  oidc {
+    issuer_uri = "https://token.actions.githubusercontent.com"
+  }
+}
+
+resource "google_service_account_iam_member" "github" {
+  count = local.deploys
+
+  service_account_id = google_service_account.deployer[0].name
+  role               = "roles/iam.workloadIdentityUser"
+  member = join("", [
+    "principal://iam.googleapis.com/${google_iam_workload_identity_pool.github[0].name}",
+    "/subject/repo:${var.github_repository}:environment:${var.github_environment}",
+  ])
+}
+
+resource "google_artifact_registry_repository_iam_member" "deployer" {
+  count = local.deploys
+
+  project    = var.project
+  location   = var.region
+  repository = google_artifact_registry_repository.images.repository_id
+  role       = "roles/artifactregistry.writer"
+  member     = google_service_account.deployer[0].member
+}
+
+resource "google_project_iam_custom_role" "deployer" {
+  count = local.deploys
+
+  project = var.airflow_project
+  role_id = "cloudsegDeployer"
+  title   = "cloudseg: update Composer environments"
+  permissions = [
+    "composer.environments.get",
+    "composer.environments.update",
+    "composer.operations.get",
+  ]
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_project_iam_member" "deployer" {
+  count = local.deploys
+
+  project = var.airflow_project
+  role    = google_project_iam_custom_role.deployer[0].name
+  member  = google_service_account.deployer[0].member
+}
+
+# An update of the environment acts as the account that it runs as.
+resource "google_service_account_iam_member" "deployer" {
+  count = local.deploys
+
+  service_account_id = google_service_account.airflow.name
+  role               = "roles/iam.serviceAccountUser"
+  member             = google_service_account.deployer[0].member
+}
+
+# The environment's own bucket: gs://BUCKET/dags is what Composer tells of it.
+resource "google_storage_bucket_iam_member" "deployer" {
+  count = local.deploys
+
+  bucket = split("/", google_composer_environment.this.config[0].dag_gcs_prefix)[2]
+  role   = "roles/storage.objectUser"
+  member = google_service_account.deployer[0].member
+}
+
+# For the photograph of the smoke test.
+resource "google_project_iam_custom_role" "smoke_test" {
+  count = local.deploys
+
+  project     = var.project
+  role_id     = "cloudsegSmokeTest"
+  title       = "cloudseg: a photograph comes and goes"
+  permissions = ["storage.objects.create", "storage.objects.delete"]
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_storage_bucket_iam_member" "smoke_test" {
+  count = local.deploys
+
+  bucket = google_storage_bucket.input.name
+  role   = google_project_iam_custom_role.smoke_test[0].name
+  member = google_service_account.deployer[0].member
+}

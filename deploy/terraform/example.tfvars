@@ -1,0 +1,12 @@
+# Copy to staging.tfvars, say, and change. `variables.tf` has the rest, each with a default.
+
+project          = "my-project"
+airflow_project  = "my-airflow"
+region           = "us-central1"
+model_repository = "https://git.example.com/team/model-registry.git"
+model_revision   = "v3"
+gpus             = 4
+
+alert_email        = "on-call@example.com"
+github_repository  = "team/cloudseg"
+github_environment = "staging"

@@ -1,0 +1,28 @@
+# Where the engine's image lies, and who may pull it: the nodes.
+
+locals {
+  image = "${var.region}-docker.pkg.dev/${var.project}/${var.repository}/engine"
+}
+
+resource "google_artifact_registry_repository" "images" {
+  project       = var.project
+  location      = var.region
+  repository_id = var.repository
+  format        = "DOCKER"
+  description   = "The image of cloudseg's engine"
+
+  # A release's image is built once.
+  docker_config {
+    immutable_tags = true
+  }
+
+  depends_on = [google_project_service.api]
+}
+
+resource "google_artifact_registry_repository_iam_member" "nodes" {
+  project    = var.project
+  location   = var.region
+  repository = google_artifact_registry_repository.images.repository_id
+  role       = "roles/artifactregistry.reader"
+  member     = google_service_account.nodes.member
+}

@@ -1,0 +1,80 @@
+"""The alerts of deploy/terraform against what the code writes into its logs."""
+
+from __future__ import annotations
+
+import re
+
+from cloudseg_ops.report import Report
+from cloudseg_ops.report.figures import figures_line
+from cloudseg_ops.report.verdict import Level, Verdict
+from cloudseg_ops.uris import GcsUri
+from tests.docs.commands import ROOT
+from tests.infra.reading import NAMES
+from tests.infra.terraform import Plan, Terraform
+
+
+def _logged(filters: str, line: str, field: str) -> bool:
+    """Whether a log entry of `report` passes a filter, as far as its text is concerned."""
+    patterns = re.findall(rf'^{re.escape(field)}=~"([^"]*)"$', filters, re.MULTILINE)
+    assert patterns
+    return all(re.search(pattern, line) for pattern in patterns)
+
+
+def _figures(lost: int, quarantined: int) -> str:
+    report = Report(
+        counts={"quarantined": quarantined},
+        unfinished_chunks=(),
+        lost=lost,
+        verdict=Verdict(Level.GOOD, "", ""),
+        json_uri=GcsUri("output"),
+        html_uri=GcsUri("output"),
+        head={"objects": 1000},
+    )
+    # As Airflow's task log has it, whatever Composer puts before it.
+    return f"[2026-11-24T00:10:00Z] INFO - {figures_line(report)}"
+
+
+def test_alert_on_losses_reads_the_line_that_the_report_writes(autopilot: Plan, terraform: Terraform) -> None:
+    nested = terraform.plan(NAMES | {"task_log_field": "jsonPayload.message"})
+    for plan, field in ((autopilot, "textPayload"), (nested, "jsonPayload.message")):
+        policy = plan.resources["google_monitoring_alert_policy.inputs_lost"]
+        (condition,) = policy["conditions"][0]["condition_matched_log"]
+        assert _logged(condition["filter"], _figures(lost=12, quarantined=0), field)
+        assert not _logged(condition["filter"], _figures(lost=0, quarantined=12), field)
+        assert not _logged(condition["filter"], "[…] INFO - Every input accounted for: gs://output/report.html", field)
+
+
+def test_quarantined_share_is_read_from_that_line(autopilot: Plan) -> None:
+    metric = autopilot.resources["google_logging_metric.quarantined_share"]
+    line = _figures(lost=0, quarantined=51)
+    assert _logged(metric["filter"], line, "textPayload")
+    extracted = re.fullmatch(r'REGEXP_EXTRACT\(textPayload, "(.*)"\)', metric["value_extractor"])
+    assert extracted
+    found = re.search(extracted[1], line)
+    assert found
+    assert float(found[1]) == 0.051
+    policy = autopilot.resources["google_monitoring_alert_policy.quarantined"]
+    (condition,) = policy["conditions"][0]["condition_prometheus_query_language"]
+    assert condition["query"].count(f"logging_googleapis_com:user_{metric['name']}_") == 2
+    assert condition["query"].endswith("> 0.05")
+
+
+def test_logs_are_those_of_the_dags_last_task(autopilot: Plan) -> None:
+    dag = (ROOT / "dags" / "cloud_segmentation.py").read_text(encoding="utf-8")
+    filters = autopilot.resources["google_logging_metric.quarantined_share"]["filter"]
+    assert 'labels.workflow="cloud_segmentation"' in filters
+    assert 'dag_id="cloud_segmentation"' in dag
+    assert 'labels.task-id="report"' in filters
+    assert re.search(r'RunReportOperator\(\s+task_id="report"', dag)
+
+
+def test_alerts_go_to_the_channels_of_their_project(everything: Plan) -> None:
+    for policy in everything.of("google_monitoring_alert_policy").values():
+        channels = policy["notification_channels"]
+        assert len(channels) == (2 if policy["project"] == "my-airflow" else 1), policy["display_name"]
+
+
+def test_without_daily_runs_none_is_missed(terraform: Terraform, autopilot: Plan) -> None:
+    assert "google_monitoring_alert_policy.no_success[0]" in autopilot.resources
+    plan = terraform.plan(NAMES | {"hours_without_success": None})
+    assert "google_monitoring_alert_policy.no_success[0]" not in plan.resources

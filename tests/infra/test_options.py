@@ -1,0 +1,56 @@
+"""deploy/terraform against docs/composer.md: the delivery's account, and Pub/Sub."""
+
+from __future__ import annotations
+
+from tests.docs.commands import Calls
+from tests.infra.reading import flag, grants_by, grants_in, only
+from tests.infra.terraform import Plan
+
+
+def test_grants_of_the_options_are_those_of_the_guide(everything: Plan, gke: Calls, options: Calls) -> None:
+    models = ("team-models", "serviceAccount:cloudseg-airflow@my-airflow.iam.gserviceaccount.com")
+    commanded = grants_by(options)
+    assert len(commanded) == 8
+    assert grants_in(everything) - grants_by(gke) == {*commanded, (*models, "roles/storage.objectViewer", "")}
+
+
+def test_delivery_is_identified_as_in_the_guide(everything: Plan, options: Calls) -> None:
+    (pool,) = options.with_words("workload-identity-pools", "create")
+    (provider,) = options.with_words("providers", "create-oidc")
+    planned = only(everything, "google_iam_workload_identity_pool_provider")
+    assert only(everything, "google_iam_workload_identity_pool")["workload_identity_pool_id"] == pool[4]
+    assert planned["workload_identity_pool_provider_id"] == provider[5]
+    assert planned["workload_identity_pool_id"] == flag(provider, "--workload-identity-pool")
+    assert planned["attribute_condition"] == flag(provider, "--attribute-condition")
+    assert planned["oidc"][0]["issuer_uri"] == flag(provider, "--issuer-uri")
+    mapping = ",".join(f"{name}={value}" for name, value in planned["attribute_mapping"].items())
+    assert mapping == flag(provider, "--attribute-mapping")
+
+
+def test_roles_of_the_delivery_are_those_of_the_guide(everything: Plan, options: Calls) -> None:
+    made = {
+        call[4]: (flag(call, "--project"), set(str(flag(call, "--permissions")).split(",")))
+        for call in options.with_words("iam", "roles", "create")
+    }
+    planned = {
+        role["role_id"]: (role["project"], set(role["permissions"]))
+        for role in everything.of("google_project_iam_custom_role").values()
+    }
+    assert made.keys() == {"cloudsegDeployer", "cloudsegSmokeTest"}
+    assert {name: planned[name] for name in made} == made
+
+
+def test_notifications_are_those_of_the_guide(everything: Plan, options: Calls) -> None:
+    (notify,) = options.with_words("notifications", "create")
+    (subscribe,) = options.with_words("subscriptions", "create")
+    notification = only(everything, "google_storage_notification")
+    assert notification["topic"] == flag(notify, "--topic") == flag(subscribe, "--topic")
+    assert notification["bucket"] == notify[5].removeprefix("gs://")
+    assert notification["event_types"] == [flag(notify, "--event-types")]
+    assert notification["payload_format"].lower() == flag(notify, "--payload-format")
+    subscription = only(everything, "google_pubsub_subscription")
+    assert subscription["name"] == subscribe[4]
+    assert str(subscription["ack_deadline_seconds"]) == flag(subscribe, "--ack-deadline")
+    assert subscription["message_retention_duration"] == "600s"
+    assert flag(subscribe, "--message-retention-duration") == "10m"
+    assert (subscription["expiration_policy"][0]["ttl"], flag(subscribe, "--expiration-period")) == ("", "never")
