@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from cloudseg_ops import __version__
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.uris import GcsUri
 
@@ -40,5 +41,7 @@ def engine_arguments(
         str(layout.previews_folder),
         "--run-id",
         layout.run_id,
+        "--expect-version",
+        __version__,
         *options,
     ]

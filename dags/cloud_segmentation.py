@@ -12,6 +12,7 @@ from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
 from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
 from cloudseg_ops.operators.pull_model import DVCPullModelOperator
 from cloudseg_ops.operators.run_report import RunReportOperator
+from cloudseg_ops.releases import RELEASE
 from cloudseg_ops.revisions import REVISION_PATTERN
 from cloudseg_ops.runtimes import segment_chunks
 from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
@@ -33,7 +34,7 @@ with DAG(
     schedule=settings.schedule,
     catchup=False,
     max_active_runs=1,
-    tags=["cloudseg", "segmentation"],
+    tags=["cloudseg", "segmentation", RELEASE],
     default_args={
         "owner": "cloudseg",
         "retries": settings.retries,

@@ -1,5 +1,6 @@
 from typing import Any
 
+from cloudseg_ops import __version__
 from cloudseg_ops.engine.options import parse_options
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.layout import RunLayout
@@ -20,6 +21,7 @@ def test_the_engine_reads_what_the_operator_means() -> None:
     assert options.previews == LAYOUT.previews_folder
     assert options.run_id == LAYOUT.run_id
     assert not options.tether
+    assert options.expect_version == __version__
 
 
 def test_further_options_win() -> None:
