@@ -208,7 +208,7 @@ def _gave_up(name: str, code: int | None, reason: str, tail: str) -> EngineError
         return VersionMismatchError(f"pod {name}: {tail.rpartition('VersionMismatchError: ')[2]}")
     if code == _USAGE_EXIT:
         return PodError(
-            f"pod {name}: the engine does not understand its command line: {tail}. Either CLOUDSEG_ENGINE_OPTIONS has a "
-            "mistake, or CLOUDSEG_IMAGE is of an older version than the DAG: deploy both from one revision"
+            f"pod {name}: the engine does not understand its command line: {tail}. Either CLOUDSEG_ENGINE_OPTIONS has "
+            "a mistake, or CLOUDSEG_IMAGE is of an older version than the DAG: deploy both from one revision"
         )
     return ChunkUnfinishedError(f"pod {name}: the engine ended with exit code {code} ({reason}): {tail}; {_KEPT}")
