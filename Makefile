@@ -10,7 +10,7 @@ PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PO
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_ops.delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit bench test test-fast lint format lock requirements image deploy rollback release clean
+.PHONY: help demo up down audit bench test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -79,7 +79,7 @@ rollback: ## Bring an earlier good release back: ENVIRONMENT=staging RELEASE=nam
 	@scripts/bootstrap.sh test
 	@$(DELIVERY) rollback "$(ENVIRONMENT)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(TAKE_OVER),--take-over)
 
-release: ## Tell which release a Composer environment has: ENVIRONMENT=staging
+deployed: ## Tell which release a Composer environment has: ENVIRONMENT=staging
 	@scripts/bootstrap.sh test
 	@$(DELIVERY) status "$(ENVIRONMENT)"
 

@@ -55,13 +55,12 @@ class Target:
     variables: Mapping[str, str]
 
 
-def load_target(root: Path, name: str, *, as_delivered: bool = False) -> Target:
+def load_target(root: Path, name: str) -> Target:
     """Read an environment's file.
 
     Args:
         root: The repository.
         name: The environment.
-        as_delivered: Take the placeholders of a file that nobody has filled in yet for values.
 
     Raises:
         DeliveryRefusedError: There is no such environment, or its file is not usable.
@@ -73,7 +72,7 @@ def load_target(root: Path, name: str, *, as_delivered: bool = False) -> Target:
             f"there is no environment {name!r}; {FOLDER} has {', '.join(known) or 'none'}. A new one is a file there"
         )
     file = f"{FOLDER}/{name}.env"
-    return target_of(name, read_pairs((folder / f"{name}.env").read_text("utf-8"), file), file, as_delivered)
+    return target_of(name, read_pairs((folder / f"{name}.env").read_text("utf-8"), file), file)
 
 
 def read_pairs(text: str, file: str) -> dict[str, str]:
@@ -95,7 +94,7 @@ def read_pairs(text: str, file: str) -> dict[str, str]:
     return pairs
 
 
-def target_of(name: str, pairs: Mapping[str, str], file: str, as_delivered: bool = False) -> Target:
+def target_of(name: str, pairs: Mapping[str, str], file: str) -> Target:
     """Make a target of a file's pairs.
 
     Raises:
@@ -105,8 +104,7 @@ def target_of(name: str, pairs: Mapping[str, str], file: str, as_delivered: bool
     problems = [f"{key} is missing" for key in _KEYS if not pairs.get(key)]
     known = {*_KEYS, *variables}
     problems += [f"{key} is none of an environment's keys" for key in pairs if key not in known]
-    if not as_delivered:
-        problems += [f"{key} is not filled in" for key, value in pairs.items() if PLACEHOLDER in value]
+    problems += [f"{key} is not filled in" for key, value in pairs.items() if PLACEHOLDER in value]
     if IMAGE_VARIABLE in variables:
         problems.append(f"{IMAGE_VARIABLE} is set by the deploy itself")
     if pairs.get("IMAGE_VARIANT", "cpu") not in ("cpu", "cuda"):

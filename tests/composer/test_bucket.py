@@ -35,7 +35,6 @@ def test_the_dag_is_there_and_says_which_release_it_is(parsed: dict[str, Any]) -
     assert parsed["errors"] == {}
     dag = parsed["dags"]["cloud_segmentation"]
     assert {"sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report"} <= set(dag["tasks"])
-    assert "release_pods" in dag["tasks"]
     assert any(tag.endswith(f"-{COMMIT[:12]}") for tag in dag["tags"])
 
 

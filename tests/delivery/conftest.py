@@ -16,7 +16,7 @@ import pytest
 
 from cloudseg_ops import __version__
 from cloudseg_ops.delivery.records import Release, State
-from cloudseg_ops.delivery.targets import FOLDER, PLACEHOLDER
+from cloudseg_ops.delivery.targets import FOLDER
 from cloudseg_ops.releases import release_name
 from tests.delivery import stand_in
 from tests.delivery.airflow_stand_in import AirflowStandIn, airflow_on
@@ -26,6 +26,29 @@ BUCKET = "us-central1-cloudseg-bucket"
 # What a delivery reads; the rest of the repository would only be copied.
 NEEDED = ("cloudseg_ops", "dags", "plugins", "deploy", "docker", "requirements", "scripts", "requirements.txt",
           "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
+
+
+# Not those of the repository, which are for whoever delivers to fill in.
+TARGET = """\
+PROJECT=my-airflow
+LOCATION=us-central1
+COMPOSER_ENVIRONMENT=cloudseg-{name}
+IMAGE_REPOSITORY=us-central1-docker.pkg.dev/my-project/cloudseg/engine
+IMAGE_VARIANT=cuda
+IDENTITY_PROVIDER=projects/1/locations/global/workloadIdentityPools/github/providers/cloudseg
+DEPLOYER=cloudseg-deployer@my-airflow.iam.gserviceaccount.com
+UNPAUSE=true
+
+CLOUDSEG_INPUT_BUCKET=my-input
+CLOUDSEG_OUTPUT_BUCKET=my-output
+CLOUDSEG_STAGING_BUCKET=my-staging
+CLOUDSEG_MODEL_REPOSITORY=https://git.example.com/team/models.git
+CLOUDSEG_RUNTIME=gke
+CLOUDSEG_GKE_LOCATION=us-central1
+CLOUDSEG_GKE_CLUSTER=cloudseg
+CLOUDSEG_NODE_SELECTOR=one=1,two=2
+CLOUDSEG_SPOT=true
+"""
 
 
 @dataclass
@@ -145,7 +168,9 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     for file in (folder / FOLDER).glob("*.env"):
-        file.write_text(file.read_text().replace(PLACEHOLDER, "my-project"))
+        file.unlink()
+    for name in ("staging", "production"):
+        (folder / FOLDER / f"{name}.env").write_text(TARGET.format(name=name))
     for words in (
         ["init", "--quiet", "--initial-branch=main"],
         ["config", "user.name", "Tester"],

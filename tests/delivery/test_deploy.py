@@ -44,7 +44,7 @@ def test_the_first_release(cloud: Cloud) -> None:
     assert (cloud.bucket / "plugins/foreign.py").exists()
 
     variables = cloud.software["envVariables"]
-    assert variables["CLOUDSEG_INPUT_BUCKET"] == "my-project-cloudseg-input"
+    assert variables["CLOUDSEG_INPUT_BUCKET"] == "my-input"
     # Set by hand, and by no release: it stays.
     assert (variables["FOREIGN"], variables["CLOUDSEG_RETRIES"]) == ("1", "7")
     image = variables["CLOUDSEG_IMAGE"]
@@ -60,8 +60,8 @@ def test_the_first_release(cloud: Cloud) -> None:
         "dry_run": True, "input_prefix": f"cloudseg-smoke/{name}", "max_objects": 1,
     }  # fmt: skip
     # The photograph came and went.
-    assert cloud.calls("storage", "cp", f"gs://my-project-cloudseg-input/cloudseg-smoke/{name}.png")
-    assert not list((cloud.folder / "gs/my-project-cloudseg-input").rglob("*.png"))
+    assert cloud.calls("storage", "cp", f"gs://my-input/cloudseg-smoke/{name}.png")
+    assert not list((cloud.folder / "gs/my-input").rglob("*.png"))
     assert cloud.airflow.tokens == {"Bearer a-token"}
 
 
@@ -396,9 +396,9 @@ def test_status(cloud: Cloud, good: str) -> None:
 def test_how_a_workflow_becomes_the_deployer(cloud: Cloud) -> None:
     done = cloud.run("target", "production")
     assert done.stdout.splitlines() == [
-        "identity_provider=projects/my-project/locations/global/workloadIdentityPools/github/providers/cloudseg",
-        "deployer=cloudseg-deployer@my-project-airflow.iam.gserviceaccount.com",
-        "project=my-project-airflow",
+        "identity_provider=projects/1/locations/global/workloadIdentityPools/github/providers/cloudseg",
+        "deployer=cloudseg-deployer@my-airflow.iam.gserviceaccount.com",
+        "project=my-airflow",
     ]
 
 
