@@ -49,6 +49,20 @@ def require_fit(wanted: str, found: str) -> None:
         )
 
 
+def require_image(wanted: str, image: str) -> None:
+    """Insist that an image, as far as its name tells, has an engine that may work for code of version `wanted`.
+
+    Raises:
+        VersionMismatchError: It has not; no pod is to be started for it.
+    """
+    found = image_version(image)
+    if found and not fits(wanted, found):
+        raise VersionMismatchError(
+            f"CLOUDSEG_IMAGE = {image!r} is of cloudseg {found}, and this DAG of {wanted}: its engine would refuse to "
+            "work, so no pod was started. Deploy both from one revision (`make deploy`)"
+        )
+
+
 def image_version(image: str) -> str | None:
     """The version that an image's name tells in its tag, without asking a registry; None: it tells none.
 

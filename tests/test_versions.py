@@ -3,7 +3,7 @@ import pytest
 from cloudseg_ops import __version__
 from cloudseg_ops.errors import VersionMismatchError
 from cloudseg_ops.releases import release_name
-from cloudseg_ops.versions import fits, image_version, require_fit, series
+from cloudseg_ops.versions import fits, image_version, require_fit, require_image, series
 
 DIGEST = "@sha256:" + "0" * 64
 
@@ -54,6 +54,15 @@ def test_a_mismatch_says_both_versions_and_what_to_do() -> None:
 )
 def test_an_images_name_may_tell_its_version(image: str, version: str | None) -> None:
     assert image_version(image) == version
+
+
+def test_an_image_that_says_it_does_not_fit_is_refused() -> None:
+    for image in (f"engine:0.1.9-abc{DIGEST}", f"engine{DIGEST}", "cloudseg-inference:dev", ""):
+        require_image("0.1.0", image)
+    with pytest.raises(
+        VersionMismatchError, match=r"is of cloudseg 0\.2\.0, and this DAG of 0\.1\.0: .*no pod was started"
+    ):
+        require_image("0.1.0", f"engine:0.2.0-abc{DIGEST}")
 
 
 def test_a_releases_name() -> None:
