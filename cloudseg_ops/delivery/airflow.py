@@ -37,7 +37,8 @@ class Airflow:
 
     def dag(self) -> Mapping[str, Any] | None:
         """The DAG as Airflow has parsed it; None: it has not."""
-        return self._call("GET", f"/dags/{DAG_ID}", missing=True)
+        found: Mapping[str, Any] | None = self._call("GET", f"/dags/{DAG_ID}", missing=True)
+        return found
 
     def import_errors(self) -> list[str]:
         """What keeps files of cloudseg from being parsed: `file: last line of the trace`."""

@@ -68,7 +68,7 @@ class Bucket:
     def forget(self, names: Iterable[str]) -> None:
         """Remove releases that nobody will go back to."""
         for name in names:
-            self._programs.do("gcloud", "storage", "rm", "--recursive", f"{self._home}/releases/{name}/")
+            self._remove(f"{self._home}/releases/{name}/", "--recursive")
 
     def bring_into_use(self, release: Release, owned: Iterable[str]) -> None:
         """Make `dags/` and `plugins/` those of a kept release.

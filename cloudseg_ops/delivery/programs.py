@@ -93,8 +93,11 @@ class Programs:
 
 
 def _failure(words: tuple[str, ...], code: int, said: str) -> CommandFailedError | ConcurrentDeliveryError:
-    lines = " | ".join(line.strip() for line in said.strip().splitlines()[-_TOLD_LINES:] if line.strip())
-    told = f"`{shlex.join(words[:5])}…` ended with exit code {code}: {lines or 'it said nothing'}"
+    lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
+    # gcloud says what is wrong in a line of its own, and more below it.
+    begins = [number for number, line in enumerate(lines) if line.startswith("ERROR")] or [-_TOLD_LINES]
+    shown = " | ".join(lines[begins[-1] :][:_TOLD_LINES])
+    told = f"`{shlex.join(words[:5])}…` ended with exit code {code}: {shown or 'it said nothing'}"
     if _REFUSED.search(said):
         return MissingPermissionError(
             f"{told}. The identity that delivers lacks a permission: docs/delivery.md lists what each step needs"

@@ -79,7 +79,7 @@ def _await_parse(airflow: Airflow, name: str, patience: Patience) -> Mapping[str
         tags = {tag["name"] for tag in dag["tags"]} if dag else set()
         return dag if name in tags and dag and not dag.get("has_import_errors") else None
 
-    dag = _wait(parsed, patience.parse_seconds, patience.poll_seconds)
+    dag: Mapping[str, Any] | None = _wait(parsed, patience.parse_seconds, patience.poll_seconds)
     if dag is None:
         errors = "; ".join(airflow.import_errors()) or "it tells of no import error"
         raise SmokeTestError(

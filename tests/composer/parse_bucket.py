@@ -19,7 +19,7 @@ from airflow import plugins_manager  # noqa: E402  (found only now)
 try:
     from airflow.dag_processing.dagbag import DagBag
 except ImportError:  # where it was before
-    from airflow.models.dagbag import DagBag  # type: ignore[no-redef, attr-defined]
+    from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
 
 before = sys.path.copy()
 # Airflow itself has put the plugins there, from its configuration; the DAGs follow.

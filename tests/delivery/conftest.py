@@ -187,7 +187,7 @@ def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
     checkout, folder = tmp_path / "checkout", tmp_path / "cloud"
     shutil.copytree(pristine, checkout)
     (folder / "bin").mkdir(parents=True)
-    program = f"#!{sys.executable}\n{Path(stand_in.__file__).read_text()}"
+    program = f"#!{sys.executable} -IS\n{Path(stand_in.__file__).read_text()}"
     for name in ("gcloud", "docker", "make"):
         file = folder / "bin" / name
         file.write_text(program)

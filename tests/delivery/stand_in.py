@@ -164,4 +164,5 @@ def docker(words: list[str]) -> None:
 if __name__ == "__main__":
     program = Path(sys.argv[0]).name
     note([program, *sys.argv[1:]])
-    {"gcloud": gcloud, "docker": docker}.get(program, lambda words: end())(sys.argv[1:])
+    if program in {"gcloud", "docker"}:
+        (gcloud if program == "gcloud" else docker)(sys.argv[1:])

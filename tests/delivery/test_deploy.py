@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -313,8 +314,6 @@ def test_airflow_may_refuse_the_deployer(cloud: Cloud, good: str) -> None:
 
 
 def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
-    import time
-
     cloud.put("cloudseg/state.json", State(good, ("9.9.9-other",), (good,), time.time() - 60).to_json())
     done = cloud.deploy()
     assert done.returncode == 2
@@ -400,13 +399,6 @@ def test_how_a_workflow_becomes_the_deployer(cloud: Cloud) -> None:
         "deployer=cloudseg-deployer@my-airflow.iam.gserviceaccount.com",
         "project=my-airflow",
     ]
-
-
-def test_gcloud_may_be_missing(cloud: Cloud) -> None:
-    (cloud.folder / "bin/gcloud").unlink()
-    done = cloud.deploy()
-    assert done.returncode == 1
-    assert "`gcloud` cannot be run (No such file or directory); install it" in done.stderr
 
 
 def test_an_image_that_does_not_build(cloud: Cloud, good: str) -> None:

@@ -66,6 +66,16 @@ def test_another_failure_is_told_by_its_last_lines() -> None:
     assert "it said nothing" in str(says(""))
 
 
+def test_a_line_that_says_what_is_wrong_is_told_with_what_follows() -> None:
+    error = says("Listing…\nERROR: (gcloud.storage.cp) no account.\nTo log in, run:\n\n  $ gcloud auth login\n")
+    assert str(error).endswith(": ERROR: (gcloud.storage.cp) no account. | To log in, run: | $ gcloud auth login")
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(CommandFailedError, match=r"`nonesuch` cannot be run \(No such file or directory\); install it"):
+        Programs(Path.cwd(), print).ask("nonesuch", "--version")
+
+
 def test_a_rehearsal_only_tells_of_changes(tmp_path: Path) -> None:
     told: list[str] = []
     programs = Programs(tmp_path, told.append, dry_run=True)
