@@ -7,9 +7,10 @@ PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUN
 PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)") \
 	$(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
+DELIVERY = $(STATE)/venv/bin/python -m cloudseg_ops.delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit bench test test-fast lint format lock image clean
+.PHONY: help demo up down audit bench test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -45,11 +46,12 @@ test-fast: ## Run the tests that start no Airflow
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
 
-lint: ## Check style, format and types
+lint: ## Check style, format, types and workflows
 	@scripts/bootstrap.sh test
 	@$(STATE)/venv/bin/ruff check .
 	@$(STATE)/venv/bin/ruff format --check .
 	@$(STATE)/venv/bin/mypy
+	@PYTHON=$(STATE)/venv/bin/python scripts/check-workflows.sh
 
 format: ## Mend style and format
 	@scripts/bootstrap.sh test
@@ -60,8 +62,26 @@ lock: ## Write requirements/*.lock anew
 	@scripts/bootstrap.sh test
 	@PYTHON=$(STATE)/venv/bin/python scripts/lock.sh
 
+requirements: ## Prove that requirements.txt resolves together with what each Composer build has
+	@scripts/bootstrap.sh test
+	@PYTHON=$(STATE)/venv/bin/python scripts/check-requirements.sh
+
 image: ## Build the inference engine's image with Docker: VARIANT=cpu, or cuda; scripts/image.sh has more
 	@scripts/image.sh
+
+# DRY_RUN=1: look, and tell what would be changed. VERIFIED=1: lint and tests have passed. TAKE_OVER=1: an earlier one died
+deploy: ## Bring this commit to a Composer environment and prove it there: ENVIRONMENT=staging DRY_RUN=1
+	@scripts/bootstrap.sh test
+	@$(DELIVERY) deploy "$(ENVIRONMENT)" $(if $(DRY_RUN),--dry-run) $(if $(VERIFIED),--verified) \
+		$(if $(TAKE_OVER),--take-over)
+
+rollback: ## Bring an earlier good release back: ENVIRONMENT=staging RELEASE=name (the one before)
+	@scripts/bootstrap.sh test
+	@$(DELIVERY) rollback "$(ENVIRONMENT)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(TAKE_OVER),--take-over)
+
+deployed: ## Tell which release a Composer environment has: ENVIRONMENT=staging
+	@scripts/bootstrap.sh test
+	@$(DELIVERY) status "$(ENVIRONMENT)"
 
 clean: ## Stop everything and remove all state, the virtual environment included
 	@if [ -x "$(STATE)/venv/bin/python" ] && [ -d "$(STATE)/logs" ]; then $(LOCAL) down $(PORTS) || true; fi

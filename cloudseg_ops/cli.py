@@ -21,21 +21,23 @@ from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.offered_revisions import composer_keep_command, keep_command
 from cloudseg_ops.pools import composer_pool_command, pool_command
 from cloudseg_ops.registry import list_revisions
+from cloudseg_ops.releases import RELEASE
 from cloudseg_ops.settings import Settings
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.versions import fits, image_version
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0: it is well. 1: inputs are lost. 2: the command could not be carried out.
+        0: it is well. 1: inputs are lost, or the engine's image does not fit this code. 2: the command could not be
+        carried out.
     """
     options = _parser().parse_args(arguments)
     if options.command == "version":
-        print(f"cloudseg {__version__}")
-        return 0
+        return _version(os.environ.get("CLOUDSEG_IMAGE"))
     try:
         return _COMMANDS[options.command](options)
     except CloudsegError as error:
@@ -76,6 +78,18 @@ def _audit(options: argparse.Namespace) -> int:
             f"runs are the folders of {GcsUri(settings.staging_bucket, 'runs/')}"
         ) from None
     return print_audit(options.run, audit, as_json=options.json)
+
+
+def _version(image: str | None) -> int:
+    print(f"cloudseg {RELEASE}")
+    if not image:
+        return 0
+    found = image_version(image)
+    print(f"image {found or 'of a version that its name does not tell'} ({image})")
+    if found is None or fits(__version__, found):
+        return 0
+    print("THEY DO NOT FIT: the engine will refuse to run; deploy both from one revision")
+    return 1
 
 
 def _pool(options: argparse.Namespace) -> int:
@@ -149,7 +163,12 @@ def _run(command: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cloudseg", description="Operate cloudseg.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("version", help="print the version")
+    commands.add_parser(
+        "version",
+        help="print the versions of this code and of the engine's image; exit 1 when they do not fit",
+        description="Print the version of this code and, where CLOUDSEG_IMAGE names the engine's image, the version "
+        "that its tag tells. Exit code 0: they fit, or one is not known; 1: the engine would refuse to run.",
+    )
     audit = commands.add_parser(
         "audit",
         help="count where every input of a run is; exit 1 when one is lost",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from cloudseg_ops import __version__
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.uris import GcsUri
 
@@ -52,5 +53,7 @@ def engine_arguments(
         *([] if asked is None else ["--asked", f"{asked.timestamp():.3f}"]),
         "--run-id",
         layout.run_id,
+        "--expect-version",
+        __version__,
         *options,
     ]

@@ -77,6 +77,10 @@ class ModelLoadError(EngineError):
     """The staged weights do not fit the architecture that the parameters name."""
 
 
+class VersionMismatchError(EngineError):
+    """The engine and the DAG that started it are of versions that do not go together; nothing was touched."""
+
+
 class HelperLostError(EngineError):
     """A helper process of the engine ended before its time; what it was at is done again by others."""
 
@@ -147,6 +151,34 @@ class NotShownError(GalleryError):
 
 class BusyError(GalleryError):
     """As many pictures as may be are being made already."""
+
+
+class DeliveryError(CloudsegError):
+    """A release could not be brought to a Composer environment."""
+
+
+class DeliveryRefusedError(DeliveryError):
+    """A delivery was refused before anything was changed: an unknown environment, a dirty tree, a failing check."""
+
+
+class CommandFailedError(DeliveryError):
+    """A program that a delivery calls, such as gcloud or docker, failed."""
+
+
+class MissingPermissionError(CommandFailedError):
+    """The identity that delivers may not do what a step needs."""
+
+
+class ConcurrentDeliveryError(DeliveryError):
+    """Another delivery to the same environment is under way, or was overtaken by this one."""
+
+
+class SmokeTestError(DeliveryError):
+    """The release is there, and its dry run did not succeed."""
+
+
+class RollBackError(DeliveryError):
+    """A release failed, and so did the way back to the last good one: somebody has to look."""
 
 
 class LocalError(CloudsegError):

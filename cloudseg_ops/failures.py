@@ -108,6 +108,9 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.ImageTooLargeError: Remedy(
         False, "The image is in quarantine. Upload it in parts, or give the engine more memory and upload it again."
     ),
+    errors.VersionMismatchError: Remedy(
+        False, "Deliver code and image of one release, by `make deploy`; then clear this task."
+    ),
     errors.ChunkUnfinishedError: Remedy(
         True, "Nothing, while tries are left: each takes up where the last one stopped. After the last, the engine's "
         "lines above say what to mend; then clear this task."
@@ -143,6 +146,14 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.RunIncompleteError: Remedy(
         False, "Mend what the failed tasks' own last lines say and clear them, or leave what is left to the next run."
     ),
+    # Of `make deploy` and the workflow; no task raises them.
+    errors.DeliveryError: Remedy(False, "Do what the message says, and deliver again."),
+    errors.DeliveryRefusedError: Remedy(False, "Mend what the message names; the environment is as it was."),
+    errors.CommandFailedError: Remedy(True, "Read the program's own words, and deliver again: steps may be repeated."),
+    errors.MissingPermissionError: Remedy(False, "Give the deployer the role; docs/composer.md lists them."),
+    errors.ConcurrentDeliveryError: Remedy(True, "Wait for the other delivery's end, then deliver again."),
+    errors.SmokeTestError: Remedy(False, "See the dry run's tasks for why; the release was taken back by itself."),
+    errors.RollBackError: Remedy(False, "Pause the DAG, read both messages, deliver the last good tag by hand."),
     # The gallery's are pages of Airflow's UI; no task raises them.
     errors.GalleryError: Remedy(False, "Open the run in Airflow's UI, and its gallery from there."),
     errors.NotShownError: Remedy(False, "Download the object to look at it; where it lies stands beside the picture."),

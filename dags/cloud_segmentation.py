@@ -17,6 +17,7 @@ from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
 from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
 from cloudseg_ops.operators.pull_model import DVCPullModelOperator
 from cloudseg_ops.operators.run_report import RunReportOperator
+from cloudseg_ops.releases import RELEASE
 from cloudseg_ops.revisions import REVISION_PATTERN
 from cloudseg_ops.runtimes import segment_chunks
 from cloudseg_ops.schedules import dag_schedule
@@ -40,7 +41,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     on_failure_callback=failure_callback(settings.on_failure),
-    tags=["cloudseg", "segmentation"],
+    tags=["cloudseg", "segmentation", RELEASE],
     default_args={
         "owner": "cloudseg",
         "retries": settings.retries,

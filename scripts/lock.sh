@@ -15,7 +15,7 @@ compile() {
 }
 
 wheels=${PIP_FIND_LINKS:-}
-for name in demo test bench; do
+for name in demo test test-3.1.7 bench; do
     # Upgraded, or the old lock's plain version wins over a CPU wheel, and CUDA's packages come with it.
     compile "$name" "$wheels" --upgrade-package torch
     # A local version (+cpu) is one index's own; the plain one can be had everywhere.

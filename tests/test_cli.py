@@ -44,9 +44,32 @@ def run(store: Store, buckets: Buckets, layout: RunLayout) -> str:
     return layout.run_id
 
 
-def test_version(capsys: Output) -> None:
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.delenv("CLOUDSEG_IMAGE", raising=False)
     assert main(["version"]) == 0
     assert capsys.readouterr().out == f"cloudseg {__version__}\n"
+
+
+DIGEST = "@sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("image", "code", "said"),
+    [
+        (f"host/engine:{__version__}-abc1234{DIGEST}", 0, [f"image {__version__} (host/engine:{__version__}-abc1234"]),
+        (f"host/engine{DIGEST}", 0, ["image of a version that its name does not tell (host/engine@"]),
+        (f"host/engine:99.0.0{DIGEST}", 1, ["image 99.0.0 (", "THEY DO NOT FIT"]),
+    ],
+)
+def test_the_images_version(
+    image: str, code: int, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.setenv("CLOUDSEG_IMAGE", image)
+    assert main(["version"]) == code
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first == f"cloudseg {__version__}"
+    assert len(rest) == len(said)
+    assert all(line.startswith(words) for line, words in zip(rest, said, strict=True))
 
 
 def test_a_run_that_holds(environment: None, run: str, capsys: Output) -> None:

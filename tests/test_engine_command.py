@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from cloudseg_ops import __version__
 from cloudseg_ops.engine.options import parse_options
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
 from cloudseg_ops.layout import RunLayout
@@ -25,6 +26,7 @@ def test_the_engine_reads_what_the_operator_means() -> None:
     assert options.previews == LAYOUT.previews_folder
     assert options.run_id == LAYOUT.run_id
     assert not options.tether
+    assert options.expect_version == __version__
 
 
 def test_the_engine_learns_when_its_task_began() -> None:

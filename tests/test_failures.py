@@ -16,7 +16,8 @@ AT_ONCE = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError", "NotShownError",
-    "LocalError",
+    "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
+    "VersionMismatchError",
 }  # fmt: skip
 
 

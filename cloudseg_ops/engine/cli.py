@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from cloudseg_ops import __version__
 from cloudseg_ops.engine.logs import set_up_logging
-from cloudseg_ops.engine.options import parse_options
+from cloudseg_ops.engine.options import expected_version, parse_options
 from cloudseg_ops.engine.stopping import STOPPED, Stop, watch_stdin
-from cloudseg_ops.errors import CloudsegError
+from cloudseg_ops.errors import CloudsegError, VersionMismatchError
+from cloudseg_ops.versions import require_fit
 
 OK = 0
 FAILED = 1
+MISMATCH = 3
 INTERRUPTED = 130
 
 _log = logging.getLogger(__name__)
@@ -26,13 +29,23 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
 
     Returns:
         0: every image of the chunk is accounted for. 1: some are not, or the engine could not start; the last
-        line of the log says why. 130: interrupted from the keyboard. 143: stopped on request.
+        line of the log says why. 3: this engine does not fit the code that started it, and touched nothing. 130:
+        interrupted from the keyboard. 143: stopped on request.
 
     Raises:
         SystemExit: With status 2: the command line is not usable.
     """
+    # Before the options are read: those of another version may be unknown here, and the cause is to be told.
+    if wanted := expected_version(arguments):
+        try:
+            require_fit(wanted, __version__)
+        except VersionMismatchError as error:
+            set_up_logging("json" if "json" in arguments else "text")
+            _log.error("%s: %s", type(error).__name__, error)
+            return MISMATCH
     options = parse_options(arguments)
     set_up_logging(options.log_format)
+    _log.info("cloudseg %s", __version__)
     if options.tether:
         watch_stdin(stop)
     from cloudseg_ops.engine.chunk import run_chunk

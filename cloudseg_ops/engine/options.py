@@ -49,6 +49,7 @@ class EngineOptions:
         threads: Threads that compute on the CPU, in all; None: as many as there are usable CPUs.
         precision: `auto` is bfloat16 where the device has matrix units for it, else float32.
         tether: Stop, as on SIGTERM, when standard input ends.
+        expect_version: Version of the code that started the engine; None: nobody says.
     """
 
     chunk: GcsUri
@@ -74,6 +75,14 @@ class EngineOptions:
     threads: int | None = None
     precision: Precision = "auto"
     tether: bool = False
+    expect_version: str | None = None
+
+
+def expected_version(arguments: Sequence[str]) -> str | None:
+    """The version that a command line expects, also where it has options that this engine does not know."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--expect-version")
+    return str(known) if (known := parser.parse_known_args(arguments)[0].expect_version) else None
 
 
 def usable_cpus() -> int:
@@ -134,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=_or_auto(_number(1)), default=None, help="CPU threads that compute, or auto (auto)")
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--tether", action="store_true", help="stop when standard input ends")
+    add("--expect-version", help="version of the DAG's code: end with status 3 where this engine does not fit it")
     return parser
 
 

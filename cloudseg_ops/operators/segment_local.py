@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
-from cloudseg_ops.errors import ChunkUnfinishedError
+from cloudseg_ops.errors import ChunkUnfinishedError, VersionMismatchError
 from cloudseg_ops.operators._base import RunOperator, began
 from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._label import LabelledChunk
@@ -17,6 +17,7 @@ from cloudseg_ops.operators._links import RunFolderLink, show_folder
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25
+_MISMATCH = 3
 
 
 class LocalSegmentOperator(LabelledChunk, RunOperator):
@@ -30,6 +31,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
 
     Raises:
         ChunkUnfinishedError: The engine left images unaccounted for; the retry takes up where it stopped.
+        VersionMismatchError: Another cloudseg is installed than the DAG is of.
     """
 
     template_fields: Sequence[str] = ("chunk",)
@@ -78,6 +80,8 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
                 last.append(line.strip())
                 self.hear(line, context)
             code = self._engine.wait()
+        if code == _MISMATCH:
+            raise VersionMismatchError(last[-1].partition("VersionMismatchError: ")[2] if last else "see the log")
         if code != 0:
             raise ChunkUnfinishedError(
                 f"chunk {self.chunk['index']} ({self.chunk['uri']}): the engine ended with exit code {code}: "

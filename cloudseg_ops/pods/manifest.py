@@ -9,6 +9,7 @@ from typing import Any
 from cloudseg_ops import __version__
 from cloudseg_ops.engine_command import ENGINE_MODULE
 from cloudseg_ops.pods.settings import PodSettings
+from cloudseg_ops.versions import require_image
 
 CONTAINER = "engine"
 APP_LABELS: Mapping[str, str] = {
@@ -51,7 +52,11 @@ def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
     Args:
         pods: What the environment says of pods.
         work: What this one is to do.
+
+    Raises:
+        VersionMismatchError: The image is of a version that does not fit this code: GPUs are not started for that.
     """
+    require_image(__version__, pods.image or "")
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -7,12 +7,14 @@ from typing import Any
 
 from cloudseg_ops.errors import (
     ChunkUnfinishedError,
+    EngineError,
     PodDeadlineError,
     PodError,
     PodImageError,
     PodLostError,
     PodOutOfMemoryError,
     PodUnschedulableError,
+    VersionMismatchError,
 )
 from cloudseg_ops.pods.states import (
     Pod,
@@ -27,6 +29,8 @@ from cloudseg_ops.pods.states import (
 )
 
 _KEPT = "the masks so far are kept, and a retry does the rest"
+_USAGE_EXIT = 2
+_MISMATCH_EXIT = 3
 _SIGTERM_EXIT = 143
 _SIGKILL_EXIT = 137
 # The kubelet's and the runtimes' words for a container whose first process could not be started
@@ -37,7 +41,7 @@ _OWN_DISK = ("ephemeral local storage", "local ephemeral storage", "EmptyDir vol
 _IMAGE_REASONS = frozenset({"RegistryUnavailable", "SignatureValidationFailed"})
 
 
-def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> PodError | ChunkUnfinishedError:
+def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> EngineError:
     """Say why a pod did not finish its chunk.
 
     Args:
@@ -174,7 +178,7 @@ def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
     return None
 
 
-def _ended(name: str, status: Mapping[str, Any]) -> PodError | ChunkUnfinishedError:
+def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
     ended = engine_state(status, "terminated")
     reason, code = ended.get("reason", "no reason"), ended.get("exitCode")
     tail = " | ".join(str(ended.get("message", "")).strip().splitlines()[-3:])
@@ -195,6 +199,16 @@ def _ended(name: str, status: Mapping[str, Any]) -> PodError | ChunkUnfinishedEr
         return PodLostError(
             f"pod {name}'s container was killed (SIGKILL), after its grace period or by a node short of memory: {_KEPT}"
         )
-    return ChunkUnfinishedError(
-        f"pod {name}: the engine ended with exit code {code} ({reason}): {tail or 'it left no message'}; {_KEPT}"
-    )
+    return _gave_up(name, code, reason, tail or "it left no message")
+
+
+def _gave_up(name: str, code: int | None, reason: str, tail: str) -> EngineError:
+    """The engine itself said that it would not, or could not."""
+    if code == _MISMATCH_EXIT:
+        return VersionMismatchError(f"pod {name}: {tail.rpartition('VersionMismatchError: ')[2]}")
+    if code == _USAGE_EXIT:
+        return PodError(
+            f"pod {name}: the engine does not understand its command line: {tail}. Either CLOUDSEG_ENGINE_OPTIONS has "
+            "a mistake, or CLOUDSEG_IMAGE is of an older version than the DAG: deploy both from one revision"
+        )
+    return ChunkUnfinishedError(f"pod {name}: the engine ended with exit code {code} ({reason}): {tail}; {_KEPT}")

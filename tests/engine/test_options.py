@@ -1,6 +1,6 @@
 import pytest
 
-from cloudseg_ops.engine.options import parse_options, usable_cpus
+from cloudseg_ops.engine.options import expected_version, parse_options, usable_cpus
 from cloudseg_ops.uris import GcsUri
 
 NEEDED = [
@@ -32,6 +32,13 @@ def test_numbers_instead_of_what_is_found_by_measuring() -> None:
     options = parse_options([*NEEDED, "--batch", "4", "--memory", "6Gi", "--io-processes", "0", "--threads", "auto"])
     assert (options.batch, options.memory, options.io_processes, options.threads) == (4, 6 * 2**30, 0, None)
     assert usable_cpus() >= 1
+
+
+def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
+    assert expected_version([*NEEDED, "--of-tomorrow", "yes", "--expect-version", "9.0.0", "--more"]) == "9.0.0"
+    assert expected_version([*NEEDED, "--tether"]) is None
+    assert parse_options([*NEEDED, "--expect-version", "0.1.0"]).expect_version == "0.1.0"
+    assert parse_options(NEEDED).expect_version is None
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from unittest.mock import ANY
 
 import pytest
 
+from cloudseg_ops import __version__
 from cloudseg_ops.engine_mark import EngineMark
+from cloudseg_ops.errors import ObjectNotFoundError
 from cloudseg_ops.local.emulator import Emulator, Fault, FaultPlan
 from cloudseg_ops.storage import Store
 from cloudseg_ops.uris import GcsUri
@@ -165,6 +167,28 @@ def test_an_unfinished_chunk_says_so_on_its_last_line(lab: Lab, start: Start) ->
     assert code == 1
     assert "CorruptModelError" in lines[-1]
     assert lab.ref.md5 in lines[-1]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_another_version_is_refused_before_anything_is_touched(lab: Lab, start: Start, log_format: str) -> None:
+    lab.write_chunk(lab.put_many(1))
+    # An option that this engine does not know is no excuse: the version is the cause that is to be told.
+    arguments = [*lab.arguments(), "--expect-version", "99.0.0", "--of-tomorrow", "yes", "--log-format", log_format]
+    code, lines = ended(start(*arguments), within=30)
+    assert code == 3, lines
+    assert len(lines) == 1
+    told = json.loads(lines[0])["message"] if log_format == "json" else lines[0]
+    assert f"VersionMismatchError: this engine is cloudseg {__version__}, and the DAG that started it is 99.0.0" in told
+    assert masks(lab) == 0
+    with pytest.raises(ObjectNotFoundError):
+        lab.results()
+
+
+def test_the_first_line_says_which_version_runs(lab: Lab, start: Start) -> None:
+    lab.write_chunk(lab.put_many(1))
+    code, lines = ended(start(*lab.arguments(), "--expect-version", __version__), within=60)
+    assert code == 0, lines
+    assert lines[0].endswith(f"cloudseg {__version__}")
 
 
 def test_bad_usage(start: Start) -> None:

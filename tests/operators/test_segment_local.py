@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.errors import ChunkUnfinishedError
+from cloudseg_ops import __version__
+from cloudseg_ops.errors import ChunkUnfinishedError, VersionMismatchError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.models import model_digest
@@ -52,6 +53,12 @@ def test_a_chunk_that_is_not_there_is_told_by_the_engines_last_lines(operator: A
 def test_options_that_the_engine_does_not_know_end_in_its_own_words(operator: Any) -> None:
     operator.engine_options = ("--nonesuch",)
     with pytest.raises(ChunkUnfinishedError, match=r"exit code 2: .*unrecognized arguments: --nonesuch"):
+        operator.execute(CONTEXT)
+
+
+def test_another_version_is_refused_with_both_named(operator: Any) -> None:
+    operator.engine_options = ("--expect-version", "99.0.0")
+    with pytest.raises(VersionMismatchError, match=f"^this engine is cloudseg {__version__}, .* it is 99.0.0: "):
         operator.execute(CONTEXT)
 
 

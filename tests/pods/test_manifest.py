@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from cloudseg_ops import __version__
+from cloudseg_ops.errors import VersionMismatchError
 from cloudseg_ops.pods import CONTAINER
 from cloudseg_ops.pods.grammar import AIRFLOW_LABELS, label_value, labels
 from tests.pods.samples import IMAGE, WORK, manifest
@@ -114,6 +116,13 @@ def test_a_run_id_that_is_no_label_is_an_annotation() -> None:
 def test_a_development_version_is_a_label_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.pods.manifest.__version__", "1.2.0.dev3+gabc")
     assert labels(manifest()["metadata"]["labels"])["app.kubernetes.io/version"] == "1.2.0.dev3-gabc"
+
+
+def test_no_pod_is_made_of_an_image_that_says_it_does_not_fit() -> None:
+    digest = IMAGE.partition("@")[2]
+    assert _engine(manifest(image=f"host/engine:{__version__}-abc1234@{digest}"))["image"].startswith("host/engine:")
+    with pytest.raises(VersionMismatchError, match=r"is of cloudseg 99\.0\.0, and this DAG of"):
+        manifest(image=f"host/engine:99.0.0-abc1234@{digest}")
 
 
 def test_names_of_chunks_are_those_of_pods() -> None:

@@ -15,6 +15,7 @@ from cloudseg_ops.errors import (
     PodLostError,
     PodOutOfMemoryError,
     PodUnschedulableError,
+    VersionMismatchError,
 )
 from cloudseg_ops.pods import explain_pod, final_error
 from tests.pods.samples import IMAGE, deleted, seen
@@ -246,7 +247,24 @@ def test_the_engines_own_failure_is_its_own(gone: bool) -> None:
 
 
 def test_a_failure_without_a_message() -> None:
-    assert "it left no message" in str(final_error(seen("Failed", _ended(2)), NAME))
+    assert "it left no message" in str(final_error(seen("Failed", _ended(1)), NAME))
+
+
+def test_an_engine_of_another_version_is_told_as_that() -> None:
+    log = (
+        "2026-11-24 ERROR VersionMismatchError: this engine is cloudseg 0.1.0, and the DAG that started it is 0.2.0: …"
+    )
+    error = final_error(seen("Failed", _ended(3, "Error", log)), NAME)
+    assert type(error) is VersionMismatchError
+    assert str(error) == f"pod {NAME}: {log.partition('VersionMismatchError: ')[2]}"
+
+
+def test_an_engine_too_old_to_know_what_is_expected_of_it() -> None:
+    log = "usage: …\npython -m cloudseg_ops.engine: error: unrecognized arguments: --expect-version 0.2.0"
+    error = final_error(seen("Failed", _ended(2, "Error", log)), NAME)
+    assert type(error) is PodError
+    assert "unrecognized arguments: --expect-version 0.2.0" in str(error)
+    assert "CLOUDSEG_IMAGE is of an older version than the DAG" in str(error)
 
 
 def test_a_container_of_the_template_that_fails_is_told() -> None:

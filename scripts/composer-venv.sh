@@ -1,0 +1,33 @@
+#!/bin/sh
+# composer-venv.sh BUILD: makes a virtual environment with exactly the versions that a Composer build has
+# (requirements/composer/BUILD.txt, requirements.txt, and what they need), and prints its Python. cloudseg itself is not
+# in it: it comes from a bucket's folders. Does nothing when that has been done. A minute or two.
+set -eu
+cd "$(dirname "$0")/.."
+build=$1
+state=${STATE:-.cloudseg}
+: "${PYTHON:=$state/venv/bin/python}"
+venv=$state/$build
+lock=$state/$build.lock
+
+fail() {
+    printf 'cloudseg: %s\n' "$1" >&2
+    exit 1
+}
+
+"$PYTHON" -c 'import uv' 2>/dev/null || fail "$PYTHON has no uv; \`make lint\` makes an environment that has it"
+python=$("$PYTHON" -c 'import sys; print(sys.executable)')
+OUTPUT=$state PYTHON=$python scripts/check-requirements.sh "$build" >&2
+if ! cmp -s "$lock" "$venv/.installed"; then
+    log=$state/$build.log
+    printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$venv" "$log" >&2
+    {
+        "$python" -m uv venv --quiet --clear --python "$python" "$venv" &&
+            "$python" -m uv pip install --quiet --python "$venv/bin/python" --requirement "$lock"
+    } >"$log" 2>&1 || {
+        tail -n 15 "$log" >&2
+        fail "installing $lock failed; the whole log is $log"
+    }
+    cp "$lock" "$venv/.installed"
+fi
+printf '%s\n' "$venv/bin/python"

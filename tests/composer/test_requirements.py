@@ -1,0 +1,104 @@
+"""requirements.txt against what Composer has preinstalled. The proof itself asks an index: `make requirements`."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LISTS = sorted((ROOT / "requirements/composer").glob("*.txt"))
+
+
+def pins(text: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)$", text, re.MULTILINE))
+
+
+def test_both_builds_are_listed() -> None:
+    assert [path.stem for path in LISTS] == ["composer-3-airflow-3.1.7", "composer-3-airflow-3.3.1"]
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
+def test_a_list_says_its_source_and_its_day(path: Path) -> None:
+    text = path.read_text()
+    assert "docs.cloud.google.com/composer/docs/versions-packages" in text
+    assert re.search(r"^# released: 2026-\d\d-\d\d$", text, re.MULTILINE)
+    assert pins(text)["apache-airflow-core"] == path.stem.removeprefix("composer-3-airflow-")
+    assert {"apache-airflow-providers-cncf-kubernetes", "apache-airflow-providers-common-compat"} <= pins(text).keys()
+
+
+def test_the_laptop_has_the_newest_builds_airflow() -> None:
+    demo = pins((ROOT / "requirements/demo.lock").read_text())
+    newest = pins(LISTS[-1].read_text())
+    names = [name for name in newest if name.startswith("apache-airflow")]
+    assert {name: demo[name] for name in names if name in demo} == {
+        name: newest[name] for name in names if name in demo
+    }
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Path:
+    """The script in a repository of its own, whose `uv` resolves nothing and answers with a file."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/check-requirements.sh", tmp_path / "scripts")
+    shutil.copytree(ROOT / "requirements/composer", tmp_path / "requirements/composer")
+    shutil.copy(ROOT / "requirements.txt", tmp_path)
+    python = tmp_path / "python"
+    python.write_text(
+        f'#!/bin/sh\nprintf "%s\\n" "$@" >>"{tmp_path}/calls"\nwhile [ "$1" != --output-file ]; do shift; done\n'
+        f'[ -f "{tmp_path}/answer" ] || {{ echo "no solution found" >&2; exit 1; }}\ncp "{tmp_path}/answer" "$2"\n'
+    )
+    python.chmod(0o755)
+    return tmp_path
+
+
+def call(root: Path, *builds: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(root / "scripts/check-requirements.sh"), *builds],
+        env={**os.environ, "PYTHON": str(root / "python"), "OUTPUT": str(root)},
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+
+
+def test_what_resolves_is_told_for_each_build(script: Path) -> None:
+    (script / "answer").write_text("dvc==3.67.1\npathspec==1.1.1\n")
+    done = call(script)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [f"{path.stem}: 2 packages, dvc among them: dvc==3.67.1" for path in LISTS]
+    calls = (script / "calls").read_text()
+    assert calls.count("--exclude-newer\n2026-08-26") == 2
+    assert (script / f"{LISTS[0].stem}.lock").read_text() == (script / "answer").read_text()
+
+
+def test_what_does_not_resolve_fails(script: Path) -> None:
+    done = call(script, LISTS[0].stem)
+    assert done.returncode == 1
+    assert f"does not resolve together with {LISTS[0].stem}" in done.stderr
+    assert "no solution found" in done.stderr
+
+
+def test_pytorch_has_no_business_on_the_workers(script: Path) -> None:
+    (script / "answer").write_text("dvc==3.67.1\ntorch==2.13.0\n")
+    done = call(script, LISTS[0].stem)
+    assert done.returncode == 1
+    assert f"torch==2.13.0\ncloudseg: the lines above would come to the workers of {LISTS[0].stem}" in done.stderr
+
+
+def test_an_unknown_build(script: Path) -> None:
+    done = call(script, "composer-3-airflow-9.9.9")
+    assert done.returncode == 1
+    assert "there is no requirements/composer/composer-3-airflow-9.9.9.txt" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("CLOUDSEG_INDEX_TESTS"), reason="CLOUDSEG_INDEX_TESTS is not set")
+def test_both_resolve() -> None:
+    done = subprocess.run(
+        [str(ROOT / "scripts/check-requirements.sh")],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True, text=True, check=False, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

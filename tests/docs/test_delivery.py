@@ -1,0 +1,53 @@
+"""docs/delivery.md against the code: its keys, its commands, its settings, and what it grants."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from cloudseg_ops.delivery import targets
+from cloudseg_ops.settings import variables
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/delivery.md").read_text()
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def test_each_key_of_an_environment_is_told() -> None:
+    table = re.findall(r"^\| (`[^|]*`) \| [^|]+ \|$", TEXT, re.MULTILINE)
+    told = {key for row in table for key in re.findall(r"`([A-Z_]+)`", row)}
+    assert told == set(targets._KEYS)
+
+
+def test_every_variable_exists() -> None:
+    named = set(re.findall(r"CLOUDSEG_[A-Z_]*[A-Z]", TEXT))
+    assert named - {"CLOUDSEG_DEPLOY"} <= set(variables())
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_each_block_is_bash(block: str) -> None:
+    done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_commands_of_make_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE)
+    assert {"deploy", "rollback", "deployed", "requirements", "lint"} <= set(targets)
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_places_it_links_to_exist() -> None:
+    for link in re.findall(r"\]\(([^)#]+)", TEXT):
+        if not link.startswith("https://"):
+            assert (ROOT / "docs" / link).exists(), link
+
+
+def test_what_the_smoke_test_needs_is_granted() -> None:
+    granted = {
+        name for block in BLOCKS for line in re.findall(r"--permissions=(\S+)", block) for name in line.split(",")
+    }
+    assert granted == {"storage.objects.create", "storage.objects.delete"}
+    assert "`storage.objects.create`, `.delete` on INPUT" in TEXT

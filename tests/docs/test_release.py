@@ -1,0 +1,37 @@
+"""A release's version, licence and changelog: each in one place, and the others agree."""
+
+import re
+import subprocess
+import tomllib
+from importlib.metadata import metadata, version
+from pathlib import Path
+
+from cloudseg_ops import __version__
+from cloudseg_ops.versions import series
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_the_version_is_semantic_and_in_one_place() -> None:
+    assert series(__version__)
+    assert "version" in PROJECT["project"]["dynamic"]
+    assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "cloudseg_ops.__version__"}
+    assert version("cloudseg") == __version__
+    script = re.search(r"^version=\$\((.*)\)$", (ROOT / "scripts/image.sh").read_text(), re.MULTILINE)
+    assert script
+    done = subprocess.run(["sh", "-c", script[1]], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == __version__
+
+
+def test_the_changelog_begins_with_what_is_to_come() -> None:
+    sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert sections[0] == "[Unreleased]"
+    for section in sections[1:]:
+        assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", section)
+
+
+def test_the_licence_is_one() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert PROJECT["project"]["license"] == metadata("cloudseg")["License-Expression"] == "Apache-2.0"
+    assert 'image.licenses="Apache-2.0"' in (ROOT / "docker/inference/Dockerfile").read_text()
