@@ -17,7 +17,6 @@ AT_ONCE = {
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError", "NotShownError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
-    "VersionMismatchError",
 }  # fmt: skip
 
 
