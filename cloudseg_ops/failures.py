@@ -109,8 +109,8 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "The image is in quarantine. Upload it in parts, or give the engine more memory and upload it again."
     ),
     errors.VersionMismatchError: Remedy(
-        True, "Nothing, in the minutes of a delivery: a later try does it. Else deliver code and image of one release, by "
-        "`make deploy`; then clear this task."
+        True, "Nothing, in the minutes of a delivery: a later try does it. Else deliver code and image of one release "
+        "(`make deploy`), and clear this task."
     ),
     errors.ChunkUnfinishedError: Remedy(
         True, "Nothing, while tries are left: each takes up where the last one stopped. After the last, the engine's "
