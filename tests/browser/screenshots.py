@@ -65,6 +65,7 @@ def _pictures(ui: Ui, airflow: RunningAirflow) -> None:
         if name == "ui-failure":
             # The frames below it are paths of whatever machine this is.
             ui.page.get_by_text("AirflowFailException").first.click()
+            ui.page.evaluate("document.querySelectorAll('*').forEach(element => (element.scrollLeft = 0))")
             ui.page.wait_for_timeout(1 * SECONDS)
         _save(ui, name)
 
