@@ -81,7 +81,8 @@ class Composer:
 
     def restart_web_server(self) -> None:
         """Have the API server load its plugins anew."""
-        self._programs.do("gcloud", "composer", "environments", "restart-web-server", *self._where)
+        # Older versions of gcloud, 528 for one, have this command in beta alone; newer ones have it there as well.
+        self._programs.do("gcloud", "beta", "composer", "environments", "restart-web-server", *self._where)
 
     def _update(self, *words: str) -> None:
         self._programs.do("gcloud", "composer", "environments", "update", *self._where, *words)

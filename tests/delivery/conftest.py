@@ -140,7 +140,6 @@ class Cloud:
                 "HOME": str(self.folder),
                 "CLOUD": str(self.folder),
                 "PYTHONPATH": str(self.checkout),
-                "PYTHONDONTWRITEBYTECODE": "1",
             },
             capture_output=True,
             text=True,

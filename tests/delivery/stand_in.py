@@ -139,6 +139,8 @@ def storage(words: list[str]) -> None:
 
 
 def gcloud(words: list[str]) -> None:
+    if words[0] == "beta" and words[3] == "restart-web-server":
+        end()
     if words[:2] == ["composer", "environments"]:
         composer(words[2:])
     if words[0] == "storage":
