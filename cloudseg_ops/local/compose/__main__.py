@@ -67,7 +67,7 @@ def _cluster(options: argparse.Namespace) -> int:
 
     pods = Settings.from_environment().pods
     kubeconfig = Path(os.environ["KUBECONFIG"])
-    prepare_cluster(options.admin, kubeconfig, pods.namespace, str(pods.image), _tell)
+    prepare_cluster(options.admin, kubeconfig, pods.namespace, str(pods.image), tell=_tell)
     return 0
 
 

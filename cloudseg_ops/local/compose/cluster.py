@@ -20,7 +20,7 @@ Tell = Callable[[str], None]
 
 
 def prepare_cluster(
-    admin: Path, kubeconfig: Path, namespace: str, image: str, tell: Tell, server: str = SERVER
+    admin: Path, kubeconfig: Path, namespace: str, image: str, *, tell: Tell, server: str = SERVER
 ) -> None:
     """Write the kubeconfig that Airflow uses, wait for a node, and make the namespace.
 
@@ -86,9 +86,7 @@ def has_image(nodes: Sequence[Mapping[str, Any]], image: str) -> bool:
     first, _, rest = image.partition("/")
     named = image if rest and ("." in first or ":" in first or first == "localhost") else f"docker.io/{image}"
     wanted = {image, named, named.replace("docker.io/", "docker.io/library/", 1)}
-    return any(
-        wanted & set(found.get("names") or ()) for node in nodes for found in node["status"].get("images") or ()
-    )
+    return any(wanted & set(found.get("names") or ()) for node in nodes for found in node["status"].get("images") or ())
 
 
 def _await_file(path: Path) -> str:

@@ -64,8 +64,8 @@ def test_a_real_cluster_is_made_ready(tmp_path: Path) -> None:
     written, namespace = tmp_path / "kube" / "config", f"cloudseg-test-{uuid.uuid4().hex[:8]}"
     said: list[str] = []
     try:
-        prepare_cluster(admin, written, namespace, "nonesuch:dev", said.append, server)
-        prepare_cluster(admin, written, namespace, "nonesuch:dev", said.append, server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=said.append, server=server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=said.append, server=server)
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
         assert Cluster.connect(str(written), namespace).pods("any") == []
         assert [f"{namespace} (made now)" in line for line in said[::2]] == [True, False]
