@@ -23,12 +23,14 @@ for name in demo test test-3.1.7 bench; do
     rm "requirements/$name.lock.bak"
 done
 
-# The image is built on one platform, of exactly these files. PyTorch's index gives its wheels no dates.
+# The images are built on one platform, of exactly these files. PyTorch's index gives its wheels no dates.
 set -- --python-platform x86_64-manylinux_2_28 --generate-hashes
-if [ -n "$wheels" ]; then
-    compile engine-cpu "$wheels" "$@"
-else
-    compile engine-cpu "" "$@" --torch-backend cpu --exclude-newer-package torch=false
-fi
+for name in engine-cpu compose; do
+    if [ -n "$wheels" ]; then
+        compile $name "$wheels" "$@"
+    else
+        compile $name "" "$@" --torch-backend cpu --exclude-newer-package torch=false
+    fi
+done
 # Without the folder, for a CPU wheel in it would win.
 compile engine-cuda "" "$@"

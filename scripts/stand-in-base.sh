@@ -1,21 +1,45 @@
 #!/bin/sh
-# stand-in-base.sh [IMAGE]: makes a stand-in of the inference image's base, under the base's own tag.
+# stand-in-base.sh [KIND [IMAGE]]: makes a stand-in of a base image, under that image's own tag.
 #
-# For machines that reach Debian's packages but no container registry: Debian 12 with its own Python 3.11, made with
-# debootstrap and imported into Docker. Good for building and trying the image, not for production: its Python has
-# another patch level than the official base, and it is as old as the day it was made. One to two minutes; needs root,
-# debootstrap and a Docker daemon. MIRROR=http://… names another mirror of Debian's packages than debootstrap's own.
+#   engine     the base of docker/inference/Dockerfile (the default)
+#   airflow    the base of docker/airflow/Dockerfile
+#   postgres   Postgres' image in docker-compose.yaml
+#
+# For machines that reach Debian's packages but no container registry: Debian 12 with its own Python 3.11, or its own
+# PostgreSQL 15, made with debootstrap and imported into Docker. Good for building and trying, not for production: its
+# programs have other patch levels than the official image's, it is as old as the day it was made, and has of the
+# official image only what is used here. One to two minutes; needs root, debootstrap and a Docker daemon.
+# MIRROR=http://… names another mirror of Debian's packages than debootstrap's own.
 set -eu
 cd "$(dirname "$0")/.."
-image=${1:-$(sed -n 's/^ARG BASE=//p' docker/inference/Dockerfile)}
+kind=${1:-engine}
 
 fail() {
     printf 'cloudseg: %s\n' "$1" >&2
     exit 1
 }
 
+# python3.11-venv needs a virtual package, which debootstrap does not resolve: python3-distutils provides it.
+python=ca-certificates,python3.11,python3.11-venv,python3-distutils
+case $kind in
+engine)
+    default=$(sed -n 's/^ARG BASE=//p' docker/inference/Dockerfile)
+    packages=$python
+    ;;
+airflow)
+    default=$(sed -n 's/^ARG BASE=//p' docker/airflow/Dockerfile)
+    packages=$python,git
+    ;;
+postgres)
+    default=$(sed -n 's/^ *image: \(postgres:.*\)/\1/p' docker-compose.yaml)
+    packages=postgresql-15
+    ;;
+*) fail "$kind: there are engine, airflow and postgres" ;;
+esac
+image=${2:-$default}
+
 [ "$(uname -s)" = Linux ] || fail "a stand-in base can only be made on Linux"
-[ "$(id -u)" = 0 ] || fail "debootstrap needs root; run it again with sudo: sudo scripts/stand-in-base.sh"
+[ "$(id -u)" = 0 ] || fail "debootstrap needs root; run it again with sudo: sudo scripts/stand-in-base.sh $kind"
 command -v debootstrap >/dev/null 2>&1 ||
     fail "debootstrap is needed, and is not on the PATH; install it: apt-get install debootstrap"
 command -v docker >/dev/null 2>&1 || fail "there is no docker client on the PATH; install Docker"
@@ -28,26 +52,49 @@ trap 'exit 1' HUP INT TERM
 root=$work/root
 
 printf '• making a STAND-IN of %s with debootstrap (a minute or two)\n' "$image" >&2
-# python3.11-venv needs a virtual package, which debootstrap does not resolve: python3-distutils provides it.
-debootstrap --variant=minbase --include=ca-certificates,python3.11,python3.11-venv,python3-distutils \
-    bookworm "$root" ${MIRROR:+"$MIRROR"} >"$work/log" 2>&1 || {
+debootstrap --variant=minbase --include="$packages" bookworm "$root" ${MIRROR:+"$MIRROR"} >"$work/log" 2>&1 || {
     tail -n 10 "$work/log" >&2
-    fail "debootstrap failed; the lines above say why. Another mirror is named so: MIRROR=http://… $0"
+    fail "debootstrap failed; the lines above say why. Another mirror is named so: MIRROR=http://… $0 $kind"
 }
-# The official base has `python` too, and none of this.
-ln -s /usr/bin/python3.11 "$root/usr/local/bin/python"
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/cache/apt/* "$root"/var/cache/debconf/* "$root"/var/log/* \
     "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/locale/* "$root"/debootstrap
 
-tar -C "$root" --numeric-owner --one-file-system -c . | docker import \
-    --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
+bin=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin
+case $kind in
+engine)
+    # The official base has `python` too.
+    ln -s /usr/bin/python3.11 "$root/usr/local/bin/python"
+    set -- --change "ENV PATH=$bin" --change 'CMD ["python"]'
+    ;;
+airflow)
+    ln -s /usr/bin/python3.11 "$root/usr/local/bin/python"
+    chroot "$root" /usr/sbin/useradd --uid 50000 --gid 0 --create-home airflow
+    mkdir -p "$root/opt/airflow/logs"
+    chown -R 50000:0 "$root/opt/airflow"
+    set -- --change "ENV PATH=$bin" --change 'ENV AIRFLOW_HOME=/opt/airflow' --change 'USER 50000' \
+        --change 'CMD ["python"]'
+    ;;
+postgres)
+    chroot "$root" /usr/bin/install -d -o postgres -g postgres -m 3777 /var/run/postgresql
+    # Debian makes a cluster when it installs the package; a container makes its own.
+    rm -rf "$root"/var/lib/postgresql/*
+    chroot "$root" /usr/bin/install -d -o postgres -g postgres -m 1777 /var/lib/postgresql/data
+    cp scripts/stand-in-postgres.sh "$root/usr/local/bin/stand-in-postgres"
+    set -- --change "ENV PATH=/usr/lib/postgresql/15/bin:$bin" --change 'ENV PGDATA=/var/lib/postgresql/data' \
+        --change 'USER postgres' --change 'ENTRYPOINT ["stand-in-postgres"]'
+    ;;
+esac
+
+tar -C "$root" --numeric-owner --one-file-system -c . | docker import "$@" \
     --change 'ENV LANG=C.UTF-8' \
-    --change 'CMD ["python"]' \
     --change 'LABEL cloudseg.base=stand-in' \
     --message "a stand-in made with debootstrap, not the official image" \
     - "$image" >/dev/null || fail "Docker did not take the stand-in as $image"
 
-printf '• %s is now a STAND-IN: Debian 12 with %s, not the official image. Not for production;\n' \
-    "$image" "$(chroot "$root" /usr/bin/python3.11 --version)" >&2
+case $kind in
+postgres) what=$(chroot "$root" /usr/lib/postgresql/15/bin/postgres --version) ;;
+*) what=$(chroot "$root" /usr/bin/python3.11 --version) ;;
+esac
+printf '• %s is now a STAND-IN: Debian 12 with %s, not the official image. Not for production;\n' "$image" "$what" >&2
 printf '  docker rmi %s, and Docker takes the official one again\n' "$image" >&2
 printf '%s\n' "$image"

@@ -1,0 +1,16 @@
+#!/bin/sh
+# The entrypoint of the stand-in of Postgres' image, which scripts/stand-in-base.sh makes. Of the official image's
+# contract it has what docker-compose.yaml uses: POSTGRES_USER, POSTGRES_PASSWORD_FILE, POSTGRES_DB and PGDATA; an empty
+# folder becomes a database cluster, another one is started as it is.
+set -eu
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+    initdb --pgdata="$PGDATA" --username="$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" \
+        --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8
+    printf 'host all all all scram-sha-256\n' >>"$PGDATA/pg_hba.conf"
+    # By its socket alone, so that nobody takes it for ready.
+    pg_ctl --pgdata="$PGDATA" --wait --options="-c listen_addresses=''" start
+    createdb --host=/var/run/postgresql --username="$POSTGRES_USER" "$POSTGRES_DB"
+    pg_ctl --pgdata="$PGDATA" --wait stop
+fi
+exec postgres -c listen_addresses='*' "$@"

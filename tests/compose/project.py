@@ -1,0 +1,167 @@
+"""A whole setup under Docker, as tests bring it up and look at it."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from cloudseg_ops.errors import CloudsegError
+from cloudseg_ops.local.airflow_api import AirflowApi
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.buckets import connect
+from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_ops.storage import Store
+from tests.compose.composefile import defaults, services
+from tests.image.containers import docker, why_no_docker
+
+T = TypeVar("T")
+LOGIN = "/var/lib/cloudseg/login/password"
+
+
+def compose_command() -> list[str] | None:
+    """The Compose that is here: v2, or else v1."""
+    if docker("compose", "version").returncode == 0:
+        return ["docker", "compose"]
+    return ["docker-compose"] if shutil.which("docker-compose") else None
+
+
+def why_no_compose() -> str:
+    """Say in a line why the setup cannot be brought up here; empty: it can."""
+    if reason := why_no_docker():
+        return reason
+    if compose_command() is None:
+        return "there is neither `docker compose` nor `docker-compose`"
+    for image in (os.environ.get("AIRFLOW_BASE") or defaults()["AIRFLOW_BASE"], services()["postgres"]["image"]):
+        if docker("image", "inspect", image).returncode and docker("pull", image, timeout=600).returncode:
+            return f"the image {image} cannot be had; tests/compose/try.sh makes a stand-in"
+    return ""
+
+
+def clone(folder: Path) -> None:
+    """Copy what a clone of this tree has, and what a build here brings along."""
+    listed = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    inputs = [path.relative_to(REPOSITORY) for path in (REPOSITORY / "docker/airflow/inputs").rglob("*")]
+    for name in {*map(Path, filter(None, listed.split("\0"))), *inputs}:
+        if (REPOSITORY / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(REPOSITORY / name, folder / name)
+
+
+@dataclass(frozen=True)
+class Project:
+    """One setup: a folder with a clone, a name and ports of its own."""
+
+    folder: Path
+    project: str
+    ui_port: int
+    gcs_port: int
+    changes: dict[str, str] = field(default_factory=dict)
+
+    def compose(self, *arguments: str, timeout: float = 900) -> str:
+        """Run Compose in the folder, and return what it says."""
+        environment = {
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": self.project,
+            "UI_PORT": str(self.ui_port),
+            "GCS_PORT": str(self.gcs_port),
+            **self.changes,
+        }
+        done = subprocess.run(
+            [*(compose_command() or ()), *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        return done.stdout
+
+    def execute(self, service: str, *command: str) -> str:
+        return self.compose("exec", "-T", service, *command, timeout=120)
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        """What `docker inspect` says of each container, by service."""
+        ids = docker("ps", "--all", "--quiet", "--filter", self._label).stdout.split()
+        found = json.loads(docker("inspect", *ids).stdout) if ids else []
+        return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in found}
+
+    def left(self) -> list[str]:
+        """Ids of the containers, volumes and networks that bear the project's name."""
+        kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
+        return [name for kind in kinds for name in docker(*kind, "--quiet", "--filter", self._label).stdout.split()]
+
+    def health(self) -> dict[str, str]:
+        """State of each service: its health, or how it runs or ended."""
+        states = {name: each["State"] for name, each in self.containers().items()}
+        return {
+            name: state.get("Health", {}).get("Status") or f"{state['Status']} {state['ExitCode']}"
+            for name, state in states.items()
+        }
+
+    def await_healthy(self, seconds: float = 240) -> None:
+        def well() -> bool | None:
+            states = self.health().values()
+            return True if states and all(state in ("healthy", "exited 0") for state in states) else None
+
+        self.wait_for(well, seconds)
+
+    def wait_for(self, found: Callable[[], T | None], seconds: float = 120) -> T:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if (value := found()) is not None:
+                    return value
+            except (CloudsegError, OSError, ValueError):
+                pass  # Airflow, or its database, is starting again.
+            time.sleep(1)
+        raise AssertionError(f"it did not come about in {seconds:.0f} s; {self.health()}")
+
+    @cached_property
+    def password(self) -> str:
+        """The administrator's, by the command that the docs give."""
+        return self.execute("api-server", "cat", LOGIN).strip()
+
+    @cached_property
+    def api(self) -> AirflowApi:
+        return AirflowApi(f"http://127.0.0.1:{self.ui_port}", "admin", self.password)
+
+    @cached_property
+    def store(self) -> Store:
+        return connect(f"http://127.0.0.1:{self.gcs_port}")
+
+    def trigger(self) -> str:
+        return self.wait_for(lambda: self.api.trigger(DAG_ID, {}))
+
+    def states(self, run_id: str, task_id: str) -> list[str | None]:
+        return [task.state for task in self.api.task_states(DAG_ID, run_id) if task.task_id == task_id]
+
+    def await_end(self, run_id: str, seconds: float = 420) -> str:
+        def end() -> str | None:
+            state = self.api.run_state(DAG_ID, run_id)
+            return state if state in ("success", "failed") else None
+
+        return self.wait_for(end, seconds)
+
+    def audit(self, run_id: str) -> dict[str, Any]:
+        """As an operator asks for it; fails when an input is lost."""
+        said = self.execute("scheduler", "cloudseg", "audit", "--json", "--run", run_id)
+        return cast("dict[str, Any]", json.loads(said))
+
+    @property
+    def _label(self) -> str:
+        return f"label=com.docker.compose.project={self.project}"

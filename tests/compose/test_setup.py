@@ -1,0 +1,168 @@
+"""The setup of docker-compose.yaml, brought up on a real Docker engine from a copy of what a clone has.
+
+The tests are one story, in the order in which they stand: up, a run, an edit, a run through which the database and the
+scheduler are restarted, down. They take some ten minutes, of which the first build of the image is the most.
+
+Where no registry is reached, tests/compose/try.sh makes stand-ins of the two base images, and these tests say nothing
+of what stand-ins cannot show: that the official images have what is used of them (docs/compose.md lists that), and the
+profile k8s, whose image cannot be had there. With Compose v1 they say nothing of v2, and the other way round.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_ops.local.samples import write_photographs
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_ops.uris import GcsUri
+from tests.compose.project import Project, clone, why_no_compose
+from tests.running import free_port
+from tests.samples import names_in
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("compose")]
+
+SCENES = 24
+MORE = 90
+
+
+@pytest.fixture(scope="module")
+def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    if reason := why_no_compose():
+        pytest.skip(f"{reason}; docker-compose.yaml is tried where one can")
+    folder = tmp_path_factory.mktemp("clone")
+    clone(folder)
+    made = Project(folder, f"cloudseg-test-{free_port()}", free_port(), free_port(), {"SUBNET": "10.213.98"})
+    try:
+        made.compose("build")
+        made.compose("up", "--detach")
+        made.await_healthy()
+        yield made
+    finally:
+        logs = made.compose("logs", "--no-color")
+        (folder / "compose.log").write_text(logs)
+        made.compose("down", "--volumes", "--timeout", "5")
+
+
+def test_the_file_is_one_that_compose_takes(setup: Project) -> None:
+    assert "postgres:15" in setup.compose("config")
+    setup.compose("--profile", "k8s", "config", "--quiet")
+
+
+def test_one_shots_ended_well_and_the_rest_is_healthy(setup: Project) -> None:
+    assert setup.health() == {
+        "keys": "exited 0",
+        "init": "exited 0",
+        "postgres": "healthy",
+        "emulator": "healthy",
+        "api-server": "healthy",
+        "scheduler": "healthy",
+        "dag-processor": "healthy",
+        "triggerer": "healthy",
+    }
+
+
+def test_the_first_run_takes_the_example_photographs(setup: Project) -> None:
+    assert len(names_in(setup.store, INPUT_BUCKET)) == SCENES + 2
+    setup.wait_for(lambda: setup.api.has_dag(DAG_ID) or None)
+    run_id = setup.trigger()
+    assert setup.await_end(run_id) == "success"
+    assert setup.states(run_id, "segment") == ["success"] * 3
+    audit = setup.audit(run_id)
+    assert audit["holds"]
+    assert audit["objects"] == SCENES + 2
+    assert names_in(setup.store, INPUT_BUCKET) == []
+    masks = [name for name in names_in(setup.store, OUTPUT_BUCKET) if name.endswith(".mask.png")]
+    assert len(masks) == SCENES
+
+
+def test_ports_are_on_loopback_and_nobody_is_root(setup: Project) -> None:
+    published = {
+        (name, bound["HostIp"])
+        for name, each in setup.containers().items()
+        for port in (each["NetworkSettings"]["Ports"] or {}).values()
+        for bound in port or ()
+    }
+    assert published == {("api-server", "127.0.0.1"), ("emulator", "127.0.0.1")}
+    for name, each in setup.containers().items():
+        if each["State"]["Running"]:
+            # The first process is Docker's own init, where there is one, as the same user.
+            processes = setup.execute(name, "sh", "-c", "cat /proc/[0-9]*/status | grep ^Uid").splitlines()
+            users = {line.split()[1] for line in processes}
+            assert users
+            assert "0" not in users, name
+
+
+def test_no_secret_is_in_an_environment_or_a_log(setup: Project) -> None:
+    files = {
+        "api-server": ["login/password", "keys/fernet-key", "keys/jwt-secret", "keys/api-secret-key"],
+        "postgres": ["database/password"],
+    }
+    secrets = [
+        setup.execute(service, "cat", f"/var/lib/cloudseg/{name}").strip()
+        for service, names in files.items()
+        for name in names
+    ]
+    assert len(set(secrets)) == 5
+    said = f"{setup.containers()} {setup.compose('logs', '--no-color')} {setup.compose('config')}"
+    assert not [secret for secret in secrets if secret in said]
+
+
+def test_without_the_login_nobody_is_let_in(setup: Project) -> None:
+    url = f"http://127.0.0.1:{setup.ui_port}"
+    assert requests.get(f"{url}/api/v2/dags", timeout=30).status_code == 401
+    for password in ("admin", "airflow"):
+        login = {"username": "admin", "password": password}
+        assert requests.post(f"{url}/auth/token", json=login, timeout=30).status_code == 401
+
+
+def test_an_edit_of_the_dag_shows_without_a_build(setup: Project) -> None:
+    dag = setup.folder / "dags" / "cloud_segmentation.py"
+    dag.write_text(dag.read_text("utf-8").replace("Masks for the photographs", "Edited: masks for the photographs"))
+
+    def shown() -> bool | None:
+        found = setup.api._send("GET", f"/dags/{DAG_ID}").json()["description"]
+        return True if found.startswith("Edited: ") else None
+
+    setup.wait_for(shown)
+
+
+def test_a_run_outlives_its_database_and_its_scheduler(setup: Project, tmp_path: Path) -> None:
+    for path in write_photographs(tmp_path, MORE, seed=1000):
+        setup.store.write(GcsUri(INPUT_BUCKET, f"more/{path.name}"), path.read_bytes())
+    time.sleep(1.1)  # settled, as the setup has it
+    run_id = setup.trigger()
+    setup.wait_for(lambda: "running" in setup.states(run_id, "segment") or None, 180)
+    setup.compose("restart", "--timeout", "10", "postgres")
+    setup.wait_for(lambda: setup.states(run_id, "segment").count("success") >= 2 or None, 300)
+    left = setup.states(run_id, "segment")
+    assert set(left) != {"success"}, "the run ended before the scheduler could be restarted: give it more to do"
+    setup.compose("restart", "--timeout", "0", "scheduler")
+    assert setup.await_end(run_id) == "success"
+    audit = setup.audit(run_id)
+    assert audit["holds"]
+    assert audit["objects"] == MORE
+    masks = names_in(setup.store, OUTPUT_BUCKET)
+    assert len([name for name in masks if name.startswith("more/") and name.endswith(".mask.png")]) == MORE
+    assert names_in(setup.store, INPUT_BUCKET) == []
+    setup.await_healthy()
+
+
+def test_another_up_keeps_what_is_there(setup: Project) -> None:
+    before = setup.password, names_in(setup.store, OUTPUT_BUCKET)
+    setup.compose("down", "--timeout", "10")
+    setup.compose("up", "--detach")
+    setup.await_healthy()
+    assert setup.execute("api-server", "cat", "/var/lib/cloudseg/login/password").strip() == before[0]
+    assert names_in(setup.store, OUTPUT_BUCKET) == before[1]
+    assert names_in(setup.store, INPUT_BUCKET) == []
+    assert setup.api.has_dag(DAG_ID)
+
+
+def test_down_leaves_nothing(setup: Project) -> None:
+    assert setup.left()
+    setup.compose("down", "--volumes", "--timeout", "5")
+    assert setup.left() == []

@@ -1,0 +1,24 @@
+#!/bin/sh
+# try.sh [OPTION…]: brings the setup of docker-compose.yaml up and down again on this machine's Docker engine, as
+# tests/compose/test_setup.py tells. Where a base image cannot be pulled it makes a stand-in, which needs root, debootstrap
+# and Linux (scripts/stand-in-base.sh). Options go to pytest.
+#
+# By environment, all optional:
+#   PYTHON         Python with requirements/test.lock (.cloudseg/venv/bin/python)
+#   WHEELS         folder of wheels that pip takes before it asks an index
+#   CA_BUNDLE      file of certificates (PEM) by which pip trusts the index
+#   and what .env names: PIP_INDEX_URL, TORCH_INDEX, BUILD_NETWORK, AIRFLOW_BASE
+set -eu
+cd "$(dirname "$0")/../.."
+: "${PYTHON:=.cloudseg/venv/bin/python}"
+
+had() {
+    docker image inspect "$1" >/dev/null 2>&1 || docker pull "$1" >/dev/null 2>&1
+}
+
+had "${AIRFLOW_BASE:-$(sed -n 's/^AIRFLOW_BASE=//p' .env)}" || scripts/stand-in-base.sh airflow
+had "$(sed -n 's/^ *image: \(postgres:.*\)/\1/p' docker-compose.yaml)" || scripts/stand-in-base.sh postgres
+inputs=docker/airflow/inputs
+if [ -n "${WHEELS:-}" ]; then mkdir -p $inputs/wheels && cp "$WHEELS"/*.whl $inputs/wheels; fi
+if [ -n "${CA_BUNDLE:-}" ]; then cp "$CA_BUNDLE" $inputs/ca.crt; fi
+exec "$PYTHON" -m pytest --numprocesses=0 tests/compose "$@"
