@@ -42,7 +42,7 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
         DeliveryRefusedError: It is no git repository.
     """
     sources = _sources(root)
-    placed = [(root / path, destination / path) for path in sources if path.split("/")[0] in ROOTS]
+    placed = [(root / path, destination / path) for path in sources if _is_beside(path)]
     homes = [home for home in ROOTS if home == "dags" or any(path.startswith(f"{home}/") for path in sources)]
     for home in homes:
         placed += [(root / path, destination / home / path) for path in sources if _is_delivered(path)]
@@ -57,6 +57,12 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
         for path in sorted(destination.rglob("*"))
         if path.is_file()
     }
+
+
+def _is_beside(path: str) -> bool:
+    parts = PurePosixPath(path).parts
+    # The ignore file of a folder as a whole is the bucket's owner's.
+    return parts[0] in ROOTS and parts[-1] != ".airflowignore"
 
 
 def packages_of(files: Iterable[str]) -> list[str]:

@@ -17,7 +17,7 @@ from cloudseg_ops.local.airflow_server import DAG_ID
 from cloudseg_ops.local.buckets import connect
 from cloudseg_ops.local.state import REPOSITORY
 from cloudseg_ops.storage import Store
-from tests.compose.composefile import defaults, services
+from tests.compose.composefile import services
 from tests.image.containers import docker, why_no_docker
 
 T = TypeVar("T")
@@ -37,14 +37,16 @@ def why_no_compose() -> str:
         return reason
     if compose_command() is None:
         return "there is neither `docker compose` nor `docker-compose`"
-    for image in (os.environ.get("AIRFLOW_BASE") or defaults()["AIRFLOW_BASE"], services()["postgres"]["image"]):
-        if docker("image", "inspect", image).returncode and docker("pull", image, timeout=600).returncode:
-            return f"the image {image} cannot be had; tests/compose/try.sh makes a stand-in"
+    ours, postgres = (services()[name]["image"] for name in ("scheduler", "postgres"))
+    if docker("image", "inspect", ours).returncode:
+        return f"there is no image {ours}: tests/compose/try.sh builds it"
+    if docker("image", "inspect", postgres).returncode and docker("pull", postgres, timeout=600).returncode:
+        return f"the image {postgres} cannot be had: tests/compose/try.sh makes a stand-in"
     return ""
 
 
 def clone(folder: Path) -> None:
-    """Copy what a clone of this tree has, and what a build here brings along."""
+    """Copy what a clone of this tree has."""
     listed = subprocess.run(
         ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True,
@@ -52,8 +54,7 @@ def clone(folder: Path) -> None:
         text=True,
         timeout=60,
     ).stdout
-    inputs = [path.relative_to(REPOSITORY) for path in (REPOSITORY / "docker/airflow/inputs").rglob("*")]
-    for name in {*map(Path, filter(None, listed.split("\0"))), *inputs}:
+    for name in filter(None, listed.split("\0")):
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(REPOSITORY / name, folder / name)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# try.sh [OPTION…]: brings the setup of docker-compose.yaml up and down again on this machine's Docker engine, as
-# tests/compose/test_setup.py tells. Where a base image cannot be pulled it makes a stand-in, which needs root, debootstrap
+# try.sh [OPTION…]: builds Airflow's image, and brings the setup of docker-compose.yaml up and down again on this machine's
+# Docker engine, as tests/compose/test_setup.py tells. Where a base image cannot be pulled it makes a stand-in, which needs root, debootstrap
 # and Linux (scripts/stand-in-base.sh). Options go to pytest.
 #
 # By environment, all optional:
@@ -21,4 +21,5 @@ had "$(sed -n 's/^ *image: \(postgres:.*\)/\1/p' docker-compose.yaml)" || script
 inputs=docker/airflow/inputs
 if [ -n "${WHEELS:-}" ]; then mkdir -p $inputs/wheels && cp "$WHEELS"/*.whl $inputs/wheels; fi
 if [ -n "${CA_BUNDLE:-}" ]; then cp "$CA_BUNDLE" $inputs/ca.crt; fi
+if docker compose version >/dev/null 2>&1; then docker compose build; else docker-compose build; fi
 exec "$PYTHON" -m pytest --numprocesses=0 tests/compose "$@"

@@ -23,8 +23,8 @@ from tests.delivery.airflow_stand_in import AirflowStandIn, airflow_on
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "us-central1-cloudseg-bucket"
-# What a delivery reads; the rest of the repository would only be copied.
-NEEDED = ("cloudseg_ops", "dags", "plugins", "deploy", "docker", "requirements", "scripts", "requirements.txt",
+# What a delivery reads; the rest of the repository would only be copied. Plugins are those of a test.
+NEEDED = ("cloudseg_ops", "dags", "deploy", "docker", "requirements", "scripts", "requirements.txt",
           "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
 
 
