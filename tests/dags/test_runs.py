@@ -31,7 +31,7 @@ def test_photographs_become_masks(clean_airflow: RunningAirflow) -> None:
     assert airflow.names(INPUT_BUCKET) == ["happy/notes.txt"]
     masks = airflow.names(OUTPUT_BUCKET, "happy/")
     assert masks == [f"happy/{number}.png.mask.png" for number in range(6)]
-    assert airflow.names(OUTPUT_BUCKET, "quarantine/") == ["quarantine/happy/broken.jpg"]
+    assert airflow.names(OUTPUT_BUCKET, "quarantine/happy/") == ["quarantine/happy/broken.jpg"]
     audit = airflow.audit(run_id)
     assert (audit.objects, audit.places["masked"], audit.places["quarantined"]) == (7, 6, 1)
     info = airflow.store.stat(GcsUri(OUTPUT_BUCKET, masks[0]))
