@@ -10,12 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from cloudseg_ops import __version__
 from cloudseg_ops.audit import Audit, audit_run
-from cloudseg_ops.cli_progress import add_progress, show_progress
+from cloudseg_ops.cli_progress import add_progress, add_run_arguments, show_progress
 from cloudseg_ops.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
 from cloudseg_ops.layout import RunLayout
 from cloudseg_ops.offered_revisions import composer_keep_command, keep_command
@@ -176,15 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         "or, with --local, what `make demo` left. Exit code 0: every input is accounted for; 1: inputs are lost; "
         "2: the audit could not be made.",
     )
-    audit.add_argument("--run", metavar="RUN_ID", help="the run's id, as the Airflow UI shows it")
-    audit.add_argument(
-        "--local",
-        type=Path,
-        nargs="?",
-        const=Path(".cloudseg"),
-        metavar="STATE",
-        help="audit a run of the local setup with this state folder (.cloudseg); the newest run when --run is left out",
-    )
+    add_run_arguments(audit)
     audit.add_argument("--json", action="store_true", help="print JSON")
     add_progress(commands)
     _add_pool(commands)

@@ -28,10 +28,15 @@ def add_progress(commands: Any) -> None:
         description="Tell how far a run is. Reads the CLOUDSEG_* variables of the environment, or, with --local, what "
         "`make up` has left running. Exit code 0: it is told; 2: it cannot be told.",
     )
-    progress.add_argument("--run", metavar="RUN_ID", help="the run's id, as the Airflow UI shows it")
+    add_run_arguments(progress)
     progress.add_argument("--watch", action="store_true", help="look again every five seconds, until the run has ended")
     progress.add_argument("--json", action="store_true", help="print JSON, a line a look")
-    progress.add_argument(
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names a run: `--run`, and `--local` for one of the local setup."""
+    parser.add_argument("--run", metavar="RUN_ID", help="the run's id, as the Airflow UI shows it")
+    parser.add_argument(
         "--local",
         type=Path,
         nargs="?",

@@ -17,8 +17,9 @@ from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.gallery.overview import Overview
 from cloudseg_ops.gallery.searching import Entry, Found
+from cloudseg_ops.report.page import page_environment
 from cloudseg_ops.report.previews import CLOUD_TINT
-from cloudseg_ops.report.units import readable_bytes, readable_percent, readable_seconds, three_digits
+from cloudseg_ops.report.units import three_digits
 from cloudseg_ops.results import Outcome
 
 if TYPE_CHECKING:
@@ -176,22 +177,8 @@ def _render(template: str, **fields: Any) -> str:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(_PACKAGE, ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "bytes": readable_bytes,
-        "seconds": readable_seconds,
-        "percent": readable_percent,
-        "digits": three_digits,
-        "note": words.note_on,
-    }
+    environment = page_environment(_PACKAGE)
+    environment.filters |= {"digits": three_digits, "note": words.note_on}
     environment.globals |= {
         "KINDS": words.KINDS,
         "OUTCOMES": words.OUTCOMES,

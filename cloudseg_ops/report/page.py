@@ -88,12 +88,16 @@ def page_style() -> str:
     return resources.files(_PACKAGE).joinpath("report.css").read_text("utf-8")
 
 
-def page_environment() -> Environment:
-    """Templates that escape what they are given, with filters for units."""
+def page_environment(package: str = _PACKAGE) -> Environment:
+    """Templates that escape what they are given, with filters for units.
+
+    Args:
+        package: Where the templates lie.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader(_PACKAGE, ""),
+        loader=PackageLoader(package, ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
