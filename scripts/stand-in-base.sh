@@ -4,9 +4,12 @@
 #   engine     the base of docker/inference/Dockerfile (the default)
 #   airflow    the base of docker/airflow/Dockerfile
 #   postgres   Postgres' image in docker-compose.yaml
+#   k3s        k3s' image there: Debian's containerd and etcd, and the programs of a Kubernetes in the folder KUBERNETES
+#              (kube-apiserver, kube-controller-manager, kube-scheduler, kubelet; 1.20 to 1.26, for they still know a
+#              kubelet's option that Debian's containerd needs)
 #
-# For machines that reach Debian's packages but no container registry: Debian 12 with its own Python 3.11, or its own
-# PostgreSQL 15, made with debootstrap and imported into Docker. Good for building and trying, not for production: its
+# For machines that reach Debian's packages but no container registry: Debian 12 with its own Python 3.11, its own
+# PostgreSQL 15, or a Kubernetes, made with debootstrap and imported into Docker. Good for building and trying, not for production: its
 # programs have other patch levels than the official image's, it is as old as the day it was made, and has of the
 # official image only what is used here. One to two minutes; needs root, debootstrap and a Docker daemon.
 # MIRROR=http://… names another mirror of Debian's packages than debootstrap's own.
@@ -34,7 +37,15 @@ postgres)
     default=$(sed -n 's/^ *image: \(postgres:.*\)/\1/p' docker-compose.yaml)
     packages=postgresql-15
     ;;
-*) fail "$kind: there are engine, airflow and postgres" ;;
+k3s)
+    default=$(sed -n 's/^ *image: \(rancher.*\)/\1/p' docker-compose.yaml)
+    packages=containerd,runc,containernetworking-plugins,iptables,etcd-server,kubernetes-client,openssl,busybox-static
+    programs="kube-apiserver kube-controller-manager kube-scheduler kubelet"
+    for program in $programs; do
+        [ -x "${KUBERNETES:-}/$program" ] || fail "KUBERNETES=${KUBERNETES:-}: that folder has no program $program"
+    done
+    ;;
+*) fail "$kind: there are engine, airflow, postgres and k3s" ;;
 esac
 image=${2:-$default}
 
@@ -83,6 +94,18 @@ postgres)
     set -- --change "ENV PATH=/usr/lib/postgresql/15/bin:$bin" --change 'ENV PGDATA=/var/lib/postgresql/data' \
         --change 'USER postgres' --change 'ENTRYPOINT ["stand-in-postgres"]'
     ;;
+k3s)
+    for program in $programs; do cp "$KUBERNETES/$program" "$root/usr/bin/$program"; done
+    cp scripts/stand-in-k3s.sh "$root/usr/local/bin/k3s"
+    for program in kubectl ctr; do ln -s k3s "$root/usr/local/bin/$program"; done
+    # What holds the network of a pod: it sleeps.
+    mkdir -p "$work/pause" "$root/usr/share/stand-in"
+    cp "$root/bin/busybox" "$work/pause/sleep"
+    tar -C "$work/pause" -c . | docker import --change 'ENTRYPOINT ["/sleep", "2147483647"]' - stand-in/pause:1 >/dev/null
+    docker save stand-in/pause:1 >"$root/usr/share/stand-in/pause.tar"
+    docker rmi stand-in/pause:1 >/dev/null
+    set -- --change "ENV PATH=$bin" --change 'ENTRYPOINT ["k3s"]' --change 'CMD ["agent"]'
+    ;;
 esac
 
 tar -C "$root" --numeric-owner --one-file-system -c . | docker import "$@" \
@@ -93,6 +116,7 @@ tar -C "$root" --numeric-owner --one-file-system -c . | docker import "$@" \
 
 case $kind in
 postgres) what=$(chroot "$root" /usr/lib/postgresql/15/bin/postgres --version) ;;
+k3s) what=$("$KUBERNETES/kubelet" --version) ;;
 *) what=$(chroot "$root" /usr/bin/python3.11 --version) ;;
 esac
 printf '• %s is now a STAND-IN: Debian 12 with %s, not the official image. Not for production;\n' "$image" "$what" >&2

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 from cloudseg_ops.errors import CloudsegError
 from cloudseg_ops.local.airflow_api import AirflowApi
@@ -21,7 +21,7 @@ from tests.compose.composefile import services
 from tests.image.containers import docker, why_no_docker
 
 T = TypeVar("T")
-LOGIN = "/var/lib/cloudseg/login/password"
+LOGIN = "/var/lib/cloudseg/login"
 
 
 def compose_command() -> list[str] | None:
@@ -70,7 +70,7 @@ class Project:
     gcs_port: int
     changes: dict[str, str] = field(default_factory=dict)
 
-    def compose(self, *arguments: str, timeout: float = 900) -> str:
+    def compose(self, *arguments: str, timeout: float = 900, stdin: IO[bytes] | int | None = None) -> str:
         """Run Compose in the folder, and return what it says."""
         environment = {
             **os.environ,
@@ -83,7 +83,7 @@ class Project:
             [*(compose_command() or ()), *arguments],
             cwd=self.folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -135,7 +135,7 @@ class Project:
     @cached_property
     def password(self) -> str:
         """The administrator's, by the command that the docs give."""
-        return self.execute("api-server", "cat", LOGIN).strip()
+        return self.execute("api-server", "cat", f"{LOGIN}/password").strip()
 
     @cached_property
     def api(self) -> AirflowApi:

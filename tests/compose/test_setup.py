@@ -4,8 +4,8 @@ The tests are one story, in the order in which they stand: up, a run, an edit, a
 scheduler are restarted, down. They take eight minutes, and the image that tests/compose/try.sh builds.
 
 Where no registry is reached, tests/compose/try.sh makes stand-ins of the two base images, and these tests say nothing
-of what stand-ins cannot show: that the official images have what is used of them (docs/compose.md lists that), and the
-profile k8s, whose image cannot be had there. With Compose v1 they say nothing of v2, and the other way round.
+of what stand-ins cannot show: that the official images have what is used of them (docs/compose.md lists that). With
+Compose v1 they say nothing of v2, and the other way round.
 """
 
 import time
@@ -19,7 +19,7 @@ from cloudseg_ops.local.airflow_server import DAG_ID
 from cloudseg_ops.local.samples import write_photographs
 from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from cloudseg_ops.uris import GcsUri
-from tests.compose.project import Project, clone, why_no_compose
+from tests.compose.project import LOGIN, Project, clone, why_no_compose
 from tests.running import free_port
 from tests.samples import names_in
 
@@ -97,7 +97,10 @@ def test_ports_are_on_loopback_and_nobody_is_root(setup: Project) -> None:
 
 def test_no_secret_is_in_an_environment_or_a_log(setup: Project) -> None:
     files = {
-        "api-server": ["login/password", "keys/fernet-key", "keys/jwt-secret", "keys/api-secret-key"],
+        "api-server": [
+            *("login/password", "login/viewer-password"),
+            *("keys/fernet-key", "keys/jwt-secret", "keys/api-secret-key"),
+        ],
         "postgres": ["database/password"],
     }
     secrets = [
@@ -105,7 +108,7 @@ def test_no_secret_is_in_an_environment_or_a_log(setup: Project) -> None:
         for service, names in files.items()
         for name in names
     ]
-    assert len(set(secrets)) == 5
+    assert len(set(secrets)) == 6
     said = f"{setup.containers()} {setup.compose('logs', '--no-color')} {setup.compose('config')}"
     assert not [secret for secret in secrets if secret in said]
 
@@ -116,6 +119,16 @@ def test_without_the_login_nobody_is_let_in(setup: Project) -> None:
     for password in ("admin", "airflow"):
         login = {"username": "admin", "password": password}
         assert requests.post(f"{url}/auth/token", json=login, timeout=30).status_code == 401
+
+
+def test_a_viewer_looks_and_changes_nothing(setup: Project) -> None:
+    url = f"http://127.0.0.1:{setup.ui_port}"
+    login = {"username": "viewer", "password": setup.execute("api-server", "cat", f"{LOGIN}/viewer-password").strip()}
+    token = requests.post(f"{url}/auth/token", json=login, timeout=30).json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+    runs = f"{url}/api/v2/dags/{DAG_ID}/dagRuns"
+    assert requests.get(runs, headers=headers, timeout=30).json()["total_entries"] == 1
+    assert requests.post(runs, headers=headers, json={"logical_date": None}, timeout=30).status_code == 403
 
 
 def test_an_edit_of_the_dag_shows_without_a_build(setup: Project) -> None:
@@ -155,7 +168,7 @@ def test_another_up_keeps_what_is_there(setup: Project) -> None:
     setup.compose("down", "--timeout", "10")
     setup.compose("up", "--detach")
     setup.await_healthy()
-    assert setup.execute("api-server", "cat", "/var/lib/cloudseg/login/password").strip() == before[0]
+    assert setup.execute("api-server", "cat", f"{LOGIN}/password").strip() == before[0]
     assert names_in(setup.store, OUTPUT_BUCKET) == before[1]
     assert names_in(setup.store, INPUT_BUCKET) == []
     assert setup.api.has_dag(DAG_ID)

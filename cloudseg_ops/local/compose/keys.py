@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import secrets
 from pathlib import Path
 
-from cloudseg_ops.local.airflow_server import ADMIN
+from cloudseg_ops.local.airflow_server import ADMIN, VIEWER
 from cloudseg_ops.local.state import write_private
 
 DATABASE_PASSWORD = "password"  # noqa: S105  names of files, as are those below
 DATABASE_URL = "sql-alchemy-conn"
 FERNET_KEY = "fernet-key"
 SECRET_KEYS = ("api-secret-key", "jwt-secret")
-LOGIN_PASSWORD = "password"  # noqa: S105
+LOGIN_PASSWORDS = {ADMIN: "password", VIEWER: "viewer-password"}
 LOGIN_FILE = "passwords.json"
 
 _PRIVATE = 0o400
@@ -30,7 +31,7 @@ def make_keys(database: Path, keys: Path, login: Path) -> list[Path]:
     Args:
         database: Gets the password of the database.
         keys: Gets what Airflow's processes share: the database's URL, the Fernet key, the keys of sessions and tokens.
-        login: Gets the password of Airflow's administrator, in words and as Airflow reads it.
+        login: Gets the passwords of Airflow's administrator and of a viewer, in words and as Airflow reads them.
 
     Returns:
         The files that were written.
@@ -42,9 +43,11 @@ def make_keys(database: Path, keys: Path, login: Path) -> list[Path]:
     )
     written.append(_write_once(keys / FERNET_KEY, base64.urlsafe_b64encode(os.urandom(32)).decode(), _PRIVATE))
     written += [_write_once(keys / name, secrets.token_urlsafe(32), _PRIVATE) for name in SECRET_KEYS]
-    written.append(_write_once(login / LOGIN_PASSWORD, secrets.token_urlsafe(16), _PRIVATE))
-    if not (login / LOGIN_FILE).exists():
-        write_private(login / LOGIN_FILE, {ADMIN: (login / LOGIN_PASSWORD).read_text()})
+    written += [_write_once(login / name, secrets.token_urlsafe(16), _PRIVATE) for name in LOGIN_PASSWORDS.values()]
+    passwords = {user: (login / name).read_text() for user, name in LOGIN_PASSWORDS.items()}
+    # As a whole, since a setup that is older than one of its users has a file without it.
+    if not (login / LOGIN_FILE).exists() or json.loads((login / LOGIN_FILE).read_text()) != passwords:
+        write_private(login / LOGIN_FILE, passwords)
         written.append(login / LOGIN_FILE)
     return [path for path in written if path is not None]
 

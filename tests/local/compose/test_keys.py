@@ -27,7 +27,7 @@ def contents(volumes: Path) -> dict[str, str]:
 
 
 def test_each_service_finds_what_it_reads(volumes: Path) -> None:
-    assert len(make(volumes)) == 7
+    assert len(make(volumes)) == 8
     found = contents(volumes)
     assert sorted(found) == [
         "database/password",
@@ -37,6 +37,7 @@ def test_each_service_finds_what_it_reads(volumes: Path) -> None:
         "keys/sql-alchemy-conn",
         "login/password",
         "login/passwords.json",
+        "login/viewer-password",
     ]
     url = urlsplit(found["keys/sql-alchemy-conn"])
     assert (url.scheme, url.username, url.hostname, url.path) == (
@@ -46,14 +47,17 @@ def test_each_service_finds_what_it_reads(volumes: Path) -> None:
         "/airflow",
     )
     assert url.password == found["database/password"]
-    assert json.loads(found["login/passwords.json"]) == {"admin": found["login/password"]}
+    assert json.loads(found["login/passwords.json"]) == {
+        "admin": found["login/password"],
+        "viewer": found["login/viewer-password"],
+    }
     assert Fernet(found["keys/fernet-key"]).decrypt(Fernet(found["keys/fernet-key"]).encrypt(b"x")) == b"x"
 
 
 def test_no_secret_ends_a_line_or_is_another_s(volumes: Path) -> None:
     make(volumes)
     secrets = [text for name, text in contents(volumes).items() if not name.endswith((".json", "conn"))]
-    assert len(set(secrets)) == len(secrets) == 5
+    assert len(set(secrets)) == len(secrets) == 6
     assert all(text == text.strip() and len(text) >= 20 for text in secrets)
 
 
@@ -82,6 +86,17 @@ def test_a_start_that_was_killed_is_finished_with_the_password_that_is_there(vol
     assert len(make(volumes)) == 2
     assert password in contents(volumes)["keys/sql-alchemy-conn"]
     assert contents(volumes)["login/password"] in contents(volumes)["login/passwords.json"]
+
+
+def test_a_setup_that_is_older_than_the_viewer_gets_one(volumes: Path) -> None:
+    make(volumes)
+    password = contents(volumes)["login/password"]
+    (volumes / "login/viewer-password").unlink()
+    (volumes / "login/passwords.json").write_text(json.dumps({"admin": password}))
+    assert len(make(volumes)) == 2
+    found = contents(volumes)
+    logins = json.loads(found["login/passwords.json"])
+    assert logins == {"admin": password, "viewer": found["login/viewer-password"]}
 
 
 def test_two_setups_share_no_secret(tmp_path: Path) -> None:
