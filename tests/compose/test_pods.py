@@ -8,6 +8,7 @@ another Kubernetes; then these tests say nothing of k3s itself: that it takes it
 import json
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_down_removes_the_cluster_as_well(setup: Project) -> None:
     assert setup.left() == []
 
 
-def _pods(setup: Project) -> list[dict[str, object]]:
+def _pods(setup: Project) -> list[dict[str, Any]]:
     said = setup.execute("k3s", "kubectl", "--namespace", NAMESPACE, "get", "pods", "--output=json")
-    found: list[dict[str, object]] = json.loads(said)["items"]
+    found: list[dict[str, Any]] = json.loads(said)["items"]
     return found
