@@ -35,6 +35,7 @@ command -v "$python" >/dev/null 2>&1 || fail "PYTHON=$python: there is no such p
     fail "$python has no venv module; install it (on Debian: apt-get install python3.11-venv)"
 command -v git >/dev/null 2>&1 || fail "git is needed, and is not on the PATH"
 
+[ ! -L "$venv" ] || fail "$venv is a link, and what it leads to would be emptied; remove the link"
 mkdir -p "$state" || fail "cannot write to $state"
 free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
 [ "$free" -ge 4000000 ] || fail "the disk of $state has $((free / 1024)) MiB free; Airflow and PyTorch need 4000"

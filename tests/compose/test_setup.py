@@ -1,7 +1,7 @@
 """The setup of docker-compose.yaml, brought up on a real Docker engine from a copy of what a clone has.
 
 The tests are one story, in the order in which they stand: up, a run, an edit, a run through which the database and the
-scheduler are restarted, down. They take eight minutes, and the image that tests/compose/try.sh builds.
+scheduler are restarted, down. They take five minutes, and the image that tests/compose/try.sh builds.
 
 Where no registry is reached, tests/compose/try.sh makes stand-ins of the two base images, and these tests say nothing
 of what stand-ins cannot show: that the official images have what is used of them (docs/compose.md lists that). With

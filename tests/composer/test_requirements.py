@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -91,14 +90,3 @@ def test_an_unknown_build(script: Path) -> None:
     done = call(script, "composer-3-airflow-9.9.9")
     assert done.returncode == 1
     assert "there is no requirements/composer/composer-3-airflow-9.9.9.txt" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not os.environ.get("CLOUDSEG_INDEX_TESTS"), reason="CLOUDSEG_INDEX_TESTS is not set")
-def test_both_resolve() -> None:
-    done = subprocess.run(
-        [str(ROOT / "scripts/check-requirements.sh")],
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True, text=True, check=False, timeout=240,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
