@@ -108,7 +108,7 @@ def settings_of(cluster: Cluster, template: Path, gcs_url: str) -> dict[str, obj
         "namespace": NAMESPACE,
         "gpus": 1 if cluster.gpus() else 0,
         "pod_cpu": "200m",
-        "pod_memory": "1Gi",
+        "pod_memory": "1.5Gi",
         "pod_shm": "64Mi",
         "pod_env": f"STORAGE_EMULATOR_HOST={gcs_url}",
         "pod_template": template,
