@@ -7,6 +7,7 @@ PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUN
 PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)") \
 	$(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
+PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds "$(DRAIN_SECONDS)")
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_ops.delivery
 export STATE PYTHON
 
@@ -69,15 +70,16 @@ requirements: ## Prove that requirements.txt resolves together with what each Co
 image: ## Build the inference engine's image with Docker: VARIANT=cpu, or cuda; scripts/image.sh has more
 	@scripts/image.sh
 
-# DRY_RUN=1: look, and tell what would be changed. VERIFIED=1: lint and tests have passed. TAKE_OVER=1: an earlier one died
+# DRY_RUN=1: look, and tell what would be changed. VERIFIED=1: lint and tests have passed. TAKE_OVER=1: an earlier one
+# died. DOWNGRADE=1: the commit in use is not part of this one. DRAIN_SECONDS=3600: how long a run is waited for
 deploy: ## Bring this commit to a Composer environment and prove it there: ENVIRONMENT=staging DRY_RUN=1
 	@scripts/bootstrap.sh test
 	@$(DELIVERY) deploy "$(ENVIRONMENT)" $(if $(DRY_RUN),--dry-run) $(if $(VERIFIED),--verified) \
-		$(if $(TAKE_OVER),--take-over)
+		$(if $(DOWNGRADE),--downgrade) $(PATIENCE)
 
-rollback: ## Bring an earlier good release back: ENVIRONMENT=staging RELEASE=name (the one before)
+rollback: ## Bring an earlier good release back: ENVIRONMENT=staging RELEASE=name (the one before) NOW=1
 	@scripts/bootstrap.sh test
-	@$(DELIVERY) rollback "$(ENVIRONMENT)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(TAKE_OVER),--take-over)
+	@$(DELIVERY) rollback "$(ENVIRONMENT)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(NOW),--now) $(PATIENCE)
 
 deployed: ## Tell which release a Composer environment has: ENVIRONMENT=staging
 	@scripts/bootstrap.sh test

@@ -66,6 +66,7 @@ def take_snapshot(
         settle=settle,
         image_types=image_types,
         max_objects=max_objects,
+        prefix=folder.name,
         on_left=on_left,
     )
     first = next(found, None)

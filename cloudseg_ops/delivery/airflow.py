@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import http.client
 import json
 import time
 import urllib.error
@@ -35,6 +37,12 @@ class Airflow:
         self._patience = patience_seconds
         self._pause = pause_seconds
 
+    def hurried(self, patience_seconds: float) -> Airflow:
+        """The same client with less patience."""
+        other = copy.copy(self)
+        other._patience = patience_seconds
+        return other
+
     def dag(self) -> Mapping[str, Any] | None:
         """The DAG as Airflow has parsed it; None: it has not."""
         found: Mapping[str, Any] | None = self._call("GET", f"/dags/{DAG_ID}", missing=True)
@@ -55,9 +63,9 @@ class Airflow:
         found = self._call("GET", f"/dags/{DAG_ID}/dagRuns?{query}", missing=True)
         return [str(run["dag_run_id"]) for run in (found or {"dag_runs": []})["dag_runs"]]
 
-    def unpause(self) -> None:
-        """Let the DAG's runs begin."""
-        self._call("PATCH", f"/dags/{DAG_ID}", {"is_paused": False})
+    def set_paused(self, paused: bool) -> None:
+        """Let no task of the DAG begin any more, those of a run that goes on among them; or let them again."""
+        self._call("PATCH", f"/dags/{DAG_ID}", {"is_paused": paused})
 
     def trigger(self, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run."""
@@ -71,6 +79,11 @@ class Airflow:
     def fail_run(self, run_id: str) -> None:
         """Mark a run as failed: it stands in nobody's way any more."""
         self._call("PATCH", self._run(run_id), {"state": "failed"})
+
+    def told_by(self, run_id: str, task_id: str, key: str) -> Any:
+        """What a task of a run has told by XCom; None: nothing by that key."""
+        path = f"{self._run(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
+        return (self._call("GET", path, missing=True) or {}).get("value")
 
     def task_states(self, run_id: str) -> dict[str, str | None]:
         """Task → state; of a mapped task, that of one of its instances."""
@@ -86,18 +99,21 @@ class Airflow:
             try:
                 return self._send(method, path, body)
             except urllib.error.HTTPError as error:
-                if error.code == 404 and missing:
+                said = error.read().decode("utf-8", "replace")
+                # What stands before an Airflow that restarts may say 404 as well, in other words.
+                ours = _is_airflows(said)
+                said = said[:300]
+                if error.code == 404 and missing and ours:
                     return None
                 if error.code == 409 and method == "POST":
                     return {}
-                said = error.read().decode("utf-8", "replace")[:300]
                 if error.code == 401:
                     self._bearer = ""
-                elif error.code < 500:
+                elif error.code < 500 and (ours or error.code != 404):
                     raise _refusal(error.code, f"{method} {path}", said) from None
                 why = f"{error.code}: {said}"
-            except (OSError, ValueError) as error:
-                why = str(error)
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                why = f"{type(error).__name__}: {error}"
             if time.monotonic() > deadline:
                 raise DeliveryError(f"Airflow at {self._url} does not answer {method} {path}: {why}")
             time.sleep(self._pause)
@@ -113,6 +129,13 @@ class Airflow:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
             text = answer.read()
         return json.loads(text) if text else {}
+
+
+def _is_airflows(said: str) -> bool:
+    try:
+        return "detail" in json.loads(said)
+    except (ValueError, TypeError):
+        return False
 
 
 def _refusal(code: int, call: str, said: str) -> DeliveryError:

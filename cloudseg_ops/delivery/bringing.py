@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from cloudseg_ops.delivery.bucket import plugins_of
 from cloudseg_ops.delivery.changes import Change, change
@@ -11,16 +11,17 @@ from cloudseg_ops.delivery.site import Site
 from cloudseg_ops.delivery.smoke import smoke_test
 
 
-def bring(site: Site, release: Release, before: Sequence[Release]) -> bool:
-    """Make an environment that of a release, and try it.
+def bring(site: Site, release: Release, before: Sequence[Release], *, let_go: bool) -> bool:
+    """Make an environment that of a release, and try it. Its DAG is held meanwhile: no run begins.
 
-    Packages and variables come first: old code does without new ones, new code does not. For the minutes between, code
-    and image may be of two releases: where these do not fit, the engine refuses to work, and the chunk's retry does it.
+    Packages and variables are set before the files that need them, and those that are no longer needed go after them:
+    so what lies there can be parsed at all times.
 
     Args:
         site: The environment.
         release: The release; the bucket keeps it.
         before: Releases of which anything may be in the environment now.
+        let_go: Whether a paused DAG is let go for its dry run.
 
     Returns:
         Whether a dry run was made.
@@ -29,23 +30,35 @@ def bring(site: Site, release: Release, before: Sequence[Release]) -> bool:
         SmokeTestError: It does not work.
         DeliveryError: It could not be brought.
     """
-    environment, composer, tell = site.composer.describe(), site.composer, site.programs.tell
-    packages = change(environment.packages, release.packages, (name for old in before for name in old.packages))
-    tell(f"• PyPI packages: {_in_words(packages)}")
-    if packages:
-        composer.change_packages(packages)
-    variables = change(environment.variables, release.variables, (name for old in before for name in old.variables))
-    tell(f"• variables: {_in_words(variables)}")
-    if variables:
-        composer.change_variables(variables)
-    tell(f"• files of {release.name}")
+    environment = site.settled()
+    packages = change(environment.packages, release.packages, _keys(before, lambda old: old.packages))
+    variables = change(environment.variables, release.variables, _keys(before, lambda old: old.variables))
+    site.programs.tell(f"• PyPI packages: {_in_words(packages)}")
+    site.programs.tell(f"• variables: {_in_words(variables)}")
+    _change(site, packages.first, variables.first)
+    site.programs.tell(f"• files of {release.name}")
     site.bucket.bring_into_use(release, owned_files(before))
+    _change(site, packages.last, variables.last)
     if _plugins_differ(release, before):
         # It restarted with the variables, and that was before the plugins came.
-        composer.restart_web_server()
+        site.settled()
+        site.composer.restart_web_server()
     if site.programs.dry_run:
         return False
-    return smoke_test(site.airflow, site.programs, release, site.patience, unpause=site.target.unpause)
+    return smoke_test(site.airflow, site.programs, release, site.patience, let_go=let_go)
+
+
+def _change(site: Site, packages: Change, variables: Change) -> None:
+    if packages:
+        site.composer.change_packages(packages)
+    if variables:
+        # Composer takes one change at a time.
+        site.settled()
+        site.composer.change_variables(variables)
+
+
+def _keys(releases: Sequence[Release], mapping: Callable[[Release], Mapping[str, str]]) -> list[str]:
+    return [name for release in releases for name in mapping(release)]
 
 
 def _plugins_differ(release: Release, before: Sequence[Release]) -> bool:

@@ -28,6 +28,16 @@ class Change:
     def __bool__(self) -> bool:
         return bool(self.set or self.remove)
 
+    @property
+    def first(self) -> Change:
+        """What comes before the files that need it."""
+        return Change(self.set, ())
+
+    @property
+    def last(self) -> Change:
+        """What goes after the files that needed it."""
+        return Change({}, self.remove)
+
 
 def change(current: Mapping[str, str], wanted: Mapping[str, str], owned: Iterable[str]) -> Change:
     """Say what to set and to remove.

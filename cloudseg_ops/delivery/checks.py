@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloudseg_ops import __version__
 from cloudseg_ops.delivery.programs import Programs
-from cloudseg_ops.errors import DeliveryRefusedError, SettingsError
+from cloudseg_ops.errors import CommandFailedError, DeliveryRefusedError, SettingsError
 
 CHECKS = (("make", "lint"), ("make", "test"))
 _SHOWN = 5
@@ -28,6 +28,27 @@ def require_clean_tree(programs: Programs) -> str:
             "exactly a commit. Commit or stash that"
         )
     return programs.ask("git", "rev-parse", "HEAD")
+
+
+def require_descent(programs: Programs, good: str | None) -> None:
+    """Insist that what is checked out comes after the commit that is in use.
+
+    Args:
+        programs: By which git is called.
+        good: The commit of the last good release; None: there is none.
+
+    Raises:
+        DeliveryRefusedError: It does not, or this clone does not know that commit.
+    """
+    if good is None:
+        return
+    try:
+        programs.ask("git", "merge-base", "--is-ancestor", good, "HEAD")
+    except CommandFailedError:
+        raise DeliveryRefusedError(
+            f"the commit in use, {good[:12]}, is not part of what is checked out: that is older, of another branch, or "
+            "a clone without its history. Deliver what follows it, go back by `make rollback`, or insist: DOWNGRADE=1"
+        ) from None
 
 
 def require_checks(root: Path) -> None:

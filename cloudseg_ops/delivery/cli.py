@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloudseg_ops.delivery import checks
-from cloudseg_ops.delivery.deploying import deploy, roll_back
+from cloudseg_ops.delivery.deploying import Wishes, deploy, roll_back
 from cloudseg_ops.delivery.programs import Programs
 from cloudseg_ops.delivery.site import Site
 from cloudseg_ops.delivery.smoke import Patience
@@ -42,10 +42,14 @@ def main(arguments: Sequence[str]) -> int:
         return _told(error, REFUSED)
     except CloudsegError as error:
         return _told(error, FAILED)
+    except KeyboardInterrupt:
+        return _told(
+            "cut short: the environment may be between two releases. Deliver again, or `make rollback`", BETWEEN
+        )
     return DONE
 
 
-def _told(error: CloudsegError, code: int) -> int:
+def _told(error: CloudsegError | str, code: int) -> int:
     print(f"cloudseg: {error}", file=sys.stderr)
     return code
 
@@ -61,14 +65,17 @@ def _deploy(options: argparse.Namespace) -> None:
     if not options.verified:
         checks.require_settings(dict(target.variables), _ZERO_IMAGE)
         checks.require_checks(_ROOT)
+        if checks.require_clean_tree(programs) != commit:
+            raise DeliveryRefusedError("another commit was checked out while the checks ran; deliver again")
     site = Site.open(target, programs, _patience(options))
-    _say(deploy(site, commit, drain_seconds=options.drain_seconds, take_over=options.take_over))
+    wishes = Wishes(options.drain_seconds, options.take_over, downgrade=options.downgrade)
+    _say(deploy(site, commit, wishes))
 
 
 def _roll_back(options: argparse.Namespace) -> None:
     programs = Programs(_ROOT, _say)
     site = Site.open(load_target(_ROOT, options.environment), programs, _patience(options))
-    _say(roll_back(site, options.release, take_over=options.take_over))
+    _say(roll_back(site, options.release or None, Wishes(options.drain_seconds, options.take_over, now=options.now)))
 
 
 def _status(options: argparse.Namespace) -> None:
@@ -102,7 +109,9 @@ def _tag(options: argparse.Namespace) -> None:
 
 
 def _patience(options: argparse.Namespace) -> Patience:
-    return Patience(options.parse_seconds, options.run_seconds, options.poll_seconds)
+    return Patience(
+        parse_seconds=options.parse_seconds, run_seconds=options.run_seconds, poll_seconds=options.poll_seconds
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -117,12 +126,15 @@ def _parser() -> argparse.ArgumentParser:
     _on_environment(deploying)
     deploying.add_argument("--dry-run", action="store_true", help="look, and tell what would be changed")
     deploying.add_argument("--verified", action="store_true", help="the checks of this commit have passed already")
-    deploying.add_argument("--drain-seconds", type=float, default=3600, help="wait so long for a run to end (3600)")
+    deploying.add_argument(
+        "--downgrade", action="store_true", help="deliver although the commit in use is not part of this one"
+    )
     deploying.set_defaults(run=_deploy)
 
     going_back = commands.add_parser("rollback", help="bring an earlier good release back")
     _on_environment(going_back)
-    going_back.add_argument("--release", help="which one (the one before the last good one)")
+    going_back.add_argument("--release", help="which one (the last good one after a failure, else the one before it)")
+    going_back.add_argument("--now", action="store_true", help="do not wait for a run that goes on")
     going_back.set_defaults(run=_roll_back)
 
     for name, run, told in (
@@ -148,6 +160,7 @@ def _on_environment(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("environment", help="one of deploy/environments")
     add("--take-over", action="store_true", help="a delivery that seems to be under way was killed")
+    add("--drain-seconds", type=float, default=3600, help="wait so long for a run to end (3600)")
     add("--parse-seconds", type=float, default=_PATIENCE.parse_seconds, help="wait so long for Airflow to parse it")
     add("--run-seconds", type=float, default=_PATIENCE.run_seconds, help="wait so long for the dry run to end")
     add("--poll-seconds", type=float, default=_PATIENCE.poll_seconds, help="time between two looks")

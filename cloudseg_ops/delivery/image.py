@@ -36,10 +36,10 @@ def ensure_image(programs: Programs, target: Target, release: str) -> str:
             "IMAGE": target.image_repository,
             "TAG": tag,
         }
-        programs.do("scripts/image.sh", environment=wanted)
+        programs.do("scripts/image.sh", environment=wanted, aloud=True)
         host = target.image_repository.partition("/")[0]
         programs.do("gcloud", "auth", "configure-docker", host, "--quiet")
-        programs.do("docker", "push", "--quiet", name)
+        programs.do("docker", "push", "--quiet", name, aloud=True)
         digest = _UNKNOWN if programs.dry_run else _digest(programs, name)
     else:
         programs.tell(f"• {name} is there already")

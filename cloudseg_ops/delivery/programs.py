@@ -6,7 +6,8 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cloudseg_ops.errors import CommandFailedError, ConcurrentDeliveryError, MissingPermissionError
@@ -15,6 +16,11 @@ _REFUSED = re.compile(r"PERMISSION_DENIED|\b403\b|does not have (?:permission|\S
 _NOT_FOUND = re.compile(r"NOT_FOUND|\b404\b|[Nn]ot found|matched no objects")
 _OVERTAKEN = re.compile(r"\b412\b|pre-?conditions? (?:you specified )?(?:failed|did not hold)", re.IGNORECASE)
 _TOLD_LINES = 5
+_KEPT_LINES = 200
+
+
+class _MissingError(CommandFailedError):
+    """What a program was asked for is not there."""
 
 
 class Programs:
@@ -49,15 +55,23 @@ class Programs:
         """
         try:
             return self.ask(*words)
-        except MissingPermissionError:
-            raise
-        except CommandFailedError as error:
-            if _NOT_FOUND.search(str(error)):
-                return None
-            raise
+        except _MissingError:
+            return None
 
-    def do(self, *words: str, environment: Mapping[str, str] | None = None) -> str:
+    def do(
+        self,
+        *words: str,
+        environment: Mapping[str, str] | None = None,
+        told: Sequence[str] = (),
+        aloud: bool = False,
+    ) -> None:
         """Call a program that changes something; in a dry run, only say so.
+
+        Args:
+            words: The program and its arguments.
+            environment: Variables beside this process' own.
+            told: What to tell instead of the words, where these hold what is not for everyone.
+            aloud: Tell each line that it prints as it comes: for what takes minutes.
 
         Raises:
             ConcurrentDeliveryError: What it was to change has changed meanwhile.
@@ -65,31 +79,61 @@ class Programs:
             CommandFailedError: It failed.
         """
         more = environment or {}
-        shown = shlex.join([*(f"{key}={value}" for key, value in more.items()), *words])
+        shown = shlex.join([*(f"{key}={value}" for key, value in more.items()), *(told or words)])
         if self.dry_run:
             self.tell(f"  would run: {shown}")
-            return ""
+            return
         self.tell(f"  {shown}")
-        return self._call(words, more)
+        if aloud:
+            self._call_aloud(words, more)
+        else:
+            self._call(words, more)
 
     def _call(self, words: tuple[str, ...], more: Mapping[str, str]) -> str:
         try:
             done = subprocess.run(
                 words,
                 cwd=self.root,
-                env={**os.environ, "CLOUDSDK_CORE_DISABLE_PROMPTS": "1", **more},
+                env=_environment(more),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 check=False,
             )
         except OSError as error:
-            raise CommandFailedError(
-                f"`{words[0]}` cannot be run ({error.strerror}); install it, or put it on the PATH"
-            ) from None
+            raise _missing_program(words, error) from None
         if done.returncode:
             raise _failure(words, done.returncode, done.stderr or done.stdout)
         return done.stdout
+
+    def _call_aloud(self, words: tuple[str, ...], more: Mapping[str, str]) -> None:
+        last: deque[str] = deque(maxlen=_KEPT_LINES)
+        try:
+            with subprocess.Popen(
+                words,
+                cwd=self.root,
+                env=_environment(more),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as process:
+                for line in process.stdout or ():
+                    last.append(line)
+                    self.tell(f"    {line.rstrip()}")
+        except OSError as error:
+            raise _missing_program(words, error) from None
+        if process.returncode:
+            raise _failure(words, process.returncode, "".join(last))
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    return {**os.environ, "CLOUDSDK_CORE_DISABLE_PROMPTS": "1", **more}
+
+
+def _missing_program(words: tuple[str, ...], error: OSError) -> CommandFailedError:
+    return CommandFailedError(f"`{words[0]}` cannot be run ({error.strerror}); install it, or put it on the PATH")
 
 
 def _failure(words: tuple[str, ...], code: int, said: str) -> CommandFailedError | ConcurrentDeliveryError:
@@ -98,12 +142,12 @@ def _failure(words: tuple[str, ...], code: int, said: str) -> CommandFailedError
     begins = [number for number, line in enumerate(lines) if line.startswith("ERROR")] or [-_TOLD_LINES]
     shown = " | ".join(lines[begins[-1] :][:_TOLD_LINES])
     told = f"`{shlex.join(words[:5])}…` ended with exit code {code}: {shown or 'it said nothing'}"
-    if _REFUSED.search(said):
+    if _REFUSED.search(shown):
         return MissingPermissionError(
             f"{told}. The identity that delivers lacks a permission: docs/delivery.md lists what each step needs"
         )
-    if _OVERTAKEN.search(said):
+    if _OVERTAKEN.search(shown):
         return ConcurrentDeliveryError(
             f"{told}. Another delivery to this environment went on meanwhile: wait for its end, then deliver again"
         )
-    return CommandFailedError(told)
+    return (_MissingError if _NOT_FOUND.search(shown) else CommandFailedError)(told)

@@ -62,12 +62,14 @@ class State:
         tried: Names of releases begun since, whose end nobody has written down.
         history: Names of good releases, the oldest first; `good` is the last.
         since: When the delivery that is under way began, Unix time in seconds; None: none is.
+        held: Whether a delivery has paused the DAG, which was not, and has not let it go again.
     """
 
     good: str | None = None
     tried: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     since: float | None = None
+    held: bool = False
 
     def to_json(self) -> str:
         """As the record in the environment's bucket."""
@@ -82,7 +84,9 @@ class State:
         """
         try:
             known = json.loads(text)
-            return cls(known["good"], tuple(known["tried"]), tuple(known["history"]), known["since"])
+            return cls(
+                known["good"], tuple(known["tried"]), tuple(known["history"]), known["since"], bool(known.get("held"))
+            )
         except (ValueError, TypeError, KeyError) as error:
             raise DeliveryError(f"the record of releases is not readable ({error}): {text[:200]!r}") from None
 
@@ -101,10 +105,10 @@ class State:
 
     def rolled_back(self) -> State:
         """The state once the last good release is in use again."""
-        return replace(self, tried=(), since=None)
+        return replace(self, tried=(), since=None, held=False)
 
     def given_up(self) -> State:
-        """The state when nobody knows what is in use: nothing is under way any more."""
+        """The state when nobody knows what is in use: nothing is under way any more. A DAG that is held stays so."""
         return replace(self, since=None)
 
     def forgotten(self, later: State) -> list[str]:
@@ -116,7 +120,12 @@ class State:
         return self.good if self.good != name else None
 
     def before(self) -> str | None:
-        """The good release before the last one; None: there is none."""
+        """The release to go back to by hand; None: there is none.
+
+        After a delivery that came to no good end it is the last good one, and otherwise the one before that.
+        """
+        if self.tried:
+            return self.good
         return self.history[-2] if len(self.history) > 1 else None
 
     def known(self) -> tuple[str, ...]:

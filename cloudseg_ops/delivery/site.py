@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudseg_ops.delivery.airflow import Airflow
 from cloudseg_ops.delivery.bucket import Bucket
-from cloudseg_ops.delivery.composer import Composer
+from cloudseg_ops.delivery.composer import Composer, Environment
 from cloudseg_ops.delivery.programs import Programs
 from cloudseg_ops.delivery.records import Release, State
 from cloudseg_ops.delivery.smoke import Patience
@@ -68,20 +68,64 @@ class Site:
         """The records of these releases, as far as the bucket has them."""
         return [release for name in names if (release := self.bucket.read_release(name)) is not None]
 
-    def await_idle(self, seconds: float) -> None:
-        """Wait until no run of the DAG goes on: the smoke test's would wait behind it.
+    def settled(self) -> Environment:
+        """The environment, once Composer is done with what changes it.
 
         Raises:
-            DeliveryRefusedError: One goes on for longer.
+            DeliveryError: It is not within the patience.
         """
+        return self.composer.settle(self.patience.change_seconds, self.patience.poll_seconds)
+
+    def hold(self, begun: State, seconds: float) -> State:
+        """Pause the DAG at a moment when no run goes on, so that none has to do with two releases.
+
+        One that is paused already is left so, and is not waited for: no task of it begins.
+
+        Args:
+            begun: The state of this delivery; what becomes of it is written down before the DAG is paused.
+            seconds: How long a run that goes on is waited for.
+
+        Returns:
+            The state.
+
+        Raises:
+            DeliveryRefusedError: One goes on for longer; the DAG is as it was.
+        """
+        dag = self.airflow.dag()
+        if dag is None or dag["is_paused"]:
+            return begun
         deadline = time.monotonic() + seconds
+        while True:
+            self._await_idle(deadline)
+            if self.programs.dry_run:
+                self.programs.tell("  would pause the DAG meanwhile")
+                return begun
+            held = self.hold_now(begun)
+            if not self.airflow.unfinished_runs():
+                return held
+            # One has begun in between; while it is paused, it would not end.
+            self.airflow.set_paused(False)
+
+    def hold_now(self, begun: State) -> State:
+        """Pause the DAG whatever goes on; a run that does goes on when the DAG is let go."""
+        held = replace(begun, held=True)
+        self.bucket.write_state(held)
+        self.airflow.set_paused(True)
+        return held
+
+    def let_go(self, state: State) -> None:
+        """Unpause the DAG, if it was a delivery that has paused it."""
+        if state.held and not self.programs.dry_run:
+            self.airflow.set_paused(False)
+
+    def _await_idle(self, deadline: float) -> None:
         while runs := ", ".join(self.airflow.unfinished_runs()):
             self.programs.tell(f"• waiting for {runs} to end")
             if self.programs.dry_run:
                 return
             if time.monotonic() > deadline:
                 raise DeliveryRefusedError(
-                    f"{runs} goes on in {self.target.name}, and a dry run would wait behind it. Nothing was changed: "
-                    "deliver again once it has ended"
+                    f"{runs} goes on in {self.target.name}, and would have to do with two releases. Nothing was "
+                    "changed: deliver again once it has ended"
                 )
             time.sleep(self.patience.poll_seconds)

@@ -16,6 +16,7 @@ from cloudseg_ops.delivery.airflow import DAG_ID, Airflow
 from cloudseg_ops.delivery.programs import Programs
 from cloudseg_ops.delivery.records import Release
 from cloudseg_ops.errors import CloudsegError, CommandFailedError, SmokeTestError
+from cloudseg_ops.objects import SMOKE_TEST_FOLDER
 
 PHOTOGRAPH = "deploy/smoke/photograph.png"
 _LAST_TASK = "plan_chunks"
@@ -23,22 +24,22 @@ _LAST_TASK = "plan_chunks"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a smoke test waits.
+    """How long a delivery waits.
 
     Attributes:
-        parse_seconds: For Airflow to have parsed the release.
+        change_seconds: For Composer to be done with a change, whoever made it.
+        parse_seconds: For Airflow to have parsed the release, and for its workers to have it.
         run_seconds: For the dry run to end.
         poll_seconds: Between two looks.
     """
 
+    change_seconds: float = 5400
     parse_seconds: float = 900
     run_seconds: float = 1800
     poll_seconds: float = 10
 
 
-def smoke_test(
-    airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, unpause: bool = False
-) -> bool:
+def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, let_go: bool) -> bool:
     """Try a release that has been brought into use.
 
     Args:
@@ -46,31 +47,50 @@ def smoke_test(
         programs: For the photograph.
         release: The release.
         patience: How long to wait.
-        unpause: Whether a paused DAG is unpaused for it.
+        let_go: Whether a paused DAG is let go for it.
 
     Returns:
-        Whether a dry run was made: none is where the DAG is paused.
+        Whether a dry run was made: none is where the DAG stays paused, or where another run would stand before it.
 
     Raises:
         SmokeTestError: It does not work; the message says where it stopped.
     """
     programs.tell(f"• waiting until Airflow has parsed {release.name}")
     dag = _await_parse(airflow, release.name, patience)
-    if dag["is_paused"] and not unpause:
-        return False
     if dag["is_paused"]:
-        airflow.unpause()
-    prefix = f"cloudseg-smoke/{release.name}"
+        if not let_go:
+            return False
+        if runs := ", ".join(airflow.unfinished_runs()):
+            programs.tell(f"• no dry run: {runs} would stand before it")
+            return False
+    prefix = f"{SMOKE_TEST_FOLDER}{release.name}"
     photograph = f"gs://{release.variables['CLOUDSEG_INPUT_BUCKET']}/{prefix}.{_extension(release.variables)}"
-    run_id = f"smoke__{release.name}__{int(time.time())}"
     programs.do("gcloud", "storage", "cp", PHOTOGRAPH, photograph)
     try:
-        programs.tell(f"• a dry run, {run_id}")
-        airflow.trigger(run_id, {"dry_run": True, "input_prefix": prefix, "max_objects": 1})
-        _await_end(airflow, run_id, patience)
+        _try(airflow, programs, release, patience, prefix)
     finally:
         _remove(programs, photograph)
     return True
+
+
+def _try(airflow: Airflow, programs: Programs, release: Release, patience: Patience, prefix: str) -> None:
+    deadline = time.monotonic() + patience.parse_seconds
+    while True:
+        run_id = f"smoke__{release.name}__{time.time_ns() // 1_000_000}"
+        programs.tell(f"• a dry run, {run_id}")
+        airflow.trigger(run_id, {"dry_run": True, "input_prefix": prefix, "max_objects": 1})
+        # Only now, when it stands in the queue: a scheduled run that is due would otherwise be before it.
+        airflow.set_paused(False)
+        _await_end(airflow, run_id, patience)
+        if (ran := airflow.told_by(run_id, _LAST_TASK, "release")) == release.name:
+            return
+        # Composer brings the bucket's files to workers and to the DAG processor each in its own time.
+        if time.monotonic() > deadline:
+            raise SmokeTestError(
+                f"after {patience.parse_seconds:.0f} s the workers still run release {ran}, and not {release.name}"
+            )
+        programs.tell(f"  its worker still had {ran}")
+        time.sleep(patience.poll_seconds)
 
 
 def _await_parse(airflow: Airflow, name: str, patience: Patience) -> Mapping[str, Any]:
@@ -118,7 +138,7 @@ def _remove(programs: Programs, photograph: str) -> None:
     try:
         programs.do("gcloud", "storage", "rm", photograph)
     except CommandFailedError as error:
-        programs.tell(f"  {photograph} is left over, and the next run would take it for a photograph: {error}")
+        programs.tell(f"  {photograph} is left over; no run takes what lies there: {error}")
 
 
 def _quietly(call: Callable[[], None]) -> None:

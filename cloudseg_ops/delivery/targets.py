@@ -13,6 +13,8 @@ FOLDER = "deploy/environments"
 PLACEHOLDER = "CHANGE-ME"
 IMAGE_VARIABLE = "CLOUDSEG_IMAGE"
 
+# Before the @ of an address stands a token, or a name and a password; a name alone, as ssh has it, is no secret.
+_PASSWORD = re.compile(r"https?://[^/@\s]+@|://[^/@\s]*:[^/@\s]+@")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _KEYS = (
     "PROJECT",
@@ -105,6 +107,13 @@ def target_of(name: str, pairs: Mapping[str, str], file: str) -> Target:
     known = {*_KEYS, *variables}
     problems += [f"{key} is none of an environment's keys" for key in pairs if key not in known]
     problems += [f"{key} is not filled in" for key, value in pairs.items() if PLACEHOLDER in value]
+    problems += [
+        f"{key} has a password in its address; docs/operations.md says how a private registry is reached"
+        for key, value in pairs.items()
+        if _PASSWORD.search(value)
+    ]
+    if variables.get("CLOUDSEG_ON_FAILURE", "").startswith("https://"):
+        problems.append("CLOUDSEG_ON_FAILURE is an address that lets in whoever knows it: name a connection, conn:NAME")
     if IMAGE_VARIABLE in variables:
         problems.append(f"{IMAGE_VARIABLE} is set by the deploy itself")
     if pairs.get("IMAGE_VARIANT", "cpu") not in ("cpu", "cuda"):

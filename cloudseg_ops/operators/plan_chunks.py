@@ -18,6 +18,7 @@ from cloudseg_ops.operators._links import PlanLink, RunFolderLink, show_folder, 
 from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.plans import Chunk, write_plan
 from cloudseg_ops.rates import read_measured_runs
+from cloudseg_ops.releases import RELEASE
 from cloudseg_ops.report.plan_page import write_plan_pages
 from cloudseg_ops.report.plan_text import aligned, plan_rows
 from cloudseg_ops.run_plan import RunPlan, count_dealt_with
@@ -29,7 +30,8 @@ from cloudseg_ops.uris import GcsUri
 class PlanChunksOperator(RunOperator):
     """Cuts the snapshot into chunks of about equal weight; a dry run ends here, with the plan in the log.
 
-    The plan with its forecast is also a page, beside the report, and the XCom `plan`.
+    The plan with its forecast is also a page, beside the report, and the XCom `plan`; the XCom `release` is that of the
+    code that made it.
 
     Args:
         snapshot: What the sensor returned; templated.
@@ -94,6 +96,8 @@ class PlanChunksOperator(RunOperator):
                 reckon_only=dry_run,
             )
         show_folder(context, RunFolderLink, layout.folder, store.project)
+        # Whose code this worker runs: a delivery asks, since each worker gets its files in its own time.
+        context["ti"].xcom_push(key="release", value=RELEASE)
         try:
             self._tell(context, store, layout, chunks, dry_run=dry_run)
         except StorageError as error:

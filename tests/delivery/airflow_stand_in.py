@@ -29,6 +29,10 @@ class AirflowStandIn:
         unfinished: Runs of others that go on; one ends at each look.
         broken: What the import error is, if there is one.
         answers: Status codes to answer with first.
+        starting: Runs of others that begin after the next look.
+        behind: Looks at which the workers still have another release.
+        events: What was asked for that changes something.
+        stray: Bodies of 404s of a proxy to answer with first.
         runs: Runs that were triggered: id → what was sent.
         states: Run → state.
         tokens: Bearer tokens that came.
@@ -42,6 +46,10 @@ class AirflowStandIn:
     unfinished: list[str] = field(default_factory=list)
     broken: str = ""
     answers: list[int] = field(default_factory=list)
+    starting: list[str] = field(default_factory=list)
+    behind: int = 0
+    events: list[str] = field(default_factory=list)
+    stray: list[str] = field(default_factory=list)
     runs: dict[str, Any] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
@@ -55,7 +63,7 @@ class AirflowStandIn:
         found = re.search('COMMIT = "(.*)"', commit.read_text())
         return release_name(__version__, found[1] if found else "")
 
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:  # noqa: PLR0911  (a route each)
         if self.answers:
             return self.answers.pop(0), {"detail": "on purpose"}
         if path.startswith("/api/v2/importErrors"):
@@ -63,21 +71,27 @@ class AirflowStandIn:
             return 200, {"import_errors": errors}
         if self.release is None:
             return 404, {"detail": "no such DAG"}
+        if path.endswith("/taskInstances/plan_chunks/xcomEntries/release"):
+            self.behind -= 1
+            return 200, {"key": "release", "value": self.release if self.behind < 0 else "0.0.9-old"}
         if found := re.fullmatch(r"/api/v2/dags/cloud_segmentation/dagRuns/([^/?]+)(/taskInstances\?.*)?", path):
             return self._run(method, found[1], bool(found[2]), body)
         if path.startswith("/api/v2/dags/cloud_segmentation/dagRuns"):
             return self._runs(method, body)
         if method == "PATCH":
             self.paused = body["is_paused"]
+            self.events.append("paused" if self.paused else "let go")
         tags = [{"name": name} for name in ("cloudseg", self.release)]
         return 200, {"tags": tags, "is_paused": self.paused, "has_import_errors": bool(self.broken)}
 
     def _runs(self, method: str, body: Any) -> tuple[int, Any]:
         if method == "GET":
             going_on = [{"dag_run_id": name} for name in self.unfinished]
-            self.unfinished = self.unfinished[1:]
+            # A run of a paused DAG does not end.
+            self.unfinished = [*(self.unfinished if self.paused else self.unfinished[1:]), *self.starting]
+            self.starting = []
             return 200, {"dag_runs": going_on}
-        assert not self.paused
+        self.events.append("triggered")
         self.runs[body["dag_run_id"]] = body
         release = str(self.release)
         ends = "failed" if release in self.failing else "success"
@@ -104,8 +118,11 @@ def airflow_on(dags: Path) -> Iterator[AirflowStandIn]:
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             stand_in.tokens.add(str(self.headers["Authorization"]))
-            code, said = stand_in.answer(self.command, self.path, body)
-            text = json.dumps(said).encode()
+            if stand_in.stray:
+                code, text = 404, stand_in.stray.pop(0).encode()
+            else:
+                code, said = stand_in.answer(self.command, self.path, body)
+                text = json.dumps(said).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

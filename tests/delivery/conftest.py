@@ -99,6 +99,10 @@ class Cloud:
         faults = json.loads(file.read_text()) if file.exists() else []
         file.write_text(json.dumps([*faults, {"match": match, "says": says, "skip": skip, "done": False}]))
 
+    def unusual(self, kind: str, after: str, looks: int = 1) -> None:
+        """Let Composer, after a call with this word, say that it is busy, or answer oddly."""
+        (self.folder / "unusual.json").write_text(json.dumps([{"kind": kind, "after": after, "looks": looks}]))
+
     def calls(self, *words: str) -> list[list[str]]:
         """The calls so far that have all of these words; the first is the program's name."""
         file = self.folder / "calls.jsonl"

@@ -3,6 +3,7 @@
 CLOUD/calls.jsonl     the calls, one JSON list a line
 CLOUD/composer.json   the Composer environment, as `describe` gives it
 CLOUD/images.json     images in Artifact Registry: name with tag → digest
+CLOUD/unusual.json    [{"kind": "busy" or "odd" (which says little), "after": a word of a call, "looks": how many}]
 CLOUD/faults.json     [{"match": regular expression on the call, "says": …, "skip": calls to let pass, "done": …}]
 CLOUD/gs/BUCKET/…     objects; CLOUD/generations.json: theirs, as far as they were asked for
 """
@@ -66,9 +67,21 @@ def pairs(text: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in text.split(delimiter))
 
 
+def unusual() -> None:
+    """Answer a look otherwise than it is, once the call was made that the file names."""
+    calls = (CLOUD / "calls.jsonl").read_text()
+    asked = load("unusual.json", [])
+    for each in asked:
+        if each["looks"] and each["after"] in calls:
+            each["looks"] -= 1
+            save("unusual.json", asked)
+            end(json.dumps({"state": "UPDATING" if each["kind"] == "busy" else "RUNNING"}))
+
+
 def composer(words: list[str]) -> None:
     environment = load("composer.json", None)
     if words[0] == "describe":
+        unusual()
         end(json.dumps(environment)) if environment else end("ERROR: (gcloud) NOT_FOUND: Environment not found", 1)
     software = environment["config"]["softwareConfig"]
     if words[0] == "update":

@@ -65,7 +65,11 @@ def release(name: str = RELEASE) -> Release:
 
 
 def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow, programs: Programs) -> None:
-    assert smoke_test(airflow, programs, release(), PATIENCE)
+    airflow.set_paused(True)
+    assert smoke_test(airflow, programs, release(), PATIENCE, let_go=True)
+    dag = airflow.dag()
+    assert dag
+    assert not dag["is_paused"]
     assert running.names(INPUT_BUCKET) == []
     assert airflow.unfinished_runs() == []
     assert airflow.import_errors() == []
@@ -73,7 +77,7 @@ def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow
 
 def test_a_release_that_airflow_does_not_have(airflow: Airflow, programs: Programs) -> None:
     with pytest.raises(SmokeTestError, match=r"does not have cloud_segmentation of release 9\.9\.9"):
-        smoke_test(airflow, programs, release("9.9.9"), Patience(1, 1, 0.5))
+        smoke_test(airflow, programs, release("9.9.9"), Patience(1, 1, 1, 0.5), let_go=True)
 
 
 def test_a_run_that_waits_is_seen_and_can_be_ended(airflow: Airflow) -> None:
@@ -86,15 +90,13 @@ def test_a_run_that_waits_is_seen_and_can_be_ended(airflow: Airflow) -> None:
     assert set(airflow.task_states("waiting__1")) >= {"sense_inputs", "plan_chunks"}
 
 
-def test_a_dag_can_be_unpaused(airflow: Airflow) -> None:
-    airflow._call("PATCH", "/dags/cloud_segmentation", {"is_paused": True})
+def test_a_paused_dag_is_left_so(airflow: Airflow, programs: Programs) -> None:
+    airflow.set_paused(True)
+    assert not smoke_test(airflow, programs, release(), PATIENCE, let_go=False)
     dag = airflow.dag()
     assert dag
     assert dag["is_paused"]
-    airflow.unpause()
-    dag = airflow.dag()
-    assert dag
-    assert not dag["is_paused"]
+    airflow.set_paused(False)
 
 
 def test_what_airflow_refuses_is_told_in_its_words(airflow: Airflow) -> None:

@@ -214,7 +214,7 @@ def test_a_photograph_that_cannot_be_removed_is_told(cloud: Cloud) -> None:
     cloud.fail("storage rm .*cloudseg-smoke")
     done = cloud.deploy()
     assert done.returncode == 0
-    assert "is left over, and the next run would take it for a photograph" in done.stdout
+    assert "is left over; no run takes what lies there" in done.stdout
 
 
 def test_an_unknown_environment(cloud: Cloud) -> None:
@@ -287,7 +287,7 @@ def test_a_paused_dag_is_parsed_and_not_tried(cloud: Cloud) -> None:
     cloud.airflow.paused = True
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("the DAG is paused, so it was parsed and not tried")
+    assert done.stdout.splitlines()[-1].endswith("parsed and not tried, for the DAG is paused or a run stands first")
     assert cloud.airflow.paused
     assert cloud.state.good == cloud.name
 
@@ -298,6 +298,124 @@ def test_a_paused_dag_may_be_unpaused(cloud: Cloud) -> None:
     assert done.returncode == 0, done.stderr
     assert not cloud.airflow.paused
     assert len(cloud.airflow.runs) == 1
+
+
+def test_no_run_begins_while_a_release_comes(cloud: Cloud, good: str) -> None:
+    cloud.airflow.events.clear()
+    done = cloud.deploy()
+    assert done.returncode == 0, done.stderr
+    # The dry run stands in the queue before anything else may begin.
+    assert cloud.airflow.events == ["paused", "triggered", "let go", "let go"]
+    assert not cloud.airflow.paused
+    assert not cloud.state.held
+
+
+def test_after_a_failure_the_dag_is_held_until_the_good_release_is_back(cloud: Cloud, good: str) -> None:
+    cloud.airflow.events.clear()
+    cloud.airflow.failing.add(cloud.name)
+    assert cloud.deploy().returncode == 1
+    assert cloud.airflow.events == ["paused", "triggered", "let go", "paused", "triggered", "let go", "let go"]
+    assert not cloud.state.held
+
+
+def test_a_run_that_begins_just_before_the_pause_is_waited_for(cloud: Cloud, good: str) -> None:
+    cloud.airflow.events.clear()
+    # Idle at the first look, and not at the second.
+    cloud.airflow.starting = ["scheduled__1"]
+    done = cloud.deploy()
+    assert done.returncode == 0, done.stderr
+    assert cloud.airflow.events[:3] == ["paused", "let go", "paused"]
+
+
+def test_a_paused_dag_is_not_waited_for(cloud: Cloud, good: str) -> None:
+    cloud.airflow.paused = True
+    cloud.airflow.unfinished = ["scheduled__1"]
+    done = cloud.deploy()
+    assert done.returncode == 0, done.stderr
+    assert "no dry run: scheduled__1 would stand before it" in done.stdout
+    assert cloud.airflow.paused
+
+
+def test_what_a_killed_delivery_has_paused_is_let_go_by_the_next(cloud: Cloud, good: str) -> None:
+    cloud.put("cloudseg/state.json", State(good, ("9.9.9-other",), (good,), time.time() - 60, held=True).to_json())
+    staging = cloud.checkout / "deploy/environments/staging.env"
+    cloud.commit({"deploy/environments/staging.env": staging.read_text().replace("UNPAUSE=true", "UNPAUSE=false")})
+    cloud.airflow.paused = True
+    done = cloud.deploy("--take-over")
+    assert done.returncode == 0, done.stderr
+    assert "its smoke test passed" in done.stdout
+    assert not cloud.airflow.paused
+    assert cloud.state == State(cloud.name, (), (good, cloud.name))
+
+
+def test_workers_may_get_a_release_later_than_the_dag_processor(cloud: Cloud, good: str) -> None:
+    cloud.airflow.behind = 2
+    done = cloud.deploy()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("its worker still had 0.0.9-old") == 2
+    cloud.commit({"README.md": "again"})
+    cloud.airflow.behind = 10_000
+    done = cloud.deploy()
+    assert "the workers still run release 0.0.9-old" in done.stderr
+
+
+def test_what_is_no_longer_needed_goes_after_the_files_that_needed_it(cloud: Cloud, good: str) -> None:
+    requirements = (cloud.checkout / "requirements.txt").read_text()
+    cloud.commit({"requirements.txt": requirements.replace("dvc-gs==3.1.0\n", "")})
+    assert cloud.deploy().returncode == 0
+    lines = [" ".join(call) for call in cloud.calls()]
+    (removed,) = [number for number, line in enumerate(lines) if "--remove-pypi-packages=dvc-gs" in line]
+    brought = [number for number, line in enumerate(lines) if line.endswith("/dags/cloud_segmentation.py")]
+    assert max(brought) < removed
+
+
+def test_a_change_that_gcloud_does_not_wait_for_is_waited_for(cloud: Cloud, good: str) -> None:
+    cloud.fail("--update-env-variables", "ERROR: (gcloud.composer.environments.update) connection lost")
+    cloud.unusual("busy", "--update-env-variables", looks=3)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert f"{good} is in use again, and works" in done.stderr
+
+
+def test_a_commit_that_is_older_than_the_one_in_use(cloud: Cloud, good: str) -> None:
+    assert cloud.deploy().returncode == 0
+    newer = cloud.name
+    cloud.git("checkout", "--quiet", "HEAD~1")
+    done = cloud.deploy()
+    assert done.returncode == 2
+    assert f"the commit in use, {newer[-12:]}, is not part of what is checked out" in done.stderr
+    assert cloud.airflow.release == newer
+    assert cloud.deploy("--downgrade").returncode == 0
+    assert cloud.airflow.release == good
+
+
+def test_values_of_variables_are_not_told(cloud: Cloud) -> None:
+    done = cloud.deploy()
+    assert "--update-env-variables=" in done.stdout
+    assert "models.git" not in done.stdout + done.stderr
+
+
+def test_what_breaks_in_the_delivery_itself_rolls_back_too(cloud: Cloud, good: str) -> None:
+    cloud.commit({"plugins/cloudseg_extra.py": "# a plugin\n"})
+    # An environment as no Composer tells of it.
+    cloud.unusual("odd", "--update-env-variables")
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "KeyError: 'config'" in done.stderr
+    assert f"{good} is in use again, and works" in done.stderr
+
+
+def test_a_good_release_that_cannot_be_written_down(cloud: Cloud, good: str) -> None:
+    cloud.fail("--if-generation-match", "ERROR: connection lost", skip=2)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert f"{cloud.name} is in use in staging, and that could not be written down" in done.stderr
+    assert cloud.deploy("--take-over").returncode == 0
+
+
+def test_a_404_of_what_stands_before_airflow_is_no_answer(cloud: Cloud, good: str) -> None:
+    cloud.airflow.stray = ["<html>no backend</html>"] * 2
+    assert cloud.deploy().returncode == 0
 
 
 def test_airflow_may_be_away_for_a_while(cloud: Cloud, good: str) -> None:
@@ -324,7 +442,7 @@ def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
 def test_another_delivery_that_overtakes_is_not_undone(cloud: Cloud, good: str) -> None:
     # Somebody else has written the record between this one's beginning and its end.
     cloud.fail(
-        "--if-generation-match", "ERROR: HTTPError 412: At least one of the pre-conditions did not hold.", skip=1
+        "--if-generation-match", "ERROR: HTTPError 412: At least one of the pre-conditions did not hold.", skip=2
     )
     done = cloud.deploy()
     assert done.returncode == 1
@@ -364,6 +482,29 @@ def test_going_back_by_hand(cloud: Cloud, good: str) -> None:
     # Forth again, by its name.
     assert cloud.run("rollback", "staging", f"--release={newer}", "--poll-seconds=0.05").returncode == 0
     assert cloud.airflow.release == newer
+
+
+def test_after_a_failed_way_back_one_goes_back_to_the_last_good_one(cloud: Cloud, good: str) -> None:
+    cloud.airflow.failing |= {cloud.name, good}
+    assert cloud.deploy().returncode == 3
+    cloud.airflow.failing.clear()
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05")
+    assert done.stdout.splitlines()[-1] == f"{good} is in use in staging again"
+    assert not cloud.airflow.paused
+
+
+def test_going_back_waits_for_a_run_unless_it_is_told_not_to(cloud: Cloud, good: str) -> None:
+    assert cloud.deploy().returncode == 0
+    cloud.airflow.unfinished = ["scheduled__1"] * 10_000
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--drain-seconds=0.2")
+    assert done.returncode == 2
+    assert "scheduled__1 goes on in staging" in done.stderr
+    assert "Without waiting: NOW=1" in done.stderr
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--now")
+    assert done.returncode == 0, done.stderr
+    assert "no dry run: scheduled__1" in done.stdout
+    assert cloud.airflow.release == good
+    assert not cloud.airflow.paused
 
 
 def test_there_may_be_nothing_to_go_back_to(cloud: Cloud, good: str) -> None:

@@ -56,7 +56,7 @@ def test_somebody_was_faster(text: str) -> None:
 def test_what_is_not_there(text: str) -> None:
     programs = Programs(Path.cwd(), lambda line: None)
     assert programs.ask_for(sys.executable, "-c", SAYS, text) is None
-    assert type(says(text)) is CommandFailedError
+    assert isinstance(says(text), CommandFailedError)
 
 
 def test_another_failure_is_told_by_its_last_lines() -> None:
@@ -83,3 +83,26 @@ def test_a_rehearsal_only_tells_of_changes(tmp_path: Path) -> None:
     assert programs.ask("printf", "seen\n") == "seen"
     assert list(tmp_path.iterdir()) == []
     assert told == ["  would run: 'KEY=a value' touch 'a file'"]
+
+
+def test_only_the_line_that_says_what_is_wrong_is_judged() -> None:
+    error = says("layer 403 of 404: done\nERROR: the disk is full")
+    assert type(error) is CommandFailedError
+
+
+def test_what_takes_long_is_told_as_it_comes() -> None:
+    told: list[str] = []
+    programs = Programs(Path.cwd(), told.append)
+    programs.do(sys.executable, "-c", "print('one'); print('two')", aloud=True)
+    assert told[1:] == ["    one", "    two"]
+    with pytest.raises(MissingPermissionError, match="ERROR: PERMISSION_DENIED"):
+        programs.do(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", aloud=True)
+    assert "    building" in told
+    with pytest.raises(CommandFailedError, match="`nonesuch` cannot be run"):
+        programs.do("nonesuch", aloud=True)
+
+
+def test_what_is_not_for_everyone_is_not_told() -> None:
+    told: list[str] = []
+    Programs(Path.cwd(), told.append).do("true", "--password=hidden", told=["true", "--password"])
+    assert told == ["  true --password"]

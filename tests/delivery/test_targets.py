@@ -10,6 +10,7 @@ from tests.delivery.conftest import TARGET
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted(path.stem for path in (ROOT / FOLDER).glob("*.env"))
 PAIRS = read_pairs(TARGET.format(name="mine"), "mine")
+REPOSITORY = "CLOUDSEG_MODEL_REPOSITORY"
 IMAGE = "registry.example.org/cloudseg@sha256:" + "0" * 64
 
 
@@ -48,12 +49,20 @@ def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
         ({"REGION": "x"}, "REGION is none of an environment's keys"),
         ({"CLOUDSEG_IMAGE": IMAGE}, "CLOUDSEG_IMAGE is set by the deploy itself"),
         ({"IMAGE_VARIANT": "tpu"}, "IMAGE_VARIANT = 'tpu': there are cpu and cuda"),
+        ({REPOSITORY: "https://me:secret@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
+        ({REPOSITORY: "https://ghp_token@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
+        ({"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"}, "CLOUDSEG_ON_FAILURE is an address that lets.*"),
         ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': write true or false"),
     ],
 )
 def test_what_is_wrong_is_told(change: dict[str, str], said: str) -> None:
     with pytest.raises(DeliveryRefusedError, match=f"mine.env: {said}$"):
         target_of("mine", PAIRS | change, "mine.env")
+
+
+@pytest.mark.parametrize("address", ["ssh://git@git.example.com/m.git", "git@git.example.com:m.git", "https://g/m@v1"])
+def test_a_name_in_an_address_is_no_password(address: str) -> None:
+    assert target_of("mine", PAIRS | {REPOSITORY: address}, "mine.env")
 
 
 def test_lines() -> None:

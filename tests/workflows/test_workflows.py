@@ -70,7 +70,16 @@ def test_every_script_that_is_called_is_there_and_may_run() -> None:
 def test_no_checkout_leaves_a_token_behind() -> None:
     checkouts = [step for _, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
-    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_a_delivery_can_tell_which_commit_comes_first() -> None:
+    (checkout,) = (step for where, step in STEPS if where == "deliver.deliver" and step["name"] == "Check out")
+    assert checkout["with"]["fetch-depth"] == 0
+
+
+def test_what_waits_for_a_reviewer_keeps_nobody_else_waiting() -> None:
+    assert WORKFLOWS["deploy"]["concurrency"]["group"] == "deploy-${{ github.run_id }}"
 
 
 def test_only_main_is_delivered_and_only_once_it_is_verified() -> None:
