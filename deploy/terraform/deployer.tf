@@ -4,7 +4,7 @@
 # whoever may see the environment.
 
 locals {
-  deploys = var.github_repository == null ? 0 : 1
+  deploys = var.github_repository_id == null ? 0 : 1
 }
 
 resource "google_service_account" "deployer" {
@@ -33,9 +33,14 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   project                            = var.airflow_project
   workload_identity_pool_id          = google_iam_workload_identity_pool.github[0].workload_identity_pool_id
   workload_identity_pool_provider_id = "cloudseg"
-  attribute_mapping                  = { "google.subject" = "assertion.sub" }
+  # By ids: a name can be given up and taken by somebody else, and GitHub's subject has names in one form or another.
+  # A job without an environment has no such claim: its token cannot be mapped, and is refused.
+  attribute_mapping = {
+    "google.subject"    = "assertion.sub"
+    "attribute.deploys" = "assertion.repository_id + \":\" + assertion.environment"
+  }
   # Without a condition, tokens of every repository on GitHub would be taken.
-  attribute_condition = "assertion.repository == '${var.github_repository}'"
+  attribute_condition = "assertion.repository_id == '${var.github_repository_id}'"
 
   oidc {
     issuer_uri = "https://token.actions.githubusercontent.com"
@@ -48,8 +53,8 @@ resource "google_service_account_iam_member" "github" {
   service_account_id = google_service_account.deployer[0].name
   role               = "roles/iam.workloadIdentityUser"
   member = join("", [
-    "principal://iam.googleapis.com/${google_iam_workload_identity_pool.github[0].name}",
-    "/subject/repo:${var.github_repository}:environment:${var.github_environment}",
+    "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github[0].name}",
+    "/attribute.deploys/${var.github_repository_id}:${var.github_environment}",
   ])
 }
 

@@ -7,6 +7,8 @@ model_repository = "https://git.example.com/team/model-registry.git"
 model_revision   = "v3"
 gpus             = 4
 
-alert_email        = "on-call@example.com"
-github_repository  = "team/cloudseg"
-github_environment = "staging"
+alert_email = "on-call@example.com"
+
+# Not the name, which somebody else may have one day: gh api repos/OWNER/NAME --jq .id
+github_repository_id = "123456789"
+github_environment   = "staging"

@@ -251,14 +251,14 @@ variable "pubsub" {
   default     = false
 }
 
-variable "github_repository" {
-  description = "OWNER/NAME of the GitHub repository that delivers to this environment; null: nobody does."
+variable "github_repository_id" {
+  description = "Id of the GitHub repository that delivers here (`gh api repos/OWNER/NAME --jq .id`); null: nobody does."
   type        = string
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[^/:]+/[^/:]+$", var.github_repository))
-    error_message = "OWNER/NAME, without https://github.com/."
+    condition     = var.github_repository_id == null || can(regex("^[0-9]+$", var.github_repository_id))
+    error_message = "The id is a number, not OWNER/NAME: `gh api repos/OWNER/NAME --jq .id` tells it."
   }
 }
 

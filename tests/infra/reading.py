@@ -17,7 +17,7 @@ NAMES: dict[str, Any] = {
 EVERYTHING: dict[str, Any] = {
     "autopilot": False,
     "pubsub": True,
-    "github_repository": "team/cloudseg",
+    "github_repository_id": "123456789",
     "alert_email": "on-call@example.com",
     "model_bucket": "team-models",
     "web_server_ranges": {"198.51.100.0/24": "office"},

@@ -75,7 +75,7 @@ WRONG = [
     ({"workers": {"min": 3, "max": 1, "cpu": 1, "memory_gb": 4, "storage_gb": 10}}, "not more at least"),
     ({"model_repository": "https://user:password@git.example.com/models.git"}, "A password would be readable"),
     ({"settings": {"AIRFLOW_HOME": "/"}}, "Each name begins with CLOUDSEG_"),
-    ({"github_repository": "https://github.com/team/cloudseg"}, "OWNER/NAME"),
+    ({"github_repository_id": "team/cloudseg"}, "The id is a number"),
     ({"quarantined_share": 5}, "A share between 0 and 1"),
     ({"task_log_field": "message"}, "textPayload or"),
 ]

@@ -23,8 +23,20 @@ def test_delivery_is_identified_as_in_the_guide(everything: Plan, options: Calls
     assert planned["workload_identity_pool_id"] == flag(provider, "--workload-identity-pool")
     assert planned["attribute_condition"] == flag(provider, "--attribute-condition")
     assert planned["oidc"][0]["issuer_uri"] == flag(provider, "--issuer-uri")
-    mapping = ",".join(f"{name}={value}" for name, value in planned["attribute_mapping"].items())
-    assert mapping == flag(provider, "--attribute-mapping")
+    mapping = dict(pair.split("=", 1) for pair in str(flag(provider, "--attribute-mapping")).split(","))
+    assert planned["attribute_mapping"] == mapping
+
+
+def test_delivery_is_bound_to_one_environment_of_a_repository_by_its_id(everything: Plan) -> None:
+    provider = only(everything, "google_iam_workload_identity_pool_provider")
+    assert provider["attribute_condition"] == "assertion.repository_id == '123456789'"
+    # What a claim's value is, and what the grant asks for, must be the same text: ID:ENVIRONMENT.
+    assert provider["attribute_mapping"]["attribute.deploys"] == (
+        'assertion.repository_id + ":" + assertion.environment'
+    )
+    grant = everything.resources["google_service_account_iam_member.github[0]"]
+    pool = "projects/123456789012/locations/global/workloadIdentityPools/github"
+    assert grant["member"] == f"principalSet://iam.googleapis.com/{pool}/attribute.deploys/123456789:staging"
 
 
 def test_roles_of_the_delivery_are_those_of_the_guide(everything: Plan, options: Calls) -> None:
