@@ -1,7 +1,7 @@
 # Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
-# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, have a
-# photograph come and go in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
-# whoever may see the environment.
+# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, list,
+# read, write and delete in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for whoever
+# may see the environment.
 
 locals {
   deploys = var.github_repository_id == null ? 0 : 1
@@ -109,14 +109,20 @@ resource "google_storage_bucket_iam_member" "deployer" {
   member = google_service_account.deployer[0].member
 }
 
-# For the photograph of the smoke test.
+# For the photograph of the smoke test, which comes and goes. gcloud looks at an object before it writes or removes one:
+# without get and list, it sends nothing and ends with 403. roles/storage.objectUser would allow more.
 resource "google_project_iam_custom_role" "smoke_test" {
   count = local.deploys
 
-  project     = var.project
-  role_id     = "cloudsegSmokeTest"
-  title       = "cloudseg: a photograph comes and goes"
-  permissions = ["storage.objects.create", "storage.objects.delete"]
+  project = var.project
+  role_id = "cloudsegSmokeTest"
+  title   = "cloudseg: list, read, write and delete inputs"
+  permissions = [
+    "storage.objects.list",
+    "storage.objects.get",
+    "storage.objects.create",
+    "storage.objects.delete",
+  ]
 
   depends_on = [google_project_service.api]
 }

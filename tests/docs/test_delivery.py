@@ -49,5 +49,6 @@ def test_what_the_smoke_test_needs_is_granted() -> None:
     granted = {
         name for block in BLOCKS for line in re.findall(r"--permissions=(\S+)", block) for name in line.split(",")
     }
-    assert granted == {"storage.objects.create", "storage.objects.delete"}
-    assert "`storage.objects.create`, `.delete` on INPUT" in TEXT
+    # gcloud looks at the destination before it writes or removes.
+    assert granted == {f"storage.objects.{name}" for name in ("list", "get", "create", "delete")}
+    assert "`storage.objects.list`, `.get`, `.create`, `.delete` on INPUT" in TEXT
