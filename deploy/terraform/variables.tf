@@ -281,9 +281,17 @@ variable "notification_channels" {
 }
 
 variable "hours_without_success" {
-  description = "An alert tells when no run has succeeded for so many hours; null: runs are not expected daily."
+  description = "An alert tells when no run has succeeded for so many hours: 26, once runs are daily; null: no such alert."
   type        = number
-  default     = 26
+  default     = null
+
+  validation {
+    condition = (
+      var.hours_without_success == null ? true :
+      var.hours_without_success >= 1 && floor(var.hours_without_success) == var.hours_without_success
+    )
+    error_message = "A whole number of hours above 0, or null."
+  }
 }
 
 variable "quarantined_share" {

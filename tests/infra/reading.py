@@ -19,6 +19,7 @@ EVERYTHING: dict[str, Any] = {
     "pubsub": True,
     "github_repository_id": "123456789",
     "alert_email": "on-call@example.com",
+    "hours_without_success": 26,
     "model_bucket": "team-models",
     "web_server_ranges": {"198.51.100.0/24": "office"},
     "airflow_network": {"network": "shared", "subnetwork": "airflow"},

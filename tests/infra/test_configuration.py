@@ -76,6 +76,8 @@ WRONG = [
     ({"model_repository": "https://user:password@git.example.com/models.git"}, "A password would be readable"),
     ({"settings": {"AIRFLOW_HOME": "/"}}, "Each name begins with CLOUDSEG_"),
     ({"github_repository_id": "team/cloudseg"}, "The id is a number"),
+    ({"hours_without_success": 1.5}, "A whole number of hours"),
+    ({"hours_without_success": 0}, "A whole number of hours"),
     ({"quarantined_share": 5}, "A share between 0 and 1"),
     ({"task_log_field": "message"}, "textPayload or"),
 ]
