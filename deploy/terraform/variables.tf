@@ -116,6 +116,28 @@ variable "repository" {
   default     = "cloudseg"
 }
 
+variable "image_repository" {
+  description = "Name of another environment's image (its output `image`) to take instead of an own one; null: its own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_repository == null || can(regex("^[a-z0-9.-]+(/[a-z0-9._-]+)+$", var.image_repository))
+    error_message = "A name such as us-central1-docker.pkg.dev/my-project/cloudseg/engine, without tag and digest."
+  }
+}
+
+variable "image_readers" {
+  description = "Who else may pull the image: `serviceAccount:` and the nodes' and deployer's of an environment that takes it."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.image_readers : can(regex("^[A-Za-z]+:.+$", member))])
+    error_message = "Members, such as serviceAccount:cloudseg-nodes@my-production.iam.gserviceaccount.com."
+  }
+}
+
 variable "soft_delete_days" {
   description = "Days in which a photograph that was deleted from INPUT, or a mask from OUTPUT, can be restored."
   type        = number

@@ -18,6 +18,10 @@ EVERYTHING: dict[str, Any] = {
     "autopilot": False,
     "pubsub": True,
     "github_repository_id": "123456789",
+    "image_readers": [
+        "serviceAccount:cloudseg-nodes@my-production.iam.gserviceaccount.com",
+        "serviceAccount:cloudseg-deployer@my-production-airflow.iam.gserviceaccount.com",
+    ],
     "alert_email": "on-call@example.com",
     "hours_without_success": 26,
     "model_bucket": "team-models",
