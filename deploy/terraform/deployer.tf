@@ -1,7 +1,7 @@
 # Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
 # the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, list,
-# read, write and delete in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for whoever
-# may see the environment.
+# read, write and delete in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
+# whoever may see the environment.
 
 locals {
   deploys = var.github_repository_id == null ? 0 : 1

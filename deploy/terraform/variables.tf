@@ -128,7 +128,7 @@ variable "image_repository" {
 }
 
 variable "image_readers" {
-  description = "Who else may pull the image: `serviceAccount:` and the nodes' and deployer's of an environment that takes it."
+  description = "Who else may pull the image: nodes and deployer of an environment that takes it, as `serviceAccount:…`."
   type        = list(string)
   default     = []
 
@@ -274,7 +274,7 @@ variable "pubsub" {
 }
 
 variable "github_repository_id" {
-  description = "Id of the GitHub repository that delivers here (`gh api repos/OWNER/NAME --jq .id`); null: nobody does."
+  description = "Id of the GitHub repository that delivers (`gh api repos/OWNER/NAME --jq .id`); null: nobody does."
   type        = string
   default     = null
 
@@ -303,7 +303,7 @@ variable "notification_channels" {
 }
 
 variable "hours_without_success" {
-  description = "An alert tells when no run has succeeded for so many hours: 26, once runs are daily; null: no such alert."
+  description = "An alert tells when no run has succeeded for so many hours: 26, once runs are daily; null: none."
   type        = number
   default     = null
 

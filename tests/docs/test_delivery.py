@@ -8,6 +8,7 @@ import pytest
 
 from cloudseg_ops.delivery import targets
 from cloudseg_ops.settings import variables
+from tests.docs.commands import check_links
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/delivery.md").read_text()
@@ -40,9 +41,7 @@ def test_the_commands_of_make_exist() -> None:
 
 
 def test_places_it_links_to_exist() -> None:
-    for link in re.findall(r"\]\(([^)#]+)", TEXT):
-        if not link.startswith("https://"):
-            assert (ROOT / "docs" / link).exists(), link
+    check_links(ROOT / "docs/delivery.md")
 
 
 def test_what_the_smoke_test_needs_is_granted() -> None:
