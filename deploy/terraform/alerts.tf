@@ -62,7 +62,8 @@ resource "google_monitoring_alert_policy" "run_failed" {
   depends_on            = [google_composer_environment.this]
 }
 
-# A run that finds nothing new succeeds, too: silence is what this tells of.
+# A run that finds nothing new succeeds, too: silence is what this tells of. Where runs are not scheduled, silence is no
+# fault, and this would never end.
 resource "google_monitoring_alert_policy" "no_success" {
   count = var.hours_without_success == null ? 0 : 1
 

@@ -1,10 +1,10 @@
 # Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
-# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, have a
-# photograph come and go in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
+# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, list,
+# read, write and delete in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
 # whoever may see the environment.
 
 locals {
-  deploys = var.github_repository == null ? 0 : 1
+  deploys = var.github_repository_id == null ? 0 : 1
 }
 
 resource "google_service_account" "deployer" {
@@ -33,9 +33,14 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   project                            = var.airflow_project
   workload_identity_pool_id          = google_iam_workload_identity_pool.github[0].workload_identity_pool_id
   workload_identity_pool_provider_id = "cloudseg"
-  attribute_mapping                  = { "google.subject" = "assertion.sub" }
+  # By ids: a name can be given up and taken by somebody else, and GitHub's subject has names in one form or another.
+  # A job without an environment has no such claim: its token cannot be mapped, and is refused.
+  attribute_mapping = {
+    "google.subject"    = "assertion.sub"
+    "attribute.deploys" = "assertion.repository_id + \":\" + assertion.environment"
+  }
   # Without a condition, tokens of every repository on GitHub would be taken.
-  attribute_condition = "assertion.repository == '${var.github_repository}'"
+  attribute_condition = "assertion.repository_id == '${var.github_repository_id}'"
 
   oidc {
     issuer_uri = "https://token.actions.githubusercontent.com"
@@ -48,8 +53,8 @@ resource "google_service_account_iam_member" "github" {
   service_account_id = google_service_account.deployer[0].name
   role               = "roles/iam.workloadIdentityUser"
   member = join("", [
-    "principal://iam.googleapis.com/${google_iam_workload_identity_pool.github[0].name}",
-    "/subject/repo:${var.github_repository}:environment:${var.github_environment}",
+    "principalSet://iam.googleapis.com/${google_iam_workload_identity_pool.github[0].name}",
+    "/attribute.deploys/${var.github_repository_id}:${var.github_environment}",
   ])
 }
 
@@ -104,14 +109,20 @@ resource "google_storage_bucket_iam_member" "deployer" {
   member = google_service_account.deployer[0].member
 }
 
-# For the photograph of the smoke test.
+# For the photograph of the smoke test, which comes and goes. gcloud looks at an object before it writes or removes one:
+# without get and list, it sends nothing and ends with 403. roles/storage.objectUser would allow more.
 resource "google_project_iam_custom_role" "smoke_test" {
   count = local.deploys
 
-  project     = var.project
-  role_id     = "cloudsegSmokeTest"
-  title       = "cloudseg: a photograph comes and goes"
-  permissions = ["storage.objects.create", "storage.objects.delete"]
+  project = var.project
+  role_id = "cloudsegSmokeTest"
+  title   = "cloudseg: list, read, write and delete inputs"
+  permissions = [
+    "storage.objects.list",
+    "storage.objects.get",
+    "storage.objects.create",
+    "storage.objects.delete",
+  ]
 
   depends_on = [google_project_service.api]
 }

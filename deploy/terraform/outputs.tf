@@ -38,7 +38,7 @@ output "environment_file" {
 }
 
 output "accounts" {
-  description = "Service accounts of the workers, of the nodes and, with `github_repository`, of the delivery."
+  description = "Service accounts of the workers, of the nodes and, with `github_repository_id`, of the delivery."
   value = {
     airflow  = google_service_account.airflow.email
     nodes    = google_service_account.nodes.email

@@ -1,7 +1,8 @@
-# Where the engine's image lies, and who may pull it: the nodes.
+# Where the engine's image lies, and who may pull it: the nodes, and those of an environment that takes the same image.
 
 locals {
-  image = "${var.region}-docker.pkg.dev/${var.project}/${var.repository}/engine"
+  # What one environment has proven, the next one takes as it is: it names the first one's image as its own.
+  image = coalesce(var.image_repository, "${var.region}-docker.pkg.dev/${var.project}/${var.repository}/engine")
 }
 
 resource "google_artifact_registry_repository" "images" {
@@ -25,4 +26,14 @@ resource "google_artifact_registry_repository_iam_member" "nodes" {
   repository = google_artifact_registry_repository.images.repository_id
   role       = "roles/artifactregistry.reader"
   member     = google_service_account.nodes.member
+}
+
+resource "google_artifact_registry_repository_iam_member" "readers" {
+  for_each = toset(var.image_readers)
+
+  project    = var.project
+  location   = var.region
+  repository = google_artifact_registry_repository.images.repository_id
+  role       = "roles/artifactregistry.reader"
+  member     = each.value
 }

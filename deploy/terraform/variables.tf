@@ -116,6 +116,28 @@ variable "repository" {
   default     = "cloudseg"
 }
 
+variable "image_repository" {
+  description = "Name of another environment's image (its output `image`) to take instead of an own one; null: its own."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image_repository == null || can(regex("^[a-z0-9.-]+(/[a-z0-9._-]+)+$", var.image_repository))
+    error_message = "A name such as us-central1-docker.pkg.dev/my-project/cloudseg/engine, without tag and digest."
+  }
+}
+
+variable "image_readers" {
+  description = "Who else may pull the image: nodes and deployer of an environment that takes it, as `serviceAccount:…`."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for member in var.image_readers : can(regex("^[A-Za-z]+:.+$", member))])
+    error_message = "Members, such as serviceAccount:cloudseg-nodes@my-production.iam.gserviceaccount.com."
+  }
+}
+
 variable "soft_delete_days" {
   description = "Days in which a photograph that was deleted from INPUT, or a mask from OUTPUT, can be restored."
   type        = number
@@ -251,14 +273,14 @@ variable "pubsub" {
   default     = false
 }
 
-variable "github_repository" {
-  description = "OWNER/NAME of the GitHub repository that delivers to this environment; null: nobody does."
+variable "github_repository_id" {
+  description = "Id of the GitHub repository that delivers (`gh api repos/OWNER/NAME --jq .id`); null: nobody does."
   type        = string
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[^/:]+/[^/:]+$", var.github_repository))
-    error_message = "OWNER/NAME, without https://github.com/."
+    condition     = var.github_repository_id == null || can(regex("^[0-9]+$", var.github_repository_id))
+    error_message = "The id is a number, not OWNER/NAME: `gh api repos/OWNER/NAME --jq .id` tells it."
   }
 }
 
@@ -281,9 +303,17 @@ variable "notification_channels" {
 }
 
 variable "hours_without_success" {
-  description = "An alert tells when no run has succeeded for so many hours; null: runs are not expected daily."
+  description = "An alert tells when no run has succeeded for so many hours: 26, once runs are daily; null: none."
   type        = number
-  default     = 26
+  default     = null
+
+  validation {
+    condition = (
+      var.hours_without_success == null ? true :
+      var.hours_without_success >= 1 && floor(var.hours_without_success) == var.hours_without_success
+    )
+    error_message = "A whole number of hours above 0, or null."
+  }
 }
 
 variable "quarantined_share" {

@@ -17,8 +17,13 @@ NAMES: dict[str, Any] = {
 EVERYTHING: dict[str, Any] = {
     "autopilot": False,
     "pubsub": True,
-    "github_repository": "team/cloudseg",
+    "github_repository_id": "123456789",
+    "image_readers": [
+        "serviceAccount:cloudseg-nodes@my-production.iam.gserviceaccount.com",
+        "serviceAccount:cloudseg-deployer@my-production-airflow.iam.gserviceaccount.com",
+    ],
     "alert_email": "on-call@example.com",
+    "hours_without_success": 26,
     "model_bucket": "team-models",
     "web_server_ranges": {"198.51.100.0/24": "office"},
     "airflow_network": {"network": "shared", "subnetwork": "airflow"},

@@ -8,8 +8,8 @@ from cloudseg_ops.report import Report
 from cloudseg_ops.report.figures import figures_line
 from cloudseg_ops.report.verdict import Level, Verdict
 from cloudseg_ops.uris import GcsUri
-from tests.docs.commands import ROOT
-from tests.infra.reading import NAMES
+from tests.docs.commands import DOCS, ROOT
+from tests.infra.reading import NAMES, only
 from tests.infra.terraform import Plan, Terraform
 
 
@@ -74,7 +74,17 @@ def test_alerts_go_to_the_channels_of_their_project(everything: Plan) -> None:
         assert len(channels) == (2 if policy["project"] == "my-airflow" else 1), policy["display_name"]
 
 
-def test_without_daily_runs_none_is_missed(terraform: Terraform, autopilot: Plan) -> None:
-    assert "google_monitoring_alert_policy.no_success[0]" in autopilot.resources
-    plan = terraform.plan(NAMES | {"hours_without_success": None})
-    assert "google_monitoring_alert_policy.no_success[0]" not in plan.resources
+def test_without_daily_runs_none_is_missed(autopilot: Plan, everything: Plan) -> None:
+    (config,) = only(autopilot, "google_composer_environment")["config"]
+    assert config["software_config"][0]["env_variables"]["CLOUDSEG_SCHEDULE"] == "none"
+    assert "google_monitoring_alert_policy.no_success[0]" not in autopilot.resources
+    policy = everything.resources["google_monitoring_alert_policy.no_success[0]"]
+    (condition,) = policy["conditions"][0]["condition_prometheus_query_language"]
+    assert "[26h]" in condition["query"]
+
+
+def test_step_that_makes_runs_daily_asks_for_that_alert() -> None:
+    guide = " ".join((DOCS / "composer.md").read_text(encoding="utf-8").split())
+    _, found, rest = guide.partition("1. Set `CLOUDSEG_SCHEDULE=@daily`")
+    assert found
+    assert "`hours_without_success = 26`" in rest.partition(" 2. ")[0]

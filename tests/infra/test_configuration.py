@@ -75,7 +75,12 @@ WRONG = [
     ({"workers": {"min": 3, "max": 1, "cpu": 1, "memory_gb": 4, "storage_gb": 10}}, "not more at least"),
     ({"model_repository": "https://user:password@git.example.com/models.git"}, "A password would be readable"),
     ({"settings": {"AIRFLOW_HOME": "/"}}, "Each name begins with CLOUDSEG_"),
-    ({"github_repository": "https://github.com/team/cloudseg"}, "OWNER/NAME"),
+    ({"image_repository": "us-central1-docker.pkg.dev/my-project/cloudseg/engine:v3"}, "without tag and digest"),
+    ({"image_repository": "engine"}, "without tag and digest"),
+    ({"image_readers": ["cloudseg-nodes@my-production.iam.gserviceaccount.com"]}, "Members, such as serviceAccount:"),
+    ({"github_repository_id": "team/cloudseg"}, "The id is a number"),
+    ({"hours_without_success": 1.5}, "A whole number of hours"),
+    ({"hours_without_success": 0}, "A whole number of hours"),
     ({"quarantined_share": 5}, "A share between 0 and 1"),
     ({"task_log_field": "message"}, "textPayload or"),
 ]

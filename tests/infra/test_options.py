@@ -1,16 +1,18 @@
-"""deploy/terraform against docs/composer.md: the delivery's account, and Pub/Sub."""
+"""deploy/terraform against docs/composer.md: the delivery's account, one image for two environments, and Pub/Sub."""
 
 from __future__ import annotations
 
-from tests.docs.commands import Calls
-from tests.infra.reading import flag, grants_by, grants_in, only
-from tests.infra.terraform import Plan
+import re
+
+from tests.docs.commands import DOCS, Calls
+from tests.infra.reading import EVERYTHING, NAMES, flag, grants_by, grants_in, only
+from tests.infra.terraform import Plan, Terraform
 
 
 def test_grants_of_the_options_are_those_of_the_guide(everything: Plan, gke: Calls, options: Calls) -> None:
     models = ("team-models", "serviceAccount:cloudseg-airflow@my-airflow.iam.gserviceaccount.com")
     commanded = grants_by(options)
-    assert len(commanded) == 8
+    assert len(commanded) == 10
     assert grants_in(everything) - grants_by(gke) == {*commanded, (*models, "roles/storage.objectViewer", "")}
 
 
@@ -23,8 +25,39 @@ def test_delivery_is_identified_as_in_the_guide(everything: Plan, options: Calls
     assert planned["workload_identity_pool_id"] == flag(provider, "--workload-identity-pool")
     assert planned["attribute_condition"] == flag(provider, "--attribute-condition")
     assert planned["oidc"][0]["issuer_uri"] == flag(provider, "--issuer-uri")
-    mapping = ",".join(f"{name}={value}" for name, value in planned["attribute_mapping"].items())
-    assert mapping == flag(provider, "--attribute-mapping")
+    mapping = dict(pair.split("=", 1) for pair in str(flag(provider, "--attribute-mapping")).split(","))
+    assert planned["attribute_mapping"] == mapping
+
+
+def test_delivery_is_bound_to_one_environment_of_a_repository_by_its_id(everything: Plan) -> None:
+    provider = only(everything, "google_iam_workload_identity_pool_provider")
+    assert provider["attribute_condition"] == "assertion.repository_id == '123456789'"
+    # What a claim's value is, and what the grant asks for, must be the same text: ID:ENVIRONMENT.
+    assert provider["attribute_mapping"]["attribute.deploys"] == (
+        'assertion.repository_id + ":" + assertion.environment'
+    )
+    grant = everything.resources["google_service_account_iam_member.github[0]"]
+    pool = "projects/123456789012/locations/global/workloadIdentityPools/github"
+    assert grant["member"] == f"principalSet://iam.googleapis.com/{pool}/attribute.deploys/123456789:staging"
+
+
+def test_production_takes_the_image_of_staging(autopilot: Plan, terraform: Terraform) -> None:
+    image = "us-central1-docker.pkg.dev/my-project/cloudseg/engine"
+    assert autopilot.outputs["image"] == image
+    names = NAMES | {"project": "my-production", "airflow_project": "my-production-airflow"}
+    production = terraform.plan(names | {"image_repository": image, "github_repository_id": "123456789"})
+    assert production.outputs["image"] == image
+    assert f"IMAGE_REPOSITORY={image}" in production.outputs["environment_file"].split()
+    accounts = production.outputs["accounts"]
+    assert EVERYTHING["image_readers"] == [f"serviceAccount:{accounts[name]}" for name in ("nodes", "deployer")]
+    own = terraform.plan(names)
+    assert own.outputs["image"] == "us-central1-docker.pkg.dev/my-production/cloudseg/engine"
+
+
+def test_guide_shows_both_sides_of_one_image(everything: Plan) -> None:
+    (shown,) = re.findall(r"^```hcl\n(.*?)^```$", (DOCS / "composer.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert f'image_repository = "{everything.outputs["image"]}"' in shown
+    assert re.findall(r'"(serviceAccount:[^"]+)"', shown) == EVERYTHING["image_readers"]
 
 
 def test_roles_of_the_delivery_are_those_of_the_guide(everything: Plan, options: Calls) -> None:
