@@ -1,18 +1,25 @@
 #!/bin/sh
-# audit.sh: looks for known vulnerabilities in what requirements/*.lock pin. Asks PyPI, so it is no part of `make lint`.
-# A finding that does not concern cloudseg is left out by its id, with the reason, in requirements/audit-ignored.txt.
+# audit.sh [FILE…]: looks for known vulnerabilities in what these files of requirements pin, requirements/*.lock when none
+# is named. Asks PyPI, so it is no part of `make lint`. A finding that does not concern cloudseg is left out by its id,
+# with the reason, in requirements/audit-ignored.txt. Fails, too, where one of them could not be looked up.
 set -eu
 cd "$(dirname "$0")/.."
 : "${PYTHON:=.cloudseg/venv/bin/python}"
+[ $# -gt 0 ] || set -- requirements/*.lock
 
-set --
-for id in $(sed 's/#.*//' requirements/audit-ignored.txt); do set -- "$@" --ignore-vuln "$id"; done
+ignored=
+for id in $(sed 's/#.*//' requirements/audit-ignored.txt); do ignored="$ignored --ignore-vuln $id"; done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
 status=0
-for lock in requirements/*.lock; do
-    printf '• %s\n' "$lock"
+for file; do
+    printf '• %s\n' "$file"
     # A local version (+cpu) is unknown to PyPI, and hashes are checked where the lock is installed.
-    sed -n 's/^\([a-z0-9][a-z0-9._-]*==[^ ;+\\]*\).*/\1/p' "$lock" >"${TMPDIR:-/tmp}/audited.txt"
+    sed -n 's/^\([a-z0-9][a-z0-9._-]*==[^ ;+\\]*\).*/\1/p' "$file" >"$work/audited.txt"
+    # shellcheck disable=SC2086  (words of their own)
     "$PYTHON" -m uv tool run --quiet --exclude-newer 2026-08-26 --from pip-audit==2.10.1 \
-        pip-audit --no-deps --disable-pip --progress-spinner off --requirement "${TMPDIR:-/tmp}/audited.txt" "$@" || status=1
+        pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+        --requirement "$work/audited.txt" $ignored || status=1
 done
 exit $status

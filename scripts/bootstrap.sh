@@ -40,6 +40,11 @@ mkdir -p "$state" || fail "cannot write to $state"
 free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
 [ "$free" -ge 4000000 ] || fail "the disk of $state has $((free / 1024)) MiB free; Airflow and PyTorch need 4000"
 
+# An environment of another Airflow would be mixed with this one, and the next of that kind would not notice.
+for other in "$venv"/.installed-*; do
+    [ ! -f "$other" ] || [ "$(grep '^apache-airflow==' "$other")" = "$(grep '^apache-airflow==' "$lock")" ] || rm "$other"
+done
+
 log=$state/install.log
 printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$venv" "$log"
 {

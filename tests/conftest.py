@@ -2,9 +2,10 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,20 @@ _home = tempfile.TemporaryDirectory(prefix="cloudseg-test-airflow-")
 # Airflow reads it when it is first imported, and would write its configuration to ~/airflow.
 os.environ.setdefault("AIRFLOW_HOME", _home.name)
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+
+
+_REQUIRED = os.environ.get("CLOUDSEG_REQUIRED", "").lower().split()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
+    """Fail what was skipped for want of something that CLOUDSEG_REQUIRED names, such as `terraform`."""
+    report = yield
+    reason = report.longrepr[2].lower() if report.skipped and isinstance(report.longrepr, tuple) else ""
+    if missing := [word for word in _REQUIRED if word in reason]:
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, and CLOUDSEG_REQUIRED asks for {missing[0]}: {reason}"
+    return report
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from tests.running import RunningAirflow, free_port, start_airflow
 
 NAMESPACE = "cloudseg-test"
 IMAGE = os.environ.get("CLOUDSEG_TEST_IMAGE", "cloudseg-inference:dev")
-# Uploads of report.json and report.html.
-REPORT = 2
+# Uploads of plan.json, plan.html, report.json and report.html.
+REPORT = 4
 # The engine's options in these tests: few images are decoded, segmented and uploaded at a time.
 IN_FLIGHT = 6
 _MANY = 10**6

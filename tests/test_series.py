@@ -1,0 +1,14 @@
+"""What the DAG's code and the engine say to each other stays as it is within a series of versions."""
+
+import json
+
+from tests.series import FILE, described
+
+
+def test_a_change_of_what_they_say_to_each_other_asks_for_another_series() -> None:
+    known, now = json.loads(FILE.read_text()), described()
+    advice = (
+        "engines and DAGs of this series no longer fit: raise the part of cloudseg_ops.__version__ that makes a series "
+        "(docs/delivery.md#versions) if one of it has been released, then `python -m tests.series`"
+    )
+    assert now == known, advice
