@@ -68,7 +68,7 @@ def test_every_module_of_a_start_comes_as_bytecode(image: ImageUnderTest) -> Non
     program = """
 import os, sys
 import torch, google.cloud.storage, pydantic
-from cloudseg_ops.engine import chunk, pipeline, predict, segmentation
+from cloudseg_ops.engine import chunk, decode, io_process, lanes, pipeline, predict, publish
 loaded = [m.__spec__ for m in list(sys.modules.values()) if getattr(m, "__spec__", None)]
 print(sorted(s.origin for s in loaded if s.cached and s.has_location and not os.path.exists(s.cached)))
 """
