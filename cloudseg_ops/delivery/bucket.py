@@ -31,16 +31,18 @@ class Bucket:
         self._uri = uri
         self._home = f"{uri}/cloudseg"
         self._generation = ""
+        self.last = State()
+        """The record as it was last read or written."""
 
     def read_state(self) -> State:
         """Read where the environment stands, and remember which version of the record that was."""
         words = ("gcloud", "storage", "objects", "describe", f"{self._home}/state.json", "--format=value(generation)")
         self._generation = self._programs.ask_for(*words) or "0"
-        if self._generation == "0":
-            return State()
-        return State.from_json(
-            self._programs.ask("gcloud", "storage", "cat", f"{self._home}/state.json#{self._generation}")
-        )
+        self.last = State()
+        if self._generation != "0":
+            uri = f"{self._home}/state.json#{self._generation}"
+            self.last = State.from_json(self._programs.ask("gcloud", "storage", "cat", uri))
+        return self.last
 
     def write_state(self, state: State) -> None:
         """Write where the environment stands, unless somebody else has written since.

@@ -79,7 +79,7 @@ def deploy(site: Site, commit: str, wishes: Wishes) -> str:
     except ConcurrentDeliveryError:
         raise
     except CloudsegError:
-        _write_quietly(site, replace(state, since=None))
+        _write_quietly(site, _as_if_nothing_were(site, state))
         raise
     try:
         tried = bring(site, release, before, let_go=begun.held or site.target.unpause)
@@ -137,7 +137,7 @@ def roll_back(site: Site, name: str | None, wishes: Wishes) -> str:
     except ConcurrentDeliveryError:
         raise
     except CloudsegError as error:
-        _write_quietly(site, replace(state, since=None))
+        _write_quietly(site, _as_if_nothing_were(site, state))
         raise DeliveryRefusedError(f"{error}. Without waiting: NOW=1") from None
     try:
         bring(site, release, before, let_go=begun.held or site.target.unpause)
@@ -222,6 +222,11 @@ def _write_down(site: Site, done: State, name: str) -> None:
             f"{name} is in use in {site.target.name}, and that could not be written down, so the record still says "
             f"that it is under way: {error}\nDeliver it again with TAKE_OVER=1"
         ) from None
+
+
+def _as_if_nothing_were(site: Site, state: State) -> State:
+    # But for a DAG that is paused and could not be let go: the next delivery is to do that.
+    return replace(state, since=None, held=site.bucket.last.held)
 
 
 def _write_quietly(site: Site, state: State) -> None:

@@ -101,10 +101,16 @@ class Site:
                 self.programs.tell("  would pause the DAG meanwhile")
                 return begun
             held = self.hold_now(begun)
-            if not self.airflow.unfinished_runs():
+            idle = False
+            try:
+                idle = not self.airflow.unfinished_runs()
+            finally:
+                # One has begun in between, or nobody knows; while the DAG is paused, it would not end.
+                if not idle:
+                    self.airflow.set_paused(False)
+                    self.bucket.write_state(begun)
+            if idle:
                 return held
-            # One has begun in between; while it is paused, it would not end.
-            self.airflow.set_paused(False)
 
     def hold_now(self, begun: State) -> State:
         """Pause the DAG whatever goes on; a run that does goes on when the DAG is let go."""

@@ -30,6 +30,7 @@ class AirflowStandIn:
         broken: What the import error is, if there is one.
         answers: Status codes to answer with first.
         starting: Runs of others that begin after the next look.
+        refusing_after_pause: So many calls after a pause are refused.
         behind: Looks at which the workers still have another release.
         events: What was asked for that changes something.
         stray: Bodies of 404s of a proxy to answer with first.
@@ -47,6 +48,7 @@ class AirflowStandIn:
     broken: str = ""
     answers: list[int] = field(default_factory=list)
     starting: list[str] = field(default_factory=list)
+    refusing_after_pause: int = 0
     behind: int = 0
     events: list[str] = field(default_factory=list)
     stray: list[str] = field(default_factory=list)
@@ -66,6 +68,9 @@ class AirflowStandIn:
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:  # noqa: PLR0911  (a route each)
         if self.answers:
             return self.answers.pop(0), {"detail": "on purpose"}
+        if self.paused and self.refusing_after_pause:
+            self.refusing_after_pause -= 1
+            return 403, {"detail": "on purpose"}
         if path.startswith("/api/v2/importErrors"):
             errors = [{"filename": "cloud_segmentation.py", "stack_trace": self.broken}] if self.broken else []
             return 200, {"import_errors": errors}

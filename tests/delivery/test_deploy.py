@@ -327,6 +327,17 @@ def test_a_run_that_begins_just_before_the_pause_is_waited_for(cloud: Cloud, goo
     assert cloud.airflow.events[:3] == ["paused", "let go", "paused"]
 
 
+def test_a_dag_that_could_not_be_let_go_is_remembered(cloud: Cloud, good: str) -> None:
+    cloud.airflow.refusing_after_pause = 2
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "Airflow answered 403" in done.stderr
+    assert cloud.airflow.paused
+    assert (cloud.state.held, cloud.state.since, cloud.state.tried) == (True, None, ())
+    assert cloud.deploy().returncode == 0
+    assert not cloud.airflow.paused
+
+
 def test_a_paused_dag_is_not_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.paused = True
     cloud.airflow.unfinished = ["scheduled__1"]

@@ -45,13 +45,13 @@ def test_a_container_killed_without_warning(site: Site) -> None:
 
 def test_out_of_memory(site: Site) -> None:
     site.upload("memory", 4)
-    small = {"requests": {"memory": "120Mi"}, "limits": {"memory": "120Mi"}}
+    small = {"requests": {"memory": "64Mi"}, "limits": {"memory": "64Mi"}}
     site.overlay({"spec": {"containers": [{"name": CONTAINER, "resources": small}]}})
     run_id = site.airflow.trigger()
     site.airflow.wait_for(lambda: True if (site.tries(run_id) or [0])[0] >= 2 else None, 120)
     site.overlay({})
     assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
-    assert "needed more memory than 120Mi" in site.logs(run_id)
+    assert "needed more memory than 64Mi" in site.logs(run_id)
     assert "CLOUDSEG_POD_MEMORY" in site.logs(run_id)
     site.assert_all_done(run_id, "memory", 4)
 
