@@ -126,3 +126,17 @@ def test_young_objects_and_other_files_do_not_use_up_the_number() -> None:
     listed = [_listed("a.jpg", 1), _listed("b.txt", 99), _listed("c.jpg", 99), _listed("d.jpg", 99)]
     taken = select_new(listed, now=WHEN, settle=SETTLE, max_objects=2)
     assert [item.name for item in taken] == ["c.jpg", "d.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("", ["a.png"]),
+        ("cloudseg", ["a.png"]),
+        ("cloudseg-smoke/", ["a.png", "cloudseg-smoke/r.png"]),
+        ("cloudseg-smoke/r", ["a.png", "cloudseg-smoke/r.png"]),
+    ],
+)
+def test_a_smoke_test_s_photograph_is_for_the_smoke_test_alone(prefix: str, expected: list[str]) -> None:
+    listed = [_listed("a.png", 100), _listed("cloudseg-smoke/r.png", 100)]
+    assert [item.name for item in select_new(listed, now=WHEN, settle=SETTLE, prefix=prefix)] == expected

@@ -1,12 +1,14 @@
 """What Spot nodes do to pods, done on purpose: nothing is lost, nothing is left, little is done twice."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from cloudseg_ops.local.airflow_server import DAG_ID
 from cloudseg_ops.pods import CONTAINER
-from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site
+from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site, open_site, settings_of, swept
 from tests.running import TASK, kill_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
@@ -43,17 +45,30 @@ def test_a_container_killed_without_warning(site: Site) -> None:
     site.assert_all_done(run_id, "killed", 16)
 
 
-def test_out_of_memory(site: Site) -> None:
-    site.upload("memory", 4)
-    small = {"requests": {"memory": "64Mi"}, "limits": {"memory": "64Mi"}}
+def test_out_of_memory(cluster: Cluster, tmp_path: Path) -> None:
+    # It believes that it has more than the pod has; by itself it would ask the container, and refuse to begin.
+    options = f"{settings_of(cluster, tmp_path, '')['engine_options']} --memory 2Gi"
+    with open_site(cluster, tmp_path, engine_options=options) as running, swept(running) as site:
+        site.upload("memory", 4)
+        small = {"requests": {"memory": "120Mi"}, "limits": {"memory": "120Mi"}}
+        site.overlay({"spec": {"containers": [{"name": CONTAINER, "resources": small}]}})
+        run_id = site.airflow.trigger()
+        site.airflow.wait_for(lambda: True if (site.tries(run_id) or [0])[0] >= 2 else None, 120)
+        site.overlay({})
+        assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
+        assert "needed more memory than 120Mi" in site.logs(run_id)
+        assert "CLOUDSEG_POD_MEMORY" in site.logs(run_id)
+        site.assert_all_done(run_id, "memory", 4)
+
+
+def test_a_pod_that_is_too_small_says_how_much_it_takes(site: Site) -> None:
+    site.upload("small", 2)
+    small = {"requests": {"memory": "512Mi"}, "limits": {"memory": "512Mi"}}
     site.overlay({"spec": {"containers": [{"name": CONTAINER, "resources": small}]}})
     run_id = site.airflow.trigger()
-    site.airflow.wait_for(lambda: True if (site.tries(run_id) or [0])[0] >= 2 else None, 120)
-    site.overlay({})
-    assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
-    assert "needed more memory than 64Mi" in site.logs(run_id)
-    assert "CLOUDSEG_POD_MEMORY" in site.logs(run_id)
-    site.assert_all_done(run_id, "memory", 4)
+    assert site.airflow.wait(run_id) == "failed"
+    assert "give at least 956 MiB with --memory, and the pod as much (CLOUDSEG_POD_MEMORY)" in site.logs(run_id)
+    assert site.airflow.audit(run_id).places["input"] == 2
 
 
 def test_a_missing_image(site: Site) -> None:
