@@ -268,7 +268,7 @@ def test_settings_that_would_break_the_dag(cloud: Cloud) -> None:
 
 def test_a_run_that_goes_on_is_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.unfinished = ["scheduled__1"] * 3
-    done = cloud.deploy()
+    done = cloud.deploy("--drain-seconds=60")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("waiting for scheduled__1") > 1
 
@@ -322,7 +322,7 @@ def test_a_run_that_begins_just_before_the_pause_is_waited_for(cloud: Cloud, goo
     cloud.airflow.events.clear()
     # Idle at the first look, and not at the second.
     cloud.airflow.starting = ["scheduled__1"]
-    done = cloud.deploy()
+    done = cloud.deploy("--drain-seconds=60")
     assert done.returncode == 0, done.stderr
     assert cloud.airflow.events[:3] == ["paused", "let go", "paused"]
 
