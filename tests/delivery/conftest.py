@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops import __version__
+from cloudseg_ops.delivery.changes import read_requirements
 from cloudseg_ops.delivery.records import Release, State
 from cloudseg_ops.delivery.targets import FOLDER
 from cloudseg_ops.releases import release_name
@@ -49,6 +50,11 @@ CLOUDSEG_GKE_CLUSTER=cloudseg
 CLOUDSEG_NODE_SELECTOR=one=1,two=2
 CLOUDSEG_SPOT=true
 """
+
+
+DENIED = "ERROR: (gcloud) PERMISSION_DENIED: The caller does not have permission"
+OLD_DAG = "dags/old_dag.py"
+PACKAGES = read_requirements((ROOT / "requirements.txt").read_text())
 
 
 @dataclass
@@ -199,6 +205,17 @@ def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
         made = Cloud(folder, checkout, airflow)
         made.set_environment()
         yield made
+
+
+@pytest.fixture
+def good(cloud: Cloud) -> str:
+    """An environment that has a good release already, with a DAG that the next one no longer has."""
+    name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# beside\n"})
+    done = cloud.deploy()
+    assert done.returncode == 0, done.stderr
+    cloud.commit({OLD_DAG: None, "CHANGELOG.md": "changed\n"})
+    cloud.forget_calls()
+    return name
 
 
 @pytest.fixture(autouse=True)
