@@ -15,10 +15,11 @@ from cloudseg_ops.errors import CloudsegError
 from cloudseg_ops.local.airflow_api import AirflowApi
 from cloudseg_ops.local.airflow_server import DAG_ID
 from cloudseg_ops.local.buckets import connect
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
 from cloudseg_ops.storage import Store
 from tests.compose.composefile import services
 from tests.image.containers import docker, why_no_docker
+from tests.samples import names_in
 
 T = TypeVar("T")
 LOGIN = "/var/lib/cloudseg/login"
@@ -162,6 +163,15 @@ class Project:
         """As an operator asks for it; fails when an input is lost."""
         said = self.execute("scheduler", "cloudseg", "audit", "--json", "--run", run_id)
         return cast("dict[str, Any]", json.loads(said))
+
+    def assert_all_done(self, run_id: str, objects: int, masks: int, prefix: str = "") -> None:
+        """Nothing is lost, nothing is left in INPUT, and so many masks lie under the prefix."""
+        audit = self.audit(run_id)
+        assert audit["holds"]
+        assert audit["objects"] == objects
+        assert names_in(self.store, INPUT_BUCKET) == []
+        names = names_in(self.store, OUTPUT_BUCKET)
+        assert len([name for name in names if name.startswith(prefix) and name.endswith(".mask.png")]) == masks
 
     @property
     def _label(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_ops.local.state import INPUT_BUCKET
 from tests.compose.composefile import defaults, services
 from tests.compose.project import Project, clone, why_no_compose
 from tests.image.containers import docker
@@ -82,12 +82,7 @@ def test_chunks_are_pods(setup: Project) -> None:
     assert {container["image"] for pod in pods for container in pod["spec"]["containers"]} == {ENGINE}
     assert setup.await_end(run_id) == "success"
     assert setup.states(run_id, "segment") == ["success"] * 2
-    audit = setup.audit(run_id)
-    assert audit["holds"]
-    assert audit["objects"] == SCENES + 2
-    assert names_in(setup.store, INPUT_BUCKET) == []
-    masks = [name for name in names_in(setup.store, OUTPUT_BUCKET) if name.endswith(".mask.png")]
-    assert len(masks) == SCENES
+    setup.assert_all_done(run_id, SCENES + 2, SCENES)
     assert setup.wait_for(lambda: True if not _pods(setup) else None)
 
 

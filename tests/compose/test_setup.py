@@ -70,12 +70,7 @@ def test_the_first_run_takes_the_example_photographs(setup: Project) -> None:
     run_id = setup.trigger()
     assert setup.await_end(run_id) == "success"
     assert setup.states(run_id, "segment") == ["success"] * 3
-    audit = setup.audit(run_id)
-    assert audit["holds"]
-    assert audit["objects"] == SCENES + 2
-    assert names_in(setup.store, INPUT_BUCKET) == []
-    masks = [name for name in names_in(setup.store, OUTPUT_BUCKET) if name.endswith(".mask.png")]
-    assert len(masks) == SCENES
+    setup.assert_all_done(run_id, SCENES + 2, SCENES)
 
 
 def test_ports_are_on_loopback_and_nobody_is_root(setup: Project) -> None:
@@ -154,12 +149,7 @@ def test_a_run_outlives_its_database_and_its_scheduler(setup: Project, tmp_path:
     assert set(left) != {"success"}, "the run ended before the scheduler could be restarted: give it more to do"
     setup.compose("restart", "--timeout", "0", "scheduler")
     assert setup.await_end(run_id) == "success"
-    audit = setup.audit(run_id)
-    assert audit["holds"]
-    assert audit["objects"] == MORE
-    masks = names_in(setup.store, OUTPUT_BUCKET)
-    assert len([name for name in masks if name.startswith("more/") and name.endswith(".mask.png")]) == MORE
-    assert names_in(setup.store, INPUT_BUCKET) == []
+    setup.assert_all_done(run_id, MORE, MORE, "more/")
     setup.await_healthy()
 
 
