@@ -77,6 +77,14 @@ class ModelLoadError(EngineError):
     """The staged weights do not fit the architecture that the parameters name."""
 
 
+class DeviceError(EngineError):
+    """The GPU that the engine was given cannot be used, or failed while it computed."""
+
+
+class NonFiniteLogitsError(EngineError):
+    """The network gave logits that are NaN or infinite, of which no mask can be made."""
+
+
 class VersionMismatchError(EngineError):
     """The engine and the DAG that started it are of versions that do not go together; nothing was touched."""
 

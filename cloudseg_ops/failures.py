@@ -103,6 +103,13 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.ModelLoadError: Remedy(
         False, "Make weights and `model` section of params.yaml fit each other, tag that, and run again with that tag."
     ),
+    errors.DeviceError: Remedy(
+        True, "Nothing, if a later try gets a node whose GPU works. If none does, do what the message says of driver, "
+        "image or CLOUDSEG_DEVICE; then clear this task."
+    ),
+    errors.NonFiniteLogitsError: Remedy(
+        False, "Check the weights; if they are right, add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS. Then run again."
+    ),
     errors.HelperLostError: Remedy(True, "Nothing: the engine does it again."),
     errors.BadImageError: Remedy(False, "Nothing: the image is in quarantine. Upload a sound copy of it."),
     errors.ImageTooLargeError: Remedy(

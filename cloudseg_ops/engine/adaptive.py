@@ -11,24 +11,19 @@ import torch
 
 from cloudseg_ops.engine.batching import Size
 from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.device import device_failure, is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.sizes import padded_size
 from cloudseg_ops.engine.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.tuning import BatchTuner
-from cloudseg_ops.errors import EngineError
+from cloudseg_ops.errors import DeviceError, EngineError
+from cloudseg_ops.quantities import in_words
 
 _log = logging.getLogger(__name__)
 
-_WORDS = ("can't allocate memory", "not enough memory", "bad_alloc", "could not create a memory")
-"""How PyTorch's CPU allocator and oneDNN say that memory ran out."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of PyTorch's means that memory ran out, on a GPU or in main memory."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(word in str(error) for word in _WORDS)
+_LEFT = 0.5
+"""Share of the GPU memory there was at the start, below which another process has taken it."""
 
 
 class AdaptivePredictor:
@@ -47,17 +42,26 @@ class AdaptivePredictor:
         self._stop = stop
         self._tuner = tuner
         self._threads = threads
+        self._gpu_memory = _gpu_memory() if self.on_gpu else 0
         self.lanes = lanes
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether forward passes leave the CPUs to others."""
+        return self._predictor.network.device.type == "cuda"
 
     @contextlib.contextmanager
     def lane(self) -> Iterator[None]:
         """What a lane's thread does its work in."""
         torch.set_num_threads(self._threads)
+        if not self.on_gpu:
+            yield
+            return
         device = self._predictor.network.device
-        if device.type == "cuda":
-            with torch.cuda.stream(torch.cuda.Stream(device)):  # type: ignore[no-untyped-call]
-                yield
-        else:
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        # The weights were put in place by the default stream, for which no other stream waits by itself.
+        stream.wait_stream(torch.cuda.default_stream(device))
+        with torch.cuda.stream(stream):
             yield
 
     def limit(self, size: Size) -> int:
@@ -70,7 +74,8 @@ class AdaptivePredictor:
         Raises:
             ModelLoadError: The network's output is not of the shape that the parameters promise.
             ImageTooLargeError: Not even small tiles of it fit into memory.
-            EngineError: The network gave logits that are no numbers.
+            NonFiniteLogitsError: The network gave logits that are NaN or infinite.
+            DeviceError: The GPU failed, or another process has taken its memory: no image is to blame.
         """
         size = padded_size((images[0].height, images[0].width), self._predictor.network.stride)
         began = time.monotonic()
@@ -79,6 +84,8 @@ class AdaptivePredictor:
                 return [self._predictor.predict_tiled(images[0], self._tuner.most_pixels, self._check_stop)]
             predictions = self._predictor.predict(images)
         except Exception as error:
+            if is_device_failure(error):
+                raise device_failure(error) from error
             if not is_out_of_memory(error):
                 raise
             told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
@@ -95,9 +102,24 @@ class AdaptivePredictor:
     def _with_less(self, images: Sequence[DecodedImage], size: Size, told: str) -> list[Prediction]:
         pixels = size[0] * size[1] * len(images)
         self._tuner.shrink(pixels if len(images) > 1 else min(pixels, self._tuner.most_pixels))
-        if torch.cuda.is_available():
+        if self.on_gpu:
             torch.cuda.empty_cache()
+            self._check_gpu_memory(told)
         _log.warning("%d images of %d × %d did not fit into memory (%s): trying less", len(images), *size, told)
         half = len(images) // 2
         # One alone is cut into tiles, of half the pixels each time, until it fits or cannot be cut.
         return [*self.predict(images[:half]), *self.predict(images[half:])] if half else self.predict(images)
+
+    def _check_gpu_memory(self, told: str) -> None:
+        left = _gpu_memory()
+        if left < self._gpu_memory * _LEFT:
+            raise DeviceError(
+                f"out of GPU memory ({told}): this process may have {in_words(left)} now and could have "
+                f"{in_words(self._gpu_memory)} when the model was loaded, so another process has taken the rest; give "
+                "each pod a GPU of its own, and run the chunk again"
+            )
+
+
+def _gpu_memory() -> int:
+    """Bytes of GPU memory that this process has or may still have."""
+    return int(torch.cuda.mem_get_info()[0]) + int(torch.cuda.memory_reserved())

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cloudseg_ops.engine.allocator import keep_memory
@@ -85,6 +86,15 @@ class ProcessIo:
         """Begin an upload."""
         without = (computed.item, computed.mask_size, computed.began)
         self._call(_Call(reply), "publish", *without, array=computed.prediction.values)
+
+    def cpu_seconds(self) -> float | None:
+        """Give the CPU seconds that the process has taken; None when it has ended."""
+        try:
+            # Its name, in parentheses, may hold spaces; user and system time follow as fields 14 and 15 (proc(5)).
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         """End the process."""

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 STARVED = 0.3
 """Share of its time that the network waits for images, from which on it is worth to bring them faster."""
 BUSY = 0.6
-"""CPUs that this process takes beside the network's, from which on its lock is what binds: Python runs on one."""
+"""CPUs that a process takes beside the network's, from which on its lock is what binds: Python runs on one."""
 PAYBACK_SECONDS = 10.0
 """A helper takes a second of CPU to start; with less work left than this, it would not pay."""
 
@@ -28,7 +28,7 @@ class Load:
 
     Attributes:
         starved: Share of the time, 0–1, that the network waited for images.
-        busy: CPUs that this process took beside the network's.
+        busy: CPUs that this process took beside the network's, or that the busiest helper took, if that is more.
         seconds_left: Time left for the chunk at the present speed.
     """
 
@@ -37,9 +37,17 @@ class Load:
     seconds_left: float
 
 
-def helper_pays(load: Load, *, helpers: int, cpus: int) -> bool:
-    """Tell whether one more helper process would make the chunk end sooner."""
-    return helpers + 1 < cpus and load.starved >= STARVED and load.busy >= BUSY and load.seconds_left >= PAYBACK_SECONDS
+def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
+    """Tell how many more helper processes would make the chunk end sooner: as many as there are processes, or none.
+
+    Args:
+        load: How the engine fared lately.
+        helpers: Helpers that there are.
+        cpus: CPUs for all processes, one each.
+    """
+    if load.starved < STARVED or load.busy < BUSY or load.seconds_left < PAYBACK_SECONDS:
+        return 0
+    return max(0, min(helpers + 1, cpus - 1 - helpers))
 
 
 class IoTeam:
@@ -67,6 +75,17 @@ class IoTeam:
     def helpers(self) -> int:
         """Helpers that were started."""
         return len(self._helpers)
+
+    @property
+    def joining(self) -> int:
+        """Helpers that were started and cannot take work yet."""
+        with self._lock:
+            return sum(helper.alive and helper not in self._in_flight for helper in self._helpers)
+
+    def helper_cpu_seconds(self) -> dict[int, float]:
+        """CPU seconds of each helper that runs, by its process id."""
+        found = {helper.process.pid: helper.cpu_seconds() for helper in self._helpers}
+        return {pid: seconds for pid, seconds in found.items() if seconds is not None}
 
     def grow(self) -> None:
         """Start a helper; it takes work when it is ready."""

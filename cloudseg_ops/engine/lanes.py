@@ -14,6 +14,7 @@ from cloudseg_ops.engine.decode import DecodedImage
 from cloudseg_ops.engine.items import Item
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.stopping import COMPUTE_SECONDS, Stop
+from cloudseg_ops.errors import DeviceError
 
 _POLL_SECONDS = 0.1
 
@@ -33,6 +34,10 @@ class Compute(Protocol):
     @property
     def lanes(self) -> int:
         """How many threads are to call it at once."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether forward passes leave the CPUs to others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,11 @@ class Lanes:
         return len(self._idle)
 
     @property
+    def on_gpu(self) -> bool:
+        """Whether forward passes leave the CPUs to others; False before the model is loaded."""
+        return self._compute is not None and self._compute.on_gpu
+
+    @property
     def alive(self) -> bool:
         """Whether all lanes are at work."""
         return not self.failure and all(thread.is_alive() for thread in self._threads)
@@ -168,6 +178,9 @@ class Lanes:
     def _compute_batch(self, compute: Compute, jobs: Sequence[Job]) -> None:
         try:
             predictions = compute.predict([job.image for job in jobs])
+        except DeviceError:
+            # Not the fault of an image, and the next batches would fail as well.
+            raise
         except Exception as error:  # noqa: BLE001  numbers, whatever torch raises
             if len(jobs) == 1:
                 self._done(jobs[0], error)

@@ -73,11 +73,6 @@ def memory_limit() -> int:
     return int(min(limits) * _SHARE)
 
 
-def gpu_is_there() -> bool:
-    """Tell whether there is an NVIDIA GPU, without asking torch, which takes seconds to come."""
-    return Path("/dev/nvidiactl").exists() and os.environ.get("CUDA_VISIBLE_DEVICES") != ""
-
-
 def _available() -> int:
     fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines())
     return int(fields["MemAvailable"].split()[0]) * 1024

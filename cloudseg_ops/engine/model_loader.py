@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from cloudseg_ops.engine.collector import begin_collection
 from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.device import DeviceType, open_device, translate_device_errors
 from cloudseg_ops.engine.memory import MemoryPlan
 from cloudseg_ops.engine.options import EngineOptions, usable_cpus
 from cloudseg_ops.engine.reference import describe, read_weights
 from cloudseg_ops.engine.sizes import padded_size
 from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.errors import DeviceError
 from cloudseg_ops.models import ModelRef
 from cloudseg_ops.quantities import in_words
 from cloudseg_ops.storage import Store
@@ -32,6 +34,7 @@ _GPU_START = 4
 """Images of the first batches on a GPU, for which one would be a waste."""
 _GPU_SHARE = 0.9
 """Of the GPU's free memory: the rest is for the convolutions' workspaces."""
+_LEAST_GPU_PIXELS = 512 * 512
 _WASTE = 1.15
 """What allocators and oneDNN's scratch take beyond the tensors."""
 
@@ -45,17 +48,27 @@ class ModelLoader:
         options: Batch, threads and precision.
         store: Cloud Storage.
         ref: The model.
+        device: Where the forward passes are computed.
         memory: What the forward passes may take.
         expected: Images of the chunk that are left.
         stop: Told when there is work that a stop has to wait for.
     """
 
     def __init__(
-        self, options: EngineOptions, store: Store, ref: ModelRef, *, memory: MemoryPlan, expected: int, stop: Stop
+        self,
+        options: EngineOptions,
+        store: Store,
+        ref: ModelRef,
+        device: DeviceType,
+        *,
+        memory: MemoryPlan,
+        expected: int,
+        stop: Stop,
     ) -> None:
         self._options = options
         self._store = store
         self._ref = ref
+        self._device = device
         self._memory = memory
         self._expected = expected
         self._stop = stop
@@ -68,7 +81,13 @@ class ModelLoader:
         Raises:
             CorruptModelError: The weights are not those that the reference promises.
             ModelLoadError: They do not fit the parameters.
+            DeviceError: The GPU cannot be used, or has no memory for the model.
         """
+        exact = self._network.result()
+        with translate_device_errors(exact.device):
+            return self._fit(exact, images)
+
+    def _fit(self, exact: Network, images: Sequence[DecodedImage]) -> AdaptivePredictor:
         import torch
 
         from cloudseg_ops.engine.adaptive import AdaptivePredictor
@@ -76,16 +95,13 @@ class ModelLoader:
         from cloudseg_ops.engine.predict import Predictor
         from cloudseg_ops.engine.tuning import BatchTuner
 
-        exact = self._network.result()
         on_gpu = exact.device.type == "cuda"
         cpus = self._options.threads or usable_cpus()
         lanes, threads = (min(_GPU_LANES, self._expected), 1) if on_gpu else lanes_and_threads(cpus, self._expected)
         torch.set_num_threads(lanes * threads)
         network = settle_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
-        # A GPU that this PyTorch cannot use leaves the forward pass to the CPU after all.
-        in_main_memory = self._memory.compute or self._memory.images / 2
-        spare = torch.cuda.mem_get_info()[0] * _GPU_SHARE if on_gpu else in_main_memory
+        spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
         first = padded_size((images[0].height, images[0].width), network.stride)
         while lanes > 1 and spare / lanes < each * first[0] * first[1]:
             lanes -= 1
@@ -96,7 +112,7 @@ class ModelLoader:
             "%s on %s in %s: %d × %d threads, %s a megapixel, at most %.3g megapixels in a forward pass",
             describe(self._ref),
             network.device.type,
-            "bfloat16" if network.bf16 else "float32",
+            network.precision,
             lanes,
             threads,
             in_words(each * 1e6),
@@ -111,13 +127,13 @@ class ModelLoader:
         try:
             with ThreadPoolExecutor(1, "weights") as pool:
                 weights = pool.submit(read_weights, self._store, self._ref)
-                # Meanwhile: it takes seconds.
-                import torch
-
+                # Meanwhile: PyTorch's import takes seconds, and so does a GPU's first use.
+                device = open_device(self._device)
                 from cloudseg_ops.engine.loading import load_network
 
-                device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-                self._network.set_result(load_network(self._ref, weights.result(), device))
+                data = weights.result()
+                with translate_device_errors(device):
+                    self._network.set_result(load_network(self._ref, data, device))
         except Exception as error:  # noqa: BLE001  raised to whoever asks for the model
             self._network.set_exception(error)
 
@@ -135,6 +151,28 @@ def lanes_and_threads(cpus: int, expected: int) -> tuple[int, int]:
     return lanes, cpus // lanes
 
 
+def _spare_on_gpu(each: float) -> float:
+    """Bytes of GPU memory for the forward passes.
+
+    Args:
+        each: Bytes that a pixel takes in one.
+
+    Raises:
+        DeviceError: Another process holds so much that no image would fit, and each would seem too large.
+    """
+    import torch
+
+    # What trying has left in PyTorch's cache is free for the passes as well.
+    torch.cuda.empty_cache()
+    free, total = torch.cuda.mem_get_info()
+    if free < total / 2 and free < each * _LEAST_GPU_PIXELS:
+        raise DeviceError(
+            f"the GPU cannot be used: {in_words(free)} of its {in_words(total)} are free, and one image of 512 × 512 "
+            f"takes {in_words(each * _LEAST_GPU_PIXELS)}; another process holds the rest: give each pod its own GPU"
+        )
+    return free * _GPU_SHARE
+
+
 def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
     import torch
 
@@ -145,5 +183,7 @@ def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
         shape = (1, ref.params.in_channels, side, side)
         return torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
 
-    # Small: it is done before the first mask.
-    return bytes_per_pixel(network.run, images(32), images(64 if network.stride < 64 else 2 * network.stride))
+    # On the CPU small ones, for it is done before the first mask. On a GPU they cost nothing, and those of cuDNN's
+    # workspaces that do not grow with an image would outweigh small ones.
+    small, large = (128, 512) if network.device.type == "cuda" else (32, 64)
+    return bytes_per_pixel(network.run, images(small), images(max(large, 2 * network.stride)))

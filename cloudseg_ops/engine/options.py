@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from cloudseg_ops.engine.device import DeviceChoice
 from cloudseg_ops.errors import SettingsError
 from cloudseg_ops.quantities import in_bytes, size
 from cloudseg_ops.uris import GcsUri
@@ -47,7 +48,9 @@ class EngineOptions:
         io_processes: Helper processes that download, decode, encode and upload as well; None: as many as pay.
         max_pixels: An image of more pixels is quarantined as a decompression bomb.
         threads: Threads that compute on the CPU, in all; None: as many as there are usable CPUs.
-        precision: `auto` is bfloat16 where the device has matrix units for it, else float32.
+        device: Where forward passes are computed; `auto` is the GPU if one is visible, else the CPU.
+        precision: `auto` is bfloat16, else TF32, where the device is faster in it and the masks stay the same; else
+            float32.
         tether: Stop, as on SIGTERM, when standard input ends.
         expect_version: Version of the code that started the engine; None: nobody says.
     """
@@ -73,6 +76,7 @@ class EngineOptions:
     io_processes: int | None = None
     max_pixels: int = MAX_PIXELS
     threads: int | None = None
+    device: DeviceChoice = "auto"
     precision: Precision = "auto"
     tether: bool = False
     expect_version: str | None = None
@@ -141,6 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--max-pixels", type=_number(1), default=MAX_PIXELS, help=f"quarantine above this ({MAX_PIXELS})")
     add("--threads", type=_or_auto(_number(1)), default=None, help="CPU threads that compute, or auto (auto)")
+    add(
+        "--device",
+        choices=("auto", "cuda", "cpu"),
+        default="auto",
+        help="where to compute: auto is cuda if an NVIDIA GPU is visible, and a GPU that cannot be used is an error",
+    )
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
     add("--tether", action="store_true", help="stop when standard input ends")
     add("--expect-version", help="version of the DAG's code: end with status 3 where this engine does not fit it")

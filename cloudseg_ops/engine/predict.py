@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -21,7 +22,8 @@ from cloudseg_ops.engine.restore import Logits, Prediction
 from cloudseg_ops.engine.sizes import UNET_DEPTH, padded_size
 from cloudseg_ops.engine.tiled import classes_of, segment_tiled
 from cloudseg_ops.engine.tiling import plan_tiles
-from cloudseg_ops.errors import EngineError, ModelLoadError
+from cloudseg_ops.engine.transfers import Transfers
+from cloudseg_ops.errors import ModelLoadError, NonFiniteLogitsError
 from cloudseg_ops.models import ModelRef
 
 
@@ -40,6 +42,7 @@ class Predictor:
         self._ref = ref
         self.network = network
         self._device = network.device
+        self._transfers = Transfers(network.device)
         normalize = ref.params.normalize
         channels = ref.params.in_channels
         self._mean = self._per_channel(normalize.mean if normalize else (0.0,) * channels)
@@ -54,21 +57,27 @@ class Predictor:
 
         Raises:
             ModelLoadError: The network's output is not of the shape that the parameters promise.
-            EngineError: The network gave logits that are no numbers.
+            NonFiniteLogitsError: The network gave logits that are NaN or infinite.
         """
         logits = self._logits([image.pixels for image in images])
         # Of what was scaled down, the logits go back: they are scaled up before they are classified.
         scaled = [place for place, image in enumerate(images) if image.full_size]
         whole = [place for place, image in enumerate(images) if not image.full_size]
-        values = dict(zip(scaled, _to_numpy(logits[scaled].float()), strict=True)) if scaled else {}
-        if whole:
-            values |= zip(whole, _to_numpy(classes_of(logits[whole] if scaled else logits)), strict=True)
-        if self._device.type == "cuda":
-            torch.cuda.current_stream().synchronize()
+        parts = [all_finite(logits)]
+        parts += [logits[scaled].float()] if scaled else []
+        parts += [classes_of(logits[whole] if scaled else logits)] if whole else []
+        # One wait for all of them: while this thread waits, the GPU has the other lane's batch to compute.
+        finite, *arrays = self._transfers.to_host(parts)
+        self._require_finite(bool(finite), logits.shape)
+        values = dict(zip([*scaled, *whole], itertools.chain.from_iterable(arrays), strict=True))
         return [
-            Prediction(np.ascontiguousarray(values[place][..., : image.height, : image.width]))
+            Prediction(self._own(values[place][..., : image.height, : image.width]))
             for place, image in enumerate(images)
         ]
+
+    def _own(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Give contiguous values that keep no pinned memory: on a GPU a copy, for the next batch needs that memory."""
+        return np.array(values, order="C") if self._device.type == "cuda" else np.ascontiguousarray(values)
 
     @torch.inference_mode()
     def predict_tiled(
@@ -87,7 +96,9 @@ class Predictor:
 
         def forward(windows: Sequence[Pixels]) -> torch.Tensor:
             check()
-            return self._logits(windows)
+            logits = self._logits(windows)
+            self._require_finite(bool(all_finite(logits)), logits.shape)
+            return logits
 
         tiles = plan_tiles(
             image.height, image.width, stride=self.network.stride, halo=self._reach, most_pixels=most_pixels
@@ -112,22 +123,20 @@ class Predictor:
         """Give the logits of images that agree in their padded size: shape (N, n_classes, H, W), on the device."""
         pixels = self._assemble(images)
         # In place, for each step costs as much as a look at every pixel; pixels are channels last already.
-        batch = pixels.to(self._device, non_blocking=True).permute(0, 3, 1, 2).to(torch.float32, copy=True)
+        batch = self._transfers.to_device(pixels).permute(0, 3, 1, 2).to(torch.float32, copy=True)
         if pixels.dtype == torch.uint8:
             batch.div_(255)
         batch.sub_(self._mean).div_(self._std)
         logits = self.network.run(batch)
-        self._check(logits, batch)
+        self._check_shape(logits, batch)
         return logits
 
     def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
         """Lay images into one padded array in main memory, (N, H, W, channels), the last row and column repeated."""
         height, width = padded_size(images[0].shape[:2], self.network.stride)
         deep = any(pixels.dtype != np.uint8 for pixels in images)
-        batch = torch.empty(
-            (len(images), height, width, images[0].shape[2]),
-            dtype=torch.float32 if deep else torch.uint8,
-            pin_memory=self._device.type == "cuda",
+        batch = self._transfers.empty(
+            (len(images), height, width, images[0].shape[2]), torch.float32 if deep else torch.uint8
         )
         array = batch.numpy()
         for place, pixels in zip(array, images, strict=True):
@@ -138,7 +147,7 @@ class Predictor:
             place[:, columns:] = place[:, columns - 1 : columns]
         return batch
 
-    def _check(self, logits: object, batch: torch.Tensor) -> None:
+    def _check_shape(self, logits: object, batch: torch.Tensor) -> None:
         expected = (batch.shape[0], self._ref.params.n_classes, *batch.shape[2:])
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         if not isinstance(logits, torch.Tensor) or found != expected:
@@ -146,19 +155,17 @@ class Predictor:
                 f"{describe(self._ref)} gave {found} for images of shape {tuple(batch.shape)}, and its parameters "
                 f"promise logits of shape {expected}; correct n_classes or size_multiple in params.yaml"
             )
-        # A number that is none is the least, the largest, or makes both of its kind.
-        least, largest = torch.aminmax(logits)
-        if not torch.isfinite(least + largest):
-            raise EngineError(
-                f"{describe(self._ref)} gave logits that are no numbers (NaN or infinite) for images of shape "
-                f"{tuple(batch.shape)}: such a mask would mean nothing; check the weights, and --precision fp32"
+
+    def _require_finite(self, finite: bool, shape: Sequence[int]) -> None:
+        if not finite:
+            raise NonFiniteLogitsError(
+                f"{describe(self._ref)} gave logits that are NaN or infinite, in a batch of shape {tuple(shape)}: such "
+                "a mask would mean nothing; check the weights, and --precision fp32"
             )
 
 
-def _to_numpy(values: torch.Tensor) -> npt.NDArray[Any]:
-    """Bring values to main memory; on a GPU they are there once its stream has been waited for."""
-    if values.device.type == "cpu":
-        return values.numpy()
-    pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
-    pinned.copy_(values, non_blocking=True)
-    return pinned.numpy()
+def all_finite(logits: torch.Tensor) -> torch.Tensor:
+    """Tell on the logits' own device whether all of them are finite: a tensor of one bool, for which nothing waits."""
+    # If any logit is NaN or infinite, min + max is not finite.
+    least, largest = torch.aminmax(logits)
+    return torch.isfinite(least + largest)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 
 from cloudseg_ops.engine.decode import check_decoders
+from cloudseg_ops.engine.device import choose_device
 from cloudseg_ops.engine.io_growth import Growth
 from cloudseg_ops.engine.io_process import ProcessIo, Setup
 from cloudseg_ops.engine.io_team import IoTeam
@@ -13,7 +14,7 @@ from cloudseg_ops.engine.io_threads import ThreadIo
 from cloudseg_ops.engine.items import Item
 from cloudseg_ops.engine.lanes import Lanes
 from cloudseg_ops.engine.ledger import Ledger
-from cloudseg_ops.engine.memory import MemoryPlan, gpu_is_there, memory_limit, plan_memory
+from cloudseg_ops.engine.memory import MemoryPlan, memory_limit, plan_memory
 from cloudseg_ops.engine.model_loader import ModelLoader
 from cloudseg_ops.engine.options import EngineOptions, usable_cpus
 from cloudseg_ops.engine.pipeline import Bounds, Pipeline
@@ -43,8 +44,10 @@ def segment(
         ledger: The chunk's account.
         items: The images.
     """
-    memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=gpu_is_there())
-    loader = ModelLoader(options, store, ref, memory=memory, expected=ledger.total - ledger.accounted, stop=stop)
+    device = choose_device(options.device)
+    memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=device == "cuda")
+    left = ledger.total - ledger.accounted
+    loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop)
     check_decoders()
     team = _team(options, store, ref, memory)
     previews = PreviewWriter(options, store, ref)

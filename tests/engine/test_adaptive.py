@@ -2,18 +2,20 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from cloudseg_ops.engine.adaptive import AdaptivePredictor, is_out_of_memory
+from cloudseg_ops.engine import adaptive
+from cloudseg_ops.engine.adaptive import AdaptivePredictor
 from cloudseg_ops.engine.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.loading import load_network
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.tuning import BatchTuner
-from cloudseg_ops.errors import EngineError, ImageTooLargeError
+from cloudseg_ops.errors import DeviceError, EngineError, ImageTooLargeError
 from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
 
 CPU = torch.device("cpu")
@@ -38,31 +40,17 @@ class Cramped(Predictor):
         return super().predict(images)  # type: ignore[return-value]
 
 
-def test_out_of_memory_is_told_from_other_errors() -> None:
-    assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
-    assert is_out_of_memory(RuntimeError("could not create a memory object"))
-    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
-    assert not is_out_of_memory(ValueError("can't allocate memory"))
-
-
-def test_a_real_allocation_that_fails_is_one() -> None:
-    with pytest.raises(RuntimeError) as failed:
-        torch.empty(1 << 60, dtype=torch.uint8)
-    assert is_out_of_memory(failed.value)
-
-
 def test_it_backs_off_and_every_image_comes_out(caplog: pytest.LogCaptureFixture) -> None:
     cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
     cramped.batches = []
     tuner = BatchTuner(8, 10**9)
-    adaptive = AdaptivePredictor(cramped, tuner, Stop(), lanes=1, threads=1)
-    got = adaptive.predict(IMAGES)
+    predictor = AdaptivePredictor(cramped, tuner, Stop(), lanes=1, threads=1)
+    got = predictor.predict(IMAGES)
     expected = plain().predict(IMAGES)
     for one, other in zip(got, expected, strict=True):
         assert np.array_equal(one.classes, other.classes)
     assert cramped.batches == [8, 4, 2, 2, 4, 2, 2]
-    assert adaptive.limit((48, 64)) == 2
+    assert predictor.limit((48, 64)) == 2
     assert "8 images of 48 × 64 did not fit into memory" in caplog.text
 
 
@@ -71,16 +59,14 @@ def test_other_errors_are_not_hidden() -> None:
         def predict(self, images: Sequence[DecodedImage]) -> list[object]:  # type: ignore[override]
             raise RuntimeError("shapes cannot be multiplied")
 
-    adaptive = AdaptivePredictor(
+    predictor = AdaptivePredictor(
         Broken(REF, load_network(REF, WEIGHTS, CPU)), BatchTuner(8, 10**9), Stop(), lanes=1, threads=1
     )
     with pytest.raises(RuntimeError, match="multiplied"):
-        adaptive.predict(IMAGES)
+        predictor.predict(IMAGES)
 
 
 def test_a_program_of_one_image_at_a_time_gets_one(caplog: pytest.LogCaptureFixture) -> None:
-    from dataclasses import replace
-
     caplog.set_level(logging.INFO)
     one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
     assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), lanes=1, threads=1).limit((48, 64)) == 1
@@ -92,11 +78,11 @@ from tests.engine.test_adaptive import *
 torch.set_num_threads(1)
 network = tiny_unet()
 images = [DecodedImage(noise(512, 512, seed=seed % 3)) for seed in range(64)]
-adaptive = AdaptivePredictor(plain(), BatchTuner(64, 10**9), Stop(), lanes=1, threads=1)
-adaptive.predict(images[:1])
+predictor = AdaptivePredictor(plain(), BatchTuner(64, 10**9), Stop(), lanes=1, threads=1)
+predictor.predict(images[:1])
 pages = int(open("/proc/self/statm").read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 600 * 2**20,) * 2)
-print(len(adaptive.predict(images)), adaptive.limit((512, 512)))
+print(len(predictor.predict(images)), predictor.limit((512, 512)))
 """
 
 
@@ -150,9 +136,44 @@ def test_logits_of_what_was_scaled_down_come_in_tiles_too() -> None:
 def test_a_stop_does_not_wait_for_all_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = Stop()
     stop.request()
-    adaptive = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), stop, lanes=1, threads=1)
+    predictor = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), stop, lanes=1, threads=1)
     image = DecodedImage(noise(400, 300))
-    assert len(adaptive.predict([image])) == 1
+    assert len(predictor.predict([image])) == 1
     monkeypatch.setattr(Stop, "seconds_since", COMPUTE_SECONDS + 1)
     with pytest.raises(EngineError, match="stopped on request in the middle"):
-        adaptive.predict([image])
+        predictor.predict([image])
+
+
+class Broken(Predictor):
+    """A predictor on a GPU that raises what it is given."""
+
+    def break_with(self, error: Exception) -> None:
+        self.error = error
+        self.network = replace(self.network, device=torch.device("cuda"))
+
+    def predict(self, images: Sequence[DecodedImage]) -> list[object]:  # type: ignore[override]
+        raise self.error
+
+
+def on_broken_gpu(error: Exception) -> AdaptivePredictor:
+    broken = Broken(REF, load_network(REF, WEIGHTS, CPU))
+    broken.break_with(error)
+    return AdaptivePredictor(broken, BatchTuner(8, 10**9), Stop(), lanes=2, threads=1)
+
+
+def test_a_gpu_that_failed_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptive, "_gpu_memory", lambda: 10**10)
+    with pytest.raises(DeviceError, match=r"failed while it computed \(AcceleratorError: CUDA error: unspecified"):
+        on_broken_gpu(torch.AcceleratorError("CUDA error: unspecified launch failure")).predict(IMAGES)
+
+
+def test_memory_that_another_process_took_is_no_fault_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = [10 * 2**30]
+    monkeypatch.setattr(adaptive, "_gpu_memory", lambda: left[0])
+    crowded = on_broken_gpu(torch.OutOfMemoryError("CUDA out of memory"))
+    left[0] = 4 * 2**30
+    with pytest.raises(DeviceError, match=r"4 GiB now and could have 10 GiB .*another process"):
+        crowded.predict(IMAGES[:1])
+    left[0] = 6 * 2**30
+    with pytest.raises(ImageTooLargeError):
+        crowded.predict([DecodedImage(noise(400, 300))])

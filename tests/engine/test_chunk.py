@@ -198,14 +198,14 @@ def test_the_first_failure_is_the_one_told(lab: Lab, faults: FaultPlan, caplog: 
     assert "results so far could not be written" in caplog.text
 
 
-def test_a_model_that_computes_no_numbers_writes_no_mask(lab: Lab) -> None:
+def test_a_model_whose_logits_are_nan_writes_no_mask(lab: Lab) -> None:
     network = tiny_unet()
     with torch.no_grad():
         assert network.head.bias is not None
         network.head.bias.fill_(float("nan"))
     lab.use_model(state_bytes(network), unet_params())
     lab.write_chunk(lab.put_many(3))
-    with pytest.raises(ChunkUnfinishedError, match=r"model v1 .* no numbers"):
+    with pytest.raises(ChunkUnfinishedError, match=r"model v1 .* NaN or infinite"):
         run(lab)
     assert lab.mask_info("sky/000.png") is None
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cloudseg_ops.engine.io_team import IoTeam, Load, helper_pays
+from cloudseg_ops.engine.io_team import IoTeam, Load, helpers_to_add
 from cloudseg_ops.engine.io_threads import Fetched, Need, Published
 from cloudseg_ops.engine.items import Computed, Item
 from cloudseg_ops.errors import HelperLostError
@@ -12,9 +12,17 @@ from cloudseg_ops.proof import Evidence
 BOUND = Load(starved=0.5, busy=0.9, seconds_left=60)
 
 
-def test_a_helper_pays_where_pythons_lock_binds() -> None:
-    assert helper_pays(BOUND, helpers=0, cpus=2)
-    assert helper_pays(BOUND, helpers=6, cpus=8)
+def test_a_helpers_to_add_where_pythons_lock_binds() -> None:
+    assert helpers_to_add(BOUND, helpers=0, cpus=2) == 1
+    assert helpers_to_add(BOUND, helpers=6, cpus=8) == 1
+
+
+def test_processes_double_as_long_as_there_are_cpus() -> None:
+    helpers, steps = 0, []
+    while more := helpers_to_add(BOUND, helpers=helpers, cpus=16):
+        helpers += more
+        steps.append(helpers)
+    assert steps == [1, 3, 7, 15]
 
 
 @pytest.mark.parametrize(
@@ -29,7 +37,7 @@ def test_a_helper_pays_where_pythons_lock_binds() -> None:
     ids=["one CPU", "no CPU left", "the network is the bound", "the wait for storage is", "soon done"],
 )
 def test_a_helper_does_not_pay(load: Load, helpers: int, cpus: int) -> None:
-    assert not helper_pays(load, helpers=helpers, cpus=cpus)
+    assert not helpers_to_add(load, helpers=helpers, cpus=cpus)
 
 
 class Recorder:

@@ -48,7 +48,7 @@ def images(width: int = 40, height: int = 30) -> Sequence[DecodedImage]:
 
 def loader(lab: Lab, memory: MemoryPlan | None = None, expected: int = 100) -> ModelLoader:
     plan = memory or plan_memory(2 * GIB, GIB, on_gpu=False)
-    return ModelLoader(lab.options, lab.store, lab.ref, memory=plan, expected=expected, stop=Stop())
+    return ModelLoader(lab.options, lab.store, lab.ref, "cpu", memory=plan, expected=expected, stop=Stop())
 
 
 def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
@@ -61,12 +61,6 @@ def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture)
     assert small.limit((512, 512)) == 1
     assert small._tuner.most_pixels < roomy._tuner.most_pixels < GIB
     assert "on cpu in float32: " in caplog.text
-
-
-def test_the_forward_pass_may_have_memory_on_the_cpu_where_a_gpu_cannot_be_used(lab: Lab) -> None:
-    plan = plan_memory(2 * GIB, GIB, on_gpu=True)
-    assert plan.compute == 0
-    assert loader(lab, plan)(images())._tuner.most_pixels > 1000
 
 
 def test_what_goes_wrong_is_told_to_whoever_asks(lab: Lab) -> None:

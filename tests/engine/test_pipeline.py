@@ -26,6 +26,7 @@ class Steps:
     """Work and a model that take a moment, count what they hold, and fail where they are told to."""
 
     lanes = 1
+    on_gpu = False
 
     def __init__(self, fail_at: str = "", bad: Iterable[str] = (), slow: str = "", seconds: float = 0.0) -> None:
         self.fail_at, self.bad = fail_at, set(bad)

@@ -1,9 +1,11 @@
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from cloudseg_ops.engine import precision
 from cloudseg_ops.engine.decode import DecodedImage
@@ -114,3 +116,63 @@ def test_agreement_is_a_share() -> None:
 def test_this_device_is_one_or_the_other() -> None:
     flags = Path("/proc/cpuinfo").read_text()
     assert fast_in_bf16(CPU) is ("amx_bf16" in flags or "avx512_bf16" in flags)
+
+
+def test_weights_that_only_convolutions_use_are_converted_once() -> None:
+    class Gated(nn.Module):
+        """A convolution, and another one whose weights are also added to its output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.plain = nn.Conv2d(3, 4, 3, padding=1)
+            self.up = nn.ConvTranspose2d(4, 3, 2, stride=2)
+            self.used_twice = nn.Conv2d(3, 1, 1)
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            features = self.norm(self.plain(images[..., ::2, ::2]))
+            logits: torch.Tensor = self.used_twice(self.up(features)) + self.used_twice.weight.mean()
+            return logits
+
+    torch.manual_seed(0)
+    weights = exported(Gated())
+    ref = model_ref(weights, exported_params())
+    exact = load_network(ref, weights, CPU)
+    coarse = exact.in_bf16()
+    dtypes = {name: parameter.dtype for name, parameter in coarse.forward.named_parameters()}
+    assert {name for name, dtype in dtypes.items() if dtype == torch.bfloat16} == {
+        *("plain.weight", "plain.bias", "up.weight", "up.bias", "used_twice.bias"),
+    }
+    assert {parameter.dtype for parameter in exact.forward.parameters()} == {torch.float32}
+    shared = dict(exact.forward.named_parameters())
+    assert coarse.forward.get_parameter("used_twice.weight") is shared["used_twice.weight"]
+    image = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        by_autocast = replace(exact, autocast=True).run(image)
+        assert torch.equal(coarse.run(image), by_autocast)
+        assert coarse.run(image).dtype == by_autocast.dtype
+
+
+@pytest.mark.usefixtures("_fast")
+def test_a_precision_that_overflows_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ref, exact = loaded(bias=5.0)
+    _, overflowing = loaded(bias=float("nan"))
+    monkeypatch.setattr(Network, "in_bf16", lambda _: overflowing)
+    assert settle_precision(ref, exact, "auto", IMAGES, 1000) is exact
+
+
+def test_an_image_at_which_the_exact_network_fails_does_not_count() -> None:
+    ref, exact = loaded(bias=float("nan"))
+    assert agreement_of(Predictor(ref, exact), Predictor(ref, exact), IMAGES) == 1
+
+
+@pytest.mark.usefixtures("_fast")
+def test_tf32_is_next_where_bfloat16_does_not_agree(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(precision, "has_tf32", lambda _: True)
+    ref, exact = loaded()
+    assert settle_precision(ref, exact, "auto", IMAGES, 1000).precision == "TF32"
+    assert "less than 99.9%: trying in TF32" in caplog.text
+    assert "TF32 agrees with float32 on 100.000%" in caplog.text

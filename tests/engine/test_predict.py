@@ -12,7 +12,7 @@ from cloudseg_ops.engine.loading import load_network
 from cloudseg_ops.engine.masks import Classes
 from cloudseg_ops.engine.predict import Predictor
 from cloudseg_ops.engine.sizes import padded_size
-from cloudseg_ops.errors import EngineError, ModelLoadError
+from cloudseg_ops.errors import ModelLoadError, NonFiniteLogitsError
 from cloudseg_ops.models import ModelParams
 from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
 
@@ -156,12 +156,12 @@ def test_scaled_and_unscaled_share_a_batch() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_numbers_that_are_none_make_no_mask() -> None:
+def test_logits_that_are_nan_make_no_mask() -> None:
     network = tiny_unet()
     with torch.no_grad():
         assert network.head.bias is not None
         network.head.bias.fill_(float("nan"))
-    with pytest.raises(EngineError, match=r"model v1 .*no numbers"):
+    with pytest.raises(NonFiniteLogitsError, match=r"model v1 .*NaN or infinite"):
         predictor(state_bytes(network), unet_params()).predict(images([(8, 8)]))
 
 
