@@ -19,6 +19,7 @@ def engine_arguments(
     *,
     input_bucket: str,
     asked: datetime | None = None,
+    device: str = "auto",
     options: Sequence[str] = (),
     previews: str = "some",
 ) -> list[str]:
@@ -29,6 +30,7 @@ def engine_arguments(
         chunk: `{index, uri, objects, bytes}`, as `plan_chunks` gave it.
         input_bucket: The input bucket.
         asked: When the task began that asks for it; timezone-aware.
+        device: Where it is to compute: `auto`, `cuda` or `cpu`.
         options: Further options, which win over those given here.
         previews: Of which images small pictures are made: `some`, `all` or `none`.
     """
@@ -51,6 +53,7 @@ def engine_arguments(
         "--progress",
         str(layout.progress(index)),
         *([] if asked is None else ["--asked", f"{asked.timestamp():.3f}"]),
+        *(() if device == "auto" else ("--device", device)),
         "--run-id",
         layout.run_id,
         "--expect-version",

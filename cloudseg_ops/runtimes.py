@@ -38,6 +38,7 @@ def _local(settings: Settings, chunks: Any, **task: Any) -> Any:
         staging_bucket=settings.staging_bucket,
         output_bucket=settings.output_bucket,
         gcp_conn_id=settings.gcp_conn_id,
+        device=settings.engine_device,
         engine_options=settings.engine_options,
         previews=settings.previews,
         **task,

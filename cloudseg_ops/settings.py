@@ -148,6 +148,11 @@ class Settings(BaseModel):
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"
     )
+    device: Literal["auto", "cuda", "cpu"] | None = Field(
+        default=None,
+        description="Where the engine computes: `cuda`, a GPU, or it fails; `cpu`; `auto`, a GPU if one is visible in "
+        "its container. Unset: `cuda` in pods with a GPU, else `auto`",
+    )
     engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
         default=(), description="Further options of the engine's command, as a shell would read them"
     )
@@ -208,6 +213,12 @@ class Settings(BaseModel):
                 + "\n  ".join(lines)
                 + "\nset these variables on the Airflow environment; README.md and docs/settings.md list them all"
             ) from None
+
+    @property
+    def engine_device(self) -> str:
+        """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
+        in_pod_with_gpu = self.runtime != "local" and self.pods.gpus > 0
+        return self.device or ("cuda" if in_pod_with_gpu else "auto")
 
     def layout(self, run_id: str) -> RunLayout:
         """Where the files of a run lie."""

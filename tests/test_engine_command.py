@@ -60,3 +60,8 @@ def test_the_module_is_there() -> None:
 def test_previews_are_made_of_some_of_all_or_of_none(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
     options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", previews=previews))
     assert (options.previews, options.preview_all) == (folder, all_of_them)
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda", "cpu"])
+def test_the_engine_is_told_where_to_compute(device: str) -> None:
+    assert parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", device=device)).device == device

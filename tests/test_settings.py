@@ -78,6 +78,7 @@ BAD = [
     ("input_bucket", "gs://photos-in"), ("input_bucket", "Photos"), ("input_bucket", "a"), ("input_bucket", "a/b"),
     ("output_bucket", "-photos"), ("staging_bucket", "photos in"), ("staging_bucket", "photos\n"),
     ("model_revision", "--upload-pack=x"), ("model_revision", "a b"), ("runtime", "slurm"), ("runtime", "LOCAL"),
+    ("device", "gpu"), ("device", "CUDA"),
     ("input_prefix", "gs://photos-in/a"), ("input_prefix", "a\n"), ("input_prefix", "a" * 1025),
     ("after_success", "burn"), ("after_success", "Delete"), ("settle_seconds", "-1"),
     ("settle_seconds", "soon"), ("settle_seconds", "nan"), ("sense_timeout_seconds", "0"),

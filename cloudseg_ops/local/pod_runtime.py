@@ -107,6 +107,8 @@ class PodRuntime:
             "namespace": self.cluster.namespace,
             "gpus": 1 if self.offer.gpus else 0,
             "gpu_type": self.offer.gpu_type or "none",
+            # A test cluster may offer GPUs that its nodes do not have.
+            "device": "auto",
             "pod_cpu": "500m",
             "pod_memory": "2Gi",
             "pod_shm": "256Mi",

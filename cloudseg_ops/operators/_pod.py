@@ -191,6 +191,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
                 self.chunk,
                 input_bucket=self.settings.input_bucket,
                 asked=began(context),
+                device=self.settings.engine_device,
                 options=self.settings.engine_options,
                 previews=self.settings.previews,
             ),

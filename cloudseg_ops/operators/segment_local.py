@@ -25,6 +25,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
 
     Args:
         chunk: `{index, uri, objects, bytes}`; templated, to be mapped over.
+        device: Where the engine computes: `auto`, `cuda` or `cpu`.
         engine_options: Further options of the engine.
         previews: Of which images it makes previews: `some`, `all` or `none`.
         task: Buckets, as `RunOperator` takes them, and Airflow's own arguments.
@@ -42,12 +43,14 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
         self,
         *,
         chunk: Any,
+        device: str = "auto",
         engine_options: Sequence[str] = (),
         previews: str = "some",
         **task: Any,
     ) -> None:
         super().__init__(**task)
         self.chunk = chunk
+        self.device = device
         self.engine_options = tuple(engine_options)
         self.previews = previews
         self._engine: subprocess.Popen[str] | None = None
@@ -62,6 +65,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
             self.chunk,
             input_bucket=self.input_bucket,
             asked=began(context),
+            device=self.device,
             options=("--tether", *self.engine_options),
             previews=self.previews,
         )

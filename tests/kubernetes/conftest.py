@@ -107,6 +107,7 @@ def settings_of(cluster: Cluster, template: Path, gcs_url: str) -> dict[str, obj
         "image_pull_policy": "Never",
         "namespace": NAMESPACE,
         "gpus": 1 if cluster.gpus() else 0,
+        "device": "auto",
         "pod_cpu": "200m",
         "pod_memory": "1.5Gi",
         "pod_shm": "64Mi",

@@ -104,6 +104,16 @@ def test_the_engine_gets_its_chunk_and_its_options() -> None:
     assert f"gs://staging/runs/{RUN_ID}/model.json" in arguments
 
 
+@pytest.mark.parametrize(
+    ("given", "device"),
+    [({}, "cuda"), ({"DEVICE": "cpu"}, "cpu"), ({"DEVICE": "auto"}, None), ({"GPUS": "0"}, None)],
+    ids=["a pod with a GPU uses it", "the CPU on purpose", "what is visible", "no GPU"],
+)
+def test_the_engine_is_told_where_to_compute(given: dict[str, str], device: str | None) -> None:
+    arguments = built(settings(**given))["spec"]["containers"][0]["args"]
+    assert (arguments[arguments.index("--device") + 1] if "--device" in arguments else None) == device
+
+
 @pytest.mark.parametrize(("try_number", "spot"), [(1, True), (4, True), (5, False)])
 def test_the_last_try_leaves_spot_nodes(try_number: int, spot: bool) -> None:
     spec = built(settings(SPOT="true"), try_number=try_number, max_tries=4)["spec"]
