@@ -14,6 +14,7 @@ from cloudseg_ops.engine.ledger import Ledger
 from cloudseg_ops.engine.pipeline import Bounds, Pipeline
 from cloudseg_ops.engine.restore import Prediction
 from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.errors import DeviceError
 from cloudseg_ops.objects import InputObject
 from cloudseg_ops.proof import Evidence
 from cloudseg_ops.results import Outcome, Result
@@ -239,6 +240,23 @@ class Miscounting(Steps):
 def test_a_broken_lane_does_not_hang_the_run() -> None:
     with pytest.raises(ValueError, match="shorter"):
         run(Miscounting(), inputs(range(100)))
+
+
+class OnFailingGpu(Steps):
+    def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
+        super().predict(images)
+        if len(self.batches) > 3:
+            raise DeviceError("the GPU failed while it computed")
+        return [Prediction(np.array(image.pixels[..., 0], np.uint8)) for image in images]
+
+
+@pytest.mark.timeout(20)
+def test_a_gpu_that_fails_ends_the_run_and_no_image_is_tried_alone() -> None:
+    steps = OnFailingGpu(slow="fetch", seconds=0.003)
+    with pytest.raises(DeviceError):
+        run(steps, inputs(range(100)))
+    assert len(steps.batches) == 4
+    assert wait_until(lambda: not threads_of_a_pipeline()), threads_of_a_pipeline()
 
 
 @pytest.mark.timeout(20)

@@ -1,0 +1,55 @@
+"""What the tests on a GPU share; `CLOUDSEG_REHEARSE=1` lets the CPU take the GPU's place in those that it can run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from cloudseg_ops.engine.device import DeviceType, open_device
+from cloudseg_ops.storage import Store
+from tests.conftest import Buckets
+from tests.engine.lab import Lab
+
+_REHEARSING = os.environ.get("CLOUDSEG_REHEARSE") == "1"
+
+
+@pytest.fixture(scope="session")
+def kind() -> DeviceType:
+    if torch.cuda.is_available():
+        return "cuda"
+    if not _REHEARSING:
+        pytest.skip("no GPU that PyTorch can use; CLOUDSEG_REHEARSE=1 takes the CPU in its place")
+    return "cpu"
+
+
+@pytest.fixture(scope="session")
+def device(kind: DeviceType) -> torch.device:
+    if kind == "cpu":
+        torch.set_num_threads(2)
+    return open_device(kind)
+
+
+@pytest.fixture
+def gpu(device: torch.device) -> Iterator[torch.device]:
+    """A GPU, whose memory may be limited in a test."""
+    if device.type != "cuda":
+        pytest.skip("needs CUDA itself, which a rehearsal has not")
+    yield device
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    torch.cuda.empty_cache()
+
+
+@pytest.fixture
+def count(kind: DeviceType) -> int:
+    """How many small images a test takes: a rehearsal is short."""
+    return 1000 if kind == "cuda" else 60
+
+
+@pytest.fixture
+def lab(store: Store, buckets: Buckets, kind: DeviceType) -> Lab:
+    lab = Lab.open(store, buckets)
+    lab.set(device=kind, batch=None, downloads=8, uploads=8)
+    return lab

@@ -1,0 +1,67 @@
+"""Masks from a GPU are those of float32 on the CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.precision import AGREEMENT
+from cloudseg_ops.engine.sizes import padded_size
+from tests.cuda.samples import CPU, MODELS, agreement, predictor, scene
+
+pytestmark = pytest.mark.cuda
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_masks_agree_with_float32_on_the_cpu(device: torch.device, name: str, precision: str) -> None:
+    images = [scene(seed, 256, 192) for seed in range(8)]
+    exact = predictor(name, CPU).predict(images)
+    assert len(np.unique(exact[0].classes)) == 2
+    there = predictor(name, device, precision)
+    assert agreement(exact, there.predict(images)) >= AGREEMENT
+    alone = [there.predict([image])[0] for image in images]
+    assert agreement(exact, alone) >= AGREEMENT
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_mixed_sizes_and_scaled_images_of_one_batch(device: torch.device, name: str) -> None:
+    exact, there = predictor(name, CPU), predictor(name, device)
+    sizes = [(256, 192), (250, 190), (241, 177)]
+    images = [scene(seed, *size) for seed, size in enumerate(sizes)]
+    images.append(DecodedImage(scene(3, 256, 192).pixels, (400, 533)))
+    assert len({padded_size((image.height, image.width), 16) for image in images}) == 1
+    for one, other, image in zip(exact.predict(images), there.predict(images), images, strict=True):
+        assert one.values.shape == other.values.shape
+        masks = one.restored(image.mask_size), other.restored(image.mask_size)
+        assert np.mean(masks[0] == masks[1]) >= AGREEMENT
+
+
+def test_deep_images_share_a_batch_with_others(device: torch.device) -> None:
+    images = [scene(0, 64, 64), DecodedImage(scene(1, 64, 64).pixels.astype(np.float32) / np.float32(255))]
+    both = predictor("unet", CPU).predict(images), predictor("unet", device).predict(images)
+    assert agreement(*both) >= AGREEMENT
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_tiles_give_the_logits_of_the_whole(device: torch.device, name: str) -> None:
+    there = predictor(name, device)
+    # With a size of its own, logits come back instead of classes.
+    image = DecodedImage(scene(0, 560, 480).pixels, (960, 1120))
+    whole = there.predict([image])[0].values
+    tiled = there.predict_tiled(image, 336 * 336)
+    assert whole.shape == tiled.values.shape == (1, 480, 560)
+    assert np.abs(whole - tiled.values).max() <= 1e-3 * np.abs(whole).max()
+    classes = DecodedImage(image.pixels)
+    assert agreement(there.predict([classes]), [there.predict_tiled(classes, 336 * 336)]) >= 0.9999
+
+
+def test_what_a_prediction_holds_is_its_own(device: torch.device) -> None:
+    there = predictor("unet", device)
+    first = there.predict([scene(0, 64, 64), scene(1, 64, 64)])
+    kept = [prediction.values.copy() for prediction in first]
+    for seed in range(20):
+        there.predict([scene(seed % 6, 64, 64), scene((seed + 1) % 6, 64, 64)])
+    assert all(np.array_equal(one.values, copy) for one, copy in zip(first, kept, strict=True))

@@ -1,0 +1,81 @@
+"""Running out of a GPU's memory, for real."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import pytest
+import torch
+from PIL import Image
+
+from cloudseg_ops.engine.adaptive import AdaptivePredictor
+from cloudseg_ops.engine.decode import DecodedImage
+from cloudseg_ops.engine.precision import AGREEMENT
+from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.engine.tuning import BatchTuner
+from tests.cuda.samples import agreement, model, predictor, scene
+from tests.engine.lab import Lab
+from tests.engine.test_chunk import run
+
+pytestmark = pytest.mark.cuda
+
+
+def limit_memory(images: int, side: int) -> None:
+    """Leave memory for a forward pass of the example model over so many images, and not for many more."""
+    there = predictor("unet", torch.device("cuda"))
+    one = DecodedImage(scene(0, side, side).pixels)
+    there.predict([one])
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    there.predict([one] * images)
+    need = torch.cuda.max_memory_allocated() - before
+    del there
+    torch.cuda.empty_cache()
+    total = torch.cuda.mem_get_info()[1]
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 1.2 * need) / total)
+
+
+def test_batches_are_halved_and_every_mask_is_right(gpu: torch.device, caplog: pytest.LogCaptureFixture) -> None:
+    images = [scene(seed % 6, 512, 512) for seed in range(16)]
+    there = predictor("unet", gpu)
+    expected = there.predict(images)
+    limit_memory(4, 512)
+    adaptive = AdaptivePredictor(there, BatchTuner(16, 10**9), Stop(), lanes=1, threads=1)
+    got = adaptive.predict(images)
+    assert "16 images of 512 × 512 did not fit into memory" in caplog.text
+    assert adaptive.limit((512, 512)) < 16
+    assert agreement(expected, got) >= AGREEMENT
+
+
+def test_one_image_that_does_not_fit_is_cut_into_tiles(gpu: torch.device, caplog: pytest.LogCaptureFixture) -> None:
+    image = scene(0, 2048, 1536)
+    there = predictor("unet", gpu)
+    (expected,) = there.predict([image])
+    limit_memory(2, 768)
+    (got,) = AdaptivePredictor(there, BatchTuner(1, 10**9), Stop(), lanes=1, threads=1).predict([image])
+    assert "1 images of 1536 × 2048 did not fit into memory" in caplog.text
+    assert agreement([expected], [got]) >= AGREEMENT
+
+
+def test_a_chunk_ends_well_with_less_memory_than_it_counts_on(
+    gpu: torch.device, lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    ref, weights = model("unet")
+    lab.use_model(weights, ref.params.model_copy(update={"max_side": None}))
+    lab.set(batch=16)
+    sources = [lab.put(f"{index}.jpg", photograph(index, 512, 512)) for index in range(48)]
+    sources.append(lab.put("large.jpg", photograph(0, 2304, 1728)))
+    lab.write_chunk(sources)
+    limit_memory(4, 512)
+    run(lab)
+    assert "did not fit into memory" in caplog.text
+    assert set(lab.outcomes().values()) == {"done"}
+    assert lab.mask("large.jpg").size == (2304, 1728)
+
+
+def photograph(seed: int, width: int, height: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(scene(seed % 6, width, height).pixels).save(stream, "JPEG")
+    return stream.getvalue()

@@ -1,0 +1,171 @@
+"""The engine as a process on a GPU: what it says at its start, how it stops, and what a broken GPU makes of a chunk."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from cloudseg_ops.engine.device import DeviceType
+from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.local.emulator import Emulator
+from tests.cuda.samples import model
+from tests.cuda.test_memory import photograph
+from tests.engine.lab import Lab, state_bytes, unet_params
+from tests.engine.test_process import ended, masks, wait_for_masks
+
+pytestmark = pytest.mark.cuda
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(emulator: Emulator) -> Iterator[Start]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start_process(*command: str, **variables: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            env={**os.environ, "STORAGE_EMULATOR_HOST": emulator.url, **variables},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start_process
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def engine(lab: Lab, *more: str, **options: str) -> list[str]:
+    """The engine's command line; an underscore in an option's name stands for a hyphen."""
+    given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    return ["-m", "cloudseg_ops.engine", *lab.arguments(**given), *more]
+
+
+def stage_chunk(lab: Lab, images: int = 4) -> None:
+    ref, weights = model("unet")
+    lab.use_model(weights, ref.params)
+    lab.write_chunk([lab.put(f"{index}.jpg", photograph(index, 128, 96)) for index in range(images)])
+
+
+def test_the_log_names_the_device(kind: DeviceType, lab: Lab, start: Start) -> None:
+    stage_chunk(lab)
+    code, lines = ended(start(*engine(lab, device=kind, log_format="json")), within=120)
+    assert code == 0, lines
+    (told,) = [event for line in lines if (event := json.loads(line))["event"] == "device"]
+    assert told["device"]
+    if kind == "cuda":
+        assert told["capability"].count(".") == 1
+        assert told["memory_bytes"] >= told["free_bytes"] > 2**30
+        assert told["driver"]
+        assert told["cudnn"] > 0
+
+
+def test_sigterm_in_the_middle_of_batches_ends_in_time(kind: DeviceType, lab: Lab, start: Start) -> None:
+    total = 60
+    if kind == "cuda":
+        # Float32 on purpose: a tenth of a second an image, so that the signal comes while the GPU computes.
+        torch.manual_seed(0)
+        large = unet_params(arguments={"width": 64, "depth": 4})
+        lab.use_model(state_bytes(UNet(3, 1, 64, 4).eval()), large)
+        data = photograph(0, 2048, 2048)
+    else:
+        stage_chunk(lab)
+        data = photograph(0, 512, 512)
+    lab.write_chunk([lab.put(f"{index:03}.jpg", data) for index in range(total)])
+    process = start(*engine(lab, device=kind, precision="fp32", batch="4", downloads="4"))
+    wait_for_masks(lab, process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, lines = ended(process, within=25)
+    assert time.monotonic() - began < 20
+    assert code == 143, lines
+    results = lab.results()
+    assert 0 < len(results) == masks(lab) < total
+    assert not lab.summary().complete
+
+
+def test_a_gpu_that_is_not_there_fails_the_chunk(kind: DeviceType, lab: Lab, start: Start) -> None:
+    stage_chunk(lab)
+    code, lines = ended(start(*engine(lab, device="cuda"), CUDA_VISIBLE_DEVICES="99"), within=120)
+    assert code == 1, lines
+    assert "DeviceError: the GPU cannot be used" in lines[-1]
+    assert masks(lab) == 0
+    assert lab.results() == []
+
+
+def test_the_cpu_computes_where_that_is_wanted(kind: DeviceType, lab: Lab, start: Start) -> None:
+    stage_chunk(lab)
+    code, lines = ended(start(*engine(lab, device="cpu")), within=120)
+    assert code == 0, lines
+    assert any("computing on the CPU" in line for line in lines)
+    assert masks(lab) == 4
+
+
+_HOG = """
+import sys, torch
+free = torch.cuda.mem_get_info()[0]
+held = torch.empty(free - int(sys.argv[1]) * 2**20, dtype=torch.uint8, device="cuda")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("left", [100, 700], ids=["none for a context", "a little"])
+def test_a_gpu_whose_memory_another_process_holds_fails_the_chunk(
+    gpu: torch.device, lab: Lab, start: Start, left: int
+) -> None:
+    stage_chunk(lab)
+    large = unet_params(arguments={"width": 64, "depth": 4})
+    lab.use_model(state_bytes(UNet(3, 1, 64, 4).eval()), large)
+    torch.cuda.empty_cache()
+    hog = start("-c", _HOG, str(left))
+    assert hog.stdout
+    assert hog.stdout.readline() == "held\n"
+    code, lines = ended(start(*engine(lab, device="cuda")), within=120)
+    assert code == 1, lines
+    assert "DeviceError" in lines[-1]
+    assert masks(lab) == 0
+    assert lab.results() == []
+
+
+_FAILING = """
+import sys, torch
+from cloudseg_ops.engine.adaptive import AdaptivePredictor
+from cloudseg_ops.engine.predict import Predictor
+from cloudseg_ops.engine.stopping import Stop
+from cloudseg_ops.engine.tuning import BatchTuner
+from cloudseg_ops.errors import DeviceError
+from tests.cuda.samples import predictor, scene
+
+there = predictor("unet", torch.device("cuda"))
+
+class Failing(Predictor):
+    def _logits(self, images):
+        torch._assert_async(torch.zeros(1, device="cuda", dtype=torch.bool))
+        return super()._logits(images)
+
+failing = Failing(there._ref, there.network)
+adaptive = AdaptivePredictor(failing, BatchTuner(4, 10**9), Stop(), lanes=1, threads=1)
+try:
+    adaptive.predict([scene(0, 64, 64)])
+except DeviceError as error:
+    print(error)
+"""
+
+
+def test_a_gpu_that_fails_is_told_from_a_bad_image(gpu: torch.device, start: Start) -> None:
+    output, errors = start("-c", _FAILING).communicate(timeout=120)
+    assert "the GPU failed while it computed" in output, errors
