@@ -52,6 +52,8 @@ _REMEDIES = {
     "gpu-driver-version=latest), or use an image with an older PyTorch",
     "driver version is insufficient": "install the driver that this PyTorch's CUDA needs (on GKE: "
     "gpu-driver-version=latest), or use an image with an older PyTorch",
+    "unsupported display driver": "the libcuda.so that the container loads is not of the node's driver: take the "
+    "container's own out of LD_LIBRARY_PATH, or restart the node after an upgrade of its driver",
     "no kernel image is available": "this PyTorch has no kernels for a GPU of this generation: choose another "
     "CLOUDSEG_GPU_TYPE",
     "out of memory": "another process holds the GPU's memory: give each pod a GPU of its own",
@@ -155,7 +157,9 @@ def _unusable(error: BaseException) -> DeviceError:
 
 
 def _detail(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_MAX_DETAIL]
+    # PyTorch goes on with where to download things.
+    found = " ".join(str(error).split()).partition(" Please ")[0]
+    return f"{type(error).__name__}: {found}"[:_MAX_DETAIL]
 
 
 def _versions() -> str:
