@@ -133,8 +133,16 @@ def test_a_feature_to_keep_keeps_what_it_needs() -> None:
     assert [e.paths for e in selected(entries, "cuda", ["linalg"])] == [("a",), ("c",)]
     assert [e.paths for e in selected(entries, "cuda", ["fft"])] == [("c",)]
     assert selected(entries, "cpu") == []
-    with pytest.raises(PruneError, match="KEEP: no feature fftw; there are fft, linalg"):
+    with pytest.raises(PruneError, match="KEEP: no feature fftw; there are all, fft, linalg"):
         selected(entries, "cuda", ["fftw"])
+
+
+def test_all_libraries_can_be_kept() -> None:
+    kept = {path for e in selected(read_entries(), "cuda") for path in e.paths}
+    left_out = {path for e in selected(read_entries(), "cuda", ["all"]) for path in e.paths}
+    assert left_out < kept
+    assert "torch/include" in left_out
+    assert not any(path.startswith(("nvidia/", "triton")) for path in left_out)
 
 
 @on_linux

@@ -12,6 +12,7 @@ from .elf import SharedObject
 from .stand_in import stand_in
 
 _LIST = Path(__file__).with_name("removed.toml")
+_ALL = "all"
 
 
 class PruneError(Exception):
@@ -71,15 +72,19 @@ def selected(entries: Iterable[Entry], variant: str, keep: Iterable[str] = ()) -
     Args:
         entries: All entries.
         variant: cpu or cuda.
-        keep: Names of features.
+        keep: Names of features; `all` keeps every library of CUDA's and PyTorch's.
 
     Raises:
         PruneError: No entry knows one of the features.
     """
     entries, kept = list(entries), frozenset(keep)
     known = frozenset().union(*(entry.features for entry in entries))
-    if kept - known:
-        raise PruneError(f"KEEP: no feature {', '.join(sorted(kept - known))}; there are {', '.join(sorted(known))}")
+    if kept - known - {_ALL}:
+        wrong = ", ".join(sorted(kept - known - {_ALL}))
+        raise PruneError(f"KEEP: no feature {wrong}; there are {_ALL}, {', '.join(sorted(known))}")
+    if _ALL in kept:
+        # What both variants leave out is no library.
+        return [entry for entry in entries if {"cpu", "cuda"} <= entry.variants]
     return [entry for entry in entries if variant in entry.variants and not entry.features & kept]
 
 
