@@ -22,6 +22,8 @@ from benchmarks.gpu.report import write_report
 _ROOT = Path(__file__).parent.parent.parent
 _GRACE_SECONDS = 5.0
 _LEAST_SECONDS = 3.0
+_MARGIN_SECONDS = 1.0
+"""A part is told to end so long before it is cut."""
 _REPORT_SECONDS = 4.0
 """Kept for the report, and for what ends slowly."""
 
@@ -67,7 +69,8 @@ def main(arguments: list[str]) -> int:
                 if limit < _LEAST_SECONDS:
                     records.skip(f"part {part.name}", "out of time")
                     continue
-                context = Context(options.out, work, options.rehearse, time.monotonic() + limit, options.workloads)
+                own = time.monotonic() + limit - _MARGIN_SECONDS
+                context = Context(options.out, work, options.rehearse, own, options.workloads)
                 _run(part, context, limit, log, records)
                 write_report(options.out)
     except KeyboardInterrupt:
@@ -101,10 +104,10 @@ def _run(part: Part, context: Context, limit: float, log: BinaryIO, records: Rec
     began = time.monotonic()
     if part.name != "tests":
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu.part", part.name, *context.arguments()]
-        code = _run_command(command, limit, log)
+        code = run_command(command, limit, log)
     elif (_ROOT / "tests" / "cuda").is_dir():
         with (context.out / "tests.txt").open("wb") as output:
-            code = _run_command(_tests_command(limit), limit, output)
+            code = run_command(_tests_command(limit), limit, output)
     else:
         records.skip("part tests", "there is no folder tests/cuda")
         return
@@ -115,7 +118,7 @@ def _run(part: Part, context: Context, limit: float, log: BinaryIO, records: Rec
         records.skip(f"part {part.name}", f"ended with {code}: see {'tests' if part.name == 'tests' else 'log'}.txt")
 
 
-def _run_command(command: list[str], limit: float, output: BinaryIO) -> int | None:
+def run_command(command: list[str], limit: float, output: BinaryIO) -> int | None:
     """Run a command in a process group, which is ended with it; None: it was cut."""
     process = subprocess.Popen(
         command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
