@@ -44,7 +44,7 @@ class Part:
 PARTS = (
     Part("machine", 45),
     Part("tests", 120),
-    Part("bare", 125),
+    Part("bare", 145),
     Part("engine", 150),
     Part("start", 45),
     Part("profiling", 35),

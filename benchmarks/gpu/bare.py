@@ -181,5 +181,7 @@ def main(context: Context) -> None:
     for index, workload in enumerate(workloads):
         # The first ones get half as much again: they matter most.
         until = time.monotonic() + context.seconds_left * 1.5 / (len(workloads) - index + 0.5)
-        bench = Bench(context, workload, records, until)
-        search(bench, context, exported="resnet" in workload.model)
+        try:
+            search(Bench(context, workload, records, until), context, exported="resnet" in workload.model)
+        except Exception as error:  # noqa: BLE001  such as a model that cannot be made here; the others go on
+            records.skip(f"{workload.name}: the bare forward pass", one_line(error))

@@ -9,7 +9,7 @@ import sys
 import time
 from typing import get_args
 
-from benchmarks.gpu.context import Context, add_arguments, context_from
+from benchmarks.gpu.context import Context, Workload, add_arguments, context_from
 from benchmarks.gpu.figures import best_setting
 from benchmarks.gpu.forward import Runner, Setting
 from benchmarks.gpu.records import Records, read_records
@@ -24,19 +24,22 @@ _MARGIN = 2.0
 def main(context: Context) -> None:
     """Try compilers at each workload's best batch, the most valuable first."""
     records = context.records("bare")
-    # The models that matter most, in each way; then the others.
-    runners: tuple[Runner, ...] = ("compile", "max-autotune", "aoti")
-    if context.rehearse:
-        runners = ("compile", "aoti")
-    turns = [(workload, runner) for workload in context.scale.workloads for runner in runners]
-    if context.rehearse:
-        turns = turns[: len(runners)]
-    for workload, runner in turns:
+    for workload, runner in _turns(context):
         left = context.seconds_left
         if left < _LEAST:
             records.skip(f"{workload.name}: {runner}", "out of time")
             continue
         _run(context, records, workload.name, runner, min(_LIMIT, left - _MARGIN))
+
+
+def _turns(context: Context) -> list[tuple[Workload, Runner]]:
+    first, *others = context.scale.workloads
+    turns: list[tuple[Workload, Runner]] = [(first, "compile"), (first, "aoti")]
+    if not context.rehearse:
+        turns += [(one, "compile") for one in others]
+        turns += [(first, "max-autotune")]
+        turns += [(one, runner) for one in others for runner in ("aoti", "max-autotune")]
+    return turns
 
 
 def _run(context: Context, records: Records, workload: str, runner: Runner, limit: float) -> None:

@@ -21,21 +21,28 @@ _PATIENCE = 60.0
 
 def measure(context: Context, records: Records) -> None:
     """Note the rates for each distinct kind of photograph."""
-    # Here and not above: the processes that decode on all cores need no torch.
-    from benchmarks.gpu.samples import open_sample
-
-    cores = len(os.sched_getaffinity(0))
     seen: set[int] = set()
     for workload in context.scale.workloads:
         if workload.side in seen:
             continue
         seen.add(workload.side)
-        sample = open_sample(context, workload)
-        told: dict[str, Any] = {"workload": workload.name, "side": workload.side, "cores": cores}
-        one, encoded = core_rates(sample.files, sample.model.params, context.scale.seconds)
-        every = all_cores_rate(sample.files, sample.model.params, context.scale.seconds, cores)
-        records.write("decode", **told, per_core=one, all_cores=every, masks_encoded_per_core=encoded)
-        _nvjpeg(context, records, workload, sample.files)
+        try:
+            _measure(context, records, workload)
+        except Exception as error:  # noqa: BLE001  the engine is measured all the same
+            records.skip(f"{workload.side} px: decoding", one_line(error))
+
+
+def _measure(context: Context, records: Records, workload: Workload) -> None:
+    # Here and not above: the processes that decode on all cores need no torch.
+    from benchmarks.gpu.samples import open_sample
+
+    cores = len(os.sched_getaffinity(0))
+    sample = open_sample(context, workload)
+    told: dict[str, Any] = {"workload": workload.name, "side": workload.side, "cores": cores}
+    one, encoded = core_rates(sample.files, sample.model.params, context.scale.seconds)
+    every = all_cores_rate(sample.files, sample.model.params, context.scale.seconds, cores)
+    records.write("decode", **told, per_core=one, all_cores=every, masks_encoded_per_core=encoded)
+    _nvjpeg(context, records, workload, sample.files)
 
 
 def core_rates(files: Sequence[bytes], params: ModelParams, seconds: float) -> tuple[float, float]:

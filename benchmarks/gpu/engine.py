@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 import tempfile
@@ -80,14 +81,15 @@ def run(context: Context, records: Records, workload: Workload, helpers: str) ->
         served = serving.cpu_seconds() - before
         told = {"images": images, "masks": len(masks), "exit_code": code, "storage_workers": workers}
         agreed = agreement(serving, sample)
-    if len(masks) < 4:
+    times = [moment for moment, _ in masks if moment <= stopped]
+    if len(times) < 4:
         raise RuntimeError(f"the engine ended with {code} after {len(masks)} masks: {' '.join(log[-300:].split())}")
     records.write(
         "engine",
         workload=workload.name,
         io_processes=helpers,
         **told,
-        **steady([moment for moment, _ in masks if moment <= stopped], looks),
+        **steady(times, looks),
         storage_cpu_seconds=served / len(masks),
         agreement=agreed,
         log=engine.log_events(log),
@@ -127,10 +129,11 @@ def _run_engine(context: Context, serving: Serving, command: Sequence[str]) -> t
                 _let_run(process, serving, context.scale.engine_seconds)
                 stopped = time.time()
                 process.send_signal(signal.SIGTERM)
-                code = process.wait(_END_SECONDS)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_END_SECONDS)
         finally:
             process.kill()
-            process.wait(_END_SECONDS)
+            code = process.wait(_END_SECONDS)
         log.seek(0)
         return looks, log.read(), code, stopped
 

@@ -140,11 +140,11 @@ def _engine(bare: Sequence[Record], engine: Sequence[Record]) -> list[str]:
                 one["processes"],
                 one["masks"],
                 percent(one["agreement"]),
-                figure(one["storage_cpu_seconds"], 1000),
+                percent(one["storage_cpu_seconds"] * one["images_per_second"] / one["storage_workers"]),
             )
         )
     columns = ("workload", "--io-processes", "images/s", "of best bare", "of best without compiler", "of the article's")
-    more = ("CPU ms/image", "CPUs", "GPU %", "GPU GiB", "processes", "masks", "agreement", "storage's CPU ms/image")
+    more = ("CPU ms/image", "CPUs", "GPU %", "GPU GiB", "processes", "masks", "agreement", "storage busy")
     lines = table((*columns, *more), rows)
     lines += [
         "",

@@ -243,7 +243,9 @@ def main(folder: str, port: str, settings: str) -> None:
     from benchmarks.gpu.serving import bind
 
     app = Standin(Path(folder), **json.loads(settings))
-    config = uvicorn.Config(app, lifespan="off", log_level="warning", access_log=False, timeout_keep_alive=120)
+    config = uvicorn.Config(
+        app, lifespan="off", log_level="warning", access_log=False, timeout_keep_alive=120, timeout_graceful_shutdown=1
+    )
     _Server(config).run(sockets=[bind(int(port))])
 
 

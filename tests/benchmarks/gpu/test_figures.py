@@ -40,6 +40,7 @@ def run(rate: float, *, agreement: float | None = 1.0) -> dict[str, Any]:
         "processes": 9,
         "masks": 1000,
         "storage_cpu_seconds": 0.0005,
+        "storage_workers": 4,
         "by_second": [10, 20],
     }
 
@@ -107,6 +108,7 @@ def test_a_report_of_part_of_the_results(tmp_path: Path) -> None:
     told = (tmp_path / "report.md").read_text("utf-8")
     assert "unet31m-256: 0.85, reached" in told
     assert "unet31m-256: decoding binds" in told
+    assert "| 85.0% |\n" in told  # the storage's four processes
     assert "| eager at 8000 | 8000 | 800 | 50.0% | 1.00 | 100.0% | 8000 |" in told
     assert "part start: cut after 45 s" in told
     assert "Cut: 1 had passed." in told

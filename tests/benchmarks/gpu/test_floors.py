@@ -24,7 +24,8 @@ class TwoLayers(OneLayer):
         self.pool = nn.MaxPool2d(2)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.pool(super().forward(images))
+        pooled: torch.Tensor = self.pool(super().forward(images))
+        return pooled
 
 
 def test_operations_and_bytes_of_a_convolution() -> None:
