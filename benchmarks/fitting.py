@@ -65,6 +65,22 @@ def fit_last_layers(
     network.eval().cpu()
 
 
+def fit_all_layers(
+    network: nn.Module, *, side: int = _SIDE, steps: int = _STEPS, device: torch.device | str = "cpu"
+) -> None:
+    """Fit a whole random network to some scenes, where its last layers alone do not tell clouds from sky.
+
+    Args:
+        network: A segmentation network for RGB; it ends up on the CPU, in evaluation mode.
+        side: Height and width of the scenes, pixels.
+        steps: Steps of the optimizer.
+        device: Where to compute.
+    """
+    images, masks = (values.to(device) for values in _scenes(side))
+    _fit(network.to(device), images, masks, steps)
+    network.eval().cpu()
+
+
 def _fit(layers: nn.Module, features: torch.Tensor, masks: torch.Tensor, steps: int) -> None:
     layers.train()
     for module in layers.modules():

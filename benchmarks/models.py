@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.fitting import fit_last_layers, fitted_unet
+from benchmarks.fitting import fit_all_layers, fit_last_layers, fitted_unet
 from benchmarks.resnet_unet import STRIDE, ResNetUNet, export_program
 from cloudseg_ops.engine.networks import UNet
 from cloudseg_ops.models import ModelParams, ModelRef, model_digest
@@ -131,8 +131,10 @@ def _resnet(name: str, width: int, cache: Path, device: torch.device | str) -> M
     if not program.exists():
         torch.manual_seed(0)
         network = ResNetUNet(width)
-        brief = {"side": 64, "steps": 10} if name == "tinyresnet" else {}
-        fit_last_layers(network, network.merge[-1], network.head, device=device, **brief)
+        if name == "tinyresnet":
+            fit_last_layers(network, network.merge[-1], network.head, side=64, steps=10, device=device)
+        else:
+            fit_all_layers(network, device=device)
         _save(network, weights)
         draft = program.with_suffix(".draft.pt2")
         torch.export.save(export_program(network.requires_grad_(requires_grad=False)), draft)

@@ -59,20 +59,24 @@ class Bench:
     def measure(self, setting: Setting) -> float:
         """Images a second; 0 where it fails, does not agree, or there is no time for it: each is noted."""
         if time.monotonic() > self._until:
-            self._records.skip(f"{self._workload.name}: {setting.told()}", "out of time")
+            self._records.skip(f"{self._workload.name}: {setting.describe()}", "out of time")
             return 0.0
         if setting.needs_cuda and self._context.device == "cpu":
-            self._records.skip(f"{self._workload.name}: {setting.told()}", "needs CUDA")
+            self._records.skip(f"{self._workload.name}: {setting.describe()}", "needs CUDA")
             return 0.0
-        told: dict[str, Any] = {"workload": self._workload.name, "setting": setting.to_json(), "told": setting.told()}
+        fields: dict[str, Any] = {
+            "workload": self._workload.name,
+            "setting": setting.to_json(),
+            "description": setting.describe(),
+        }
         began = time.monotonic()
         try:
-            told |= self._figures(setting)
+            fields |= self._figures(setting)
         except Exception as error:  # noqa: BLE001  a setting that does not run here is an answer, too
-            told |= {"images_per_second": 0.0, "error": one_line(error)}
+            fields |= {"images_per_second": 0.0, "error": one_line(error)}
         _clear()
-        self._records.write("setting", **told, seconds=round(time.monotonic() - began, 2))
-        return float(told["images_per_second"]) if told.get("agreement", 0) >= AGREEMENT else 0.0
+        self._records.write("setting", **fields, seconds=round(time.monotonic() - began, 2))
+        return float(fields["images_per_second"]) if fields.get("agreement", 0) >= AGREEMENT else 0.0
 
     def _figures(self, setting: Setting) -> dict[str, Any]:
         on_gpu = self._context.device == "cuda"

@@ -38,10 +38,10 @@ def _measure(context: Context, records: Records, workload: Workload) -> None:
 
     cores = len(os.sched_getaffinity(0))
     sample = open_sample(context, workload)
-    told: dict[str, Any] = {"workload": workload.name, "side": workload.side, "cores": cores}
+    fields: dict[str, Any] = {"workload": workload.name, "side": workload.side, "cores": cores}
     one, encoded = core_rates(sample.files, sample.model.params, context.scale.seconds)
     every = all_cores_rate(sample.files, sample.model.params, context.scale.seconds, cores)
-    records.write("decode", **told, per_core=one, all_cores=every, masks_encoded_per_core=encoded)
+    records.write("decode", **fields, per_core=one, all_cores=every, masks_encoded_per_core=encoded)
     _nvjpeg(context, records, workload, sample.files)
 
 

@@ -19,7 +19,7 @@ from benchmarks.gpu.figures import best_engine
 from benchmarks.gpu.records import Records, one_line, read_records
 from benchmarks.gpu.samples import Sample, open_sample
 from benchmarks.gpu.serving import Serving, environment, running_storage
-from benchmarks.gpu.usage import Sample as Look
+from benchmarks.gpu.usage import Sample as UsageSample
 from benchmarks.gpu.usage import over_window, sampling
 from benchmarks.reference import read_mask
 from cloudseg_ops.engine import options as engine_options
@@ -76,10 +76,10 @@ def run(context: Context, records: Records, workload: Workload, helpers: str) ->
         staged = serving.stage(sample.model, images)
         given = ["--io-processes", helpers, *device_options(context)]
         before = serving.cpu_seconds()
-        looks, log, code, stopped = _run_engine(context, serving, engine.command(staged, given))
+        usage, log, code, stopped = _run_engine(context, serving, engine.command(staged, given))
         masks = serving.masks()
         served = serving.cpu_seconds() - before
-        told = {"images": images, "masks": len(masks), "exit_code": code, "storage_workers": workers}
+        counts = {"images": images, "masks": len(masks), "exit_code": code, "storage_workers": workers}
         agreed = agreement(serving, sample)
     times = [moment for moment, _ in masks if moment <= stopped]
     if len(times) < 4:
@@ -88,8 +88,8 @@ def run(context: Context, records: Records, workload: Workload, helpers: str) ->
         "engine",
         workload=workload.name,
         io_processes=helpers,
-        **told,
-        **steady(times, looks),
+        **counts,
+        **steady(times, usage),
         storage_cpu_seconds=served / len(masks),
         agreement=agreed,
         log=engine.log_events(log),
@@ -114,7 +114,9 @@ def _images(context: Context, workload: Workload) -> int:
     return int(max(_LEAST_IMAGES, min(_MOST_IMAGES, wanted)))
 
 
-def _run_engine(context: Context, serving: Serving, command: Sequence[str]) -> tuple[list[Look], str, int, float]:
+def _run_engine(
+    context: Context, serving: Serving, command: Sequence[str]
+) -> tuple[list[UsageSample], str, int, float]:
     """Run it until it ends, or for `engine_seconds` after its first mask; then it is asked to stop.
 
     Returns:
@@ -125,7 +127,7 @@ def _run_engine(context: Context, serving: Serving, command: Sequence[str]) -> t
             command, env=environment(serving), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            with sampling(process.pid) as looks:
+            with sampling(process.pid) as usage:
                 _let_run(process, serving, context.scale.engine_seconds)
                 stopped = time.time()
                 process.send_signal(signal.SIGTERM)
@@ -135,7 +137,7 @@ def _run_engine(context: Context, serving: Serving, command: Sequence[str]) -> t
             process.kill()
             code = process.wait(_END_SECONDS)
         log.seek(0)
-        return looks, log.read(), code, stopped
+        return usage, log.read(), code, stopped
 
 
 def _let_run(process: subprocess.Popen[Any], serving: Serving, seconds: float) -> None:
@@ -147,18 +149,18 @@ def _let_run(process: subprocess.Popen[Any], serving: Serving, seconds: float) -
             started, deadline = True, time.monotonic() + seconds
 
 
-def steady(times: Sequence[float], looks: Sequence[Look]) -> dict[str, Any]:
+def steady(times: Sequence[float], usage: Sequence[UsageSample]) -> dict[str, Any]:
     """Rates over the later half of the masks and by second, and what the machine did meanwhile.
 
     Args:
         times: When each mask was uploaded, in order.
-        looks: Samples of the same time.
+        usage: Samples of the same time.
     """
     half = len(times) // 2
     begin, end = times[half - 1], times[-1]
     rate = (len(times) - half) / (end - begin) if end > begin else 0.0
     seconds = np.bincount([int(moment - times[0]) for moment in times]).tolist()
-    found = over_window(looks, begin, end)
+    found = over_window(usage, begin, end)
     return {
         "images_per_second": rate,
         "by_second": seconds,

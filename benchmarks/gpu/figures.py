@@ -121,13 +121,15 @@ def decoding_bounds(bare: Sequence[Record], engine: Sequence[Record]) -> list[De
 
 def target_line(bare: Sequence[Record], engine: Sequence[Record]) -> str:
     """Say whether the engine reaches its share of the best bare setting."""
-    told = []
+    verdicts = []
     for workload in workloads_of(bare):
         if workload.rsplit("-", 1)[0] != TARGET_MODEL:
             continue
         reached = ratio(best_engine(engine, workload), best_setting(bare, workload))
         if reached is None:
-            told.append(f"{workload}: not measured")
+            verdicts.append(f"{workload}: not measured")
         else:
-            told.append(f"{workload}: {reached:.2f}, {'reached' if reached >= TARGET else 'NOT reached'}")
-    return f"Target, engine ≥ {TARGET} of the best bare setting: " + ("; ".join(told) or "no such model was measured")
+            verdicts.append(f"{workload}: {reached:.2f}, {'reached' if reached >= TARGET else 'NOT reached'}")
+    return f"Target, engine ≥ {TARGET} of the best bare setting: " + (
+        "; ".join(verdicts) or "no such model was measured"
+    )

@@ -45,8 +45,8 @@ class Setting:
     search: bool = True
     exported: bool = False
 
-    def told(self) -> str:
-        """In words."""
+    def describe(self) -> str:
+        """Describe it for people."""
         return ", ".join(
             (
                 self.precision,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchmarks.gpu.figures import (
     target_line,
     workloads_of,
 )
-from benchmarks.gpu.records import read_records
+from benchmarks.gpu.records import one_line, read_records
 from benchmarks.table import short
 
 FILES = ("machine", "bare", "engine", "start", "profile")
@@ -26,19 +26,27 @@ _GIB = 2**30
 def write_report(out: Path) -> None:
     """Write report.md beside the results."""
     found = {name: read_records(out / f"{name}.jsonl") for name in FILES}
-    tests = out / "tests.txt"
-    sections = [
-        ["# What the engine reaches on this machine", "", *_machine(found["machine"])],
-        [target_line(found["bare"], found["engine"])],
-        ["## The bare forward pass", "", *_bare(found["bare"])],
-        ["## The engine", "", *_engine(found["bare"], found["engine"])],
-        ["## Does the CPU bind?", "", *_decoding(found["bare"], found["engine"])],
-        ["## From process start to the first mask", "", *_start(found["start"])],
-        ["## Where the time goes", "", *_profile(found["profile"])],
-        ["## Tests", "", *_tests(tests.read_text("utf-8", "replace") if tests.exists() else "")],
-        ["## Parts, and what was skipped or cut", "", *_parts(found)],
-    ]
-    (out / "report.md").write_text("\n\n".join("\n".join(lines) for lines in sections) + "\n", "utf-8")
+    machine, bare, engine = found["machine"], found["bare"], found["engine"]
+    sections: dict[str, Callable[[], list[str]]] = {
+        "# What the engine reaches on this machine": lambda: [*_machine(machine), "", target_line(bare, engine)],
+        "## The bare forward pass": lambda: _bare(bare),
+        "## The engine": lambda: _engine(bare, engine),
+        "## Does the CPU bind?": lambda: _decoding(bare, engine),
+        "## From process start to the first mask": lambda: _start(found["start"]),
+        "## Where the time goes": lambda: _profile(found["profile"]),
+        "## Tests": lambda: _tests(out / "tests.txt"),
+        "## Parts, and what was skipped or cut": lambda: _parts(found),
+    }
+    text = "\n\n".join("\n".join([title, "", *_lines(lines)]) for title, lines in sections.items())
+    (out / "report.md").write_text(text + "\n", "utf-8")
+
+
+def _lines(section: Callable[[], list[str]]) -> list[str]:
+    """The lines of a section; why there are none, where results are not as expected: the other sections count."""
+    try:
+        return section()
+    except Exception as error:  # noqa: BLE001
+        return [f"This section could not be written: {one_line(error)}"]
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -95,7 +103,7 @@ def _bare(records: Sequence[Record]) -> list[str]:
                 workload,
                 figure(floor and floor["images_per_second"]),
                 figure(floor and floor["images_per_second_by_layer"]),
-                best["told"] if best else "none",
+                best["description"] if best else "none",
                 figure(best and best["images_per_second"]),
                 figure(best and best["tflops"]),
                 percent(best and best["of_floor"]),
@@ -112,7 +120,7 @@ def _bare(records: Sequence[Record]) -> list[str]:
 
 def _tried(records: Sequence[Record], workload: str) -> str:
     return "; ".join(
-        f"{one['told']} {figure(one['images_per_second'])}"
+        f"{one['description']} {figure(one['images_per_second'])}"
         + (f" ({one['error']})" if "error" in one else "")
         + (" (does not agree)" if one.get("agreement", 1.0) < AGREEMENT else "")
         for one in of_kind(records, "setting")
@@ -182,7 +190,7 @@ def _decoding(bare: Sequence[Record], engine: Sequence[Record]) -> list[str]:
         f"{figure(one['masks_encoded_per_core'])} masks."
         for one in of_kind(engine, "decode")
     ]
-    return [*table(columns, rows), "", *rates, *(lines or ["On no workload that was measured does the CPU bind."])]
+    return [*table(columns, rows), "", *rates, *(lines or ["The CPU binds on none of the workloads above."])]
 
 
 def _start(records: Sequence[Record]) -> list[str]:
@@ -216,7 +224,8 @@ def _profile(records: Sequence[Record]) -> list[str]:
     return lines or ["Not measured."]
 
 
-def _tests(output: str) -> list[str]:
+def _tests(path: Path) -> list[str]:
+    output = path.read_text("utf-8", "replace") if path.exists() else ""
     summary = [line.strip("= ") for line in output.splitlines() if " in " in line and line.startswith("=")]
     failed = [line for line in output.splitlines() if line.startswith(("FAILED", "ERROR"))]
     if not output:

@@ -13,12 +13,16 @@ needed="import google.cloud.storage, google_crc32c, httptools, pydantic, starlet
 if ! "$PYTHON" -W ignore -c "$needed" 2>/dev/null; then
     wheels=$PWD/.gpu-wheels/unpacked
     if [ ! -d "$wheels" ]; then
-        # Wheels are zip files: unpacking them needs no pip.
-        for wheel in .gpu-wheels/*.whl; do "$PYTHON" -m zipfile -e "$wheel" "$wheels.part"; done
+        rm -rf "$wheels.part"
+        mkdir -p "$wheels.part"
+        for wheel in .gpu-wheels/*.whl; do
+            # Wheels are zip files: unpacking them needs no pip.
+            if [ -f "$wheel" ]; then "$PYTHON" -m zipfile -e "$wheel" "$wheels.part"; fi
+        done
         mv "$wheels.part" "$wheels"
     fi
     export PYTHONPATH="$wheels${PYTHONPATH:+:$PYTHONPATH}"
-    "$PYTHON" -W ignore -c "$needed" || echo "the packages of .gpu-wheels do not work here: see above" >&2
+    "$PYTHON" -W ignore -c "$needed" || echo "packages are missing: run benchmarks/gpu/wheels.sh where there is a network" >&2
 fi
 
 left=$((LIMIT_SECONDS - SECONDS))

@@ -169,7 +169,7 @@ class Standin:
         _, size, crc32c, data = one
         if not media:
             return Answer.json(object_resource(bucket, name, size, crc32c))
-        told = {
+        response_headers = {
             "content-type": "application/octet-stream",
             "x-goog-hash": f"crc32c={crc32c}",
             "x-goog-generation": str(GENERATION),
@@ -177,11 +177,11 @@ class Standin:
         }
         asked = re.match(r"bytes=(\d+)-(\d*)$", headers.get("range", ""))
         if not asked:
-            return Answer(200, data, told)
+            return Answer(200, data, response_headers)
         start, end = int(asked[1]), min(int(asked[2] or size - 1), size - 1)
         if start > end:
-            return Answer(416, b"", told)
-        return Answer(206, data[start : end + 1], {**told, "content-range": f"bytes {start}-{end}/{size}"})
+            return Answer(416, b"", response_headers)
+        return Answer(206, data[start : end + 1], {**response_headers, "content-range": f"bytes {start}-{end}/{size}"})
 
     def _upload(self, bucket: str, options: dict[str, str], headers: Headers, body: bytes) -> Answer:
         if options.get("uploadType") == "multipart":

@@ -20,7 +20,7 @@ class Nvml:
     """Utilisation and memory of the first GPU, by NVML, which comes with the driver.
 
     Raises:
-        OSError: There is no NVML, or it does not tell.
+        OSError: There is no NVML, or it gives no answer.
     """
 
     class _Pair(ctypes.Structure):
@@ -60,8 +60,8 @@ class Sample:
         at: Seconds since the epoch.
         cpu_seconds: Of the process tree so far.
         processes: In the tree.
-        gpu_percent: None: not told.
-        gpu_bytes: In use on the GPU; None: not told.
+        gpu_percent: None: unknown.
+        gpu_bytes: In use on the GPU; None: unknown.
     """
 
     at: float
@@ -100,10 +100,10 @@ def _look(process: psutil.Process, nvml: Nvml | None) -> Sample:
     for one in tree:
         with contextlib.suppress(psutil.Error):
             cpu += sum(one.cpu_times()[:2])
-    return Sample(time.time(), cpu, len(tree), _told(nvml, "busy"), _told(nvml, "used_bytes"))
+    return Sample(time.time(), cpu, len(tree), _query(nvml, "busy"), _query(nvml, "used_bytes"))
 
 
-def _told(nvml: Nvml | None, what: str) -> int | None:
+def _query(nvml: Nvml | None, what: str) -> int | None:
     try:
         return int(getattr(nvml, what)()) if nvml else None
     except OSError:
@@ -119,7 +119,7 @@ def over_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str
         end: Likewise.
 
     Returns:
-        CPUs that the tree used, most processes, median utilisation and most memory of the GPU (None: not told).
+        CPUs that the tree used, most processes, median utilisation and most memory of the GPU (None: unknown).
     """
     seen = [one for one in samples if begin <= one.at <= end]
     busy = [one.gpu_percent for one in seen if one.gpu_percent is not None]

@@ -17,7 +17,7 @@ def setting(
         "kind": "setting",
         "workload": workload,
         "setting": {"runner": runner, "batch": 8},
-        "told": f"{runner} at {rate}",
+        "description": f"{runner} at {rate}",
         "images_per_second": rate,
         "agreement": agreement,
         "tflops": rate / 10,
@@ -90,9 +90,9 @@ def test_what_binds(bare: float, decoding: bool, cpu: bool) -> None:
 
 def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
     write_report(tmp_path)
-    told = (tmp_path / "report.md").read_text("utf-8")
-    assert told.count("Not measured.") >= 5
-    assert "Not run." in told
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert text.count("Not measured.") >= 5
+    assert "Not run." in text
 
 
 def test_a_report_of_part_of_the_results(tmp_path: Path) -> None:
@@ -105,11 +105,20 @@ def test_a_report_of_part_of_the_results(tmp_path: Path) -> None:
         stream.write('{"kind": "engine", "workl')
     (tmp_path / "tests.txt").write_text("tests/cuda/test_a.py::test_b PASSED\n", "utf-8")
     write_report(tmp_path)
-    told = (tmp_path / "report.md").read_text("utf-8")
-    assert "unet31m-256: 0.85, reached" in told
-    assert "unet31m-256: decoding binds" in told
-    assert "| 85.0% |\n" in told  # the storage's four processes
-    assert "| eager at 8000 | 8000 | 800 | 50.0% | 1.00 | 100.0% | 8000 |" in told
-    assert "part start: cut after 45 s" in told
-    assert "Cut: 1 had passed." in told
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "unet31m-256: 0.85, reached" in text
+    assert "unet31m-256: decoding binds" in text
+    assert "| 85.0% |\n" in text  # the storage's four processes
+    assert "| eager at 8000 | 8000 | 800 | 50.0% | 1.00 | 100.0% | 8000 |" in text
+    assert "part start: cut after 45 s" in text
+    assert "Cut: 1 had passed." in text
     assert len(read_records(tmp_path / "engine.jsonl")) == 2
+
+
+def test_results_of_another_form_cost_only_their_section(tmp_path: Path) -> None:
+    Records(tmp_path / "bare.jsonl").write("setting", workload="unet31m-256", nothing="else")
+    Records(tmp_path / "machine.jsonl").write("part", name="bare", seconds=3, exit_code=0)
+    write_report(tmp_path)
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "This section could not be written: KeyError" in text
+    assert "| bare | 3.00 | 0 |" in text

@@ -98,8 +98,8 @@ def test_the_engine_segments_all_of_a_chunk(tmp_path: Path) -> None:
 
 def test_the_steady_rate_is_that_of_the_later_half() -> None:
     times = [0.0, 1.0, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0]
-    looks = [Sample(at, cpu_seconds=2 * at, processes=3, gpu_percent=50, gpu_bytes=7) for at in (0.0, 3.0, 4.0, 5.0)]
-    found = steady(times, looks)
+    usage = [Sample(at, cpu_seconds=2 * at, processes=3, gpu_percent=50, gpu_bytes=7) for at in (0.0, 3.0, 4.0, 5.0)]
+    found = steady(times, usage)
     assert found["images_per_second"] == pytest.approx(2.0)
     assert found["cpus"] == pytest.approx(2.0)
     assert found["cpu_seconds_per_image"] == pytest.approx(1.0)
