@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -50,7 +50,7 @@ def _engine(context: Context, serving: Serving, sample: Sample) -> dict[str, flo
     staged = serving.stage(sample.model, 1)
     command = [*engine.command(staged, []), *device_options(context)]
     began = time.time()
-    subprocess.run(command, env=environment(serving), capture_output=True, timeout=_limit(context), check=True)
+    _run(context, command, environment(serving))
     ended = time.time()
     return {"first_mask": serving.masks()[0][0] - began, "whole": ended - began}
 
@@ -62,19 +62,22 @@ def _phases(context: Context, sample: Sample) -> dict[str, float]:
     photograph.write_bytes(sample.files[0])
     reference.write_text(json.dumps(sample.model.reference("gs://benchmark/model").to_json()), "utf-8")
     given = [context.device, str(reference), str(weights), str(photograph)]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu.phases", repr(time.time()), *given],
-        capture_output=True,
-        text=True,
-        timeout=_limit(context),
-        check=True,
-    )
-    phases: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu.phases", repr(time.time()), *given]
+    phases: dict[str, float] = json.loads(_run(context, command, dict(os.environ)).splitlines()[-1])
     return phases
 
 
-def _limit(context: Context) -> float:
-    return max(1.0, min(_LIMIT, context.seconds_left))
+def _run(context: Context, command: Sequence[str], variables: Mapping[str, str]) -> str:
+    """Run a command; give what it printed.
+
+    Raises:
+        RuntimeError: It failed; the message has the end of what it printed.
+    """
+    limit = max(1.0, min(_LIMIT, context.seconds_left))
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=limit, check=False)
+    if done.returncode:
+        raise RuntimeError(f"ended with {done.returncode}: {' '.join((done.stdout + done.stderr)[-180:].split())}")
+    return done.stdout
 
 
 def _evict_libraries() -> int:
