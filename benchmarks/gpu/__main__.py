@@ -47,6 +47,7 @@ PARTS = (
     Part("bare", 145),
     Part("engine", 150),
     Part("start", 50),
+    Part("pruned", 60),
     Part("profiling", 35),
     # The slowest, and worth the least: with whatever time is left.
     Part("compiled", 300),

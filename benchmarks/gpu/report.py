@@ -34,6 +34,7 @@ def write_report(out: Path) -> None:
         "## Does the CPU bind?": lambda: _decoding(bare, engine),
         "## From process start to the first mask": lambda: _start(found["start"]),
         "## Where the time goes": lambda: _profile(found["profile"]),
+        "## Without what the image leaves out": lambda: _pruned(machine),
         "## Tests": lambda: _tests(out / "tests.txt"),
         "## Parts, and what was skipped or cut": lambda: _parts(found),
     }
@@ -220,6 +221,25 @@ def _profile(records: Sequence[Record]) -> list[str]:
                 ((f"`{top['name']}`", figure(top["milliseconds"]), figure(top["calls"])) for top in one["top"]),
             ),
             "",
+        ]
+    return lines or ["Not measured."]
+
+
+def _pruned(records: Sequence[Record]) -> list[str]:
+    lines = []
+    for one in of_kind(records, "pruned"):
+        verdict, missed = "All" if one["ok"] else "NOT ALL", ", ".join(one["missed"]) or "none"
+        pruned, complete = one["seconds"], one["complete_seconds"]
+        lines += [
+            f"{verdict} of {one['cases']} cases ran as with all libraries; {one['removed_mb']} MB were left out.",
+            f"Libraries missed: {missed}.",
+            *[
+                f"{what}: {figure(pruned.get(key))} s, with all libraries {figure(complete.get(key))} s."
+                for key, what in (("device", "CUDA's start"), ("first_convolution", "First convolution"))
+            ],
+            *[f"- failed: {name}: {error}" for name, error in one["failed"].items()],
+            *[f"- differs: {name}: {values}" for name, values in one["differs"].items()],
+            *([f"- {one['error']}"] if one["error"] else []),
         ]
     return lines or ["Not measured."]
 
