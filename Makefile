@@ -1,14 +1,14 @@
 # cloudseg: `make help` lists what there is.
 STATE ?= .cloudseg
 PY = $(STATE)/venv/bin/python -W ignore
-LOCAL = $(PY) -m cloudseg_ops.local
+LOCAL = $(PY) -m cloudseg_local
 PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUNT)") \
 	$(if $(REVISION),--revision "$(REVISION)")
 PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)") \
 	$(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds "$(DRAIN_SECONDS)")
-DELIVERY = $(STATE)/venv/bin/python -m cloudseg_ops.delivery
+DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 export STATE PYTHON
 
 .PHONY: help demo up down audit bench test test-fast lint format lock requirements image deploy rollback deployed clean

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.settings import Forward, Setting
-from cloudseg_ops.engine.allocator import keep_memory
+from cloudseg_ops.engine.memory.allocator import keep_memory
 
 MOST_PASSES = 2000
 _PATIENCE = 900.0

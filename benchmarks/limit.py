@@ -21,8 +21,8 @@ import torch
 from benchmarks import lanes, settings, steps, tensors
 from benchmarks.models import plain_network
 from benchmarks.settings import Setting
-from cloudseg_ops.engine.allocator import keep_memory
-from cloudseg_ops.models import ModelParams
+from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.engine.memory.allocator import keep_memory
 
 AGREEMENT = 0.999
 """Least share of pixels on which a setting must agree with float32, or it cannot win."""

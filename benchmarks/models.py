@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from benchmarks.fitting import fitted_unet
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.models import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.engine.network.networks import UNet
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cloud_unet" / "weights"
 _NORMALIZE = {"mean": [0.4, 0.42, 0.52], "std": [0.24, 0.23, 0.24]}

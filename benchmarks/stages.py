@@ -99,8 +99,8 @@ class Clocks:
 
 def as_the_engine(arguments: list[str]) -> None:
     """Be the engine for one chunk; print what its threads took."""
-    from cloudseg_ops.engine.allocator import keep_memory
-    from cloudseg_ops.engine.stopping import Stop
+    from cloudseg_ops.engine.memory.allocator import keep_memory
+    from cloudseg_ops.engine.process.stopping import Stop
 
     clocks = Clocks()
     clocks.watch()

@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 
-from cloudseg_ops.engine.allocator import keep_memory
-from cloudseg_ops.engine.collector import put_off_collection
-from cloudseg_ops.engine.stopping import Stop, watch_sigterm
+from cloudseg_ops.engine.memory.allocator import keep_memory
+from cloudseg_ops.engine.memory.collector import put_off_collection
+from cloudseg_ops.engine.process.stopping import Stop, watch_sigterm
 
 
 def _leave(code: int) -> None:

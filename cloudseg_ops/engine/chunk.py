@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
-from cloudseg_ops.engine.items import Item
-from cloudseg_ops.engine.ledger import Ledger
-from cloudseg_ops.engine.mark_writer import MarkWriter
-from cloudseg_ops.engine.options import EngineOptions
-from cloudseg_ops.engine.progress import ProgressReporter
-from cloudseg_ops.engine.proofs import Proofs
-from cloudseg_ops.engine.reference import read_model_ref
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.worklist import Worklist
-from cloudseg_ops.errors import ChunkUnfinishedError, CloudsegError
-from cloudseg_ops.results import ChunkSummary
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError
+from cloudseg_ops.contracts.results import ChunkSummary
+from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.io.proofs import Proofs
+from cloudseg_ops.engine.network.reference import read_model_ref
+from cloudseg_ops.engine.process.options import EngineOptions
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.ledger import Ledger
+from cloudseg_ops.engine.scheduling.mark_writer import MarkWriter
+from cloudseg_ops.engine.scheduling.progress import ProgressReporter
+from cloudseg_ops.engine.scheduling.worklist import Worklist
 from cloudseg_ops.storage import PAGE_SIZE, Store
 
 _log = logging.getLogger(__name__)

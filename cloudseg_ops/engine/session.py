@@ -5,24 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from cloudseg_ops.engine.decode import check_decoders
-from cloudseg_ops.engine.device import choose_device
-from cloudseg_ops.engine.io_growth import Growth
-from cloudseg_ops.engine.io_process import ProcessIo, Setup
-from cloudseg_ops.engine.io_team import IoTeam
-from cloudseg_ops.engine.io_threads import ThreadIo
-from cloudseg_ops.engine.items import Item
-from cloudseg_ops.engine.lanes import Lanes
-from cloudseg_ops.engine.ledger import Ledger
-from cloudseg_ops.engine.memory import MemoryPlan, memory_limit, plan_memory
-from cloudseg_ops.engine.model_loader import ModelLoader
-from cloudseg_ops.engine.options import EngineOptions, usable_cpus
-from cloudseg_ops.engine.pipeline import Bounds, Pipeline
-from cloudseg_ops.engine.preview_writer import PreviewWriter
-from cloudseg_ops.engine.sizes import stride_of
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.work import ImageWork
-from cloudseg_ops.models import ModelRef
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.engine.images.decode import check_decoders
+from cloudseg_ops.engine.images.sizes import stride_of
+from cloudseg_ops.engine.io.helper import ProcessIo, Setup
+from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.io.preview_writer import PreviewWriter
+from cloudseg_ops.engine.io.team import IoTeam
+from cloudseg_ops.engine.io.threads import ThreadIo
+from cloudseg_ops.engine.io.work import ImageWork
+from cloudseg_ops.engine.memory.budget import MemoryPlan, memory_limit, plan_memory
+from cloudseg_ops.engine.network.device import choose_device
+from cloudseg_ops.engine.network.model_loader import ModelLoader
+from cloudseg_ops.engine.process.options import EngineOptions, usable_cpus
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.growth import Growth
+from cloudseg_ops.engine.scheduling.lanes import Lanes
+from cloudseg_ops.engine.scheduling.ledger import Ledger
+from cloudseg_ops.engine.scheduling.pipeline import Bounds, Pipeline
 from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024

@@ -10,11 +10,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from cloudseg_ops.connections import open_store
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.config.connections import open_store
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.operators._failing import speaks_last
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 SECONDS_KEY = "seconds"
 

@@ -10,8 +10,8 @@ from typing import Any, NoReturn
 from airflow.sdk import BaseOperator
 from packaging.version import Version
 
-from cloudseg_ops.errors import CloudsegError
-from cloudseg_ops.failures import Failure, last_words, remedy
+from cloudseg_ops.contracts.errors import CloudsegError
+from cloudseg_ops.operators.remedies import Failure, last_words, remedy
 
 FAILURE_KEY = "failure"
 """XCom of a failed try: a `Failure` as JSON."""

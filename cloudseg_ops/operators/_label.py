@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from cloudseg_ops.engine_mark import EngineMark, said_in
-from cloudseg_ops.report.units import readable_bytes
+from cloudseg_ops.contracts.chunk_status import EngineMark, said_in
+from cloudseg_ops.contracts.units import readable_bytes
 
 LABEL_TEMPLATE = "{{ task.label }}"
 PROGRESS_KEY = "progress"

@@ -11,7 +11,7 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from cloudseg_ops.errors import ClusterError
+from cloudseg_ops.contracts.errors import ClusterError
 
 T = TypeVar("T")
 

@@ -12,19 +12,19 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client.exceptions import ApiException
 
-from cloudseg_ops.addresses import LoggedContainer, log_address
-from cloudseg_ops.engine_command import engine_arguments
-from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.contracts.engine_command import engine_arguments
+from cloudseg_ops.contracts.errors import PodTemplateError
+from cloudseg_ops.links.addresses import LoggedContainer, log_address
+from cloudseg_ops.links.operator_links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._base import began
 from cloudseg_ops.operators._failing import fails_plainly, speaks_last
 from cloudseg_ops.operators._label import LabelledChunk
-from cloudseg_ops.operators._links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._patience import PatientPodManager
 from cloudseg_ops.operators._told import told
 from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
 from cloudseg_ops.pods.fields import unknown_fields
 from cloudseg_ops.pods.reattach import sort_out
-from cloudseg_ops.settings import Settings
 
 _LOG_SECONDS = 30
 _POLL_SECONDS = 5.0

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from kubernetes.client.exceptions import ApiException
 
-from cloudseg_ops.clusters import refusal
-from cloudseg_ops.errors import CloudsegError, ClusterError
+from cloudseg_ops.contracts.errors import CloudsegError, ClusterError
 from cloudseg_ops.operators._patience import is_outage
+from cloudseg_ops.operators.clusters import refusal
 
 
 @contextlib.contextmanager

@@ -6,10 +6,10 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from cloudseg_ops.clusters import connect, release_pods
+from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.operators._failing import fails_plainly, speaks_last
 from cloudseg_ops.operators._told import told
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.operators.clusters import connect, release_pods
 
 
 class ReleasePodsOperator(BaseOperator):

@@ -10,9 +10,9 @@ from typing import Any
 from airflow.providers.google.cloud.operators.kubernetes_engine import GKEStartPodOperator
 from packaging.version import Version
 
-from cloudseg_ops.clusters import gke_arguments, located
+from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.operators._pod import PodSegmentOperator
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.operators.clusters import gke_arguments, located
 
 # Up to here the trigger gives up after 120 s, always too short for a pool that scales from zero
 # (github.com/apache/airflow/issues/66352).

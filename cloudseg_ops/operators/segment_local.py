@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
-from cloudseg_ops.errors import ChunkUnfinishedError, VersionMismatchError
+from cloudseg_ops.contracts.engine_command import ENGINE_MODULE, engine_arguments
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, VersionMismatchError
+from cloudseg_ops.links.operator_links import RunFolderLink, show_folder
 from cloudseg_ops.operators._base import RunOperator, began
 from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._label import LabelledChunk
-from cloudseg_ops.operators._links import RunFolderLink, show_folder
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25

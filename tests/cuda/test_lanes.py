@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from cloudseg_ops.engine.adaptive import AdaptivePredictor
-from cloudseg_ops.engine.items import Item
-from cloudseg_ops.engine.lanes import Job, Lanes
-from cloudseg_ops.engine.restore import Prediction
-from cloudseg_ops.engine.sizes import padded_size
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.tuning import BatchTuner
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.proof import Evidence
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.proof import Evidence
+from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.sizes import padded_size
+from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.lanes import Job, Lanes
+from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.cuda.samples import CPU, predictor, small_images
 
 pytestmark = pytest.mark.cuda

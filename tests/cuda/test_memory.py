@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cloudseg_ops.engine.adaptive import AdaptivePredictor
-from cloudseg_ops.engine.decode import DecodedImage
-from cloudseg_ops.engine.precision import AGREEMENT
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.tuning import BatchTuner
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+from cloudseg_ops.engine.network.precision import AGREEMENT
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.cuda.samples import agreement, model, predictor, scene
 from tests.engine.lab import Lab
 from tests.engine.test_chunk import run

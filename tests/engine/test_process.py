@@ -15,11 +15,11 @@ from unittest.mock import ANY
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.engine_mark import EngineMark
-from cloudseg_ops.errors import ObjectNotFoundError
-from cloudseg_ops.local.emulator import Emulator, Fault, FaultPlan
+from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, Fault, FaultPlan
 from tests.conftest import Buckets
 from tests.engine.lab import Lab
 

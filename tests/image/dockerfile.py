@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 
 DOCKERFILE = REPOSITORY / "docker" / "inference" / "Dockerfile"
 PACKAGE = "cloudseg_ops"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 from tests.image.dockerfile import copied_modules, final_stage, instructions, needed_modules
 
 LOCKS = ("engine-cpu", "engine-cuda")

@@ -47,7 +47,7 @@ def test_it_holds_the_engine_and_no_airflow_dvc_or_pip(image: ImageUnderTest) ->
     program = """
 import importlib.util as u, json
 names = ["torch", "numpy", "PIL", "google.cloud.storage", "pydantic", "cloudseg_ops.engine", "cloudseg_ops.storage",
-         "airflow", "dvc", "gcsfs", "pip", "cloudseg_ops.operators", "cloudseg_ops.local", "cloudseg_ops.registry"]
+         "airflow", "dvc", "gcsfs", "pip", "cloudseg_ops.operators", "cloudseg_local", "cloudseg_ops.registry"]
 print(json.dumps([name for name in names if u.find_spec(name)]))
 """
     assert json.loads(image.python(program)) == [

@@ -12,8 +12,8 @@ import pytest
 import requests
 import yaml
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from tests import tiny
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.gate import Gate, gated_kubeconfig

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_ops.pods import CONTAINER
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site, open_site, settings_of, swept

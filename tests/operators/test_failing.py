@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from cloudseg_ops.errors import PermissionDeniedError, StorageError
-from cloudseg_ops.failures import REMEDIES
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.local.emulator.faults import Fault
+from cloudseg_ops.contracts.errors import PermissionDeniedError, StorageError
+from cloudseg_ops.operators.remedies import REMEDIES
+from gcs_emulator import Emulator
+from gcs_emulator.faults import Fault
 from tests.conftest import Buckets
 from tests.report.runs import MODEL
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.engine_mark import EngineMark
+from cloudseg_ops.contracts.chunk_status import EngineMark
 from cloudseg_ops.operators import _label
 from cloudseg_ops.operators._label import LabelledChunk, chunk_label
 

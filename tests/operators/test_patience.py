@@ -12,7 +12,7 @@ from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
 from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
-from cloudseg_ops.errors import ClusterError
+from cloudseg_ops.contracts.errors import ClusterError
 from cloudseg_ops.operators import _patience
 from cloudseg_ops.operators._patience import PatientPodManager
 

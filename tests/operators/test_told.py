@@ -11,10 +11,10 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import MaxRetryError
 from urllib3.util import parse_url
 
-from cloudseg_ops.clusters import located
-from cloudseg_ops.errors import ClusterError, PodLostError
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.contracts.errors import ClusterError, PodLostError
 from cloudseg_ops.operators._told import told
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.operators.clusters import located
 
 
 def test_a_refusal_names_what_was_refused_and_where_to_look() -> None:

@@ -1,0 +1,109 @@
+"""Watches how a chunk fares, and takes on helper processes where they pay."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from cloudseg_ops.engine.io.team import IoTeam, Load, helpers_to_add
+from cloudseg_ops.engine.scheduling.lanes import Lanes
+from cloudseg_ops.engine.scheduling.ledger import Ledger
+
+_SECONDS = 2.0
+"""Time between two looks: a few batches, and short beside what a helper takes to pay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read at one moment.
+
+    Attributes:
+        at: Monotonic seconds.
+        cpu: CPU seconds of this process so far.
+        helpers: CPU seconds of each helper so far, by its process id.
+        idle: Seconds that lanes have waited for images so far, summed over lanes.
+        done: Images accounted for so far.
+    """
+
+    at: float
+    cpu: float
+    idle: float
+    done: int
+    helpers: Mapping[int, float]
+
+
+class Growth:
+    """Looks every so often while its `with` block runs.
+
+    Args:
+        team: Whom to add helpers to.
+        lanes: Who waits for images.
+        ledger: How far the chunk is.
+        cpus: CPUs that this process may use.
+    """
+
+    def __init__(self, team: IoTeam, lanes: Lanes, ledger: Ledger, *, cpus: int) -> None:
+        self._team = team
+        self._lanes = lanes
+        self._ledger = ledger
+        self._cpus = cpus
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+
+    def _watch(self) -> None:
+        before = self._read()
+        while not self._over.wait(_SECONDS):
+            now = self._read()
+            load = load_between(
+                before,
+                now,
+                lanes=self._lanes.count,
+                on_gpu=self._lanes.on_gpu,
+                left=self._ledger.total - self._ledger.accounted,
+            )
+            before = now
+            # What those that are on their way will change is not known yet.
+            if load and not self._team.joining:
+                for _ in range(helpers_to_add(load, helpers=self._team.helpers, cpus=self._cpus)):
+                    self._team.grow()
+
+    def _read(self) -> Reading:
+        return Reading(
+            time.monotonic(),
+            time.process_time(),
+            self._lanes.idle_seconds,
+            self._ledger.accounted,
+            self._team.helper_cpu_seconds(),
+        )
+
+
+def load_between(before: Reading, now: Reading, *, lanes: int, on_gpu: bool, left: int) -> Load | None:
+    """Tell how the engine fared between two readings; None while there is nothing to tell.
+
+    Args:
+        before: The first reading.
+        now: The second one.
+        lanes: How many lanes there are; 0 before the model is loaded.
+        on_gpu: Whether forward passes leave the CPUs alone; else each lane that does not wait takes one.
+        left: Images that are left.
+    """
+    seconds, done = now.at - before.at, now.done - before.done
+    if not lanes or not done:
+        return None
+    starved = min(1.0, (now.idle - before.idle) / (seconds * lanes))
+    own = (now.cpu - before.cpu) / seconds - (0.0 if on_gpu else (1 - starved) * lanes)
+    helpers = [(cpu - before.helpers[pid]) / seconds for pid, cpu in now.helpers.items() if pid in before.helpers]
+    return Load(starved=starved, busy=max([own, *helpers]), seconds_left=left * seconds / done)

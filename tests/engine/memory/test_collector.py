@@ -1,0 +1,18 @@
+import subprocess
+import sys
+
+_RUN = """
+import gc
+from cloudseg_ops.engine.memory.collector import begin_collection, put_off_collection
+begin_collection()
+print(gc.isenabled(), gc.get_freeze_count())
+put_off_collection()
+print(gc.isenabled())
+begin_collection()
+print(gc.isenabled(), gc.get_freeze_count() > 1000)
+"""
+
+
+def test_collection_is_put_off_until_the_model_is_there() -> None:
+    done = subprocess.run([sys.executable, "-c", _RUN], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "0", "False", "True", "True"]
