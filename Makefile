@@ -11,7 +11,7 @@ PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds 
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit bench test test-fast lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -32,7 +32,11 @@ down: ## Stop what `make up` left running
 
 audit: ## Count where every input of a local run is: RUN=run_id (the newest)
 	@scripts/bootstrap.sh demo
-	@$(PY) -m cloudseg_ops.cli audit --local "$(STATE)" $(if $(RUN),--run "$(RUN)")
+	@$(LOCAL) audit --state "$(STATE)" $(if $(RUN),--run "$(RUN)")
+
+progress: ## How far a local run is: RUN=run_id (the newest) WATCH=1
+	@scripts/bootstrap.sh demo
+	@$(LOCAL) progress --state "$(STATE)" $(if $(RUN),--run "$(RUN)") $(if $(WATCH),--watch)
 
 bench: ## Measure the engine against the machine's limit, a plain loop, Beam and Ray: BENCH="--rows all --json bench.json"
 	@scripts/bootstrap.sh demo

@@ -17,8 +17,6 @@ from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 PACKAGE = "cloudseg_ops"
 ROOTS = ("dags", "plugins")
-# What only a laptop or a deployer needs.
-_LEFT_OUT = ("delivery", "local")
 # Matches the name of every module, whether Airflow is set to read it as a glob or as a regular expression.
 _IGNORE = "[a-z_]*\n"
 _COMMIT_FILE = '''"""The commit that this copy of cloudseg is of; a deploy has written it."""
@@ -51,7 +49,9 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
         shutil.copyfile(source, place)
     for home in homes:
         (destination / home / PACKAGE / ".airflowignore").write_text(_IGNORE, "utf-8")
-        (destination / home / PACKAGE / "commit.py").write_text(_COMMIT_FILE.format(commit=commit), "utf-8")
+        (destination / home / PACKAGE / "contracts" / "commit.py").write_text(
+            _COMMIT_FILE.format(commit=commit), "utf-8"
+        )
     return {
         path.relative_to(destination).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(destination.rglob("*"))
@@ -77,8 +77,7 @@ def beside_packages(files: Iterable[str]) -> list[str]:
 
 
 def _is_delivered(path: str) -> bool:
-    parts = PurePosixPath(path).parts
-    return parts[0] == PACKAGE and parts[1] not in _LEFT_OUT
+    return PurePosixPath(path).parts[0] == PACKAGE
 
 
 def _sources(root: Path) -> list[str]:

@@ -8,12 +8,15 @@ import signal
 import sys
 from pathlib import Path
 
+from cloudseg_local.audits import audit_local_run, local_layout, local_store, newest_run
 from cloudseg_local.cluster_image import DEFAULT_IMAGE
 from cloudseg_local.demo import DemoOptions, run_demo
 from cloudseg_local.pod_runtime import DEFAULT_NAMESPACE, delete_pods
 from cloudseg_local.processes import end_processes, leftovers
 from cloudseg_local.state import REPOSITORY, LocalState
 from cloudseg_local.watch import say
+from cloudseg_ops.cli.commands import print_audit
+from cloudseg_ops.cli.progress import show_run
 from cloudseg_ops.contracts.errors import CloudsegError
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "down":
             return _down(state)
+        if options.command in {"audit", "progress"}:
+            return _look(options)
         return run_demo(
             state,
             DemoOptions(
@@ -58,6 +63,14 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def _look(options: argparse.Namespace) -> int:
+    with local_store(options.state) as store:
+        run_id = options.run or newest_run(store)
+        if options.command == "audit":
+            return print_audit(run_id, audit_local_run(store, run_id), as_json=options.json)
+        return show_run(store, local_layout(run_id), watch=options.watch, as_json=options.json, at_once=None)
+
+
 def _down(state: LocalState) -> int:
     with state.locked():
         found = leftovers(state.root)
@@ -70,7 +83,7 @@ def _down(state: LocalState) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cloudseg_local", description=__doc__)
-    parser.add_argument("command", choices=("demo", "up", "down"))
+    parser.add_argument("command", choices=("demo", "up", "down", "audit", "progress"))
     parser.add_argument("--state", type=Path, default=REPOSITORY / ".cloudseg", help="folder for all state")
     parser.add_argument("--ui-port", type=int, default=os.environ.get("UI_PORT") or "8080")
     parser.add_argument("--gcs-port", type=int, default=os.environ.get("GCS_PORT") or "4443")
@@ -80,6 +93,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runtime", choices=("local", "kubernetes"), default="local", help="where chunks run")
     parser.add_argument("--image", default=DEFAULT_IMAGE, help="the engine's image, for kubernetes")
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of the pods, for kubernetes")
+    parser.add_argument("--run", metavar="RUN_ID", help="the run for audit and progress; the newest when left out")
+    parser.add_argument("--watch", action="store_true", help="progress: look again every five seconds, until it ends")
+    parser.add_argument("--json", action="store_true", help="audit and progress: print JSON")
     return parser
 
 

@@ -18,23 +18,6 @@ from cloudseg_ops.storage import Store
 from gcs_emulator import EmulatorStartError, start_emulator
 
 
-def audit_local_run(folder: Path, run_id: str | None) -> tuple[str, Audit]:
-    """Audit a run of a state folder.
-
-    Args:
-        folder: The state folder.
-        run_id: The run; None: the one whose snapshot was taken last.
-
-    Returns:
-        The run's id, and where its inputs are.
-
-    Raises:
-        LocalError: There is no such folder or run, or a demo is using the folder.
-    """
-    with local_store(folder) as store:
-        return _audit(store, run_id)
-
-
 @contextmanager
 def local_store(folder: Path) -> Iterator[Store]:
     """Open the buckets of a state folder: through its emulator, if that runs, else through one of this process.
@@ -44,7 +27,7 @@ def local_store(folder: Path) -> Iterator[Store]:
     """
     state = LocalState(folder.resolve(), ui_port=0, gcs_port=0)
     if not state.gcs.is_dir():
-        raise LocalError(f"{folder} holds no local setup; `make demo` makes one, --local=FOLDER names another")
+        raise LocalError(f"{folder} holds no local setup; `make demo` makes one, STATE=FOLDER names another")
     if url := _running(state):
         yield connect(url)
         return
@@ -60,12 +43,16 @@ def local_layout(run_id: str) -> RunLayout:
     return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
 
 
-def _audit(store: Store, run_id: str | None) -> tuple[str, Audit]:
-    run_id = run_id or newest_run(store)
+def audit_local_run(store: Store, run_id: str) -> Audit:
+    """Count where the inputs of a run are.
+
+    Raises:
+        LocalError: There is no such run.
+    """
     try:
-        return run_id, audit_run(store, local_layout(run_id), INPUT_BUCKET)
+        return audit_run(store, local_layout(run_id), INPUT_BUCKET)
     except ObjectNotFoundError:
-        raise LocalError(f"run {run_id!r} took no snapshot; leave --run out for the newest one that did") from None
+        raise LocalError(f"run {run_id!r} took no snapshot; leave RUN out for the newest one that did") from None
 
 
 def newest_run(store: Store) -> str:

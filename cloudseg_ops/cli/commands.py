@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.cli.progress import add_progress, add_run_arguments, show_progress
+from cloudseg_ops.cli.progress import add_progress, add_run, show_progress
 from cloudseg_ops.config.pools import composer_pool_command, pool_command
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
@@ -60,11 +60,6 @@ def print_audit(run_id: str, audit: Audit, *, as_json: bool) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    if options.local is not None:
-        from cloudseg_local.audits import audit_local_run
-
-        run_id, audit = audit_local_run(options.local, options.run)
-        return print_audit(run_id, audit, as_json=options.json)
     if options.run is None:
         raise RunError("which run? give its id, as the Airflow UI shows it: `cloudseg audit --run RUN_ID`")
     settings = Settings.from_environment()
@@ -171,11 +166,10 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit",
         help="count where every input of a run is; exit 1 when one is lost",
-        description="Count where every input version of a run is. Reads the CLOUDSEG_* variables of the environment, "
-        "or, with --local, what `make demo` left. Exit code 0: every input is accounted for; 1: inputs are lost; "
-        "2: the audit could not be made.",
+        description="Count where every input version of a run is. Reads the CLOUDSEG_* variables of the environment. "
+        "Exit code 0: every input is accounted for; 1: inputs are lost; 2: the audit could not be made.",
     )
-    add_run_arguments(audit)
+    add_run(audit)
     audit.add_argument("--json", action="store_true", help="print JSON")
     add_progress(commands)
     _add_pool(commands)
@@ -222,7 +216,3 @@ def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
     return int(text)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,6 @@ import argparse
 import json
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from cloudseg_ops.config.settings import Settings
@@ -25,25 +24,17 @@ def add_progress(commands: Any) -> None:
     progress = commands.add_parser(
         "progress",
         help="tell how far a run is: images done of all, rate, time left",
-        description="Tell how far a run is. Reads the CLOUDSEG_* variables of the environment, or, with --local, what "
-        "`make up` has left running. Exit code 0: it is told; 2: it cannot be told.",
+        description="Tell how far a run is. Reads the CLOUDSEG_* variables of the environment. Exit code 0: it is "
+        "told; 2: it cannot be told.",
     )
-    add_run_arguments(progress)
+    add_run(progress)
     progress.add_argument("--watch", action="store_true", help="look again every five seconds, until the run has ended")
     progress.add_argument("--json", action="store_true", help="print JSON, a line a look")
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names a run: `--run`, and `--local` for one of the local setup."""
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a run."""
     parser.add_argument("--run", metavar="RUN_ID", help="the run's id, as the Airflow UI shows it")
-    parser.add_argument(
-        "--local",
-        type=Path,
-        nargs="?",
-        const=Path(".cloudseg"),
-        metavar="STATE",
-        help="a run of the local setup with this state folder (.cloudseg); the newest run when --run is left out",
-    )
 
 
 def show_progress(options: argparse.Namespace) -> int:
@@ -56,20 +47,11 @@ def show_progress(options: argparse.Namespace) -> int:
         RunError: No run is named, or it has no plan.
         CloudsegError: The settings or Cloud Storage do not allow it.
     """
-    try:
-        if options.local is not None:
-            from cloudseg_local.audits import local_layout, local_store, newest_run
-
-            with local_store(options.local) as store:
-                _show(store, local_layout(options.run or newest_run(store)), options, at_once=None)
-            return 0
-        if options.run is None:
-            raise RunError("which run? give its id, as the Airflow UI shows it: `cloudseg progress --run RUN_ID`")
-        settings = Settings.from_environment()
-        _show(Store.open(), settings.layout(options.run), options, at_once=settings.pool_slots)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    return 0
+    if options.run is None:
+        raise RunError("which run? give its id, as the Airflow UI shows it: `cloudseg progress --run RUN_ID`")
+    settings = Settings.from_environment()
+    layout = settings.layout(options.run)
+    return show_run(Store.open(), layout, watch=options.watch, as_json=options.json, at_once=settings.pool_slots)
 
 
 def is_over(store: Store, layout: RunLayout, progress: RunProgress) -> bool:
@@ -87,28 +69,46 @@ def _is_dry(store: Store, layout: RunLayout) -> bool:
         return False
 
 
-def _show(store: Store, layout: RunLayout, options: argparse.Namespace, *, at_once: int | None) -> None:
+def show_run(store: Store, layout: RunLayout, *, watch: bool, as_json: bool, at_once: int | None) -> int:
+    """Print how far a run is, once or until it ends.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        watch: Look again every few seconds.
+        as_json: Print a line of JSON a look.
+        at_once: Chunks that can run at once; None: unknown.
+
+    Returns:
+        0; 130 when the watch is ended from the keyboard.
+
+    Raises:
+        RunError: The run has no plan.
+    """
     shown = ""
-    while True:
-        progress = read_run_progress(store, layout, at_once=at_once)
-        if not progress.chunks and not options.watch:
-            raise RunError(
-                f"run {layout.run_id!r} has no plan at {layout.plan}: it has not got that far, is a dry run, or its id "
-                "is another one"
-            )
-        text = _as_text(layout.run_id, progress, options)
-        if text != shown:
-            print(text, flush=True)
-            shown = text
-        if not options.watch or is_over(store, layout, progress):
-            return
-        time.sleep(_LOOK_SECONDS)
+    try:
+        while True:
+            progress = read_run_progress(store, layout, at_once=at_once)
+            if not progress.chunks and not watch:
+                raise RunError(
+                    f"run {layout.run_id!r} has no plan at {layout.plan}: it has not got that far, is a dry run, or "
+                    "its id is another one"
+                )
+            text = _as_text(layout.run_id, progress, watch=watch, as_json=as_json)
+            if text != shown:
+                print(text, flush=True)
+                shown = text
+            if not watch or is_over(store, layout, progress):
+                return 0
+            time.sleep(_LOOK_SECONDS)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
 
 
-def _as_text(run_id: str, progress: RunProgress, options: argparse.Namespace) -> str:
-    if options.json:
+def _as_text(run_id: str, progress: RunProgress, *, watch: bool, as_json: bool) -> str:
+    if as_json:
         return json.dumps({"run_id": run_id, **progress.to_json()})
-    if options.watch:
+    if watch:
         return f"{progress_line(progress)} · {chunks_line(progress)}" if progress.chunks else progress_line(progress)
     head = [f"run {run_id}: {progress_line(progress)}", chunks_line(progress)]
     return "\n".join([*head, *chunk_lines(progress, now=datetime.now(UTC))])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from cloudseg_ops.storage import Store
 
+DEFAULT_GCP_CONN_ID = "google_cloud_default"
+"""The connection that Composer and Airflow's google provider have by default."""
+
 
 def open_store(gcp_conn_id: str | None) -> Store:
     """Connect to Cloud Storage, as the process's own identity or by an Airflow connection.

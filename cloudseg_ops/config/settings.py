@@ -22,12 +22,12 @@ from pydantic import (
 )
 
 from cloudseg_ops.config.pods import PodSettings
+from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.contracts.errors import InvalidRevisionError, SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES, MAX_NAME_BYTES, PREFIX_PATTERN
 from cloudseg_ops.contracts.revisions import check_revision
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.notifications.message import Receiver
 
 PREFIX = "CLOUDSEG_"
 

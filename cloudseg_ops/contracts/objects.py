@@ -1,10 +1,10 @@
-"""Input versions: one line of a snapshot or of a chunk, and what may be one."""
+"""Objects in Cloud Storage, and input versions: one line of a snapshot or of a chunk, and what may be one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -44,6 +44,31 @@ class ListedObject(Protocol):
     @property
     def updated(self) -> datetime:
         """When the object or its metadata last changed; timezone-aware."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What Cloud Storage tells of an object.
+
+    Attributes:
+        bucket: Its bucket.
+        name: Its name.
+        generation: Its version number.
+        size: Bytes.
+        crc32c: CRC32C of the bytes, base64.
+        md5: MD5 of the bytes, base64; empty for composed objects.
+        updated: When it or its metadata last changed; timezone-aware.
+        metadata: Custom metadata.
+    """
+
+    bucket: str
+    name: str
+    generation: int
+    size: int
+    crc32c: str
+    md5: str
+    updated: datetime
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

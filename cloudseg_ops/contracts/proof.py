@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.objects import InputObject, ObjectInfo
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine_reason
-from cloudseg_ops.storage import ObjectInfo
 
 
 class Proof(StrEnum):

@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cloudseg_ops.notifications.message import FailedTask, Receiver, checked_webhook, failed_among, notice, webhook_body
+from cloudseg_ops.config.receivers import Receiver, checked_webhook
+from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
 from cloudseg_ops.operators._failing import FAILURE_KEY
 
 TIMEOUT_SECONDS = 10.0

@@ -7,13 +7,11 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import ClusterError
 from cloudseg_ops.pods.manifest import APP_LABELS
 from cloudseg_ops.pods.reattach import releasable
-
-# The connection that Composer and Airflow's google provider have by default.
-DEFAULT_GCP_CONN_ID = "google_cloud_default"
 
 
 def gke_arguments(settings: Settings) -> dict[str, Any]:

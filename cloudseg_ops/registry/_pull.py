@@ -30,7 +30,7 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
         path: Path of the weights file in the registry.
 
     Raises:
-        RegistryError: One subclass for each thing that may be wrong with a registry; `cloudseg_ops.contracts.errors` has them.
+        RegistryError: One subclass for each thing that may be wrong with a registry; `contracts.errors` has them.
     """
     before = read_model(store, layout)
     with open_revision(repository, before.commit if before else revision) as registry:

@@ -11,12 +11,12 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from cloudseg_ops.contracts.objects import IMAGE_TYPES, NOT_SETTLED
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.dag.schedules import is_rung, time_to_settle
 from cloudseg_ops.links.operator_links import RunFolderLink, show_folder
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._failing import fails_plainly
 from cloudseg_ops.operators._rendered import as_optional_int
 from cloudseg_ops.runs.snapshots import take_snapshot
+from cloudseg_ops.sensors.settling import is_rung, time_to_settle
 
 _LEFT_NAMED = 10
 

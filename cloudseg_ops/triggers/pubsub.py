@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from cloudseg_ops.operators.clusters import DEFAULT_GCP_CONN_ID
+from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
 
 _TRIGGER = "airflow.providers.google.cloud.triggers.pubsub.PubsubPullTrigger"
 _POLL_SECONDS = 5.0

@@ -127,11 +127,6 @@ def test_a_missing_bucket_is_no_loss(
     assert "gs://nowhere-1: there is no such bucket" in capsys.readouterr().err
 
 
-def test_a_local_run(tmp_path: Path, capsys: Output) -> None:
-    assert main(["audit", "--local", str(tmp_path)]) == 2
-    assert "holds no local setup" in capsys.readouterr().err
-
-
 def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     """Without the settings of a DAG: whoever operates Composer from a workstation has none of them there."""
     for name in [name for name in os.environ if name.startswith("CLOUDSEG_")]:

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -119,8 +118,3 @@ def test_a_run_without_a_plan(environment: None, buckets: Buckets, capsys: Outpu
 def test_without_a_run(environment: None, capsys: Output) -> None:
     assert main(["progress"]) == 2
     assert "--run RUN_ID" in capsys.readouterr().err
-
-
-def test_a_local_run(tmp_path: Path, capsys: Output) -> None:
-    assert main(["progress", "--local", str(tmp_path)]) == 2
-    assert "holds no local setup" in capsys.readouterr().err

@@ -59,7 +59,7 @@ class AirflowStandIn:
     @property
     def release(self) -> str | None:
         """The release whose DAG lies in the folder."""
-        commit = self.dags / "cloudseg_ops" / "commit.py"
+        commit = self.dags / "cloudseg_ops" / "contracts" / "commit.py"
         if not commit.exists() or not (self.dags / "cloud_segmentation.py").exists():
             return None
         found = re.search('COMMIT = "(.*)"', commit.read_text())

@@ -1,15 +1,13 @@
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cloudseg_ops.config.settings import Settings
-from cloudseg_ops.dag.schedules import dag_schedule, is_rung, time_to_settle
+from cloudseg_ops.dag.schedules import dag_schedule
 from tests.config.test_settings import REQUIRED
 
 SUBSCRIPTION = {"CLOUDSEG_PUBSUB_SUBSCRIPTION": "projects/p/subscriptions/photographs"}
-START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 def _settings(**more: str) -> Settings:
@@ -54,25 +52,10 @@ def test_the_watchers_trigger_is_googles_own_when_it_runs(conn_id: str) -> None:
 
 def test_making_it_imports_no_client_of_googles() -> None:
     code = (
-        "import sys; from cloudseg_ops.dag.schedules import dag_schedule; from cloudseg_ops.config.settings import Settings; "
+        "import sys; from cloudseg_ops.dag.schedules import dag_schedule; "
+        "from cloudseg_ops.config.settings import Settings; "
         f"dag_schedule(Settings.from_environment({ {**REQUIRED, **SUBSCRIPTION}!r})); "
         "print([name for name in ('google.cloud.pubsub_v1', 'google.cloud.storage', 'grpc') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_a_run_that_an_event_started_waits_until_all_it_tells_of_has_settled() -> None:
-    settle = timedelta(seconds=60)
-
-    def wait(seconds: float) -> timedelta:
-        now = START + timedelta(seconds=seconds)
-        return time_to_settle("asset_triggered", started=START, now=now, settle=settle)
-
-    assert [wait(seconds).total_seconds() for seconds in (0, 45, 60, 600)] == [60, 15, 0, 0]
-
-
-@pytest.mark.parametrize("run_type", ["scheduled", "manual", "backfill"])
-def test_other_runs_look_at_once(run_type: str) -> None:
-    assert not is_rung(run_type)
-    assert not time_to_settle(run_type, started=START, now=START, settle=timedelta(seconds=60))

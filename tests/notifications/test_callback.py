@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.notifications.callback import deliver, failure_callback, prepare
-from cloudseg_ops.notifications.message import Receiver
 from tests.webhook import Webhook, start_webhook
 
 TOLD = {"text": "it failed", "run_id": "r1", "failed_tasks": []}

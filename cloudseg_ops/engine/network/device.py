@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cloudseg_ops.contracts.errors import CloudsegError, DeviceError
 from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.engine.process.options import DeviceChoice
 
 if TYPE_CHECKING:
     import torch
 
-DeviceChoice = Literal["auto", "cuda", "cpu"]
 DeviceType = Literal["cuda", "cpu"]
 
 _CONTROL_NODE = Path("/dev/nvidiactl")

@@ -14,11 +14,11 @@ from typing import Literal
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.quantities import in_bytes, size
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.engine.network.device import DeviceChoice
 
 MAX_PIXELS = 1 << 29
 """Enough for 20,000 × 20,000. What an image may take in memory bounds it as well."""
 
+DeviceChoice = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 
