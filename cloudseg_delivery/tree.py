@@ -19,6 +19,7 @@ PACKAGE = "cloudseg_ops"
 ROOTS = ("dags", "plugins")
 # Matches the name of every module, whether Airflow is set to read it as a glob or as a regular expression.
 _IGNORE = "[a-z_]*\n"
+_COMMIT_PATH = "contracts/commit.py"
 _COMMIT_FILE = '''"""The commit that this copy of cloudseg is of; a deploy has written it."""
 
 COMMIT = "{commit}"
@@ -49,9 +50,9 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
         shutil.copyfile(source, place)
     for home in homes:
         (destination / home / PACKAGE / ".airflowignore").write_text(_IGNORE, "utf-8")
-        (destination / home / PACKAGE / "contracts" / "commit.py").write_text(
-            _COMMIT_FILE.format(commit=commit), "utf-8"
-        )
+        commit_file = destination / home / PACKAGE / _COMMIT_PATH
+        commit_file.parent.mkdir(parents=True, exist_ok=True)
+        commit_file.write_text(_COMMIT_FILE.format(commit=commit), "utf-8")
     return {
         path.relative_to(destination).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(destination.rglob("*"))

@@ -25,7 +25,7 @@ from tests.cloudseg_delivery.airflow_stand_in import AirflowStandIn, airflow_on
 ROOT = Path(__file__).parents[2]
 BUCKET = "us-central1-cloudseg-bucket"
 # What a delivery reads; the rest of the repository would only be copied. Plugins are those of a test.
-NEEDED = ("cloudseg_ops", "dags", "deploy", "docker", "requirements", "scripts", "requirements.txt",
+NEEDED = ("cloudseg_delivery", "cloudseg_ops", "dags", "deploy", "docker", "requirements", "scripts", "requirements.txt",
           "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
 
 

@@ -29,7 +29,7 @@ def test_the_package_lies_beside_the_dags_and_beside_the_plugins(tmp_path: Path)
         *("cloudseg_local/demo.py", "cloudseg_delivery/cli.py", "cloudseg_ops/__pycache__/x.pyc", "tests/t.py"),
     )
     files = lay_out(root, tmp_path / "tree", COMMIT)
-    package = {".airflowignore", "__init__.py", "commit.py", "report/page.py", "report/report.css"}
+    package = {".airflowignore", "__init__.py", "contracts/commit.py", "report/page.py", "report/report.css"}
     homes = {f"{home}/cloudseg_ops/{name}" for home in ("dags", "plugins") for name in package}
     assert files.keys() == {"dags/one.py", "plugins/links.py"} | homes
     assert packages_of(files) == ["dags/cloudseg_ops", "plugins/cloudseg_ops"]
