@@ -6,8 +6,6 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from cloudseg_ops.contracts.errors import LocalError
-
 _REASONS = {
     304: "notModified",
     400: "invalid",
@@ -56,7 +54,7 @@ class ApiError(Exception):
         return JSONResponse(self.body(), status_code=self.status, headers=self.headers)
 
 
-class EmulatorStartError(LocalError):
+class EmulatorStartError(RuntimeError):
     """The emulator cannot start: its port is taken, or its directory belongs to another process."""
 
 

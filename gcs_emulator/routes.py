@@ -10,9 +10,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
-from cloudseg_ops.links.addresses import EMULATOR_PAGES
-
 from . import buckets, control, objects, pages, uploads
+from .addresses import PAGES
 from .errors import ApiError
 
 if TYPE_CHECKING:
@@ -58,10 +57,10 @@ ROUTES = (
     Route("emulator.faults", "GET", "/_emulator/faults", control.get_faults),
     Route("emulator.faults", "POST", "/_emulator/faults", control.add_faults),
     Route("emulator.faults", "DELETE", "/_emulator/faults", control.clear_faults),
-    Route("emulator.browse", "GET", EMULATOR_PAGES, pages.buckets_page),
-    Route("emulator.browse", "GET", EMULATOR_PAGES + "/{bucket}", pages.folder_page),
-    Route("emulator.browse", "GET", EMULATOR_PAGES + "/{bucket}/{object}", pages.object_page),
-    Route("emulator.browse", "GET", EMULATOR_PAGES + "/{bucket}/{object}/content", pages.content),
+    Route("emulator.browse", "GET", PAGES, pages.buckets_page),
+    Route("emulator.browse", "GET", PAGES + "/{bucket}", pages.folder_page),
+    Route("emulator.browse", "GET", PAGES + "/{bucket}/{object}", pages.object_page),
+    Route("emulator.browse", "GET", PAGES + "/{bucket}/{object}/content", pages.content),
 )
 
 

@@ -10,10 +10,9 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
-from cloudseg_ops.contracts.units import readable_bytes
-from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.links.addresses import emulator_buckets, emulator_content, emulator_folder, emulator_object
+from jinja2.filters import do_filesizeformat
 
+from .addresses import buckets_path, content_path, folder_path, object_path
 from .records import rfc3339
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Entry(NamedTuple):
 
 def buckets_view(buckets: Iterable[BucketRecord]) -> str:
     """Render the list of buckets."""
-    entries = [Entry(bucket.name, emulator_folder(GcsUri(bucket.name))) for bucket in buckets]
+    entries = [Entry(bucket.name, folder_path(bucket.name)) for bucket in buckets]
     return _render("folder", title="Buckets", crumbs=[], folders=entries, objects=[], more=None)
 
 
@@ -60,11 +59,11 @@ def folder_view(bucket: str, prefix: str, page: Page) -> str:
         prefix: what the names begin with; empty, or up to a slash.
         page: the listing, by the delimiter ``/``.
     """
-    folders = [Entry(name[len(prefix) :], emulator_folder(GcsUri(bucket, name))) for name in page.prefixes]
+    folders = [Entry(name[len(prefix) :], folder_path(bucket, name)) for name in page.prefixes]
     objects = [_entry(record, prefix) for record in page.items]
     more = None
     if page.next_token is not None:
-        more = f"{emulator_buckets()}/{quote(bucket, safe='')}?prefix={quote(prefix, safe='')}"
+        more = f"{buckets_path()}/{quote(bucket, safe='')}?prefix={quote(prefix, safe='')}"
         more += f"&pageToken={quote(page.next_token, safe='')}"
     title = f"gs://{bucket}/{prefix}"
     crumbs = _crumbs(bucket, prefix)
@@ -73,10 +72,10 @@ def folder_view(bucket: str, prefix: str, page: Page) -> str:
 
 def object_view(record: ObjectRecord) -> str:
     """Render what is known of an object."""
-    uri = GcsUri(record.bucket, record.name)
+    uri = f"gs://{record.bucket}/{record.name}"
     facts = {
-        "address": str(uri),
-        "size": f"{readable_bytes(record.size)} ({record.size:,} bytes)",
+        "address": uri,
+        "size": f"{do_filesizeformat(record.size)} ({record.size:,} bytes)",
         "type": _type(record),
         "updated": rfc3339(record.updated),
         "generation": f"{record.generation}, metageneration {record.metageneration}",
@@ -89,11 +88,11 @@ def object_view(record: ObjectRecord) -> str:
     crumbs = _crumbs(record.bucket, f"{folder}/" if folder or record.name.startswith("/") else "")
     return _render(
         "object",
-        title=str(uri),
-        crumbs=[*crumbs, Crumb(name, emulator_object(uri))],
+        title=uri,
+        crumbs=[*crumbs, Crumb(name, object_path(record.bucket, record.name))],
         facts=facts,
         metadata=record.fields.get("metadata", {}),
-        content=emulator_content(uri),
+        content=content_path(record.bucket, record.name),
         is_picture=_type(record) in _PICTURES,
     )
 
@@ -111,17 +110,17 @@ def policy() -> str:
 
 
 def _entry(record: ObjectRecord, prefix: str) -> Entry:
-    href = emulator_object(GcsUri(record.bucket, record.name))
+    href = object_path(record.bucket, record.name)
     # The object whose name is the folder's own is named in full.
     name = record.name[len(prefix) :] or record.name
-    return Entry(name, href, readable_bytes(record.size), _type(record), rfc3339(record.updated))
+    return Entry(name, href, do_filesizeformat(record.size), _type(record), rfc3339(record.updated))
 
 
 def _crumbs(bucket: str, prefix: str) -> list[Crumb]:
-    crumbs = [Crumb(bucket, emulator_folder(GcsUri(bucket)))]
+    crumbs = [Crumb(bucket, folder_path(bucket))]
     end = 0
     while (slash := prefix.find("/", end)) >= 0:
-        crumbs.append(Crumb(prefix[end : slash + 1], emulator_folder(GcsUri(bucket, prefix[: slash + 1]))))
+        crumbs.append(Crumb(prefix[end : slash + 1], folder_path(bucket, prefix[: slash + 1])))
         end = slash + 1
     return crumbs
 
@@ -135,7 +134,7 @@ def _render(template: str, **values: Any) -> str:
 
     # The emulator's own file; escaped, it would no longer be what the policy's hash is of.
     style = Markup(_style())  # noqa: S704
-    return _environment().get_template(f"{template}.html.j2").render(style=style, buckets=emulator_buckets(), **values)
+    return _environment().get_template(f"{template}.html.j2").render(style=style, buckets=buckets_path(), **values)
 
 
 @cache

@@ -25,8 +25,8 @@ from tests.cloudseg_delivery.airflow_stand_in import AirflowStandIn, airflow_on
 ROOT = Path(__file__).parents[2]
 BUCKET = "us-central1-cloudseg-bucket"
 # What a delivery reads; the rest of the repository would only be copied. Plugins are those of a test.
-NEEDED = ("cloudseg_delivery", "cloudseg_ops", "dags", "deploy", "docker", "requirements", "scripts", "requirements.txt",
-          "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
+NEEDED = ("cloudseg_delivery", "cloudseg_ops", "dags", "deploy", "docker", "requirements", "scripts",
+          "requirements.txt", "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
 
 
 # Not those of the repository, which are for whoever delivers to fill in.

@@ -22,6 +22,8 @@ from cloudseg_ops.links.addresses import (
     object_address,
 )
 
+from gcs_emulator import addresses as paths
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 REPORT = GcsUri("masks", "reports/manual__2026-11-24T10:00:00+00:00/report.html")
 HOSTILE = [
@@ -160,3 +162,12 @@ def test_no_page_rather_than_a_wrong_one(repository: str) -> None:
 @pytest.mark.parametrize("commit", ["", "main", "0123456", COMMIT.upper(), COMMIT + "\n", COMMIT + "/../x"])
 def test_no_page_of_what_is_no_commit(commit: str) -> None:
     assert commit_address("https://github.com/sky/models", commit) is None
+
+
+@pytest.mark.parametrize(("bucket", "name"), [("masks", ""), ("masks", "a/b c.png"), ("masks", "../x?y#z/")])
+def test_the_emulators_pages_are_where_it_serves_them(bucket: str, name: str) -> None:
+    uri = GcsUri(bucket, name)
+    assert emulator_buckets() == paths.buckets_path()
+    assert emulator_folder(uri) == paths.folder_path(bucket, name)
+    assert emulator_object(uri) == paths.object_path(bucket, name)
+    assert emulator_content(uri) == paths.content_path(bucket, name)
