@@ -21,7 +21,6 @@ from cloudseg_ops.links.addresses import (
     log_address,
     object_address,
 )
-
 from gcs_emulator import addresses as paths
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
