@@ -1,6 +1,7 @@
 """Contender c, the article's loop: list; then for each object download, forward, save, upload, delete.
 
-One image after the other, float32, a batch of one, the network as torch gives it, torch's own number of threads.
+One image after the other, float32, a batch of one, the network as torch gives it, torch's own number of threads; on a
+GPU where there is one.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ def main(path: str) -> None:
     job, marks = Job.read(path), Marks(Job.read(path).scratch)
     params = job.model_params
     client = steps.open_client()
-    network = plain_network(job.network, params.arguments, job.weights)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = plain_network(job.network, params.arguments, job.weights).to(device)
     for name in steps.list_names(client, job.input):
         marks.began()
         image = steps.pixels(steps.download(client, job.input, name))
         with torch.inference_mode():
-            logits = network(tensors.prepare(image, params)[None])[0]
+            logits = network(tensors.prepare(image, params)[None].to(device))[0].cpu()
         classes = tensors.classify(logits, image.shape[0], image.shape[1], params)
         steps.save(client, job.output, name, classes, steps.details(job))
         steps.delete(client, job.input, name)

@@ -23,21 +23,62 @@ _RATE = 3e-3
 _MEAN, _STD = (0.4, 0.42, 0.52), (0.24, 0.23, 0.24)
 
 
-def fitted_unet(width: int, depth: int, *, side: int = _SIDE, steps: int = _STEPS) -> UNet:
+def fitted_unet(
+    width: int, depth: int, *, side: int = _SIDE, steps: int = _STEPS, device: torch.device | str = "cpu"
+) -> UNet:
     """Build the network for RGB images normalized as those of examples/cloud_unet."""
     torch.manual_seed(0)
     network = UNet(3, 1, width, depth)
-    images, masks = _scenes(side)
+    fit_last_layers(network, network.merge[-1], network.head, side=side, steps=steps, device=device)
+    return network
+
+
+def fit_last_layers(
+    network: nn.Module,
+    last: nn.Module,
+    head: nn.Module,
+    *,
+    side: int = _SIDE,
+    steps: int = _STEPS,
+    device: torch.device | str = "cpu",
+) -> None:
+    """Give batch norms the statistics of some scenes, and fit a random network's last block and head to their masks.
+
+    Args:
+        network: A segmentation network for RGB; it ends up on the CPU, in evaluation mode.
+        last: Its last block.
+        head: What makes logits of the last block's output.
+        side: Height and width of the scenes, pixels.
+        steps: Steps of the optimizer.
+        device: Where to compute.
+    """
+    network.to(device)
+    images, masks = (values.to(device) for values in _scenes(side))
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # the plain mean of what it has seen
-    last = network.merge[-1]
     seen: list[torch.Tensor] = []
     with torch.no_grad(), last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone())):
         network.train()(images)
         network.eval()(images)
-    _fit(nn.Sequential(last, network.head), seen[-1], masks, steps)
-    return network.eval()
+    _fit(nn.Sequential(last, head), seen[-1], masks, steps)
+    network.eval().cpu()
+
+
+def fit_all_layers(
+    network: nn.Module, *, side: int = _SIDE, steps: int = _STEPS, device: torch.device | str = "cpu"
+) -> None:
+    """Fit a whole random network to some scenes, where its last layers alone do not tell clouds from sky.
+
+    Args:
+        network: A segmentation network for RGB; it ends up on the CPU, in evaluation mode.
+        side: Height and width of the scenes, pixels.
+        steps: Steps of the optimizer.
+        device: Where to compute.
+    """
+    images, masks = (values.to(device) for values in _scenes(side))
+    _fit(network.to(device), images, masks, steps)
+    network.eval().cpu()
 
 
 def _fit(layers: nn.Module, features: torch.Tensor, masks: torch.Tensor, steps: int) -> None:
@@ -48,7 +89,7 @@ def _fit(layers: nn.Module, features: torch.Tensor, masks: torch.Tensor, steps: 
     optimizer = torch.optim.Adam(layers.parameters(), _RATE)
     chosen = torch.Generator().manual_seed(0)
     for _ in range(steps):
-        index = torch.randint(0, len(features), (_BATCH,), generator=chosen)
+        index = torch.randint(0, len(features), (_BATCH,), generator=chosen).to(features.device)
         loss = nn.functional.binary_cross_entropy_with_logits(layers(features[index]), masks[index])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]

@@ -10,13 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.fitting import fitted_unet
+from benchmarks.fitting import fit_all_layers, fit_last_layers, fitted_unet
+from benchmarks.resnet_unet import STRIDE, ResNetUNet, export_program
 from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
 from cloudseg_ops.engine.network.networks import UNet
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cloud_unet" / "weights"
 _NORMALIZE = {"mean": [0.4, 0.42, 0.52], "std": [0.24, 0.23, 0.24]}
 _LARGE_WIDTH, _LARGE_DEPTH = 64, 4
+_RESNET_WIDTHS = {"resnet34": 64, "tinyresnet": 4}
 
 
 class Brightness(nn.Module):
@@ -37,7 +39,7 @@ class Model:
 
     Attributes:
         name: As in a row's name.
-        network: `unet`, or `brightness`.
+        network: `unet`, `resnet`, or `brightness`.
         params: As params.yaml has them for a plain state dict.
         weights: The state dict, for everyone but the engine.
         staged: What the engine loads, and its parameters: the same, or an exported program.
@@ -79,14 +81,16 @@ def unet_params(width: int, depth: int, max_side: int | None) -> ModelParams:
     )
 
 
-def open_model(name: str, cache: Path) -> Model:
+def open_model(name: str, cache: Path, device: torch.device | str = "cpu") -> Model:
     """Make a model's files, unless they are in the cache.
 
     Args:
         name: `example`: the U-Net of examples/cloud_unet, 0.5 M… see its card. `unet31m`: a U-Net of 31 M parameters,
-            see `benchmarks.fitting`. `free`: `Brightness`, for the engine as an exported program. `tiny`: a U-Net
-            of a few hundred parameters, for the harness's own test.
+            see `benchmarks.fitting`. `resnet34`: `ResNetUNet`, for the engine as an exported program. `free`:
+            `Brightness`, likewise. `tiny`: a U-Net of a few hundred parameters, for the harness's own test.
+            `tinyresnet`: a narrow `ResNetUNet`, likewise.
         cache: Folder for files made.
+        device: Where random networks are fitted.
     """
     cache.mkdir(parents=True, exist_ok=True)
     if name == "example":
@@ -95,7 +99,7 @@ def open_model(name: str, cache: Path) -> Model:
     if name == "unet31m":
         path = cache / "unet31m.pt"
         if not path.exists():
-            _save(fitted_unet(_LARGE_WIDTH, _LARGE_DEPTH), path)
+            _save(fitted_unet(_LARGE_WIDTH, _LARGE_DEPTH, device=device), path)
         return _plain(name, unet_params(_LARGE_WIDTH, _LARGE_DEPTH, 1024), path)
     if name == "tiny":
         torch.manual_seed(0)
@@ -103,7 +107,9 @@ def open_model(name: str, cache: Path) -> Model:
         return _plain(name, unet_params(2, 1, None), cache / "tiny.pt")
     if name == "free":
         return _free(cache)
-    raise ValueError(f"no model is named {name!r}: there are example, unet31m, free and tiny")
+    if name in _RESNET_WIDTHS:
+        return _resnet(name, _RESNET_WIDTHS[name], cache, device)
+    raise ValueError(f"no model is named {name!r}: there are example, unet31m, resnet34, free, tiny and tinyresnet")
 
 
 def _plain(name: str, params: ModelParams, path: Path) -> Model:
@@ -120,6 +126,25 @@ def _free(cache: Path) -> Model:
     return Model("free", "brightness", params, cache / "free.pt", cache / "free.pt2", params)
 
 
+def _resnet(name: str, width: int, cache: Path, device: torch.device | str) -> Model:
+    weights, program = cache / f"{name}.pt", cache / f"{name}.pt2"
+    if not program.exists():
+        torch.manual_seed(0)
+        network = ResNetUNet(width)
+        if name == "tinyresnet":
+            fit_last_layers(network, network.merge[-1], network.head, side=64, steps=10, device=device)
+        else:
+            fit_all_layers(network, device=device)
+        _save(network, weights)
+        draft = program.with_suffix(".draft.pt2")
+        torch.export.save(export_program(network.requires_grad_(requires_grad=False)), draft)
+        draft.replace(program)
+    params = ModelParams.model_validate(
+        {"architecture": "exported", "in_channels": 3, "n_classes": 1, "normalize": _NORMALIZE, "size_multiple": STRIDE}
+    )
+    return Model(name, "resnet", params.model_copy(update={"arguments": {"width": width}}), weights, program, params)
+
+
 def _save(network: nn.Module, path: Path) -> None:
     draft = path.with_suffix(".draft")
     torch.save(network.state_dict(), draft)
@@ -128,6 +153,8 @@ def _save(network: nn.Module, path: Path) -> None:
 
 def new_network(network: str, arguments: dict[str, Any]) -> nn.Module:
     """Build an untrained network, as a person's own module would be."""
+    if network == "resnet":
+        return ResNetUNet(**arguments)
     return UNet(3, 1, **arguments) if network == "unet" else Brightness()
 
 

@@ -5,6 +5,7 @@
 #   VARIANT      cpu (default) or cuda
 #   IMAGE        name without tag (cloudseg-inference)
 #   TAG          tag (version and commit; `-dirty` when the work tree is, `-cuda` for that variant)
+#   KEEP         features of PyTorch for networks that need them: "fft linalg" (docker/inference/slim/removed.toml)
 #   BASE         base image; for production with its digest (the one in docker/inference/Dockerfile)
 #   PLATFORM     as `docker build --platform` takes it; the locks are for linux/amd64
 #   NETWORK      as `docker build --network` takes it, `host` behind some proxies
@@ -62,7 +63,7 @@ set -- --file "$context/docker/inference/Dockerfile" --tag "$name" \
     --build-arg "BASE=$base" --build-arg "VARIANT=$VARIANT" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 [ -n "${TAG:-}" ] || set -- "$@" --tag "$IMAGE:dev$suffix"
-for variable in PIP_INDEX_URL TORCH_INDEX HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
+for variable in KEEP PIP_INDEX_URL TORCH_INDEX HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
     eval "value=\${$variable:-}"
     [ -z "$value" ] || set -- "$@" --build-arg "$variable=$value"
 done

@@ -22,6 +22,12 @@ def test_labels(image: ImageUnderTest) -> None:
         assert labels["version"] == cloudseg_ops.__version__
 
 
+def test_no_two_layers_are_the_same(image: ImageUnderTest) -> None:
+    # GKE streams no image that has empty or duplicate layers.
+    layers = image.description["RootFS"]["Layers"]
+    assert len(layers) == len(set(layers)) >= 7
+
+
 def test_it_is_nobody_and_may_write_to_tmp_alone(image: ImageUnderTest) -> None:
     assert image.description["Config"]["User"] == "10001:10001"
     program = """

@@ -184,6 +184,7 @@ def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
         return torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
 
     # On the CPU small ones, for it is done before the first mask. On a GPU they cost nothing, and those of cuDNN's
-    # workspaces that do not grow with an image would outweigh small ones.
-    small, large = (128, 512) if network.device.type == "cuda" else (32, 64)
-    return bytes_per_pixel(network.run, images(small), images(max(large, 2 * network.stride)))
+    # workspaces that do not grow with an image would outweigh small ones. At least two strides: a program may have been
+    # exported for more than one.
+    small = max(128 if network.device.type == "cuda" else 32, 2 * network.stride)
+    return bytes_per_pixel(network.run, images(small), images(2 * small))

@@ -2,14 +2,17 @@ import logging
 from collections.abc import Sequence
 
 import pytest
+import torch
 
 from cloudseg_ops.contracts.errors import CorruptModelError, ModelLoadError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.memory.budget import MemoryPlan, plan_memory
+from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.model_loader import ModelLoader, lanes_and_threads
 from cloudseg_ops.engine.process.stopping import Stop
 from tests.engine.lab import Lab, noise, state_bytes, tiny_unet, unet_params
+from tests.engine.network.test_predict import exported, exported_params
 
 GIB = 2**30
 
@@ -70,3 +73,13 @@ def test_what_goes_wrong_is_told_to_whoever_asks(lab: Lab) -> None:
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
     with pytest.raises(CorruptModelError):
         loader(lab)(images())
+
+
+def test_a_program_that_refuses_images_of_one_stride_is_measured(lab: Lab) -> None:
+    program = exported(tiny_unet(), multiple=32, least=2)
+    lab.use_model(program, exported_params(32))
+    network = load_network(lab.ref, program, torch.device("cpu"))
+    with pytest.raises(AssertionError, match="Guard failed"), torch.inference_mode():
+        network.run(torch.zeros(1, 3, 32, 32))
+    model = loader(lab)(images(100, 70))
+    assert model.predict(images(100, 70))[0].classes.shape == (70, 100)

@@ -105,9 +105,9 @@ class Brightness(nn.Module):
         return images.mean(dim=1, keepdim=True) - 0.5
 
 
-def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4) -> bytes:
-    """A program for H and W that are multiples of `multiple`; None: any batch."""
-    height, width = torch.export.Dim("h", min=1, max=256), torch.export.Dim("w", min=1, max=256)
+def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4, least: int = 1) -> bytes:
+    """A program for H and W that are at least `least` times `multiple`, and multiples of it; None: any batch."""
+    height, width = torch.export.Dim("h", min=least, max=256), torch.export.Dim("w", min=least, max=256)
     dims: dict[int, Any] = {2: multiple * height, 3: multiple * width}
     if batch is None:
         dims[0] = torch.export.Dim("n", min=1, max=64)

@@ -1,0 +1,1 @@
+"""Uses a few minutes on a GPU machine fully: what the engine reaches there, of what the GPU could do."""

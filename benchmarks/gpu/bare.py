@@ -1,0 +1,191 @@
+"""The bare forward pass on tensors that lie ready on the GPU: its floor on paper, then its best setting."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.gpu.context import Context, Workload
+from benchmarks.gpu.figures import AGREEMENT
+from benchmarks.gpu.floors import Work, count_work, peak_of
+from benchmarks.gpu.forward import Forward, Setting, build, rate
+from benchmarks.gpu.records import Records, one_line
+from benchmarks.gpu.samples import Sample, open_sample, repeated
+from benchmarks.models import plain_network
+
+_GAIN = 1.02
+"""A batch twice as large must be so much faster to pay."""
+_CONTEXT_BATCH = 16
+
+
+class Bench:
+    """Measures settings of one workload.
+
+    Args:
+        context: Of the part.
+        workload: The workload.
+        records: Where results go.
+        until: When no further setting is begun, in monotonic seconds.
+    """
+
+    def __init__(self, context: Context, workload: Workload, records: Records, until: float) -> None:
+        self._context = context
+        self._workload = workload
+        self._records = records
+        self._until = until
+        self._sample = open_sample(context, workload)
+        self._work: Work = count_work(_plain(self._sample), workload.side)
+        self._peak = peak_of(device_name(context))
+
+    def floor(self) -> None:
+        """Note what the workload asks, and the rates that it could have at best."""
+        work = self._work
+        self._records.write(
+            "floor",
+            workload=self._workload.name,
+            peak=self._peak.name,
+            **asdict(work),
+            images_per_second=1 / work.seconds(self._peak, 64),
+            images_per_second_by_layer=1 / work.seconds(self._peak, 64, layers=True),
+        )
+
+    def measure(self, setting: Setting) -> float:
+        """Images a second; 0 where it fails, does not agree, or there is no time for it: each is noted."""
+        if time.monotonic() > self._until:
+            self._records.skip(f"{self._workload.name}: {setting.describe()}", "out of time")
+            return 0.0
+        if setting.needs_cuda and self._context.device == "cpu":
+            self._records.skip(f"{self._workload.name}: {setting.describe()}", "needs CUDA")
+            return 0.0
+        fields: dict[str, Any] = {
+            "workload": self._workload.name,
+            "setting": setting.to_json(),
+            "description": setting.describe(),
+        }
+        began = time.monotonic()
+        try:
+            fields |= self._figures(setting)
+        except Exception as error:  # noqa: BLE001  a setting that does not run here is an answer, too
+            fields |= {"images_per_second": 0.0, "error": one_line(error)}
+        _clear()
+        self._records.write("setting", **fields, seconds=round(time.monotonic() - began, 2))
+        return float(fields["images_per_second"]) if fields.get("agreement", 0) >= AGREEMENT else 0.0
+
+    def _figures(self, setting: Setting) -> dict[str, Any]:
+        on_gpu = self._context.device == "cuda"
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+        example = repeated(self._sample.images, setting.batch).to(self._context.device)
+        began = time.monotonic()
+        first = build(self._network(setting), setting, example, self._context.work)
+        agreement = self._agreement(*first)
+        preparing = time.monotonic() - began
+        built = [first]
+
+        def make() -> tuple[Forward, torch.Tensor]:
+            return built.pop() if built else build(self._network(setting), setting, example, self._context.work)
+
+        found = rate(make, setting.lanes, self._context.scale.seconds)
+        return {
+            "images_per_second": found,
+            "tflops": found * self._work.flops / 1e12,
+            "of_floor": found * self._work.seconds(self._peak, setting.batch),
+            "agreement": agreement,
+            "preparing_seconds": round(preparing, 2),
+            "peak_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
+        }
+
+    def _network(self, setting: Setting) -> nn.Module:
+        if not setting.exported:
+            return _plain(self._sample)
+        from cloudseg_ops.engine.network.loading import load_network
+
+        model = self._sample.model
+        return load_network(
+            model.reference("gs://benchmark/model"), model.staged.read_bytes(), torch.device(self._context.device)
+        ).forward
+
+    def _agreement(self, forward: Forward, batch: torch.Tensor) -> float:
+        """Share of pixels on which masks agree, in batches of the one size that a compiler was given."""
+        masks, size = self._sample.masks, len(batch)
+        same = []
+        for start in range(0, len(masks), size):
+            places = torch.arange(start, start + size) % len(masks)
+            images = self._sample.images[places].to(batch.device, batch.dtype)
+            logits = forward(images.contiguous(memory_format=torch.channels_last))
+            found = (logits[:, 0].float() > 0).cpu().numpy()
+            same += [float(np.mean(found[at] == masks[place])) for at, place in enumerate(places.tolist())]
+        return sum(same) / len(same)
+
+
+def _plain(sample: Sample) -> nn.Module:
+    model = sample.model
+    return plain_network(model.network, model.params.arguments, str(model.weights))
+
+
+def _clear() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def device_name(context: Context) -> str:
+    """The GPU's name; in a rehearsal, of the one whose peak the floors are counted against."""
+    return "CPU" if context.rehearse else torch.cuda.get_device_name()
+
+
+def search(bench: Bench, context: Context, *, exported: bool) -> None:
+    """Measure floors, then settings: batches first, since everything else builds on the best one."""
+    bench.floor()
+    best, found = _best_batch(bench, context.scale.most_images)
+    for setting in _variants(best, exported=exported):
+        if (measured := bench.measure(setting)) > found:
+            best, found = setting, measured
+    context_batch = min(_CONTEXT_BATCH, best.batch)
+    for precision in ("tf32", "fp32"):
+        bench.measure(Setting(precision=precision, batch=context_batch))
+
+
+def _best_batch(bench: Bench, most: int) -> tuple[Setting, float]:
+    """Double the batch until it has not paid twice, or memory ends."""
+    best, found, lost, batch = Setting(), 0.0, 0, 1
+    while batch <= most and lost < 2:
+        setting = Setting(batch=batch)
+        measured = bench.measure(setting)
+        lost = 0 if measured > found * _GAIN else lost + 1
+        if measured > found:
+            best, found = setting, measured
+        batch *= 2
+    return best, found
+
+
+def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:
+    yield replace(best, runner="graph")
+    if best.batch > 8:
+        yield replace(best, runner="graph", batch=8)
+    yield replace(best, lanes=2)
+    yield replace(best, runner="graph", lanes=2)
+    yield replace(best, search=False)
+    yield replace(best, precision="autocast", search=False)
+    if exported:
+        yield replace(best, precision="autocast", search=False, exported=True)
+
+
+def main(context: Context) -> None:
+    """Measure each workload; what one does not use of its share of the time is left to those after it."""
+    records = context.records("bare")
+    workloads = context.scale.workloads
+    for index, workload in enumerate(workloads):
+        # The first ones get half as much again: they matter most.
+        until = time.monotonic() + context.seconds_left * 1.5 / (len(workloads) - index + 0.5)
+        try:
+            search(Bench(context, workload, records, until), context, exported="resnet" in workload.model)
+        except Exception as error:  # noqa: BLE001  such as a model that cannot be made here; the others go on
+            records.skip(f"{workload.name}: the bare forward pass", one_line(error))

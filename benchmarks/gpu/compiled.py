@@ -1,0 +1,84 @@
+"""The settings of the bare forward pass that are compiled: last, and each in a process with a time limit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from typing import get_args
+
+from benchmarks.gpu.context import Context, Workload, add_arguments, context_from
+from benchmarks.gpu.figures import best_setting
+from benchmarks.gpu.forward import Runner, Setting
+from benchmarks.gpu.records import Records, read_records
+
+_LIMIT = 80.0
+_LEAST = 10.0
+"""Seconds below which nothing more is begun."""
+_MARGIN = 2.0
+"""Seconds to note that one was cut, before this part is."""
+
+
+def main(context: Context) -> None:
+    """Try compilers at each workload's best batch, the most valuable first."""
+    records = context.records("bare")
+    for workload, runner in _turns(context):
+        left = context.seconds_left
+        if left < _LEAST:
+            records.skip(f"{workload.name}: {runner}", "out of time")
+            continue
+        _run(context, records, workload.name, runner, min(_LIMIT, left - _MARGIN))
+
+
+def _turns(context: Context) -> list[tuple[Workload, Runner]]:
+    first, *others = context.scale.workloads
+    turns: list[tuple[Workload, Runner]] = [(first, "compile"), (first, "aoti")]
+    if not context.rehearse:
+        turns += [(one, "compile") for one in others]
+        turns += [(first, "max-autotune")]
+        turns += [(one, runner) for one in others for runner in ("aoti", "max-autotune")]
+    return turns
+
+
+def _run(context: Context, records: Records, workload: str, runner: Runner, limit: float) -> None:
+    batch = best_batch(context, workload)
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.gpu.compiled", workload, runner, str(batch)]
+    caches = {
+        "TORCHINDUCTOR_CACHE_DIR": str(context.work / "inductor"),
+        "TRITON_CACHE_DIR": str(context.work / "triton"),
+    }
+    try:
+        done = subprocess.run(
+            [*command, *context.arguments()], env={**os.environ, **caches}, timeout=limit, check=False
+        )
+    except subprocess.TimeoutExpired:
+        records.skip(f"{workload}: {runner}, batch {batch}", f"cut after {limit:.0f} s")
+    else:
+        if done.returncode:
+            records.skip(f"{workload}: {runner}, batch {batch}", f"its process ended with {done.returncode}")
+
+
+def best_batch(context: Context, workload: str) -> int:
+    """Batch of the fastest setting that was measured so far; 16 where there is none."""
+    fastest = best_setting(read_records(context.out / "bare.jsonl"), workload)
+    return int(fastest["setting"]["batch"]) if fastest else 16
+
+
+def _measure() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workload")
+    parser.add_argument("runner", choices=get_args(Runner))
+    parser.add_argument("batch", type=int)
+    add_arguments(parser)
+    options = parser.parse_args()
+    context = context_from(options)
+    from benchmarks.gpu.bare import Bench
+
+    bench = Bench(context, context.workload(options.workload), context.records("bare"), time.monotonic() + _LIMIT)
+    bench.measure(Setting(runner=options.runner, batch=options.batch))
+
+
+if __name__ == "__main__":
+    _measure()

@@ -1,0 +1,154 @@
+"""What each part is given, and what is measured in a full run and in a rehearsal."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.gpu.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A model on photographs of one size.
+
+    Attributes:
+        model: As `benchmarks.models.open_model` knows it.
+        side: Height and width of the photographs, pixels.
+        file_bytes: Bytes of each file.
+    """
+
+    model: str
+    side: int
+    file_bytes: int
+
+    @property
+    def name(self) -> str:
+        """As results name it."""
+        return f"{self.model}-{self.side}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        workloads: Models and sizes, the most valuable first.
+        seconds: Of one measurement of the bare forward pass.
+        most_images: Of a batch.
+        engine_seconds: Of one run of the engine, its start not counted.
+        io_processes: Fixed numbers of helper processes that are tried beside `auto`.
+        article_images: Images of the article's loop.
+        starts: Repeated starts.
+        profiled_batches: Batches that are profiled.
+        matmul_side: Of the matrices whose product is timed.
+        copy_bytes: That are copied to time memory.
+    """
+
+    workloads: tuple[Workload, ...]
+    seconds: float
+    most_images: int
+    engine_seconds: float
+    io_processes: tuple[int, ...]
+    article_images: int
+    starts: int
+    profiled_batches: int
+    matmul_side: int
+    copy_bytes: int
+
+
+FULL = Scale(
+    workloads=(
+        Workload("unet31m", 256, 50_000),
+        Workload("example", 256, 50_000),
+        Workload("resnet34", 256, 50_000),
+        Workload("unet31m", 1024, 400_000),
+        Workload("example", 512, 120_000),
+    ),
+    seconds=0.4,
+    most_images=256,
+    engine_seconds=9,
+    io_processes=(14, 8, 4),
+    article_images=48,
+    starts=3,
+    profiled_batches=20,
+    matmul_side=8192,
+    copy_bytes=4 << 30,
+)
+REHEARSAL = Scale(
+    workloads=(Workload("tiny", 64, 10_000), Workload("tinyresnet", 64, 10_000)),
+    seconds=0.05,
+    most_images=4,
+    engine_seconds=1.0,
+    io_processes=(1,),
+    article_images=2,
+    starts=1,
+    profiled_batches=3,
+    matmul_side=256,
+    copy_bytes=8 << 20,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a part is given.
+
+    Attributes:
+        out: Folder of the results.
+        work: Folder for files that parts share: models, photographs, reference masks.
+        rehearse: Whether this is a rehearsal on the CPU.
+        deadline: When the part must have ended, in monotonic seconds.
+        workloads: How many workloads are measured, the most valuable first.
+    """
+
+    out: Path
+    work: Path
+    rehearse: bool
+    deadline: float
+    workloads: int = 99
+
+    @property
+    def device(self) -> str:
+        """Where networks run."""
+        return "cpu" if self.rehearse else "cuda"
+
+    @property
+    def scale(self) -> Scale:
+        """How much is measured."""
+        whole = REHEARSAL if self.rehearse else FULL
+        return replace(whole, workloads=whole.workloads[: self.workloads])
+
+    @property
+    def seconds_left(self) -> float:
+        """Time until the deadline."""
+        return self.deadline - time.monotonic()
+
+    def records(self, name: str) -> Records:
+        """The results file of a part."""
+        return Records(self.out / f"{name}.jsonl")
+
+    def workload(self, name: str) -> Workload:
+        """A workload by its name."""
+        return next(one for one in self.scale.workloads if one.name == name)
+
+    def arguments(self) -> list[str]:
+        """The command line from which `context_from` makes this in another process: the clock is the machine's."""
+        given = ["--out", str(self.out), "--work", str(self.work), "--deadline", f"{self.deadline:.2f}"]
+        given += ["--workloads", str(self.workloads)]
+        return [*given, "--rehearse"] if self.rehearse else given
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `context_from` reads."""
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--deadline", type=float, required=True, help="when it must have ended, in monotonic seconds")
+    parser.add_argument("--workloads", type=int, required=True)
+    parser.add_argument("--rehearse", action="store_true")
+
+
+def context_from(options: argparse.Namespace) -> Context:
+    """Make it of a command line."""
+    return Context(options.out, options.work, options.rehearse, options.deadline, options.workloads)

@@ -1,0 +1,180 @@
+"""The engine as users run it, with the storage stand-in: its steady rate beside the bare forward pass."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks import engine
+from benchmarks.gpu import article, decoding
+from benchmarks.gpu.context import Context, Workload
+from benchmarks.gpu.figures import best_engine
+from benchmarks.gpu.records import Records, one_line, read_records
+from benchmarks.gpu.samples import Sample, open_sample
+from benchmarks.gpu.serving import Serving, environment, running_storage
+from benchmarks.gpu.usage import Sample as UsageSample
+from benchmarks.gpu.usage import over_window, sampling
+from benchmarks.reference import read_mask
+from cloudseg_ops.engine.process import options as engine_options
+
+_START_SECONDS = 45.0
+_END_SECONDS = 15.0
+_BESIDE_SECONDS = 14.0
+"""About what a run takes beside its steady time."""
+_LEAST_IMAGES, _MOST_IMAGES = 64, 100_000
+_MOST_WORKERS = 4
+_KEPT = 8
+
+
+def main(context: Context) -> None:
+    """Measure decoding, then the engine on each workload with several numbers of helpers, then the article's loop."""
+    records = context.records("engine")
+    decoding.measure(context, records)
+    first, *others = context.scale.workloads
+    most, *fewer = (str(count) for count in context.scale.io_processes)
+    for helpers in (most, "auto", *fewer[:1]):
+        _attempt(context, records, first, helpers)
+    article.measure(context, records, first)
+    fastest = best_engine(read_records(context.out / "engine.jsonl"), first.name)
+    for workload in others:
+        _attempt(context, records, workload, fastest["io_processes"] if fastest else most)
+    for helpers in fewer[1:]:
+        _attempt(context, records, first, helpers)
+    for workload in others if not context.rehearse else ():
+        _attempt(context, records, workload, "auto")
+
+
+def _attempt(context: Context, records: Records, workload: Workload, helpers: str) -> None:
+    what = f"{workload.name}: the engine, --io-processes {helpers}"
+    if context.seconds_left < context.scale.engine_seconds + _BESIDE_SECONDS:
+        records.skip(what, "out of time")
+        return
+    try:
+        run(context, records, workload, helpers)
+    except Exception as error:  # noqa: BLE001  the other runs go on
+        records.skip(what, one_line(error))
+
+
+def workers_for(cpus: int) -> int:
+    """Processes of the stand-in: a quarter of the CPUs at most."""
+    return max(1, min(_MOST_WORKERS, cpus // 4))
+
+
+def run(context: Context, records: Records, workload: Workload, helpers: str) -> None:
+    """Measure one run of the engine, and note it."""
+    sample = open_sample(context, workload)
+    images = _images(context, workload)
+    workers = workers_for(engine_options.usable_cpus())
+    with running_storage(sample.files, workers=workers, kept=_KEPT) as serving:
+        staged = serving.stage(sample.model, images)
+        given = ["--io-processes", helpers, *device_options(context)]
+        before = serving.cpu_seconds()
+        usage, log, code, stopped = _run_engine(context, serving, engine.command(staged, given))
+        masks = serving.masks()
+        served = serving.cpu_seconds() - before
+        counts = {"images": images, "masks": len(masks), "exit_code": code, "storage_workers": workers}
+        agreed = agreement(serving, sample)
+    times = [moment for moment, _ in masks if moment <= stopped]
+    if len(times) < 4:
+        raise RuntimeError(f"the engine ended with {code} after {len(masks)} masks: {' '.join(log[-300:].split())}")
+    records.write(
+        "engine",
+        workload=workload.name,
+        io_processes=helpers,
+        **counts,
+        **steady(times, usage),
+        storage_cpu_seconds=served / len(masks),
+        agreement=agreed,
+        log=engine.log_events(log),
+        loaded=[line for line in log.splitlines() if " in bfloat16" in line or " in float32" in line][-1:],
+    )
+
+
+def device_options(context: Context) -> list[str]:
+    """Tell the engine the device, where it knows the option."""
+    known = {option for action in engine_options._parser()._actions for option in action.option_strings}
+    return ["--device", context.device] if "--device" in known else []
+
+
+def _images(context: Context, workload: Workload) -> int:
+    """As many as the bare forward pass does in the time, and half as many again: the run ends by its time limit."""
+    known = [
+        float(one["images_per_second"])
+        for one in read_records(context.out / "bare.jsonl")
+        if one["kind"] == "setting" and one["workload"] == workload.name
+    ]
+    wanted = 1.5 * max(known, default=1000.0) * context.scale.engine_seconds
+    return int(max(_LEAST_IMAGES, min(_MOST_IMAGES, wanted)))
+
+
+def _run_engine(
+    context: Context, serving: Serving, command: Sequence[str]
+) -> tuple[list[UsageSample], str, int, float]:
+    """Run it until it ends, or for `engine_seconds` after its first mask; then it is asked to stop.
+
+    Returns:
+        Samples, what it printed, its exit code, and when it was asked, seconds since the epoch.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
+        process = subprocess.Popen(
+            command, env=environment(serving), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            with sampling(process.pid) as usage:
+                _let_run(process, serving, context.scale.engine_seconds)
+                stopped = time.time()
+                process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_END_SECONDS)
+        finally:
+            process.kill()
+            code = process.wait(_END_SECONDS)
+        log.seek(0)
+        return usage, log.read(), code, stopped
+
+
+def _let_run(process: subprocess.Popen[Any], serving: Serving, seconds: float) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    started = False
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+        if not started and serving.any_mask():
+            started, deadline = True, time.monotonic() + seconds
+
+
+def steady(times: Sequence[float], usage: Sequence[UsageSample]) -> dict[str, Any]:
+    """Rates over the later half of the masks and by second, and what the machine did meanwhile.
+
+    Args:
+        times: When each mask was uploaded, in order.
+        usage: Samples of the same time.
+    """
+    half = len(times) // 2
+    begin, end = times[half - 1], times[-1]
+    rate = (len(times) - half) / (end - begin) if end > begin else 0.0
+    seconds = np.bincount([int(moment - times[0]) for moment in times]).tolist()
+    found = over_window(usage, begin, end)
+    return {
+        "images_per_second": rate,
+        "by_second": seconds,
+        **found,
+        "cpu_seconds_per_image": found["cpus"] / rate if found["cpus"] and rate else None,
+    }
+
+
+def agreement(serving: Serving, sample: Sample) -> float | None:
+    """Least share of pixels on which a kept mask is that of the reference; None where none was kept."""
+    kept = serving.kept()
+    shares = [
+        float(np.mean((read_mask(data) > 0) == sample.masks[number]))
+        for number, data in kept.items()
+        if number < len(sample.masks)
+    ]
+    return min(shares, default=None)

@@ -1,0 +1,153 @@
+"""Starts and ends the workers of the storage stand-in, and reads what they noted."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.emulator import STAGING, chunk_lines
+from benchmarks.engine import Staged
+from benchmarks.gpu.storage import GENERATION, crc32c_of, mask_number, photo_name, staged_path
+from benchmarks.models import Model
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.uris import GcsUri
+
+LATENCY = 0.030
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running stand-in.
+
+    Attributes:
+        url: Where it answers.
+        folder: Its files.
+        photographs: The distinct photographs.
+        pids: Its workers.
+    """
+
+    url: str
+    folder: Path
+    photographs: Sequence[bytes]
+    pids: Sequence[int]
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the workers so far."""
+        return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in self.pids)
+
+    def stage(self, model: Model, images: int) -> Staged:
+        """Write weights, model.json and a chunk of so many images, and forget the masks so far."""
+        self.forget()
+        weights = self._put(f"models/benchmark/{model.staged.name}", model.staged.read_bytes())
+        reference = model.reference(str(weights))
+        document = self._put("runs/benchmark/model.json", json.dumps(reference.to_json()).encode())
+        chunk = self._put("runs/benchmark/chunks/00000.jsonl", chunk_lines(self._sources(images)))
+        return Staged(document, chunk, GcsUri(STAGING, "runs/benchmark/results/00000.jsonl"), reference.digest)
+
+    def masks(self) -> list[tuple[float, str]]:
+        """When each mask was uploaded, seconds since the epoch, and its name; in the order of time."""
+        lines = [line.split(" ", 1) for path in (self.folder / "masks").iterdir() for line in _lines(path)]
+        return sorted((float(moment), name) for moment, name in lines)
+
+    def any_mask(self) -> bool:
+        """Whether a mask was uploaded."""
+        return any(path.stat().st_size for path in (self.folder / "masks").iterdir())
+
+    def kept(self) -> dict[int, bytes]:
+        """Masks of the first photographs, by the number of the photograph."""
+        files = {path.name: path.read_bytes() for path in (self.folder / "kept").iterdir()}
+        return {mask_number(name): data for name, data in files.items()}
+
+    def forget(self) -> None:
+        """Forget the masks that were uploaded."""
+        for path in (self.folder / "masks").iterdir():
+            os.truncate(path, 0)
+        for path in (self.folder / "kept").iterdir():
+            path.unlink()
+
+    def _sources(self, images: int) -> list[InputObject]:
+        known = [(len(data), crc32c_of(data)) for data in self.photographs]
+        return [InputObject(photo_name(number), GENERATION, *known[number % len(known)]) for number in range(images)]
+
+    def _put(self, name: str, data: bytes) -> GcsUri:
+        path = staged_path(self.folder, STAGING, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return GcsUri(STAGING, name)
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in path.read_text("utf-8").splitlines() if " " in line]
+
+
+def bind(port: int) -> socket.socket:
+    """Bind a port of the loopback address that several processes share: the kernel spreads connections over them."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
+
+
+@contextmanager
+def running_storage(
+    photographs: Sequence[bytes], *, workers: int, latency: float = LATENCY, listed: int = 0, kept: int = 8
+) -> Iterator[Serving]:
+    """Start the stand-in, and end it with the block.
+
+    Args:
+        photographs: The distinct photographs.
+        workers: Processes.
+        latency: Seconds that each request waits.
+        listed: Photographs that a listing of INPUT shows.
+        kept: Masks that are kept.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="cloudseg-storage-"))
+    for name in ("photographs", "staged", "kept", "sessions", "masks"):
+        (folder / name).mkdir()
+    for index, data in enumerate(photographs):
+        (folder / "photographs" / f"{index:04}").write_bytes(data)
+    settings = json.dumps({"latency": latency, "listed": listed, "kept": kept})
+    processes: list[subprocess.Popen[str]] = []
+    # Bound and never listening: it keeps the port for the workers.
+    with bind(0) as reserved:
+        port = reserved.getsockname()[1]
+        try:
+            for _ in range(workers):
+                command = [sys.executable, "-m", "benchmarks.gpu.storage", str(folder), str(port), settings]
+                processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+            for process in processes:
+                if process.stdout is None or process.stdout.readline() != "ready\n":
+                    raise RuntimeError("a worker of the storage stand-in did not start")
+            pids = [process.pid for process in processes]
+            yield Serving(f"http://127.0.0.1:{port}", folder, photographs, pids)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                _await(process)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _await(process: subprocess.Popen[str]) -> None:
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(_STOP_SECONDS)
+
+
+def environment(serving: Serving) -> dict[str, str]:
+    """The environment of a process that uses the stand-in."""
+    return {**os.environ, "STORAGE_EMULATOR_HOST": serving.url}

@@ -1,0 +1,253 @@
+"""A minimal stand-in for the JSON API of Cloud Storage, for rates that the repository's emulator cannot serve.
+
+Several worker processes share one port of the loopback address. Input photographs are a few files in memory under any
+number of names: photo-0000009.jpg is file 9 modulo their number. Masks are counted with their times, and the first few
+kept; listings of OUTPUT are empty. STAGING is a folder, where results are kept as well. Nothing else is served.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote
+
+import google_crc32c
+import uvicorn
+
+from benchmarks.emulator import INPUT, OUTPUT
+from gcs_emulator.errors import ApiError
+from gcs_emulator.multipart import related_parts
+
+GENERATION = 1_700_000_000_000_000
+"""Of every object."""
+
+_PHOTOGRAPH = re.compile(r"photo-(\d+)\.jpg$")
+_MASK = re.compile(r"photo-(\d+)\D")
+_OBJECT = re.compile(r"^(?P<kind>/download|/upload)?/storage/v1/b/(?P<bucket>[^/]+)/o(?:/(?P<name>[^/]+))?$")
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: Headers = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, value: object) -> Answer:
+        return cls(200, json.dumps(value).encode(), {"content-type": "application/json"})
+
+
+def photo_name(number: int) -> str:
+    """Name of an input photograph."""
+    return f"photo-{number:07}.jpg"
+
+
+def mask_number(name: str) -> int:
+    """Number of the photograph that a mask is of.
+
+    Raises:
+        ValueError: It is no mask of such a photograph.
+    """
+    if found := _MASK.search(name):
+        return int(found[1])
+    raise ValueError(f"{name} is not the mask of a photograph that this stand-in serves")
+
+
+def crc32c_of(data: bytes) -> str:
+    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
+
+
+def object_resource(bucket: str, name: str, size: int, crc32c: str, metadata: object = None) -> dict[str, Any]:
+    """The object resource of the JSON API, as far as cloudseg and google-cloud-storage read it."""
+    return {
+        "kind": "storage#object",
+        "bucket": bucket,
+        "name": name,
+        "generation": str(GENERATION),
+        "metageneration": "1",
+        "size": str(size),
+        "crc32c": crc32c,
+        "updated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "metadata": metadata or {},
+    }
+
+
+class Standin:
+    """One worker.
+
+    Args:
+        folder: `photographs/`, `staged/<bucket>/`, `kept/`, `sessions/` and `masks/` lie in it.
+        latency: Seconds that each request waits.
+        listed: Photographs that a listing of INPUT shows.
+        kept: Masks that are kept, by the number of their photograph.
+    """
+
+    def __init__(self, folder: Path, latency: float, listed: int, kept: int) -> None:
+        self._folder = folder
+        self._latency = latency
+        self._listed = listed
+        self._kept = kept
+        files = [path.read_bytes() for path in sorted((folder / "photographs").iterdir())]
+        self._photographs = [(data, crc32c_of(data)) for data in files]
+        # One write a line, appended: nothing is lost when this process is killed.
+        self._masks = os.open(folder / "masks" / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI has it."""
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        await asyncio.sleep(self._latency)
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        try:
+            answer = self.answer(scope["method"], scope["raw_path"].decode(), scope["query_string"], headers, body)
+        except ApiError as error:
+            answer = Answer(400, str(error).encode())
+        length = (b"content-length", str(len(answer.body)).encode())
+        pairs = [(key.encode(), value.encode()) for key, value in answer.headers.items()]
+        await send({"type": "http.response.start", "status": answer.status, "headers": [length, *pairs]})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def answer(self, method: str, path: str, query: bytes, headers: Headers, body: bytes) -> Answer:
+        """Answer a request."""
+        found = _OBJECT.match(path)
+        if not found:
+            return Answer(404, f"{method} {path} is not served here".encode())
+        kind, bucket, name = found["kind"], unquote(found["bucket"]), unquote(found["name"] or "")
+        if kind == "/upload":
+            options = {key: values[0] for key, values in parse_qs(query.decode()).items()}
+            return self._upload(bucket, options, headers, body)
+        if method == "DELETE":
+            return Answer(204)
+        if method != "GET":
+            return Answer(404, f"{method} {path} is not served here".encode())
+        if not name:
+            return self._list(bucket)
+        return self._read(bucket, name, headers, media=kind == "/download" or b"alt=media" in query)
+
+    def _list(self, bucket: str) -> Answer:
+        names = [photo_name(number) for number in range(self._listed)] if bucket == INPUT else []
+        described = (self._object(bucket, name) for name in names)
+        return Answer.json({"items": [object_resource(bucket, *one[:3]) for one in described if one]})
+
+    def _object(self, bucket: str, name: str) -> tuple[str, int, str, bytes] | None:
+        """Name, size, CRC32C and bytes; None where there is no such object."""
+        if bucket == INPUT and (found := _PHOTOGRAPH.search(name)):
+            data, crc32c = self._photographs[int(found[1]) % len(self._photographs)]
+            return name, len(data), crc32c, data
+        path = staged_path(self._folder, bucket, name)
+        if bucket != OUTPUT and path.is_file():
+            data = path.read_bytes()
+            return name, len(data), crc32c_of(data), data
+        return None
+
+    def _read(self, bucket: str, name: str, headers: Headers, *, media: bool) -> Answer:
+        one = self._object(bucket, name)
+        if one is None:
+            return Answer(404, f"no object gs://{bucket}/{name}".encode())
+        _, size, crc32c, data = one
+        if not media:
+            return Answer.json(object_resource(bucket, name, size, crc32c))
+        response_headers = {
+            "content-type": "application/octet-stream",
+            "x-goog-hash": f"crc32c={crc32c}",
+            "x-goog-generation": str(GENERATION),
+            "x-goog-stored-content-encoding": "identity",
+        }
+        asked = re.match(r"bytes=(\d+)-(\d*)$", headers.get("range", ""))
+        if not asked:
+            return Answer(200, data, response_headers)
+        start, end = int(asked[1]), min(int(asked[2] or size - 1), size - 1)
+        if start > end:
+            return Answer(416, b"", response_headers)
+        return Answer(206, data[start : end + 1], {**response_headers, "content-range": f"bytes {start}-{end}/{size}"})
+
+    def _upload(self, bucket: str, options: dict[str, str], headers: Headers, body: bytes) -> Answer:
+        if options.get("uploadType") == "multipart":
+            resource, _, data = related_parts(body, headers["content-type"])
+            return self._store(bucket, json.loads(resource), data)
+        if "upload_id" in options:
+            return self._continue(bucket, options["upload_id"], headers, body)
+        session = uuid.uuid4().hex
+        resource = json.loads(body or b"{}")
+        resource.setdefault("name", options.get("name"))
+        self._session(session, "json").write_text(json.dumps(resource), "utf-8")
+        self._session(session, "part").touch()
+        url = f"http://{headers['host']}/upload/storage/v1/b/{quote(bucket)}/o?uploadType=resumable&upload_id={session}"
+        return Answer(200, b"", {"location": url})
+
+    def _continue(self, bucket: str, session: str, headers: Headers, body: bytes) -> Answer:
+        """Take another part of a resumable upload; any worker may get it, so its state is in files."""
+        part = self._session(session, "part")
+        with part.open("ab") as stream:
+            stream.write(body)
+        found = _CONTENT_RANGE.match(headers.get("content-range", ""))
+        received = part.stat().st_size
+        if found and (found[3] == "*" or int(found[3]) > received):
+            return Answer(308, b"", {"range": f"bytes=0-{received - 1}"} if received else {})
+        resource = json.loads(self._session(session, "json").read_text("utf-8"))
+        return self._store(bucket, resource, part.read_bytes())
+
+    def _session(self, session: str, suffix: str) -> Path:
+        return self._folder / "sessions" / f"{session}.{suffix}"
+
+    def _store(self, bucket: str, resource: dict[str, Any], data: bytes) -> Answer:
+        name, crc32c = resource["name"], crc32c_of(data)
+        if resource.get("crc32c", crc32c) != crc32c:
+            return Answer(400, f"{name}: its bytes do not have the CRC32C that came with them".encode())
+        if bucket == OUTPUT:
+            os.write(self._masks, f"{time.time():.4f} {name}\n".encode())
+            if mask_number(name) < self._kept:
+                (self._folder / "kept" / quote(name, safe="")).write_bytes(data)
+        else:
+            path = staged_path(self._folder, bucket, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        return Answer.json(object_resource(bucket, name, len(data), crc32c, resource.get("metadata")))
+
+
+def staged_path(folder: Path, bucket: str, name: str) -> Path:
+    """Where an object of STAGING lies."""
+    return folder / "staged" / quote(bucket, safe="") / quote(name, safe="")
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: Any = None) -> None:
+        await super().startup(sockets)
+        print("ready", flush=True)
+
+
+def main(folder: str, port: str, settings: str) -> None:
+    """Serve until a signal comes."""
+    from benchmarks.gpu.serving import bind
+
+    app = Standin(Path(folder), **json.loads(settings))
+    config = uvicorn.Config(
+        app, lifespan="off", log_level="warning", access_log=False, timeout_keep_alive=120, timeout_graceful_shutdown=1
+    )
+    _Server(config).run(sockets=[bind(int(port))])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
