@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cloudseg_delivery import checks
-from cloudseg_delivery.deploying import Wishes, deploy, roll_back
+from cloudseg_delivery.deploying import DeployOptions, deploy, roll_back
+from cloudseg_delivery.deployment import Deployment
 from cloudseg_delivery.programs import Programs
-from cloudseg_delivery.site import Site
 from cloudseg_delivery.smoke import Patience
 from cloudseg_delivery.targets import load_target
 from cloudseg_delivery.tree import lay_out
@@ -67,22 +67,28 @@ def _deploy(options: argparse.Namespace) -> None:
         checks.require_checks(_ROOT)
         if checks.require_clean_tree(programs) != commit:
             raise DeliveryRefusedError("another commit was checked out while the checks ran; deliver again")
-    site = Site.open(target, programs, _patience(options))
-    wishes = Wishes(options.drain_seconds, options.take_over, downgrade=options.downgrade)
-    _say(deploy(site, commit, wishes))
+    deployment = Deployment.open(target, programs, _patience(options))
+    deploy_options = DeployOptions(options.drain_seconds, options.take_over, downgrade=options.downgrade)
+    _say(deploy(deployment, commit, deploy_options))
 
 
 def _roll_back(options: argparse.Namespace) -> None:
     programs = Programs(_ROOT, _say)
-    site = Site.open(load_target(_ROOT, options.environment), programs, _patience(options))
-    _say(roll_back(site, options.release or None, Wishes(options.drain_seconds, options.take_over, now=options.now)))
+    deployment = Deployment.open(load_target(_ROOT, options.environment), programs, _patience(options))
+    _say(
+        roll_back(
+            deployment,
+            options.release or None,
+            DeployOptions(options.drain_seconds, options.take_over, now=options.now),
+        )
+    )
 
 
 def _status(options: argparse.Namespace) -> None:
     programs = Programs(_ROOT, _say)
-    site = Site.open(load_target(_ROOT, options.environment), programs, _PATIENCE)
-    state = site.bucket.read_state()
-    release = site.bucket.read_release(state.good) if state.good else None
+    deployment = Deployment.open(load_target(_ROOT, options.environment), programs, _PATIENCE)
+    state = deployment.bucket.read_state()
+    release = deployment.bucket.read_release(state.good) if state.good else None
     _say(f"release {state.good or 'none yet'}")
     if release:
         _say(f"commit {release.commit}\nimage {release.image}")

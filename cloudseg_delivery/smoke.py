@@ -39,7 +39,7 @@ class Patience:
     poll_seconds: float = 10
 
 
-def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, let_go: bool) -> bool:
+def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, resume: bool) -> bool:
     """Try a release that has been brought into use.
 
     Args:
@@ -47,7 +47,7 @@ def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience:
         programs: For the photograph.
         release: The release.
         patience: How long to wait.
-        let_go: Whether a paused DAG is let go for it.
+        resume: Whether a paused DAG is let go for it.
 
     Returns:
         Whether a dry run was made: none is where the DAG stays paused, or where another run would stand before it.
@@ -58,7 +58,7 @@ def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience:
     programs.tell(f"• waiting until Airflow has parsed {release.name}")
     dag = _await_parse(airflow, release.name, patience)
     if dag["is_paused"]:
-        if not let_go:
+        if not resume:
             return False
         if runs := ", ".join(airflow.unfinished_runs()):
             programs.tell(f"• no dry run: {runs} would stand before it")

@@ -21,7 +21,7 @@ from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
 from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
 from cloudseg_ops.operators.pull_model import DVCPullModelOperator
 from cloudseg_ops.operators.run_report import RunReportOperator
-from cloudseg_ops.registry.revision_choices import offered_revisions
+from cloudseg_ops.registry.revision_choices import revision_choices
 from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
 
 settings = Settings.from_environment()
@@ -54,7 +54,7 @@ with DAG(
             settings.model_revision,
             type="string",
             pattern=REVISION_PATTERN,
-            examples=offered_revisions(settings.model_repository, settings.model_revision),
+            examples=revision_choices(settings.model_repository, settings.model_revision),
             title="Model revision",
             description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now. "
             "Clear the field to see the newest tags and the branches, as the last run that pulled a model found them, "

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.provenance import (
@@ -53,7 +53,7 @@ def described() -> dict[str, Any]:
             "line of a chunk": sorted(json.loads(_INPUT.to_line())),
             "line of results": sorted(json.loads(Result(_INPUT, Outcome.DONE).to_line())),
             "results": sorted(ChunkSummary(1, 2, 3, complete=True, asked=0.5).to_metadata()),
-            "mark": sorted(EngineMark(1, 2, 3.0, ended=True).to_metadata()),
+            "mark": sorted(ChunkStatus(1, 2, 3.0, ended=True).to_metadata()),
             "mask": sorted(_MASK.to_metadata()),
             "quarantined": sorted(quarantine_metadata(_SOURCE, "why", "run")),
             "model": sorted(ModelRef.model_fields),

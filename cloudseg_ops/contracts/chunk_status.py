@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class EngineMark:
+class ChunkStatus:
     """What an engine says of its chunk, in the custom metadata of one object.
 
     Attributes:
@@ -33,7 +33,7 @@ class EngineMark:
         }
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> EngineMark | None:
+    def from_metadata(cls, metadata: Mapping[str, str]) -> ChunkStatus | None:
         """Read it back; None when the object is no such mark."""
         try:
             return cls(
@@ -49,9 +49,9 @@ class EngineMark:
 _LINE = re.compile(r"\b(progress|summary): (\d+) of (\d+) images, (\d+\.\d+) images/s")
 
 
-def said_in(line: str) -> EngineMark | None:
+def parse_progress_line(line: str) -> ChunkStatus | None:
     """Read the same from a line of the engine's log, as text or JSON; None when it says nothing of it."""
     found = _LINE.search(line)
     if found is None:
         return None
-    return EngineMark(int(found[2]), int(found[3]), float(found[4]), ended=found[1] == "summary")
+    return ChunkStatus(int(found[2]), int(found[3]), float(found[4]), ended=found[1] == "summary")

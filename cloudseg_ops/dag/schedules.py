@@ -20,11 +20,13 @@ def dag_schedule(settings: Settings) -> Any:
         return settings.schedule
     from airflow.sdk import Asset, AssetWatcher
 
-    from cloudseg_ops.triggers.pubsub import Doorbell
+    from cloudseg_ops.triggers.pubsub import PubsubEventTrigger
 
     photographs = Asset(
         PHOTOGRAPHS,
-        watchers=[AssetWatcher(name=WATCHER, trigger=Doorbell(settings.pubsub_subscription, settings.gcp_conn_id))],
+        watchers=[
+            AssetWatcher(name=WATCHER, trigger=PubsubEventTrigger(settings.pubsub_subscription, settings.gcp_conn_id))
+        ],
     )
     if settings.schedule is None:
         return [photographs]

@@ -9,20 +9,20 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import check_decoders
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.io.helper import ProcessIo, Setup
+from cloudseg_ops.engine.io.image_work import ImageWork
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.io.preview_writer import PreviewWriter
-from cloudseg_ops.engine.io.team import IoTeam
 from cloudseg_ops.engine.io.threads import ThreadIo
-from cloudseg_ops.engine.io.work import ImageWork
-from cloudseg_ops.engine.memory.budget import MemoryPlan, memory_limit, plan_memory
+from cloudseg_ops.engine.io.worker_pool import IoWorkerPool
+from cloudseg_ops.engine.memory.plan import MemoryPlan, memory_limit, plan_memory
 from cloudseg_ops.engine.network.device import choose_device
 from cloudseg_ops.engine.network.model_loader import ModelLoader
 from cloudseg_ops.engine.process.options import EngineOptions, usable_cpus
 from cloudseg_ops.engine.process.stopping import Stop
-from cloudseg_ops.engine.scheduling.growth import Growth
-from cloudseg_ops.engine.scheduling.lanes import Lanes
-from cloudseg_ops.engine.scheduling.ledger import Ledger
+from cloudseg_ops.engine.scheduling.autoscaler import IoAutoscaler
+from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers
 from cloudseg_ops.engine.scheduling.pipeline import Bounds, Pipeline
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024
@@ -32,7 +32,7 @@ _BATCHES_AHEAD = 6
 
 
 def segment(
-    options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, ledger: Ledger, items: Iterator[Item]
+    options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, result_log: ResultLog, items: Iterator[Item]
 ) -> None:
     """Work through the images that are left.
 
@@ -41,12 +41,12 @@ def segment(
         store: Cloud Storage.
         stop: Where a request to stop arrives.
         ref: The run's model.
-        ledger: The chunk's account.
+        result_log: The chunk's account.
         items: The images.
     """
     device = choose_device(options.device)
     memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=device == "cuda")
-    left = ledger.total - ledger.accounted
+    left = result_log.total - result_log.accounted
     loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop)
     check_decoders()
     team = _team(options, store, ref, memory)
@@ -54,12 +54,12 @@ def segment(
     try:
         pipeline = Pipeline(
             team,
-            lambda expecting, done: Lanes(loader, stop, expecting, done),
+            lambda expecting, done: ComputeWorkers(loader, stop, expecting, done),
             stride=stride_of(ref.params),
-            record=ledger.record,
+            record=result_log.record,
             preview=previews.offer,
             stop=stop,
-            hopeless=lambda: ledger.hopeless,
+            gives_up=lambda: result_log.gives_up,
             bounds=Bounds(
                 lambda: team.size * (options.downloads + options.uploads) + ahead_of(pipeline.lanes, options.downloads),
                 lambda waiting: fetches(
@@ -69,26 +69,26 @@ def segment(
                 memory.images,
             ),
         )
-        with Growth(team, pipeline.lanes, ledger, cpus=usable_cpus() if options.io_processes is None else 0):
+        with IoAutoscaler(team, pipeline.lanes, result_log, cpus=usable_cpus() if options.io_processes is None else 0):
             pipeline.run(items)
     finally:
         previews.close(wait=not stop.requested)
 
 
-def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoTeam:
+def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoWorkerPool:
     setup = Setup(options, ref, memory.largest_image)
 
-    def hire(on_ready: Callable[[], None]) -> ProcessIo:
+    def spawn(on_ready: Callable[[], None]) -> ProcessIo:
         return ProcessIo(setup, on_ready)
 
     own = ThreadIo(ImageWork(options, store, ref, memory.largest_image), options.downloads, options.uploads)
-    team = IoTeam(own, hire)
+    team = IoWorkerPool(own, spawn)
     for _ in range(options.io_processes or 0):
         team.grow()
     return team
 
 
-def ahead_of(lanes: Lanes, downloads: int) -> int:
+def ahead_of(lanes: ComputeWorkers, downloads: int) -> int:
     """How many decoded images may be with the network or wait for it; at first as many as one turn brings."""
     return max(downloads, _BATCHES_AHEAD * lanes.count * lanes.largest_batch)
 

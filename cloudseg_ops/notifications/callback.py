@@ -11,7 +11,7 @@ from typing import Any
 
 from cloudseg_ops.config.receivers import Receiver, checked_webhook
 from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
-from cloudseg_ops.operators._failing import FAILURE_KEY
+from cloudseg_ops.operators._errors import FAILURE_KEY
 
 TIMEOUT_SECONDS = 10.0
 

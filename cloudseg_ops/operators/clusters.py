@@ -11,7 +11,7 @@ from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import ClusterError
 from cloudseg_ops.pods.manifest import APP_LABELS
-from cloudseg_ops.pods.reattach import releasable
+from cloudseg_ops.pods.reattach import deletable_pods
 
 
 def gke_arguments(settings: Settings) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def gke_arguments(settings: Settings) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def located(settings: Settings) -> Iterator[None]:
+def translate_gke_errors(settings: Settings) -> Iterator[None]:
     """Tell in one sentence why Google does not say where the GKE cluster is.
 
     Raises:
@@ -99,7 +99,7 @@ def release_pods(api: Any, namespace: str, *, dag_id: str, run_id: str, grace_se
     selector = ",".join(f"{key}={value}" for key, value in labels.items())
     found = api.list_namespaced_pod(namespace, label_selector=selector)
     pods: Sequence[Any] = api.api_client.sanitize_for_serialization(found)["items"]
-    names = releasable(pods, make_safe_label_value(run_id))
+    names = deletable_pods(pods, make_safe_label_value(run_id))
     for name in names:
         try:
             api.delete_namespaced_pod(name, namespace, grace_period_seconds=grace_seconds)
@@ -116,5 +116,5 @@ def _gke_hook(settings: Settings) -> Any:
         def __init__(self, **arguments: Any) -> None:
             vars(self).update(arguments)
 
-    with located(settings):
+    with translate_gke_errors(settings):
         return Cluster(**gke_arguments(settings)).hook

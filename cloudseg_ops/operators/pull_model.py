@@ -8,7 +8,7 @@ from typing import Any
 from cloudseg_ops.links.addresses import commit_address
 from cloudseg_ops.links.operator_links import ModelCommitLink, show
 from cloudseg_ops.operators._base import RunOperator, timed
-from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.registry.revision_choices import keep_revisions
 
 
@@ -47,7 +47,7 @@ class DVCPullModelOperator(RunOperator):
         self.revision = revision
         self.path = path
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
         """Pull the model."""
         from cloudseg_ops.registry import pull_model

@@ -193,7 +193,7 @@ def origin(error: BaseException) -> BaseException:
     return error
 
 
-def last_words(error: BaseException, *, attempt: int, attempts: int, again: bool) -> list[str]:
+def failure_summary(error: BaseException, *, attempt: int, attempts: int, again: bool) -> list[str]:
     """The lines that a failed task's log ends with: how it stands, what happened, what to do.
 
     Args:

@@ -21,7 +21,7 @@ from cloudseg_ops.links.operator_links import (
     show_object,
 )
 from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
-from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import Report, RunFacts, write_report
 from cloudseg_ops.report.figures import figures_line
@@ -75,7 +75,7 @@ class RunReportOperator(RunOperator):
         self.phases = dict(phases)
         self.prefix = prefix
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
         """Audit, report, judge."""
         if not self.snapshot:

@@ -21,21 +21,21 @@ from pathlib import Path
 
 from cloudseg_ops.contracts.revisions import OFFERED_BRANCHES, OFFERED_TAGS, is_revision
 from cloudseg_ops.registry import without_credentials
-from cloudseg_ops.registry.ttl_file_cache import forget, remembered
+from cloudseg_ops.registry.ttl_file_cache import invalidate, ttl_file_cache
 
 VARIABLE = "cloudseg_revisions"
 DESCRIPTION = "What cloudseg's trigger form offers; written by pull_model and `cloudseg revisions --refresh`"
 _FRESH_SECONDS = 300
 
 
-def offered_revisions(repository: str, pinned: str) -> list[str]:
+def revision_choices(repository: str, pinned: str) -> list[str]:
     """What the form offers: the pinned revision, then those that are kept.
 
     Args:
         repository: Git URL or path of the registry.
         pinned: The form's default.
     """
-    value = remembered(_memory(repository), _FRESH_SECONDS, _read_variable) if _in_dag_processor() else ""
+    value = ttl_file_cache(_memory(repository), _FRESH_SECONDS, _read_variable) if _in_dag_processor() else ""
     return list(dict.fromkeys([pinned, *read_kept(value, repository)]))
 
 
@@ -54,7 +54,7 @@ def keep_revisions(repository: str, revisions: Sequence[str]) -> None:
 
 def forget_offer(repository: str) -> None:
     """Have the DAG processor read the Variable at the next parse, where it is on this machine: on a laptop it is."""
-    forget(_memory(repository))
+    invalidate(_memory(repository))
 
 
 def kept(repository: str, revisions: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 _MAX_BYTES = 64 * 1024
 
 
-def remembered(path: Path, seconds: float, get: Callable[[], str]) -> str:
+def ttl_file_cache(path: Path, seconds: float, get: Callable[[], str]) -> str:
     """What `get` gave a process of this user within the last seconds; else what it gives now.
 
     Where the file cannot be read or written, it is got anew each time.
@@ -31,7 +31,7 @@ def remembered(path: Path, seconds: float, get: Callable[[], str]) -> str:
     return text
 
 
-def forget(path: Path) -> None:
+def invalidate(path: Path) -> None:
     """Have the next process get it anew."""
     with contextlib.suppress(OSError):
         path.unlink()

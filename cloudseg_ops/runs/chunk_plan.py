@@ -43,7 +43,7 @@ def write_plan(
     *,
     chunk_objects: int,
     max_chunks: int,
-    reckon_only: bool = False,
+    dry_run: bool = False,
 ) -> list[Chunk]:
     """Cut a snapshot into chunks and write them, then the list of them; memory does not grow with the snapshot.
 
@@ -56,7 +56,7 @@ def write_plan(
         snapshot: What is to be cut.
         chunk_objects: Inputs that a chunk should have.
         max_chunks: Most chunks.
-        reckon_only: Write nothing: no engine is going to read it, and nobody is to take it for work under way.
+        dry_run: Write nothing: no engine is going to read it, and nobody is to take it for work under way.
     """
     count = count_chunks(snapshot.objects, chunk_objects=chunk_objects, max_chunks=max_chunks)
     parts = split(
@@ -66,7 +66,7 @@ def write_plan(
         chunks=count,
     )
 
-    if reckon_only:
+    if dry_run:
         return [_reckon(layout.chunk(index), index, members) for index, members in parts]
 
     def write(packed: _Packed) -> Chunk:

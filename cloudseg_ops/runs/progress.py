@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.errors import ObjectNotFoundError
 from cloudseg_ops.contracts.results import ChunkSummary
 from cloudseg_ops.contracts.run_layout import RunLayout
@@ -162,7 +162,7 @@ def judge_chunk(
         results: Its results file.
         now: The time to judge ages by; timezone-aware.
     """
-    said = EngineMark.from_metadata(mark.metadata) if mark else None
+    said = ChunkStatus.from_metadata(mark.metadata) if mark else None
     summary = ChunkSummary.from_metadata(results.metadata) if results else None
     updated = max((info.updated for info in (mark, results) if info), default=None)
     if summary and summary.complete:
@@ -228,7 +228,7 @@ def _usual_rate(chunks: Iterable[ChunkProgress], state: ChunkPhase) -> float | N
     return statistics.median(rates) if rates else None
 
 
-def _whole_rate(said: EngineMark | None, summary: ChunkSummary) -> float:
+def _whole_rate(said: ChunkStatus | None, summary: ChunkSummary) -> float:
     """Of an engine's last try: what it said at its end, or images by time where that did not arrive."""
     if said and said.ended:
         return said.images_per_second

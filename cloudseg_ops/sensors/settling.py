@@ -17,9 +17,9 @@ def time_to_settle(run_type: str, *, started: datetime, now: datetime, settle: t
         now: The time now.
         settle: How long photographs need to settle.
     """
-    return max(started + settle - now, timedelta()) if is_rung(run_type) else timedelta()
+    return max(started + settle - now, timedelta()) if is_event_triggered(run_type) else timedelta()
 
 
-def is_rung(run_type: str) -> bool:
+def is_event_triggered(run_type: str) -> bool:
     """Whether an event started a run of this type, rather than the clock or a person."""
     return run_type == "asset_triggered"

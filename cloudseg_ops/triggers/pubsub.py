@@ -16,7 +16,7 @@ _POLL_SECONDS = 5.0
 _MESSAGES = 1
 
 
-class Doorbell(BaseEventTrigger):
+class PubsubEventTrigger(BaseEventTrigger):
     """Stands for the google provider's `PubsubPullTrigger` while a DAG is parsed, and is it everywhere else.
 
     Airflow keeps a trigger as the name of its class and its arguments. Here these are Google's, so that the triggerer

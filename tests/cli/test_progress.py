@@ -8,7 +8,7 @@ import pytest
 
 from cloudseg_ops.cli.commands import main
 from cloudseg_ops.cli.progress import is_over
-from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.results import ChunkSummary
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.plan_page import write_plan_pages
@@ -35,7 +35,7 @@ def environment(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.Monkey
 
 
 def say(store: Store, layout: RunLayout, index: int, done: int, *, ended: bool = False) -> None:
-    store.write(layout.progress(index), b"", metadata=EngineMark(done, 4, 2.0, ended).to_metadata())
+    store.write(layout.progress(index), b"", metadata=ChunkStatus(done, 4, 2.0, ended).to_metadata())
 
 
 def finish(store: Store, layout: RunLayout, index: int) -> None:

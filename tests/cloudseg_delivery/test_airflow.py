@@ -66,7 +66,7 @@ def release(name: str = RELEASE) -> Release:
 
 def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow, programs: Programs) -> None:
     airflow.set_paused(True)
-    assert smoke_test(airflow, programs, release(), PATIENCE, let_go=True)
+    assert smoke_test(airflow, programs, release(), PATIENCE, resume=True)
     dag = airflow.dag()
     assert dag
     assert not dag["is_paused"]
@@ -77,7 +77,7 @@ def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow
 
 def test_a_release_that_airflow_does_not_have(airflow: Airflow, programs: Programs) -> None:
     with pytest.raises(SmokeTestError, match=r"does not have cloud_segmentation of release 9\.9\.9"):
-        smoke_test(airflow, programs, release("9.9.9"), Patience(1, 1, 1, 0.5), let_go=True)
+        smoke_test(airflow, programs, release("9.9.9"), Patience(1, 1, 1, 0.5), resume=True)
 
 
 def test_a_run_that_waits_is_seen_and_can_be_ended(airflow: Airflow) -> None:
@@ -92,7 +92,7 @@ def test_a_run_that_waits_is_seen_and_can_be_ended(airflow: Airflow) -> None:
 
 def test_a_paused_dag_is_left_so(airflow: Airflow, programs: Programs) -> None:
     airflow.set_paused(True)
-    assert not smoke_test(airflow, programs, release(), PATIENCE, let_go=False)
+    assert not smoke_test(airflow, programs, release(), PATIENCE, resume=False)
     dag = airflow.dag()
     assert dag
     assert dag["is_paused"]

@@ -16,7 +16,7 @@ from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
 from cloudseg_ops.engine.process.stopping import Stop
-from cloudseg_ops.engine.scheduling.lanes import Job, Lanes
+from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers, Job
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.cuda.samples import CPU, predictor, small_images
 
@@ -38,7 +38,7 @@ def test_a_thousand_small_images_one_by_one(device: torch.device, count: int, pr
             done.set()
 
     adaptive = AdaptivePredictor(there, BatchTuner(4, 10**8), Stop(), lanes=2, threads=1)
-    lanes = Lanes(lambda _: adaptive, Stop(), lambda: True, record)
+    lanes = ComputeWorkers(lambda _: adaptive, Stop(), lambda: True, record)
     lanes.start()
     for index, image in enumerate(images):
         item = Item(index, InputObject(str(index), 1, 1, ""), Evidence(None, None, None))

@@ -4,7 +4,7 @@ import pytest
 
 from cloudseg_ops.contracts import errors
 from cloudseg_ops.contracts.errors import CloudsegError, LocalError, StorageError, UnknownRevisionError
-from cloudseg_ops.operators.remedies import REMEDIES, Failure, last_words, origin, remedy
+from cloudseg_ops.operators.remedies import REMEDIES, Failure, failure_summary, origin, remedy
 
 
 def _tree(kind: type[CloudsegError]) -> list[type[CloudsegError]]:
@@ -32,7 +32,7 @@ def test_what_no_retry_can_mend_fails_at_once(kind: type[CloudsegError]) -> None
 
 @pytest.mark.parametrize("kind", TREE)
 def test_the_last_lines_say_what_happened_to_what_and_what_to_do(kind: type[CloudsegError]) -> None:
-    lines = last_words(kind("gs://photos/a.jpg is not there"), attempt=1, attempts=3, again=REMEDIES[kind].retry)
+    lines = failure_summary(kind("gs://photos/a.jpg is not there"), attempt=1, attempts=3, again=REMEDIES[kind].retry)
     assert len(lines) == 3
     assert lines[1] == f"What happened: {kind.__name__}: gs://photos/a.jpg is not there"
     assert lines[2] == f"What to do: {REMEDIES[kind].todo}"
@@ -41,11 +41,13 @@ def test_the_last_lines_say_what_happened_to_what_and_what_to_do(kind: type[Clou
 
 def test_the_tries_are_told() -> None:
     broken = StorageError("x")
-    assert last_words(broken, attempt=1, attempts=3, again=True)[0] == "Try 1 of 3 failed; Airflow tries again."
-    assert last_words(broken, attempt=3, attempts=3, again=False)[0] == "Try 3 of 3 failed; it was the last one."
-    at_once = last_words(UnknownRevisionError("x"), attempt=1, attempts=3, again=False)[0]
+    assert failure_summary(broken, attempt=1, attempts=3, again=True)[0] == "Try 1 of 3 failed; Airflow tries again."
+    assert failure_summary(broken, attempt=3, attempts=3, again=False)[0] == "Try 3 of 3 failed; it was the last one."
+    at_once = failure_summary(UnknownRevisionError("x"), attempt=1, attempts=3, again=False)[0]
     assert at_once == "Try 1 of 3 failed, and no retry can mend it: there is none."
-    assert last_words(UnknownRevisionError("x"), attempt=1, attempts=1, again=False)[0].endswith("it was the last one.")
+    assert failure_summary(UnknownRevisionError("x"), attempt=1, attempts=1, again=False)[0].endswith(
+        "it was the last one."
+    )
 
 
 def test_a_class_without_an_entry_has_that_of_the_one_above() -> None:
@@ -56,7 +58,7 @@ def test_a_class_without_an_entry_has_that_of_the_one_above() -> None:
 
 
 def test_other_errors_point_to_the_trace() -> None:
-    lines = last_words(ZeroDivisionError("by zero"), attempt=1, attempts=1, again=False)
+    lines = failure_summary(ZeroDivisionError("by zero"), attempt=1, attempts=1, again=False)
     assert lines[1] == "What happened: ZeroDivisionError: by zero"
     assert "the trace above" in lines[2]
 
@@ -74,7 +76,7 @@ def test_the_error_behind_another_is_found() -> None:
     with pytest.raises(RuntimeError) as raised:
         fail()
     assert isinstance(origin(raised.value), StorageError)
-    assert last_words(raised.value, attempt=1, attempts=1, again=False)[1] == (
+    assert failure_summary(raised.value, attempt=1, attempts=1, again=False)[1] == (
         "What happened: StorageError: gs://a/b: refused"
     )
     other = ValueError("x")

@@ -9,8 +9,8 @@ from cloudseg_ops.registry.revision_choices import (
     composer_keep_command,
     keep_command,
     kept,
-    offered_revisions,
     read_kept,
+    revision_choices,
 )
 
 REPOSITORY = "https://git.example/models.git"
@@ -50,7 +50,7 @@ def test_of_what_is_kept_only_revisions_are_believed() -> None:
 
 def test_outside_of_airflow_the_pinned_revision_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", kept(REPOSITORY, REVISIONS))
-    assert offered_revisions(REPOSITORY, "v1.2") == ["v1.2"]
+    assert revision_choices(REPOSITORY, "v1.2") == ["v1.2"]
 
 
 def test_airflow_takes_the_command() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.registry.ttl_file_cache import forget, remembered
+from cloudseg_ops.registry.ttl_file_cache import invalidate, ttl_file_cache
 
 
 class _Source:
@@ -20,25 +20,25 @@ class _Source:
 
 def test_it_is_got_once_in_a_while(tmp_path: Path) -> None:
     source, path = _Source(), tmp_path / "kept"
-    assert [remembered(path, 60, source) for _ in range(3)] == ["größe 1"] * 3
+    assert [ttl_file_cache(path, 60, source) for _ in range(3)] == ["größe 1"] * 3
     os.utime(path, (time.time() - 61, time.time() - 61))
-    assert [remembered(path, 60, source) for _ in range(2)] == ["größe 2"] * 2
+    assert [ttl_file_cache(path, 60, source) for _ in range(2)] == ["größe 2"] * 2
     assert [file.name for file in tmp_path.iterdir()] == ["kept"]
 
 
 def test_it_is_got_anew_once_forgotten(tmp_path: Path) -> None:
     source, path = _Source(), tmp_path / "kept"
-    forget(path)
-    remembered(path, 60, source)
-    forget(path)
-    assert remembered(path, 60, source) == "größe 2"
+    invalidate(path)
+    ttl_file_cache(path, 60, source)
+    invalidate(path)
+    assert ttl_file_cache(path, 60, source) == "größe 2"
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * 100_000])
 def test_what_it_cannot_have_written_is_not_believed(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "kept"
     path.write_bytes(content)
-    assert remembered(path, 60, _Source()) == "größe 1"
+    assert ttl_file_cache(path, 60, _Source()) == "größe 1"
     assert path.read_text(encoding="utf-8") == "größe 1"
 
 
@@ -46,7 +46,7 @@ def test_a_time_to_come_is_not_believed(tmp_path: Path) -> None:
     path = tmp_path / "kept"
     path.write_text("from tomorrow")
     os.utime(path, (time.time() + 86_400, time.time() + 86_400))
-    assert remembered(path, 60, _Source()) == "größe 1"
+    assert ttl_file_cache(path, 60, _Source()) == "größe 1"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
@@ -54,7 +54,7 @@ def test_what_another_user_has_laid_there_is_not_believed(tmp_path: Path) -> Non
     path = tmp_path / "kept"
     path.write_text("planted")
     os.chown(path, 12345, 12345)
-    assert remembered(path, 60, _Source()) == "größe 1"
+    assert ttl_file_cache(path, 60, _Source()) == "größe 1"
     assert path.stat().st_uid == 0
 
 
@@ -62,11 +62,11 @@ def test_a_link_that_another_has_laid_there_is_replaced_and_not_followed(tmp_pat
     target = tmp_path / "target"
     path = tmp_path / "kept"
     path.symlink_to(target)
-    assert remembered(path, 60, _Source()) == "größe 1"
+    assert ttl_file_cache(path, 60, _Source()) == "größe 1"
     assert not target.exists()
     assert not path.is_symlink()
 
 
 def test_without_a_place_to_keep_it_it_is_got_each_time(tmp_path: Path) -> None:
     source = _Source()
-    assert [remembered(tmp_path / "nowhere" / "kept", 60, source) for _ in range(2)] == ["größe 1", "größe 2"]
+    assert [ttl_file_cache(tmp_path / "nowhere" / "kept", 60, source) for _ in range(2)] == ["größe 1", "größe 2"]

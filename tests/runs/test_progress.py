@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.results import ChunkSummary
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.runs.chunk_plan import write_plan
@@ -21,7 +21,7 @@ LATER = WHEN + timedelta(seconds=61)
 
 
 def mark(done: int, total: int = 500, rate: float = 10.0, *, ended: bool = False) -> ObjectInfo:
-    return described("progress/00000", metadata=EngineMark(done, total, rate, ended).to_metadata())
+    return described("progress/00000", metadata=ChunkStatus(done, total, rate, ended).to_metadata())
 
 
 def results(*, complete: bool, started: float = 100.0, finished: float = 150.0) -> ObjectInfo:
@@ -154,7 +154,7 @@ def planned(store: Store, layout: RunLayout) -> RunLayout:
 
 
 def _say(store: Store, layout: RunLayout, index: int, done: int, **how: Any) -> None:
-    metadata: Mapping[str, str] = EngineMark(done, 4, how.pop("rate", 2.0), how.pop("ended", False)).to_metadata()
+    metadata: Mapping[str, str] = ChunkStatus(done, 4, how.pop("rate", 2.0), how.pop("ended", False)).to_metadata()
     store.write(layout.progress(index), b"", metadata=metadata)
 
 
@@ -164,7 +164,7 @@ def test_a_run_is_read_from_what_its_engines_wrote(store: Store, planned: RunLay
     _say(store, planned, 1, 1)
     _say(store, planned, 2, 3, rate=1.0)
     # What lies beside them is not taken for either.
-    store.write(planned.previews_folder / "00000-0.jpg", b"x", metadata=EngineMark(9, 9, 9, ended=False).to_metadata())
+    store.write(planned.previews_folder / "00000-0.jpg", b"x", metadata=ChunkStatus(9, 9, 9, ended=False).to_metadata())
     found = read_run_progress(store, planned, at_once=2)
     assert [str(one.state) for one in found.chunks] == ["done", "running", "running", "waiting", "waiting"]
     assert (found.done, found.total, found.images_per_second, found.finished) == (8, 20, 3.0, False)

@@ -11,7 +11,7 @@ from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from gcs_emulator.faults import Fault
 from tests.conftest import Buckets
-from tests.operators.test_failing import TaskInstance
+from tests.operators.test_errors import TaskInstance
 
 SETTLE = 60.0
 

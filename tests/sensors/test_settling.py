@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cloudseg_ops.sensors.settling import is_rung, time_to_settle
+from cloudseg_ops.sensors.settling import is_event_triggered, time_to_settle
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -19,5 +19,5 @@ def test_a_run_that_an_event_started_waits_until_all_it_tells_of_has_settled() -
 
 @pytest.mark.parametrize("run_type", ["scheduled", "manual", "backfill"])
 def test_other_runs_look_at_once(run_type: str) -> None:
-    assert not is_rung(run_type)
+    assert not is_event_triggered(run_type)
     assert not time_to_settle(run_type, started=START, now=START, settle=timedelta(seconds=60))

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from cloudseg_ops.contracts.errors import BadImageError, EngineError
-from cloudseg_ops.engine.images.bands import TURNED, convert, to_array, to_deep_array, value_range
+from cloudseg_ops.engine.images.row_blocks import TURNED, convert, to_array, to_deep_array, value_range
 from cloudseg_ops.engine.images.sizes import seen_size
 
 FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")

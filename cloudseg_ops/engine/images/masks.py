@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cloudseg_ops.engine.images.bands import bands
+from cloudseg_ops.engine.images.row_blocks import row_blocks
 
 CLOUD = 1
 """The class index of cloud; 0 is clear sky."""
@@ -44,5 +44,5 @@ def encode_mask(classes: Classes, n_classes: int) -> bytes:
 
 def cloud_fraction(classes: Classes) -> float:
     """Share of cloud pixels, 0–1."""
-    cloud = sum(int(np.count_nonzero(classes[rows] == CLOUD)) for rows in bands(*classes.shape))
+    cloud = sum(int(np.count_nonzero(classes[rows] == CLOUD)) for rows in row_blocks(*classes.shape))
     return cloud / classes.size

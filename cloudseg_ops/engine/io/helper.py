@@ -20,10 +20,10 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.io.channel import Array, Channel
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import Fetched, Need, Published, ThreadIo
-from cloudseg_ops.engine.io.wire import Array, Wire
-from cloudseg_ops.engine.memory.allocator import keep_memory
+from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
 from cloudseg_ops.engine.process.options import EngineOptions
 
 _log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class ProcessIo:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-        self._wire = Wire(ours)
+        self._wire = Channel(ours)
         self._on_ready = on_ready
         self._lock = threading.Lock()
         self._calls: dict[int, _Call] = {}
@@ -167,9 +167,9 @@ class ProcessIo:
         )
 
 
-def _serve(wire: Wire) -> None:
+def _serve(wire: Channel) -> None:
     """Do what the engine says until it is gone."""
-    from cloudseg_ops.engine.io.work import ImageWork
+    from cloudseg_ops.engine.io.image_work import ImageWork
     from cloudseg_ops.engine.process.logs import set_up_logging
     from cloudseg_ops.storage import Store
 
@@ -216,9 +216,9 @@ def _portable(what: Result | Exception) -> Result | CloudsegError:
 
 
 def _main() -> None:
-    keep_memory()
+    tune_malloc()
     try:
-        _serve(Wire(socket.socket(fileno=int(sys.argv[1]))))
+        _serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
     except (EOFError, KeyboardInterrupt):
         # The engine is gone, and with it whoever would care.
         pass

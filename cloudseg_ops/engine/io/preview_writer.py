@@ -13,7 +13,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.previews import render_preview
 from cloudseg_ops.engine.images.restore import Prediction
-from cloudseg_ops.engine.io.work import provenance_of
+from cloudseg_ops.engine.io.image_work import provenance_of
 from cloudseg_ops.engine.process.options import EngineOptions
 from cloudseg_ops.storage import Store
 

@@ -1,78 +1,97 @@
-"""How much memory the engine may take, and who in it may have how much."""
+"""A bound on bytes in memory that threads and processes share, first come first served."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from pathlib import Path
-
-from cloudseg_ops.contracts.errors import EngineError
-from cloudseg_ops.contracts.quantities import in_words
-
-_SHARE = 0.85
-"""Of what is there: the rest is for what nobody counts, such as the page cache of /tmp and the allocator's waste."""
-_SMALLEST = 256 * 1024 * 1024
-_CGROUP = Path("/sys/fs/cgroup")
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
-    """A budget of main memory, in bytes, and its parts.
+@dataclass(slots=True, eq=False)
+class Share:
+    """Bytes that one image holds, or waits for.
 
     Attributes:
-        budget: What the process and its helpers may take in all.
-        downloads: For files on their way in, before they are decoded.
-        images: For photographs from their decoding to their mask's upload.
-        largest_image: What one photograph may take when it has the memory to itself.
-        compute: For the forward passes, where they run on the CPU.
+        amount: How many.
+        granted: Whether it holds them.
     """
 
-    budget: int
-    downloads: int
-    images: int
-    largest_image: int
-    compute: int
+    amount: int
+    granted: bool = False
+    _tell: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
-def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
-    """Share out what is left of a budget.
+class MemoryBudget:
+    """Grants shares of a budget in the order of the requests.
+
+    A share above the whole budget is granted when nothing else is held: it has the memory to itself then, and
+    whoever asks has to know that it fits. Nobody waits while holding, if each image asks once.
 
     Args:
-        budget: Bytes that the engine may take.
-        resident: Bytes that it takes before the first image: libraries and weights.
-        on_gpu: Whether the forward passes take no main memory.
-
-    Raises:
-        EngineError: Nothing worth sharing is left.
+        capacity: Bytes to be had.
     """
-    rest = budget - resident
-    if rest < _SMALLEST:
-        raise EngineError(
-            f"a memory budget of {in_words(budget)} leaves {in_words(max(0, rest))} for images, beside the "
-            f"{in_words(resident)} of libraries and weights; give at least {in_words(resident + _SMALLEST)} with "
-            "--memory, and the pod as much (CLOUDSEG_POD_MEMORY)"
-        )
-    return MemoryPlan(
-        budget=budget,
-        downloads=rest // 8,
-        images=rest * 3 // 4 if on_gpu else rest * 3 // 8,
-        largest_image=rest * 3 // 4,
-        compute=0 if on_gpu else rest // 2,
-    )
 
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._lock = threading.Lock()
+        self._held = 0
+        self._waiting: deque[Share] = deque()
 
-def memory_limit() -> int:
-    """Bytes that this process may count on: of its container's limit, or of what the machine has free."""
-    page = os.sysconf("SC_PAGE_SIZE")
-    limits = [os.sysconf("SC_PHYS_PAGES") * page, _available()]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):
-        try:
-            limits.append(int((_CGROUP / name).read_text("ascii")))
-        except (OSError, ValueError):
-            continue
-    return int(min(limits) * _SHARE)
+    @property
+    def held(self) -> int:
+        """Bytes held now."""
+        return self._held
 
+    def request(self, amount: int, granted: Callable[[], None]) -> Share:
+        """Ask for bytes.
 
-def _available() -> int:
-    fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines())
-    return int(fields["MemAvailable"].split()[0]) * 1024
+        Args:
+            amount: How many.
+            granted: Called once when they are granted, by this thread or by the one that gave others back.
+        """
+        share = Share(amount, _tell=granted)
+        with self._lock:
+            self._waiting.append(share)
+        self._serve()
+        return share
+
+    def shrink(self, share: Share, amount: int) -> None:
+        """Give back all but `amount` of a share."""
+        with self._lock:
+            if share.granted and amount < share.amount:
+                self._held -= share.amount - amount
+                share.amount = amount
+        self._serve()
+
+    def release(self, share: Share) -> None:
+        """Give a share back, or stop waiting for it; once more does no harm."""
+        with self._lock:
+            if share.granted:
+                self._held -= share.amount
+                share.amount = 0
+            elif share in self._waiting:
+                self._waiting.remove(share)
+        self._serve()
+
+    def close(self) -> None:
+        """Grant all that waits: the run is over, and whoever waits has to see that."""
+        with self._lock:
+            served = list(self._waiting)
+            self._waiting.clear()
+        for share in served:
+            share._tell()
+
+    def _serve(self) -> None:
+        served: list[Share] = []
+        with self._lock:
+            while self._waiting:
+                first = self._waiting[0]
+                if self._held and self._held + first.amount > self.capacity:
+                    break
+                self._waiting.popleft()
+                self._held += first.amount
+                first.granted = True
+                served.append(first)
+        for share in served:
+            share._tell()

@@ -14,8 +14,8 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.quantities import in_words
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.sizes import padded_size
-from cloudseg_ops.engine.memory.budget import MemoryPlan
-from cloudseg_ops.engine.memory.collector import begin_collection
+from cloudseg_ops.engine.memory.gc_control import start_gc
+from cloudseg_ops.engine.memory.plan import MemoryPlan
 from cloudseg_ops.engine.network.device import DeviceType, open_device, translate_device_errors
 from cloudseg_ops.engine.network.reference import describe, read_weights
 from cloudseg_ops.engine.process.options import EngineOptions, usable_cpus
@@ -91,7 +91,7 @@ class ModelLoader:
         import torch
 
         from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
-        from cloudseg_ops.engine.network.precision import settle_precision
+        from cloudseg_ops.engine.network.precision import choose_precision
         from cloudseg_ops.engine.network.predict import Predictor
         from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 
@@ -99,7 +99,7 @@ class ModelLoader:
         cpus = self._options.threads or usable_cpus()
         lanes, threads = (min(_GPU_LANES, self._expected), 1) if on_gpu else lanes_and_threads(cpus, self._expected)
         torch.set_num_threads(lanes * threads)
-        network = settle_precision(self._ref, exact, self._options.precision, images, self._expected)
+        network = choose_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
         spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
         first = padded_size((images[0].height, images[0].width), network.stride)
@@ -119,7 +119,7 @@ class ModelLoader:
             most_pixels / 1e6,
         )
         tuner = BatchTuner(_GPU_START if on_gpu else 1, most_pixels, self._options.batch)
-        begin_collection()
+        start_gc()
         self._stop.begin_work()
         return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, lanes=lanes, threads=threads)
 
@@ -176,7 +176,7 @@ def _spare_on_gpu(each: float) -> float:
 def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
     import torch
 
-    from cloudseg_ops.engine.network.footprint import bytes_per_pixel
+    from cloudseg_ops.engine.network.memory_profile import bytes_per_pixel
 
     def images(side: int) -> torch.Tensor:
         side = math.ceil(side / network.stride) * network.stride

@@ -47,7 +47,7 @@ def fast_in_bf16(device: torch.device) -> bool:
     return any(_FLAGS & set(line.split()) for line in lines if line.startswith("flags"))
 
 
-def settle_precision(
+def choose_precision(
     ref: ModelRef, exact: Network, precision: Precision, images: Sequence[DecodedImage], expected: int
 ) -> Network:
     """Choose the precision for a chunk, on some of its own photographs.

@@ -20,7 +20,7 @@ from cloudseg_ops.engine.images.restore import Logits, Prediction
 from cloudseg_ops.engine.images.sizes import UNET_DEPTH, padded_size
 from cloudseg_ops.engine.memory.arrays import empty
 from cloudseg_ops.engine.network.loading import Network
-from cloudseg_ops.engine.network.receptive import find_reach, unet_reach
+from cloudseg_ops.engine.network.receptive_field import find_receptive_field, unet_receptive_field
 from cloudseg_ops.engine.network.reference import describe
 from cloudseg_ops.engine.network.tiled import classes_of, segment_tiled
 from cloudseg_ops.engine.network.tiling import plan_tiles
@@ -101,7 +101,7 @@ class Predictor:
             return logits
 
         tiles = plan_tiles(
-            image.height, image.width, stride=self.network.stride, halo=self._reach, most_pixels=most_pixels
+            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, most_pixels=most_pixels
         )
         size = (image.height, image.width)
         out: Classes | Logits = empty(size, np.uint8)
@@ -111,13 +111,13 @@ class Predictor:
         return Prediction(out)
 
     @cached_property
-    def _reach(self) -> int | None:
+    def _receptive_field(self) -> int | None:
         """How far around each pixel the network looks."""
         params = self._ref.params
         if params.architecture == "unet":
-            return unet_reach(params.arguments.get("depth", UNET_DEPTH))
+            return unet_receptive_field(params.arguments.get("depth", UNET_DEPTH))
         exact = replace(self.network, autocast=False)
-        return find_reach(exact.run, in_channels=params.in_channels, stride=exact.stride, device=exact.device)
+        return find_receptive_field(exact.run, in_channels=params.in_channels, stride=exact.stride, device=exact.device)
 
     def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:
         """Give the logits of images that agree in their padded size: shape (N, n_classes, H, W), on the device."""

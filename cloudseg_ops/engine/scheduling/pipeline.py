@@ -22,9 +22,9 @@ from cloudseg_ops.engine.images.restore import Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import Fetched, Published, RejectingIo
-from cloudseg_ops.engine.memory.gate import MemoryGate, Share
+from cloudseg_ops.engine.memory.budget import MemoryBudget, Share
 from cloudseg_ops.engine.process.stopping import FINISH_SECONDS, Stop
-from cloudseg_ops.engine.scheduling.lanes import Done, Job, Lanes
+from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers, Done, Job
 
 _POLL_SECONDS = 0.1
 
@@ -63,20 +63,20 @@ class Pipeline:
         record: Called with what became of each image; an exception means that it stays unaccounted for.
         preview: Called with each image whose mask was written.
         stop: Where a request to stop arrives.
-        hopeless: Tells whether to give up.
+        gives_up: Tells whether to give up.
         bounds: What may be in flight.
     """
 
     def __init__(
         self,
         io: RejectingIo,
-        lanes: Callable[[Callable[[], bool], Done], Lanes],
+        lanes: Callable[[Callable[[], bool], Done], ComputeWorkers],
         *,
         stride: int,
         record: Callable[[int, InputObject, Result | Exception], None],
         preview: Callable[[DecodedImage, Prediction, Result], None],
         stop: Stop,
-        hopeless: Callable[[], bool],
+        gives_up: Callable[[], bool],
         bounds: Bounds,
     ) -> None:
         self._io = io
@@ -84,10 +84,10 @@ class Pipeline:
         self._record = record
         self._preview = preview
         self._stop = stop
-        self._hopeless = hopeless
+        self._gives_up = gives_up
         self._bounds = bounds
-        self._download_gate = MemoryGate(bounds.download_bytes)
-        self._image_gate = MemoryGate(bounds.image_bytes)
+        self._download_budget = MemoryBudget(bounds.download_bytes)
+        self._image_budget = MemoryBudget(bounds.image_bytes)
         self._changed = threading.Condition()
         self._flights: dict[int, _Flight] = {}
         self._fetching = 0
@@ -118,12 +118,12 @@ class Pipeline:
             self._abandoned = True
             self.lanes.close()
             self._io.close()
-            self._download_gate.close()
-            self._image_gate.close()
+            self._download_budget.close()
+            self._image_budget.close()
 
     @property
     def _closing(self) -> bool:
-        return self._abandoned or self._stop.requested or self._hopeless()
+        return self._abandoned or self._stop.requested or self._gives_up()
 
     @property
     def _is_full(self) -> bool:
@@ -137,14 +137,14 @@ class Pipeline:
                     return False
                 self._wait()
         granted = threading.Event()
-        share = self._download_gate.request(item.source.size, granted.set)
+        share = self._download_budget.request(item.source.size, granted.set)
         while not granted.wait(_POLL_SECONDS):
             self._check_lanes()
             if self._closing:
-                self._download_gate.release(share)
+                self._download_budget.release(share)
                 return False
         if self._closing:
-            self._download_gate.release(share)
+            self._download_budget.release(share)
             return False
         with self._changed:
             self._flights[item.index] = _Flight(time.monotonic(), share)
@@ -160,9 +160,9 @@ class Pipeline:
             with self._changed:
                 flight = self._flights.pop(item.index)
                 self._changed.notify_all()
-            self._download_gate.release(flight.download)
+            self._download_budget.release(flight.download)
             if flight.memory:
-                self._image_gate.release(flight.memory)
+                self._image_budget.release(flight.memory)
 
     def _drain(self) -> None:
         with self._changed:
@@ -184,8 +184,8 @@ class Pipeline:
             flight = self._flights[item.index]
             if flight.memory:
                 # Asked for by a helper that is no more.
-                self._image_gate.release(flight.memory)
-            flight.memory = self._image_gate.request(amount, granted)
+                self._image_budget.release(flight.memory)
+            flight.memory = self._image_budget.request(amount, granted)
 
         return need
 
@@ -198,11 +198,11 @@ class Pipeline:
         if not isinstance(fetched, DecodedImage):
             self._leave(item, fetched)
             return
-        self._download_gate.release(flight.download)
+        self._download_budget.release(flight.download)
         if flight.memory:
             # Its pixels, once more on their way to the network, and its mask.
             pixels = fetched.pixels.nbytes * 2
-            self._image_gate.shrink(flight.memory, pixels + fetched.mask_size[0] * fetched.mask_size[1])
+            self._image_budget.shrink(flight.memory, pixels + fetched.mask_size[0] * fetched.mask_size[1])
         size = padded_size((fetched.height, fetched.width), self._stride)
         self.lanes.put(Job(item, fetched, flight.began, size))
 

@@ -8,7 +8,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from cloudseg_ops.engine.scheduling.ledger import Ledger
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
 
 _log = logging.getLogger(__name__)
 
@@ -17,20 +17,20 @@ class ProgressReporter:
     """Logs a line every so often while its `with` block runs, and a summary after it.
 
     Args:
-        ledger: The account to read. Images in it when the block begins, and those that turn out to be done already, do
-            not count toward the speed.
+        result_log: The results to report. Images in it when the block begins, and those that turn out to be done
+            already, do not count toward the speed.
         seconds: Time between two lines.
     """
 
-    def __init__(self, ledger: Ledger, seconds: float) -> None:
-        self._ledger = ledger
+    def __init__(self, result_log: ResultLog, seconds: float) -> None:
+        self._result_log = result_log
         self._seconds = seconds
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._report, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         self._began = time.monotonic()
-        self._had = self._ledger.worked
+        self._had = self._result_log.worked
         self._thread.start()
         return self
 
@@ -46,10 +46,10 @@ class ProgressReporter:
 
     def _log(self, event: str) -> None:
         elapsed = time.monotonic() - self._began
-        done, total = self._ledger.accounted, self._ledger.total
-        speed = (self._ledger.worked - self._had) / elapsed if elapsed > 0 else 0.0
+        done, total = self._result_log.accounted, self._result_log.total
+        speed = (self._result_log.worked - self._had) / elapsed if elapsed > 0 else 0.0
         left = (total - done) / speed if speed > 0 else None
-        counts = {str(outcome): count for outcome, count in sorted(self._ledger.counts().items())}
+        counts = {str(outcome): count for outcome, count in sorted(self._result_log.counts().items())}
         _log.info(
             "%s: %d of %d images, %.1f images/s, %s (%s)",
             event,
@@ -67,7 +67,7 @@ class ProgressReporter:
                     "seconds": round(elapsed, 3),
                     "seconds_left": None if left is None else round(left, 1),
                     "outcomes": counts,
-                    "failures": self._ledger.failed,
+                    "failures": self._result_log.failed,
                 },
             },
         )

@@ -33,12 +33,12 @@ class BatchTuner:
         self._lock = threading.Lock()
         self._start = start
         self._fixed = fixed
-        self._climbs: dict[int, _Climb] = {}
+        self._searches: dict[int, _BatchSizeSearch] = {}
         self.most_pixels = most_pixels
 
     def limit(self, size: Size) -> int:
         """Most images of that size (height, width) in a batch now, at least 1."""
-        images = self._fixed or self._climb(size).images
+        images = self._fixed or self._search(size).images
         return max(1, min(images, self.most_pixels // (size[0] * size[1])))
 
     def record(self, size: Size, images: int, seconds: float) -> None:
@@ -51,19 +51,19 @@ class BatchTuner:
         """
         area = size[0] * size[1]
         with self._lock:
-            self._climb(size).record(size, images, seconds / (area * images), self.most_pixels // area)
+            self._search(size).record(size, images, seconds / (area * images), self.most_pixels // area)
 
     def shrink(self, pixels: int) -> None:
         """Learn that a batch of so many pixels did not fit into memory."""
         with self._lock:
             self.most_pixels = max(1, min(self.most_pixels, pixels // 2))
 
-    def _climb(self, size: Size) -> _Climb:
+    def _search(self, size: Size) -> _BatchSizeSearch:
         # By powers of two of the area: photographs come in any size, and a climb must see several batches.
-        return self._climbs.setdefault((size[0] * size[1]).bit_length(), _Climb(self._start))
+        return self._searches.setdefault((size[0] * size[1]).bit_length(), _BatchSizeSearch(self._start))
 
 
-class _Climb:
+class _BatchSizeSearch:
     def __init__(self, images: int) -> None:
         self.images = images
         self._settled = False

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloudseg_ops.engine.images.bands import BAND_PIXELS
 from cloudseg_ops.engine.images.masks import cloud_fraction, encode_mask, palette
+from cloudseg_ops.engine.images.row_blocks import BAND_PIXELS
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 3, 17, 256])

@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.proof import Evidence
 from cloudseg_ops.engine.chunk import run_chunk
 from cloudseg_ops.engine.io.helper import ProcessIo, Setup
 from cloudseg_ops.engine.io.items import Item
-from cloudseg_ops.engine.memory.budget import MemoryPlan, plan_memory
+from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory
 from cloudseg_ops.engine.process.stopping import Stop
 from gcs_emulator import Emulator
 from tests.engine.lab import Lab, encoded, noise, picture

@@ -7,7 +7,7 @@ import torch
 from cloudseg_ops.contracts.errors import CorruptModelError, ModelLoadError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.memory.budget import MemoryPlan, plan_memory
+from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.model_loader import ModelLoader, lanes_and_threads
 from cloudseg_ops.engine.process.stopping import Stop

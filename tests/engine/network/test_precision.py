@@ -15,8 +15,8 @@ from cloudseg_ops.engine.network.precision import (
     LEAST_PIXELS,
     SAMPLE_PIXELS,
     agreement_of,
+    choose_precision,
     fast_in_bf16,
-    settle_precision,
 )
 from cloudseg_ops.engine.network.predict import Predictor
 from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
@@ -46,8 +46,8 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("_fast")
 def test_orders_are_followed() -> None:
     ref, exact = loaded()
-    assert settle_precision(ref, exact, "fp32", IMAGES, 1000) is exact
-    coarse = settle_precision(ref, exact, "bf16", IMAGES, 1)
+    assert choose_precision(ref, exact, "fp32", IMAGES, 1000) is exact
+    coarse = choose_precision(ref, exact, "bf16", IMAGES, 1)
     assert coarse.bf16
     assert coarse.dtype == torch.bfloat16
     assert not exact.bf16
@@ -58,7 +58,7 @@ def test_orders_are_followed() -> None:
 def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     ref, exact = loaded(bias=5.0)
-    assert settle_precision(ref, exact, "auto", IMAGES, 1000).bf16
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000).bf16
     assert "bfloat16 agrees with float32 on 100.000%" in caplog.text
 
 
@@ -66,22 +66,22 @@ def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture
 def test_float32_where_they_do_not(caplog: pytest.LogCaptureFixture) -> None:
     # On noise, half the logits of this network are next to nothing.
     ref, exact = loaded()
-    assert settle_precision(ref, exact, "auto", IMAGES, 1000) is exact
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
     assert "less than 99.9%: computing in float32" in caplog.text
-    assert settle_precision(ref, exact, "bf16", IMAGES, 1000).bf16
+    assert choose_precision(ref, exact, "bf16", IMAGES, 1000).bf16
     assert "--precision bf16 insists" in caplog.text
 
 
 @pytest.mark.usefixtures("_fast")
 def test_one_image_is_not_worth_the_trial() -> None:
     ref, exact = loaded(bias=5.0)
-    assert settle_precision(ref, exact, "auto", IMAGES, 1) is exact
+    assert choose_precision(ref, exact, "auto", IMAGES, 1) is exact
 
 
 def test_a_device_that_is_not_faster_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "fast_in_bf16", lambda _: False)
     ref, exact = loaded(bias=5.0)
-    assert settle_precision(ref, exact, "auto", IMAGES, 1000) is exact
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
 def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
@@ -164,7 +164,7 @@ def test_a_precision_that_overflows_is_not_taken(monkeypatch: pytest.MonkeyPatch
     ref, exact = loaded(bias=5.0)
     _, overflowing = loaded(bias=float("nan"))
     monkeypatch.setattr(Network, "in_bf16", lambda _: overflowing)
-    assert settle_precision(ref, exact, "auto", IMAGES, 1000) is exact
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
 def test_an_image_at_which_the_exact_network_fails_does_not_count() -> None:
@@ -179,6 +179,6 @@ def test_tf32_is_next_where_bfloat16_does_not_agree(
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(precision, "has_tf32", lambda _: True)
     ref, exact = loaded()
-    assert settle_precision(ref, exact, "auto", IMAGES, 1000).precision == "TF32"
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000).precision == "TF32"
     assert "less than 99.9%: trying in TF32" in caplog.text
     assert "TF32 agrees with float32 on 100.000%" in caplog.text

@@ -10,7 +10,7 @@ from torch import nn
 
 from cloudseg_ops.engine.images.decode import Pixels
 from cloudseg_ops.engine.network.networks import UNet
-from cloudseg_ops.engine.network.receptive import find_reach, unet_reach
+from cloudseg_ops.engine.network.receptive_field import find_receptive_field, unet_receptive_field
 from cloudseg_ops.engine.network.tiled import classes_of, segment_tiled
 from cloudseg_ops.engine.network.tiling import plan_tiles
 from tests.engine.lab import noise, tiny_unet
@@ -99,7 +99,7 @@ def test_no_seams(depth: int, size: tuple[int, int], most_pixels: int, in_channe
     network = unet(depth, in_channels, n_classes)
     frame = picture(*size, in_channels)
     expected = whole_logits(network, frame, network.stride)
-    how: dict[str, Any] = {"stride": network.stride, "halo": unet_reach(depth), "most_pixels": most_pixels}
+    how: dict[str, Any] = {"stride": network.stride, "halo": unet_receptive_field(depth), "most_pixels": most_pixels}
     assert apart(tiled_logits(network, frame, **how), expected) < 1e-5
     classes = np.full(size, 99, np.uint8)
     segment_tiled(frame, plan_tiles(*size, **how), Computer(network), classes, batch=2)
@@ -129,7 +129,7 @@ def test_float_pixels() -> None:
 
 def test_an_exported_program() -> None:
     program = torch.export.load(io.BytesIO(exported(tiny_unet()))).module()
-    halo = find_reach(program, in_channels=3, stride=4, device=torch.device("cpu"))
+    halo = find_receptive_field(program, in_channels=3, stride=4, device=torch.device("cpu"))
     frame = picture(150, 201)
     got = tiled_logits(program, frame, stride=4, halo=halo, most_pixels=8_000)
     assert apart(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5

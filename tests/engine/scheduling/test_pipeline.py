@@ -15,9 +15,9 @@ from cloudseg_ops.engine.images.restore import Prediction
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import ThreadIo
 from cloudseg_ops.engine.process.stopping import Stop
-from cloudseg_ops.engine.scheduling.lanes import Lanes
-from cloudseg_ops.engine.scheduling.ledger import Ledger
+from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers
 from cloudseg_ops.engine.scheduling.pipeline import Bounds, Pipeline
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
 
 MIB = 2**20
 NOTHING = Evidence(None, None, None)
@@ -98,22 +98,22 @@ def run(
     places: int = 16,
     bounds: tuple[int, int] = (MIB, MIB),
     fetching: Callable[[int], int] = lambda _: 100,
-) -> tuple[Ledger, Pipeline]:
-    ledger = Ledger(len(sources))
+) -> tuple[ResultLog, Pipeline]:
+    result_log = ResultLog(len(sources))
     stop = stop or Stop()
     pipeline = Pipeline(
         ThreadIo(steps, 3, 2),
-        lambda expecting, done: Lanes(lambda _: steps, stop, expecting, done),
+        lambda expecting, done: ComputeWorkers(lambda _: steps, stop, expecting, done),
         stride=1,
-        record=ledger.record,
+        record=result_log.record,
         preview=lambda *_: None,
         stop=stop,
-        hopeless=lambda: ledger.hopeless,
+        gives_up=lambda: result_log.gives_up,
         bounds=Bounds(lambda: places, fetching, *bounds),
     )
     items = [Item(index, source, NOTHING) for index, source in enumerate(sources)]
     pipeline.run(items if feed is None else feed)
-    return ledger, pipeline
+    return result_log, pipeline
 
 
 @pytest.mark.parametrize("number", [0, 1, 200])
@@ -121,9 +121,9 @@ def run(
 def test_every_image_comes_out_once(number: int, lanes: int) -> None:
     steps = Steps()
     steps.lanes = lanes
-    ledger, pipeline = run(steps, inputs(range(number)))
-    assert ledger.complete
-    assert [int(Result.from_line(line).source.name) for line in ledger.lines()] == list(range(number))
+    result_log, pipeline = run(steps, inputs(range(number)))
+    assert result_log.complete
+    assert [int(Result.from_line(line).source.name) for line in result_log.lines()] == list(range(number))
     assert sum(steps.batches) == number
     assert pipeline.in_flight == 0
 
@@ -131,40 +131,40 @@ def test_every_image_comes_out_once(number: int, lanes: int) -> None:
 @pytest.mark.parametrize("slow", ["fetch", "predict", "publish"])
 def test_images_in_flight_are_bounded(slow: str) -> None:
     steps = Steps(slow=slow, seconds=0.003)
-    ledger, _ = run(steps, inputs(range(120)), places=7)
-    assert ledger.complete
+    result_log, _ = run(steps, inputs(range(120)), places=7)
+    assert result_log.complete
     assert steps.most_held <= 7
 
 
 def test_little_is_fetched_ahead_of_a_slow_network() -> None:
     steps = Steps(slow="predict", seconds=0.003)
-    ledger, _ = run(steps, inputs(range(60)), places=50, fetching=lambda waiting: 3 - min(3, waiting))
-    assert ledger.complete
+    result_log, _ = run(steps, inputs(range(60)), places=50, fetching=lambda waiting: 3 - min(3, waiting))
+    assert result_log.complete
     assert steps.most_held <= 3 + 4
 
 
 def test_bytes_of_decoded_images_are_bounded() -> None:
     steps = Steps(slow="predict", seconds=0.003)
     steps.image_bytes = 30
-    ledger, pipeline = run(steps, inputs(range(60)), bounds=(MIB, 100))
-    assert ledger.complete
+    result_log, pipeline = run(steps, inputs(range(60)), bounds=(MIB, 100))
+    assert result_log.complete
     # Each shrinks to its pixels, two copies and a mask, once it is decoded: 28 or 56 bytes here, never more at once.
     assert steps.most_held <= 4
-    assert pipeline._image_gate.held == 0
+    assert pipeline._image_budget.held == 0
 
 
 def test_bytes_of_files_on_their_way_are_bounded() -> None:
     steps = Steps(slow="fetch", seconds=0.003)
-    ledger, pipeline = run(steps, inputs(range(30), size=60), bounds=(100, MIB))
-    assert ledger.complete
-    assert pipeline._download_gate.held == 0
+    result_log, pipeline = run(steps, inputs(range(30), size=60), bounds=(100, MIB))
+    assert result_log.complete
+    assert pipeline._download_budget.held == 0
 
 
 def test_an_image_larger_than_all_memory_for_images_comes_through_alone() -> None:
     steps = Steps()
     steps.image_bytes = 500
-    ledger, _ = run(steps, inputs(range(20), size=500), bounds=(100, 100))
-    assert ledger.complete
+    result_log, _ = run(steps, inputs(range(20), size=500), bounds=(100, 100))
+    assert result_log.complete
     assert steps.most_held == 1
 
 
@@ -176,28 +176,28 @@ def test_batches_fill_up_when_computing_is_slow() -> None:
 
 
 def test_what_needs_no_computing_does_not_wait_for_it() -> None:
-    ledger, _ = run(Steps(), inputs(["gone-1", 5, "gone-2"]))
-    assert ledger.counts() == {Outcome.VANISHED: 2, Outcome.DONE: 1}
+    result_log, _ = run(Steps(), inputs(["gone-1", 5, "gone-2"]))
+    assert result_log.counts() == {Outcome.VANISHED: 2, Outcome.DONE: 1}
 
 
 def test_a_chunk_without_images_needs_no_model() -> None:
-    ledger, pipeline = run(Steps(), inputs(["gone-1", "gone-2"]))
-    assert ledger.complete
+    result_log, pipeline = run(Steps(), inputs(["gone-1", "gone-2"]))
+    assert result_log.complete
     assert pipeline.lanes.count == 0
 
 
 @pytest.mark.parametrize("stage", ["fetch", "predict", "publish"])
 def test_a_failure_costs_only_its_image(stage: str) -> None:
-    ledger, _ = run(Steps(stage, bad=["7", "8", "20"]), inputs(range(40)))
-    assert {source.name for source, _ in ledger.first_failures} == {"7", "8", "20"}
-    assert (ledger.accounted, ledger.failed) == (37, 3)
+    result_log, _ = run(Steps(stage, bad=["7", "8", "20"]), inputs(range(40)))
+    assert {source.name for source, _ in result_log.first_failures} == {"7", "8", "20"}
+    assert (result_log.accounted, result_log.failed) == (37, 3)
 
 
 def test_when_everything_fails_it_gives_up() -> None:
     names = range(500)
-    ledger, _ = run(Steps("fetch", bad=map(str, names)), inputs(names))
-    assert ledger.hopeless
-    assert 32 <= ledger.failed <= 32 + 16
+    result_log, _ = run(Steps("fetch", bad=map(str, names)), inputs(names))
+    assert result_log.gives_up
+    assert 32 <= result_log.failed <= 32 + 16
 
 
 def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
@@ -210,10 +210,10 @@ def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
 
     stopper = threading.Thread(target=request)
     stopper.start()
-    ledger, pipeline = run(steps, inputs(range(400)), stop=stop)
+    result_log, pipeline = run(steps, inputs(range(400)), stop=stop)
     stopper.join()
-    assert 0 < ledger.accounted < 400
-    assert ledger.failed == 0
+    assert 0 < result_log.accounted < 400
+    assert result_log.failed == 0
     assert steps.held == 0
     assert pipeline.in_flight == 0
 
@@ -266,15 +266,15 @@ def test_a_model_that_cannot_be_loaded_ends_the_run() -> None:
     def load(images: Sequence[DecodedImage]) -> Steps:
         raise LookupError(f"no model for {len(images)} images")
 
-    ledger = Ledger(5)
+    result_log = ResultLog(5)
     pipeline = Pipeline(
         ThreadIo(Steps(), 3, 2),
-        lambda expecting, done: Lanes(load, stop, expecting, done),
+        lambda expecting, done: ComputeWorkers(load, stop, expecting, done),
         stride=1,
-        record=ledger.record,
+        record=result_log.record,
         preview=lambda *_: None,
         stop=stop,
-        hopeless=lambda: False,
+        gives_up=lambda: False,
         bounds=Bounds(lambda: 8, lambda _: 8, MIB, MIB),
     )
     with pytest.raises(LookupError, match="no model"):

@@ -19,7 +19,7 @@ _LENGTH = struct.Struct("!I")
 Array = npt.NDArray[Any]
 
 
-class Wire:
+class Channel:
     """One end of a connected pair of stream sockets; many may send, one receives.
 
     Both ends are this program's own: nobody else can reach the pair.

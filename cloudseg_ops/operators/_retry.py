@@ -26,7 +26,7 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, HTTPError | KubernetesApiException)
 
 
-class PatientPodManager(PodManager):
+class RetryingPodManager(PodManager):
     """Airflow's pod manager; its calls outlast an outage of `outage_seconds` (its own retries: about 15 s).
 
     Raises:
@@ -38,15 +38,15 @@ class PatientPodManager(PodManager):
         self._outage_seconds = outage_seconds
 
     def create_pod(self, pod: Any) -> Any:
-        return self.outlast(lambda: super(PatientPodManager, self).create_pod(pod))
+        return self.retry_through_outage(lambda: super(RetryingPodManager, self).create_pod(pod))
 
     def read_pod(self, pod: Any) -> Any:
-        return self.outlast(lambda: super(PatientPodManager, self).read_pod(pod))
+        return self.retry_through_outage(lambda: super(RetryingPodManager, self).read_pod(pod))
 
     def read_pod_events(self, pod: Any, *args: Any, **kwargs: Any) -> Any:
-        return self.outlast(lambda: super(PatientPodManager, self).read_pod_events(pod, *args, **kwargs))
+        return self.retry_through_outage(lambda: super(RetryingPodManager, self).read_pod_events(pod, *args, **kwargs))
 
-    def outlast(self, call: Callable[[], T]) -> T:
+    def retry_through_outage(self, call: Callable[[], T]) -> T:
         """Repeat a call of the API until its outage is over."""
         began = time.monotonic()
         while True:

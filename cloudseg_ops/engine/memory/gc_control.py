@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 
 
-def put_off_collection() -> None:
-    """Let nothing be collected until `begin_collection`.
+def postpone_gc() -> None:
+    """Let nothing be collected until `start_gc`.
 
     Importing PyTorch makes a million objects that all stay, and the collector walks them again and again: a tenth of
     the time to the first mask.
@@ -14,7 +14,7 @@ def put_off_collection() -> None:
     gc.disable()
 
 
-def begin_collection() -> None:
+def start_gc() -> None:
     """Collect again, but for what is there already: modules and the model stay as long as the process.
 
     Does nothing where the collector was never put off.

@@ -33,7 +33,7 @@ _TOLERANCE_TF32 = 2e-2
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
-def find_reach(forward: Forward, *, in_channels: int, stride: int, device: torch.device) -> int | None:
+def find_receptive_field(forward: Forward, *, in_channels: int, stride: int, device: torch.device) -> int | None:
     """Find out how far a pixel's influence reaches.
 
     Costs a few forward passes of small images. Autocast, compilers and reduced precision must be
@@ -57,10 +57,10 @@ def find_reach(forward: Forward, *, in_channels: int, stride: int, device: torch
         return reach if probe.part_is_as_the_whole(reach) else None
 
 
-def unet_reach(depth: int) -> int | None:
+def unet_receptive_field(depth: int) -> int | None:
     """Find the reach of the built-in U-Net, which does not depend on its width: a narrow one costs next to nothing."""
     network = UNet(1, 1, width=1, depth=depth).eval()
-    return find_reach(network, in_channels=1, stride=network.stride, device=torch.device("cpu"))
+    return find_receptive_field(network, in_channels=1, stride=network.stride, device=torch.device("cpu"))
 
 
 class _Probe:

@@ -3,28 +3,28 @@ import time
 
 import pytest
 
-from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.engine.scheduling.ledger import Ledger
-from cloudseg_ops.engine.scheduling.mark_writer import MarkWriter
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
+from cloudseg_ops.engine.scheduling.status_writer import StatusWriter
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault, FaultPlan
 
 SOURCES = [InputObject(f"{index}.jpg", 1, 1, "") for index in range(10)]
 
 
-def account(ledger: Ledger, index: int, outcome: Outcome) -> None:
-    ledger.record(index, SOURCES[index], Result(SOURCES[index], outcome))
+def account(result_log: ResultLog, index: int, outcome: Outcome) -> None:
+    result_log.record(index, SOURCES[index], Result(SOURCES[index], outcome))
 
 
-def said(store: Store, layout: RunLayout) -> EngineMark | None:
+def said(store: Store, layout: RunLayout) -> ChunkStatus | None:
     found = store.stat(layout.progress(3))
-    return EngineMark.from_metadata(found.metadata) if found else None
+    return ChunkStatus.from_metadata(found.metadata) if found else None
 
 
-def wait_for_mark(store: Store, layout: RunLayout, done: int, within: float = 10.0) -> EngineMark:
+def wait_for_mark(store: Store, layout: RunLayout, done: int, within: float = 10.0) -> ChunkStatus:
     end = time.monotonic() + within
     while time.monotonic() < end:
         if (mark := said(store, layout)) and mark.done == done:
@@ -34,15 +34,15 @@ def wait_for_mark(store: Store, layout: RunLayout, done: int, within: float = 10
 
 
 def test_marks_say_how_far_and_how_fast_and_the_last_one_that_it_is_over(store: Store, layout: RunLayout) -> None:
-    ledger = Ledger(10)
-    account(ledger, 0, Outcome.SKIPPED)
-    writer = MarkWriter(store, layout.progress(3), ledger, 1.0)
+    result_log = ResultLog(10)
+    account(result_log, 0, Outcome.SKIPPED)
+    writer = StatusWriter(store, layout.progress(3), result_log, 1.0)
     with writer:
-        account(ledger, 1, Outcome.DONE)
+        account(result_log, 1, Outcome.DONE)
         # Found done already on the way: it counts as done, and toward no rate.
-        account(ledger, 2, Outcome.SKIPPED)
+        account(result_log, 2, Outcome.SKIPPED)
         first = wait_for_mark(store, layout, 3)
-        account(ledger, 3, Outcome.QUARANTINED)
+        account(result_log, 3, Outcome.QUARANTINED)
         second = wait_for_mark(store, layout, 4)
     writer.settle()
     last = said(store, layout)
@@ -55,7 +55,7 @@ def test_marks_say_how_far_and_how_fast_and_the_last_one_that_it_is_over(store: 
 
 def test_a_chunk_that_is_over_at_once_has_one_mark(store: Store, layout: RunLayout, emulator: Emulator) -> None:
     before = emulator.calls().get("objects.insert", 0)
-    writer = MarkWriter(store, layout.progress(3), Ledger(1), 10.0)
+    writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
     with writer:
         pass
     writer.settle()
@@ -66,7 +66,7 @@ def test_a_chunk_that_is_over_at_once_has_one_mark(store: Store, layout: RunLayo
 
 
 def test_the_last_mark_is_written_after_a_failure_too(store: Store, layout: RunLayout) -> None:
-    writer = MarkWriter(store, layout.progress(3), Ledger(1), 10.0)
+    writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
     with pytest.raises(ZeroDivisionError), writer:
         raise ZeroDivisionError
     writer.settle()
@@ -77,7 +77,7 @@ def test_the_last_mark_is_written_after_a_failure_too(store: Store, layout: RunL
 
 def test_nowhere_to_write_costs_nothing(store: Store, emulator: Emulator) -> None:
     before = emulator.calls()
-    writer = MarkWriter(store, None, Ledger(1), 10.0)
+    writer = StatusWriter(store, None, ResultLog(1), 10.0)
     with writer:
         pass
     writer.settle()
@@ -90,8 +90,8 @@ def test_a_refusal_is_told_once_and_harms_nothing(
 ) -> None:
     caplog.set_level(logging.INFO)
     faults.add(Fault(status=403, method="POST", path="/upload/", times=3))
-    ledger = Ledger(10)
-    writer = MarkWriter(store, layout.progress(3), ledger, 1.0)
+    result_log = ResultLog(10)
+    writer = StatusWriter(store, layout.progress(3), result_log, 1.0)
     with writer:
         time.sleep(3.3)  # marks after 2 s and 3 s
     writer.settle()
@@ -103,7 +103,7 @@ def test_a_refusal_is_told_once_and_harms_nothing(
 
 def test_storage_that_does_not_answer_holds_nobody_up(store: Store, layout: RunLayout, faults: FaultPlan) -> None:
     faults.latency = 5.0
-    writer = MarkWriter(store, layout.progress(3), Ledger(1), 10.0)
+    writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
     began = time.monotonic()
     with writer:
         pass

@@ -1,6 +1,6 @@
 import pytest
 
-from cloudseg_ops.engine.scheduling.pace import Pace
+from cloudseg_ops.engine.scheduling.rate import Pace
 
 
 def test_what_was_there_at_the_beginning_counts_toward_nothing() -> None:

@@ -13,8 +13,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.contracts.errors import ClusterError
-from cloudseg_ops.operators import _patience
-from cloudseg_ops.operators._patience import PatientPodManager
+from cloudseg_ops.operators import _retry as _patience
+from cloudseg_ops.operators._retry import RetryingPodManager
 
 POD = client.V1Pod(metadata=client.V1ObjectMeta(name="engine", namespace="cloudseg"))
 
@@ -49,10 +49,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
     server.server_close()
 
 
-def manager(url: str, outage_seconds: float) -> PatientPodManager:
+def manager(url: str, outage_seconds: float) -> RetryingPodManager:
     configuration = client.Configuration(host=url)
     configuration.retries = False
-    return PatientPodManager(
+    return RetryingPodManager(
         kube_client=client.CoreV1Api(client.ApiClient(configuration)), outage_seconds=outage_seconds
     )
 

@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from packaging.version import Version
 
 from cloudseg_ops.contracts.errors import CloudsegError
-from cloudseg_ops.operators.remedies import Failure, last_words, remedy
+from cloudseg_ops.operators.remedies import Failure, failure_summary, remedy
 
 FAILURE_KEY = "failure"
 """XCom of a failed try: a `Failure` as JSON."""
@@ -20,7 +20,7 @@ FAILURE_KEY = "failure"
 _GROUPING = Version("3.3")
 
 
-def fails_plainly(method: Callable[..., Any]) -> Callable[..., Any]:
+def translate_errors(method: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate `execute` and what else Airflow calls: errors of cloudseg's leave it without a trace of its insides.
 
     Those that no retry can mend fail the task at once, the others are left to its retries. The trace is logged for
@@ -55,7 +55,7 @@ def _fail(operator: Any, context: Any, error: CloudsegError) -> NoReturn:
     raise AirflowFailException(f"{type(error).__name__}: {error}") from None
 
 
-def speaks_last(operator: BaseOperator) -> None:
+def log_remedy_last(operator: BaseOperator) -> None:
     """Let the last lines of an operator's failed tries say what happened and what to do.
 
     Airflow logs a failure as its message with the trace below; what it runs after that are the callbacks of the task.
@@ -81,5 +81,5 @@ def _say(context: Any, *, again: bool) -> None:
     if Version(version("apache-airflow-core")) >= _GROUPING:
         log.info("::endgroup::")
     attempts = (task_instance.max_tries or 0) + 1
-    for line in last_words(error, attempt=task_instance.try_number, attempts=attempts, again=again):
+    for line in failure_summary(error, attempt=task_instance.try_number, attempts=attempts, again=again):
         log.error("%s", line)

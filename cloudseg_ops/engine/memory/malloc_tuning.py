@@ -11,7 +11,7 @@ _M_ARENA_MAX = -8
 _NEVER = 2**31 - 1
 
 
-def keep_memory() -> bool:
+def tune_malloc() -> bool:
     """Make freed memory stay with this process, for the next tensor of its size.
 
     By default the GNU C library asks the kernel for each large block anew, and the kernel clears every page of it

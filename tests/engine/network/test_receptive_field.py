@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cloudseg_ops.engine.network.networks import UNet
-from cloudseg_ops.engine.network.receptive import find_reach, unet_reach
+from cloudseg_ops.engine.network.receptive_field import find_receptive_field, unet_receptive_field
 from tests.engine.lab import tiny_unet
 from tests.engine.network.test_predict import exported
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def reach(network: nn.Module, stride: int = 1, in_channels: int = 3) -> int | None:
-    return find_reach(network.eval(), in_channels=in_channels, stride=stride, device=CPU)
+    return find_receptive_field(network.eval(), in_channels=in_channels, stride=stride, device=CPU)
 
 
 def conv(size: int | tuple[int, int], channels: int = 4, **how: Any) -> nn.Conv2d:
@@ -47,7 +47,7 @@ def test_reach(network: nn.Module, stride: int, expected: int) -> None:
 
 @pytest.mark.parametrize(("depth", "expected"), [(1, 8), (2, 24), (3, 48), (4, 96), (5, 192)])
 def test_reach_of_the_built_in_network(depth: int, expected: int) -> None:
-    assert unet_reach(depth) == expected
+    assert unet_receptive_field(depth) == expected
     # A wide one, after training, with channels last.
     network = UNet(3, 2, width=6, depth=depth).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert reach(network, network.stride) == expected
@@ -75,7 +75,7 @@ def test_reach_is_that_of_gradients() -> None:
 
 def test_an_exported_program() -> None:
     program = torch.export.load(io.BytesIO(exported(tiny_unet(), batch=1))).module()
-    assert find_reach(program, in_channels=3, stride=4, device=CPU) == 24
+    assert find_receptive_field(program, in_channels=3, stride=4, device=CPU) == 24
 
 
 class Least(nn.Module):

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from cloudseg_ops.engine.images.bands import BAND_PIXELS, bands, image_bands, to_array, to_deep_array, value_range
+from cloudseg_ops.engine.images.row_blocks import (
+    BAND_PIXELS,
+    image_blocks,
+    row_blocks,
+    to_array,
+    to_deep_array,
+    value_range,
+)
 from tests.engine.lab import noise
 from tests.engine.peaks import peak_bytes
 
@@ -30,16 +37,16 @@ def _upright(stored: Any, orientation: int) -> Any:
 
 
 def test_bands_cover_every_row_once() -> None:
-    rows = [row for band in bands(103, 10, pixels=70) for row in range(103)[band]]
+    rows = [row for band in row_blocks(103, 10, pixels=70) for row in range(103)[band]]
     assert rows == list(range(103))
-    assert max(band.stop - band.start for band in bands(103, 10, pixels=70)) == 7
-    assert [*bands(3, 1000, pixels=10)] == [slice(0, 1), slice(1, 2), slice(2, 3)]
-    assert [*bands(0, 5)] == []
+    assert max(band.stop - band.start for band in row_blocks(103, 10, pixels=70)) == 7
+    assert [*row_blocks(3, 1000, pixels=10)] == [slice(0, 1), slice(1, 2), slice(2, 3)]
+    assert [*row_blocks(0, 5)] == []
 
 
 def test_a_small_image_is_its_own_band() -> None:
     image = Image.new("RGB", (5, 4))
-    ((rows, band),) = image_bands(image)
+    ((rows, band),) = image_blocks(image)
     assert band is image
     assert rows == slice(0, 4)
 

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cloudseg_ops.engine.scheduling.growth import Growth, Reading, load_between
+from cloudseg_ops.engine.scheduling.autoscaler import IoAutoscaler, Reading, load_between
 
 
 def reading(at: float, cpu: float, idle: float, done: int, helpers: Mapping[int, float] | None = None) -> Reading:
@@ -69,21 +69,21 @@ class Idle:
 
 
 def test_a_team_grows_while_lanes_starve_and_python_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloudseg_ops.engine.scheduling.growth._SECONDS", 0.05)
-    team, ledger = Team(), Endless()
-    with Growth(team, Idle(), ledger, cpus=3):  # type: ignore[arg-type]
+    monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
+    team, result_log = Team(), Endless()
+    with IoAutoscaler(team, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
         end = time.monotonic() + 20
         while team.helpers < 2 and time.monotonic() < end:
-            ledger.accounted += 1
+            result_log.accounted += 1
     assert team.helpers == 2
 
 
 def test_no_further_helper_is_started_while_one_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloudseg_ops.engine.scheduling.growth._SECONDS", 0.05)
-    team, ledger = Team(), Endless()
+    monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
+    team, result_log = Team(), Endless()
     team.joining = 1
-    with Growth(team, Idle(), ledger, cpus=3):  # type: ignore[arg-type]
+    with IoAutoscaler(team, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
-            ledger.accounted += 1
+            result_log.accounted += 1
     assert team.helpers == 0

@@ -61,7 +61,7 @@ Done = Callable[[Job, Prediction | Exception | None], None]
 """Told what came of a job; None: it was not worked on."""
 
 
-class Lanes:
+class ComputeWorkers:
     """Computes what is put into it, as batches; `done` is called by the lanes' threads, once for each job.
 
     Args:

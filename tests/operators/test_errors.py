@@ -160,9 +160,9 @@ def test_every_operator_of_the_dag_fails_like_this() -> None:
 
 
 def _is_plain(method: Any) -> bool:
-    from cloudseg_ops.operators._failing import fails_plainly
+    from cloudseg_ops.operators._errors import translate_errors
 
-    ours = fails_plainly(lambda self, context: None).__code__
+    ours = translate_errors(lambda self, context: None).__code__
     while method is not None:
         if method.__code__ is ours:
             return True

@@ -4,12 +4,12 @@ import threading
 import numpy as np
 import pytest
 
-from cloudseg_ops.engine.io.wire import Array, Wire
+from cloudseg_ops.engine.io.channel import Array, Channel
 
 
-def pair() -> tuple[Wire, Wire]:
+def pair() -> tuple[Channel, Channel]:
     one, other = socket.socketpair()
-    return Wire(one), Wire(other)
+    return Channel(one), Channel(other)
 
 
 @pytest.mark.parametrize("shape", [(0,), (1, 1), (3, 5, 7), (900, 1100, 3)])

@@ -3,12 +3,12 @@ import sys
 
 _RUN = """
 import gc
-from cloudseg_ops.engine.memory.collector import begin_collection, put_off_collection
-begin_collection()
+from cloudseg_ops.engine.memory.collector import start_gc, postpone_gc
+start_gc()
 print(gc.isenabled(), gc.get_freeze_count())
-put_off_collection()
+postpone_gc()
 print(gc.isenabled())
-begin_collection()
+start_gc()
 print(gc.isenabled(), gc.get_freeze_count() > 1000)
 """
 

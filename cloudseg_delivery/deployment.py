@@ -17,7 +17,7 @@ from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Deployment:
     """An environment, and all by which it is changed."""
 
     target: Target
@@ -28,7 +28,7 @@ class Site:
     patience: Patience
 
     @classmethod
-    def open(cls, target: Target, programs: Programs, patience: Patience) -> Site:
+    def open(cls, target: Target, programs: Programs, patience: Patience) -> Deployment:
         """Look at an environment.
 
         Raises:
@@ -76,7 +76,7 @@ class Site:
         """
         return self.composer.settle(self.patience.change_seconds, self.patience.poll_seconds)
 
-    def hold(self, begun: State, seconds: float) -> State:
+    def pause(self, begun: State, seconds: float) -> State:
         """Pause the DAG at a moment when no run goes on, so that none has to do with two releases.
 
         One that is paused already is left so, and is not waited for: no task of it begins.
@@ -119,7 +119,7 @@ class Site:
         self.airflow.set_paused(True)
         return held
 
-    def let_go(self, state: State) -> None:
+    def resume(self, state: State) -> None:
         """Unpause the DAG, if it was a delivery that has paused it."""
         if state.held and not self.programs.dry_run:
             self.airflow.set_paused(False)

@@ -50,17 +50,17 @@ def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
     return max(0, min(helpers + 1, cpus - 1 - helpers))
 
 
-class IoTeam:
+class IoWorkerPool:
     """This process's threads and any number of helper processes, each as busy as the others.
 
     Args:
         own: This process's threads.
-        hire: Starts a helper; its argument is to be called when the helper can take work.
+        spawn: Starts a helper; its argument is to be called when the helper can take work.
     """
 
-    def __init__(self, own: RejectingIo, hire: Callable[[Callable[[], None]], ProcessIo]) -> None:
+    def __init__(self, own: RejectingIo, spawn: Callable[[Callable[[], None]], ProcessIo]) -> None:
         self._own = own
-        self._hire = hire
+        self._spawn = spawn
         self._lock = threading.Lock()
         self._members: list[ImageIo] = [own]
         self._in_flight: dict[ImageIo, int] = {own: 0}
@@ -97,7 +97,7 @@ class IoTeam:
                 self._members.append(helper[0])
 
         with self._lock:
-            helper.append(self._hire(join))
+            helper.append(self._spawn(join))
             self._helpers.append(helper[0])
         _log.info("one more process downloads, decodes, encodes and uploads: Python's lock was what bound")
 

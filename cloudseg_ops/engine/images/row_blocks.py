@@ -20,19 +20,19 @@ _MIRRORED = {2: (1,), 3: (0, 1), 4: (0,), 6: (0,), 7: (0, 1), 8: (1,)}
 """Axes of the file's picture that run backwards, by orientation."""
 
 
-def bands(height: int, width: int, pixels: int = BAND_PIXELS) -> Iterator[slice]:
+def row_blocks(height: int, width: int, pixels: int = BAND_PIXELS) -> Iterator[slice]:
     """Cut the rows of a picture into bands of at most `pixels` pixels, or of one row."""
     rows = max(1, pixels // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(height, top + rows))
 
 
-def image_bands(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+def image_blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
     """Give the bands of a loaded image, each with its rows; a small image is its own only band."""
     if image.width * image.height <= BAND_PIXELS:
         yield slice(0, image.height), image
         return
-    for rows in bands(image.height, image.width):
+    for rows in row_blocks(image.height, image.width):
         yield rows, image.crop((0, rows.start, image.width, rows.stop))
 
 
@@ -52,7 +52,7 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1
     """
     upright = empty(_shape(image, len(mode), orientation), np.uint8)
     as_stored = _as_stored(upright, orientation)
-    for rows, band in image_bands(image):
+    for rows, band in image_blocks(image):
         as_stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, len(mode))
     return upright
 
@@ -71,14 +71,14 @@ def to_deep_array(image: Image.Image, channels: int, full: float, orientation: i
     """
     upright = empty(_shape(image, channels, orientation), np.float32)
     as_stored = _as_stored(upright, orientation)
-    for rows, band in image_bands(image):
+    for rows, band in image_blocks(image):
         as_stored[rows] = (np.asarray(band).astype(np.float32) / np.float32(full))[..., None]
     return upright
 
 
 def value_range(image: Image.Image) -> tuple[float, float]:
     """Give the least and the greatest value of a loaded grey image; NaN for both where any is NaN."""
-    ends = [(float(values.min()), float(values.max())) for values in (np.asarray(b) for _, b in image_bands(image))]
+    ends = [(float(values.min()), float(values.max())) for values in (np.asarray(b) for _, b in image_blocks(image))]
     # NumPy's least of several numbers is NaN where one of them is; Python's is not.
     return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 

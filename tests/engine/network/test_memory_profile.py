@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from cloudseg_ops.engine.network.footprint import LiveBytes, bytes_per_pixel
+from cloudseg_ops.engine.network.memory_profile import LiveBytes, bytes_per_pixel
 from tests.engine.lab import tiny_unet
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from cloudseg_ops.engine.io.team import IoTeam, Load, helpers_to_add
-from cloudseg_ops.engine.scheduling.lanes import Lanes
-from cloudseg_ops.engine.scheduling.ledger import Ledger
+from cloudseg_ops.engine.io.worker_pool import IoWorkerPool, Load, helpers_to_add
+from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
 
 _SECONDS = 2.0
 """Time between two looks: a few batches, and short beside what a helper takes to pay."""
@@ -36,20 +36,20 @@ class Reading:
     helpers: Mapping[int, float]
 
 
-class Growth:
+class IoAutoscaler:
     """Looks every so often while its `with` block runs.
 
     Args:
         team: Whom to add helpers to.
         lanes: Who waits for images.
-        ledger: How far the chunk is.
+        result_log: How far the chunk is.
         cpus: CPUs that this process may use.
     """
 
-    def __init__(self, team: IoTeam, lanes: Lanes, ledger: Ledger, *, cpus: int) -> None:
+    def __init__(self, team: IoWorkerPool, lanes: ComputeWorkers, result_log: ResultLog, *, cpus: int) -> None:
         self._team = team
         self._lanes = lanes
-        self._ledger = ledger
+        self._result_log = result_log
         self._cpus = cpus
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="growth", daemon=True)
@@ -72,7 +72,7 @@ class Growth:
                 now,
                 lanes=self._lanes.count,
                 on_gpu=self._lanes.on_gpu,
-                left=self._ledger.total - self._ledger.accounted,
+                left=self._result_log.total - self._result_log.accounted,
             )
             before = now
             # What those that are on their way will change is not known yet.
@@ -85,7 +85,7 @@ class Growth:
             time.monotonic(),
             time.process_time(),
             self._lanes.idle_seconds,
-            self._ledger.accounted,
+            self._result_log.accounted,
             self._team.helper_cpu_seconds(),
         )
 

@@ -8,8 +8,8 @@ import ctypes, resource, sys
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 if sys.argv[1] == "keep":
-    from cloudseg_ops.engine.memory.allocator import keep_memory
-    assert keep_memory()
+    from cloudseg_ops.engine.memory.allocator import tune_malloc
+    assert tune_malloc()
 for turn in range(40):
     if turn == 10:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -8,10 +8,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from cloudseg_ops.contracts.chunk_status import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.engine.scheduling.ledger import Ledger
-from cloudseg_ops.engine.scheduling.pace import Pace
+from cloudseg_ops.engine.scheduling.rate import Pace
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
 _FIRST_SECONDS = 2.0
@@ -23,7 +23,7 @@ _SETTLE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class MarkWriter:
+class StatusWriter:
     """Writes a mark every few seconds while its `with` block runs, and a last one after it.
 
     All in a thread of its own, which nobody waits for: Cloud Storage may be slow or away, and the chunk goes on.
@@ -31,14 +31,14 @@ class MarkWriter:
     Args:
         store: Cloud Storage.
         uri: Where the mark goes; None: nowhere, and there is no thread.
-        ledger: The account to read. Images in it when the block begins do not count toward the rate.
+        result_log: The account to read. Images in it when the block begins do not count toward the rate.
         seconds: Time between two marks, within 1 to 5 s.
     """
 
-    def __init__(self, store: Store, uri: GcsUri | None, ledger: Ledger, seconds: float) -> None:
+    def __init__(self, store: Store, uri: GcsUri | None, result_log: ResultLog, seconds: float) -> None:
         self._store = store
         self._uri = uri
-        self._ledger = ledger
+        self._result_log = result_log
         self._seconds = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
         self._over = threading.Event()
         self._told = False
@@ -46,7 +46,7 @@ class MarkWriter:
 
     def __enter__(self) -> Self:
         if self._uri is not None:
-            pace = Pace(time.monotonic(), self._ledger.worked)
+            pace = Pace(time.monotonic(), self._result_log.worked)
             self._thread = threading.Thread(target=self._run, args=(self._uri, pace), name="marks", daemon=True)
             self._thread.start()
         return self
@@ -69,9 +69,9 @@ class MarkWriter:
         self._write(uri, pace, ended=True)
 
     def _write(self, uri: GcsUri, pace: Pace, *, ended: bool) -> None:
-        pace.see(time.monotonic(), self._ledger.worked)
-        mark = EngineMark(
-            self._ledger.accounted, self._ledger.total, pace.overall if ended else pace.lately, ended=ended
+        pace.see(time.monotonic(), self._result_log.worked)
+        mark = ChunkStatus(
+            self._result_log.accounted, self._result_log.total, pace.overall if ended else pace.lately, ended=ended
         )
         try:
             self._store.write(uri, b"", content_type="text/plain", metadata=mark.to_metadata())

@@ -6,8 +6,8 @@ from cloudseg_ops.contracts.errors import HelperLostError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence
 from cloudseg_ops.engine.io.items import Computed, Item
-from cloudseg_ops.engine.io.team import IoTeam, Load, helpers_to_add
 from cloudseg_ops.engine.io.threads import Fetched, Need, Published
+from cloudseg_ops.engine.io.worker_pool import IoWorkerPool, Load, helpers_to_add
 
 BOUND = Load(starved=0.5, busy=0.9, seconds_left=60)
 
@@ -67,11 +67,11 @@ def test_work_goes_where_least_is_going_on() -> None:
     own, helper = Recorder(), Recorder()
     ready: list[Callable[[], None]] = []
 
-    def hire(on_ready: Callable[[], None]) -> Recorder:
+    def spawn(on_ready: Callable[[], None]) -> Recorder:
         ready.append(on_ready)
         return helper
 
-    team = IoTeam(own, hire)  # type: ignore[arg-type]
+    team = IoWorkerPool(own, spawn)  # type: ignore[arg-type]
     got: list[Fetched] = []
     team.grow()
     for index in range(4):
@@ -95,7 +95,7 @@ def test_work_goes_where_least_is_going_on() -> None:
 
 def test_what_a_lost_helper_was_at_is_done_again() -> None:
     own, helper = Recorder(), Recorder()
-    team = IoTeam(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
+    team = IoWorkerPool(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
     team._members.append(helper)
     team._in_flight[helper] = 0
     got: list[Fetched] = []

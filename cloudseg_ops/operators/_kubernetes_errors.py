@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.contracts.errors import CloudsegError, ClusterError
-from cloudseg_ops.operators._patience import is_outage
+from cloudseg_ops.operators._retry import is_outage
 from cloudseg_ops.operators.clusters import refusal
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
+def translate_kubernetes_errors() -> Iterator[None]:
     """Let no error of the client's through, and no trace before ours: the last line of a task's log is read.
 
     Raises:

@@ -6,22 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 
 from cloudseg_delivery.bucket import plugins_of
 from cloudseg_delivery.changes import Change, change
+from cloudseg_delivery.deployment import Deployment
 from cloudseg_delivery.records import Release, owned_files
-from cloudseg_delivery.site import Site
 from cloudseg_delivery.smoke import smoke_test
 
 
-def bring(site: Site, release: Release, before: Sequence[Release], *, let_go: bool) -> bool:
+def activate(deployment: Deployment, release: Release, before: Sequence[Release], *, resume: bool) -> bool:
     """Make an environment that of a release, and try it. Its DAG is held meanwhile: no run begins.
 
     Packages and variables are set before the files that need them, and those that are no longer needed go after them:
     so what lies there can be parsed at all times.
 
     Args:
-        site: The environment.
+        deployment: The environment.
         release: The release; the bucket keeps it.
         before: Releases of which anything may be in the environment now.
-        let_go: Whether a paused DAG is let go for its dry run.
+        resume: Whether a paused DAG is let go for its dry run.
 
     Returns:
         Whether a dry run was made.
@@ -30,31 +30,31 @@ def bring(site: Site, release: Release, before: Sequence[Release], *, let_go: bo
         SmokeTestError: It does not work.
         DeliveryError: It could not be brought.
     """
-    environment = site.settled()
+    environment = deployment.settled()
     packages = change(environment.packages, release.packages, _keys(before, lambda old: old.packages))
     variables = change(environment.variables, release.variables, _keys(before, lambda old: old.variables))
-    site.programs.tell(f"• PyPI packages: {_in_words(packages)}")
-    site.programs.tell(f"• variables: {_in_words(variables)}")
-    _change(site, packages.first, variables.first)
-    site.programs.tell(f"• files of {release.name}")
-    site.bucket.bring_into_use(release, owned_files(before))
-    _change(site, packages.last, variables.last)
+    deployment.programs.tell(f"• PyPI packages: {_in_words(packages)}")
+    deployment.programs.tell(f"• variables: {_in_words(variables)}")
+    _change(deployment, packages.first, variables.first)
+    deployment.programs.tell(f"• files of {release.name}")
+    deployment.bucket.bring_into_use(release, owned_files(before))
+    _change(deployment, packages.last, variables.last)
     if _plugins_differ(release, before):
         # It restarted with the variables, and that was before the plugins came.
-        site.settled()
-        site.composer.restart_web_server()
-    if site.programs.dry_run:
+        deployment.settled()
+        deployment.composer.restart_web_server()
+    if deployment.programs.dry_run:
         return False
-    return smoke_test(site.airflow, site.programs, release, site.patience, let_go=let_go)
+    return smoke_test(deployment.airflow, deployment.programs, release, deployment.patience, resume=resume)
 
 
-def _change(site: Site, packages: Change, variables: Change) -> None:
+def _change(deployment: Deployment, packages: Change, variables: Change) -> None:
     if packages:
-        site.composer.change_packages(packages)
+        deployment.composer.change_packages(packages)
     if variables:
         # Composer takes one change at a time.
-        site.settled()
-        site.composer.change_variables(variables)
+        deployment.settled()
+        deployment.composer.change_variables(variables)
 
 
 def _keys(releases: Sequence[Release], mapping: Callable[[Release], Mapping[str, str]]) -> list[str]:

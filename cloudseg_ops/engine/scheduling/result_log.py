@@ -20,7 +20,7 @@ _NAMED = 5
 _NONE = -1
 
 
-class Ledger:
+class ResultLog:
     """Outcomes and failures of a chunk's images; safe to share between threads.
 
     Results lie in a temporary file until they are written out; eight bytes an image stay in memory.
@@ -68,7 +68,7 @@ class Ledger:
             self._failures_in_a_row = 0
 
     @property
-    def hopeless(self) -> bool:
+    def gives_up(self) -> bool:
         """Whether so many images failed in a row that the next ones would, too."""
         return self._failures_in_a_row >= _HOPELESS
 
