@@ -28,7 +28,7 @@ from cloudseg_ops.storage import Store
 _LIBRARIES = 700 * 1024 * 1024
 """What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
 _BATCHES_AHEAD = 6
-"""For each lane: one is computed, and some are ready; sizes differ, and images come in bursts."""
+"""For each worker: one is computed, and some are ready; sizes differ, and images come in bursts."""
 
 
 def segment(
@@ -49,11 +49,11 @@ def segment(
     left = result_log.total - result_log.accounted
     loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop)
     check_decoders()
-    team = _team(options, store, ref, memory)
+    pool = _pool(options, store, ref, memory)
     previews = PreviewWriter(options, store, ref)
     try:
         pipeline = Pipeline(
-            team,
+            pool,
             lambda expecting, done: ComputeWorkers(loader, stop, expecting, done),
             stride=stride_of(ref.params),
             record=result_log.record,
@@ -61,36 +61,40 @@ def segment(
             stop=stop,
             gives_up=lambda: result_log.gives_up,
             bounds=Bounds(
-                lambda: team.size * (options.downloads + options.uploads) + ahead_of(pipeline.lanes, options.downloads),
+                lambda: (
+                    pool.size * (options.downloads + options.uploads) + ahead_of(pipeline.workers, options.downloads)
+                ),
                 lambda waiting: fetches(
-                    team.size * options.downloads, waiting, ahead_of(pipeline.lanes, options.downloads)
+                    pool.size * options.downloads, waiting, ahead_of(pipeline.workers, options.downloads)
                 ),
                 memory.downloads,
                 memory.images,
             ),
         )
-        with IoAutoscaler(team, pipeline.lanes, result_log, cpus=usable_cpus() if options.io_processes is None else 0):
+        with IoAutoscaler(
+            pool, pipeline.workers, result_log, cpus=usable_cpus() if options.io_processes is None else 0
+        ):
             pipeline.run(items)
     finally:
         previews.close(wait=not stop.requested)
 
 
-def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoWorkerPool:
+def _pool(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoWorkerPool:
     setup = Setup(options, ref, memory.largest_image)
 
     def spawn(on_ready: Callable[[], None]) -> ProcessIo:
         return ProcessIo(setup, on_ready)
 
     own = ThreadIo(ImageWork(options, store, ref, memory.largest_image), options.downloads, options.uploads)
-    team = IoWorkerPool(own, spawn)
+    pool = IoWorkerPool(own, spawn)
     for _ in range(options.io_processes or 0):
-        team.grow()
-    return team
+        pool.grow()
+    return pool
 
 
-def ahead_of(lanes: ComputeWorkers, downloads: int) -> int:
+def ahead_of(workers: ComputeWorkers, downloads: int) -> int:
     """How many decoded images may be with the network or wait for it; at first as many as one turn brings."""
-    return max(downloads, _BATCHES_AHEAD * lanes.count * lanes.largest_batch)
+    return max(downloads, _BATCHES_AHEAD * workers.count * workers.largest_batch)
 
 
 def fetches(downloads: int, waiting: int, ahead: int) -> int:

@@ -32,9 +32,9 @@ def test_the_engines_own_lines_are_understood(caplog: pytest.LogCaptureFixture, 
     """What a task reads in the log, said by the reporter that writes it."""
     caplog.set_level(logging.INFO)
     source = InputObject("a.jpg", 1, 1, "")
-    ledger = ResultLog(3)
-    with ProgressReporter(ledger, 60):
-        ledger.record(0, source, Result(source, Outcome.DONE))
+    result_log = ResultLog(3)
+    with ProgressReporter(result_log, 60):
+        result_log.record(0, source, Result(source, Outcome.DONE))
     line = JsonFormatter().format(caplog.records[-1]) if as_json else f"03:00:00 INFO {caplog.records[-1].getMessage()}"
     assert json.loads(JsonFormatter().format(caplog.records[-1]))["event"] == "summary"
     said = parse_progress_line(line)

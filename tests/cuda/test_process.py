@@ -158,7 +158,7 @@ class Failing(Predictor):
         return super()._logits(images)
 
 failing = Failing(there._ref, there.network)
-adaptive = AdaptivePredictor(failing, BatchTuner(4, 10**9), Stop(), lanes=1, threads=1)
+adaptive = AdaptivePredictor(failing, BatchTuner(4, 10**9), Stop(), workers=1, threads=1)
 try:
     adaptive.predict([scene(0, 64, 64)])
 except DeviceError as error:

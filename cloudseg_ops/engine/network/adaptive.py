@@ -33,17 +33,17 @@ class AdaptivePredictor:
         predictor: The network.
         tuner: Knows what fits, and learns.
         stop: Where a request to stop arrives: a large image may take longer than there is time.
-        lanes: How many threads are to call it at once.
+        workers: How many threads are to call it at once.
         threads: Threads of one operation on the CPU, in each of them.
     """
 
-    def __init__(self, predictor: Predictor, tuner: BatchTuner, stop: Stop, *, lanes: int, threads: int) -> None:
+    def __init__(self, predictor: Predictor, tuner: BatchTuner, stop: Stop, *, workers: int, threads: int) -> None:
         self._predictor = predictor
         self._stop = stop
         self._tuner = tuner
         self._threads = threads
         self._gpu_memory = _gpu_memory() if self.on_gpu else 0
-        self.lanes = lanes
+        self.workers = workers
 
     @property
     def on_gpu(self) -> bool:
@@ -51,8 +51,8 @@ class AdaptivePredictor:
         return self._predictor.network.device.type == "cuda"
 
     @contextlib.contextmanager
-    def lane(self) -> Iterator[None]:
-        """What a lane's thread does its work in."""
+    def worker(self) -> Iterator[None]:
+        """What a worker's thread does its work in."""
         torch.set_num_threads(self._threads)
         if not self.on_gpu:
             yield

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
     from cloudseg_ops.engine.network.loading import Network
 
-_MOST_LANES = 8
-"""Each lane on the CPU has activations of its own; beyond so many, operations get more threads instead."""
-_GPU_LANES = 2
+_MOST_WORKERS = 8
+"""Each worker on the CPU has activations of its own; beyond so many, operations get more threads instead."""
+_GPU_WORKERS = 2
 """One copies while the other computes."""
 _GPU_START = 4
 """Images of the first batches on a GPU, for which one would be a waste."""
@@ -97,23 +97,25 @@ class ModelLoader:
 
         on_gpu = exact.device.type == "cuda"
         cpus = self._options.threads or usable_cpus()
-        lanes, threads = (min(_GPU_LANES, self._expected), 1) if on_gpu else lanes_and_threads(cpus, self._expected)
-        torch.set_num_threads(lanes * threads)
+        workers, threads = (
+            (min(_GPU_WORKERS, self._expected), 1) if on_gpu else workers_and_threads(cpus, self._expected)
+        )
+        torch.set_num_threads(workers * threads)
         network = choose_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
         spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
         first = padded_size((images[0].height, images[0].width), network.stride)
-        while lanes > 1 and spare / lanes < each * first[0] * first[1]:
-            lanes -= 1
+        while workers > 1 and spare / workers < each * first[0] * first[1]:
+            workers -= 1
         if not on_gpu:
-            threads = max(threads, cpus // lanes)
-        most_pixels = max(1, int(spare / lanes / each))
+            threads = max(threads, cpus // workers)
+        most_pixels = max(1, int(spare / workers / each))
         _log.info(
             "%s on %s in %s: %d × %d threads, %s a megapixel, at most %.3g megapixels in a forward pass",
             describe(self._ref),
             network.device.type,
             network.precision,
-            lanes,
+            workers,
             threads,
             in_words(each * 1e6),
             most_pixels / 1e6,
@@ -121,7 +123,7 @@ class ModelLoader:
         tuner = BatchTuner(_GPU_START if on_gpu else 1, most_pixels, self._options.batch)
         start_gc()
         self._stop.begin_work()
-        return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, lanes=lanes, threads=threads)
+        return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, workers=workers, threads=threads)
 
     def _load(self) -> None:
         try:
@@ -138,17 +140,17 @@ class ModelLoader:
             self._network.set_exception(error)
 
 
-def lanes_and_threads(cpus: int, expected: int) -> tuple[int, int]:
-    """Share out CPUs: how many lanes compute at once, and how many threads an operation has in each.
+def workers_and_threads(cpus: int, expected: int) -> tuple[int, int]:
+    """Share out CPUs: how many workers compute at once, and how many threads an operation has in each.
 
-    Lanes beat threads: two forward passes with a thread each never wait for one another.
+    Workers beat threads: two forward passes with a thread each never wait for one another.
 
     Args:
         cpus: CPUs to compute on.
-        expected: Images left: more lanes than that would idle.
+        expected: Images left: more workers than that would idle.
     """
-    lanes = max(1, min(cpus // math.ceil(cpus / _MOST_LANES), expected))
-    return lanes, cpus // lanes
+    workers = max(1, min(cpus // math.ceil(cpus / _MOST_WORKERS), expected))
+    return workers, cpus // workers
 
 
 def _spare_on_gpu(each: float) -> float:

@@ -66,7 +66,7 @@ class Predictor:
         parts = [all_finite(logits)]
         parts += [logits[scaled].float()] if scaled else []
         parts += [classes_of(logits[whole] if scaled else logits)] if whole else []
-        # One wait for all of them: while this thread waits, the GPU has the other lane's batch to compute.
+        # One wait for all of them: while this thread waits, the GPU has the other worker's batch to compute.
         finite, *arrays = self._transfers.to_host(parts)
         self._require_finite(bool(finite), logits.shape)
         values = dict(zip([*scaled, *whole], itertools.chain.from_iterable(arrays), strict=True))

@@ -1,1 +1,1 @@
-"""Which image goes where when: the pipeline, batches, lanes, helpers, and the account of the chunk."""
+"""Which image goes where when: the pipeline, batches, workers, helpers, and the account of the chunk."""

@@ -25,7 +25,7 @@ class Reading:
         at: Monotonic seconds.
         cpu: CPU seconds of this process so far.
         helpers: CPU seconds of each helper so far, by its process id.
-        idle: Seconds that lanes have waited for images so far, summed over lanes.
+        idle: Seconds that workers have waited for images so far, summed over workers.
         done: Images accounted for so far.
     """
 
@@ -40,15 +40,15 @@ class IoAutoscaler:
     """Looks every so often while its `with` block runs.
 
     Args:
-        team: Whom to add helpers to.
-        lanes: Who waits for images.
+        pool: Whom to add helpers to.
+        workers: Who waits for images.
         result_log: How far the chunk is.
         cpus: CPUs that this process may use.
     """
 
-    def __init__(self, team: IoWorkerPool, lanes: ComputeWorkers, result_log: ResultLog, *, cpus: int) -> None:
-        self._team = team
-        self._lanes = lanes
+    def __init__(self, pool: IoWorkerPool, workers: ComputeWorkers, result_log: ResultLog, *, cpus: int) -> None:
+        self._pool = pool
+        self._workers = workers
         self._result_log = result_log
         self._cpus = cpus
         self._over = threading.Event()
@@ -70,40 +70,40 @@ class IoAutoscaler:
             load = load_between(
                 before,
                 now,
-                lanes=self._lanes.count,
-                on_gpu=self._lanes.on_gpu,
+                workers=self._workers.count,
+                on_gpu=self._workers.on_gpu,
                 left=self._result_log.total - self._result_log.accounted,
             )
             before = now
             # What those that are on their way will change is not known yet.
-            if load and not self._team.joining:
-                for _ in range(helpers_to_add(load, helpers=self._team.helpers, cpus=self._cpus)):
-                    self._team.grow()
+            if load and not self._pool.joining:
+                for _ in range(helpers_to_add(load, helpers=self._pool.helpers, cpus=self._cpus)):
+                    self._pool.grow()
 
     def _read(self) -> Reading:
         return Reading(
             time.monotonic(),
             time.process_time(),
-            self._lanes.idle_seconds,
+            self._workers.idle_seconds,
             self._result_log.accounted,
-            self._team.helper_cpu_seconds(),
+            self._pool.helper_cpu_seconds(),
         )
 
 
-def load_between(before: Reading, now: Reading, *, lanes: int, on_gpu: bool, left: int) -> Load | None:
+def load_between(before: Reading, now: Reading, *, workers: int, on_gpu: bool, left: int) -> Load | None:
     """Tell how the engine fared between two readings; None while there is nothing to tell.
 
     Args:
         before: The first reading.
         now: The second one.
-        lanes: How many lanes there are; 0 before the model is loaded.
-        on_gpu: Whether forward passes leave the CPUs alone; else each lane that does not wait takes one.
+        workers: How many workers there are; 0 before the model is loaded.
+        on_gpu: Whether forward passes leave the CPUs alone; else each worker that does not wait takes one.
         left: Images that are left.
     """
     seconds, done = now.at - before.at, now.done - before.done
-    if not lanes or not done:
+    if not workers or not done:
         return None
-    starved = min(1.0, (now.idle - before.idle) / (seconds * lanes))
-    own = (now.cpu - before.cpu) / seconds - (0.0 if on_gpu else (1 - starved) * lanes)
+    starved = min(1.0, (now.idle - before.idle) / (seconds * workers))
+    own = (now.cpu - before.cpu) / seconds - (0.0 if on_gpu else (1 - starved) * workers)
     helpers = [(cpu - before.helpers[pid]) / seconds for pid, cpu in now.helpers.items() if pid in before.helpers]
     return Load(starved=starved, busy=max([own, *helpers]), seconds_left=left * seconds / done)

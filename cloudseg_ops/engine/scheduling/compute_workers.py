@@ -1,4 +1,4 @@
-"""The threads that compute: each a lane with its own threads of PyTorch, or its own CUDA stream."""
+"""The threads that compute: each a worker with its own threads of PyTorch, or its own CUDA stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POLL_SECONDS = 0.1
 
 
 class Compute(Protocol):
-    """A loaded model; called by every lane."""
+    """A loaded model; called by every worker."""
 
     def limit(self, size: Size) -> int:
         """Most images of that size in a batch now."""
@@ -28,11 +28,11 @@ class Compute(Protocol):
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
         """Segment a batch."""
 
-    def lane(self) -> contextlib.AbstractContextManager[None]:
-        """What a lane's thread does its work in."""
+    def worker(self) -> contextlib.AbstractContextManager[None]:
+        """What a worker's thread does its work in."""
 
     @property
-    def lanes(self) -> int:
+    def workers(self) -> int:
         """How many threads are to call it at once."""
 
     @property
@@ -62,7 +62,7 @@ Done = Callable[[Job, Prediction | Exception | None], None]
 
 
 class ComputeWorkers:
-    """Computes what is put into it, as batches; `done` is called by the lanes' threads, once for each job.
+    """Computes what is put into it, as batches; `done` is called by the workers' threads, once for each job.
 
     Args:
         load: Gives the model, once there is a first image.
@@ -113,12 +113,12 @@ class ComputeWorkers:
 
     @property
     def idle_seconds(self) -> float:
-        """Seconds that lanes have waited for images since the model was loaded, summed over lanes."""
+        """Seconds that workers have waited for images since the model was loaded, summed over workers."""
         return sum(self._idle)
 
     @property
     def count(self) -> int:
-        """How many lanes there are; 0 before the model is loaded."""
+        """How many workers there are; 0 before the model is loaded."""
         return len(self._idle)
 
     @property
@@ -128,7 +128,7 @@ class ComputeWorkers:
 
     @property
     def alive(self) -> bool:
-        """Whether all lanes are at work."""
+        """Whether all workers are at work."""
         return not self.failure and all(thread.is_alive() for thread in self._threads)
 
     def _load_and_run(self) -> None:
@@ -138,27 +138,27 @@ class ComputeWorkers:
             while compute is None and not self._closed:
                 if jobs := self._queue.peek(_POLL_SECONDS):
                     compute = self._load([job.image for job in jobs])
-        except Exception as error:  # noqa: BLE001  told by whoever waits for the lanes
+        except Exception as error:  # noqa: BLE001  told by whoever waits for the workers
             self.failure = error
             return
         if compute is None:
             return
         self._compute = compute
-        self._idle = [0.0] * compute.lanes
+        self._idle = [0.0] * compute.workers
         others = [
-            threading.Thread(target=self._run, args=(compute, lane), name=f"compute-{lane}", daemon=True)
-            for lane in range(1, compute.lanes)
+            threading.Thread(target=self._run, args=(compute, worker), name=f"compute-{worker}", daemon=True)
+            for worker in range(1, compute.workers)
         ]
         for thread in others:
             thread.start()
         self._threads += others
         self._run(compute, 0)
 
-    def _run(self, compute: Compute, lane: int) -> None:
+    def _run(self, compute: Compute, worker: int) -> None:
         try:
-            with compute.lane():
+            with compute.worker():
                 while not self._closed:
-                    with self._waiting(lane):
+                    with self._waiting(worker):
                         jobs = self._queue.take(_POLL_SECONDS)
                     if self._stop.seconds_since > COMPUTE_SECONDS:
                         for job in [*jobs, *self._queue.drain()]:
@@ -170,10 +170,10 @@ class ComputeWorkers:
             self.failure = error
 
     @contextlib.contextmanager
-    def _waiting(self, lane: int) -> Iterator[None]:
+    def _waiting(self, worker: int) -> Iterator[None]:
         began = time.monotonic()
         yield
-        self._idle[lane] += time.monotonic() - began
+        self._idle[worker] += time.monotonic() - began
 
     def _compute_batch(self, compute: Compute, jobs: Sequence[Job]) -> None:
         try:

@@ -1,6 +1,6 @@
 """Downloads, computes and uploads at the same time, within bounds on images and bytes.
 
-    items ──► [download, wait for memory, decode] ──► ready ──► [compute: lanes, batches] ──► [encode, upload]
+    items ──► [download, wait for memory, decode] ──► ready ──► [compute: workers, batches] ──► [encode, upload]
        └── waits while too much is in flight ◄────────────────────────────────────────────────────┘
 
 The queues need no bounds of their own: no more images exist at any moment than there are places in flight.
@@ -54,11 +54,11 @@ class Bounds:
 
 
 class Pipeline:
-    """Runs the images of a chunk through downloads, lanes and uploads, once.
+    """Runs the images of a chunk through downloads, workers and uploads, once.
 
     Args:
         io: Downloads and uploads.
-        lanes: Makes the lanes that compute: called with whether more may come, and with what to tell of each job.
+        workers: Makes the workers that compute: called with whether more may come, and with what to tell of each job.
         stride: Images whose sizes agree when padded to its multiples may share a batch.
         record: Called with what became of each image; an exception means that it stays unaccounted for.
         preview: Called with each image whose mask was written.
@@ -70,7 +70,7 @@ class Pipeline:
     def __init__(
         self,
         io: RejectingIo,
-        lanes: Callable[[Callable[[], bool], Done], ComputeWorkers],
+        workers: Callable[[Callable[[], bool], Done], ComputeWorkers],
         *,
         stride: int,
         record: Callable[[int, InputObject, Result | Exception], None],
@@ -93,7 +93,7 @@ class Pipeline:
         self._fetching = 0
         self._with_network = 0
         self._abandoned = False
-        self.lanes = lanes(lambda: self._fetching > 0, self._computed)
+        self.workers = workers(lambda: self._fetching > 0, self._computed)
 
     @property
     def in_flight(self) -> int:
@@ -105,9 +105,9 @@ class Pipeline:
 
         Raises:
             Exception: Whatever the model's loading raised.
-            EngineError: A lane ended before its time.
+            EngineError: A worker ended before its time.
         """
-        self.lanes.start()
+        self.workers.start()
         try:
             for item in items:
                 if not self._enter(item):
@@ -116,7 +116,7 @@ class Pipeline:
             self._drain()
         finally:
             self._abandoned = True
-            self.lanes.close()
+            self.workers.close()
             self._io.close()
             self._download_budget.close()
             self._image_budget.close()
@@ -139,7 +139,7 @@ class Pipeline:
         granted = threading.Event()
         share = self._download_budget.request(item.source.size, granted.set)
         while not granted.wait(_POLL_SECONDS):
-            self._check_lanes()
+            self._check_workers()
             if self._closing:
                 self._download_budget.release(share)
                 return False
@@ -171,12 +171,12 @@ class Pipeline:
 
     def _wait(self) -> None:
         self._changed.wait(_POLL_SECONDS)
-        self._check_lanes()
+        self._check_workers()
 
-    def _check_lanes(self) -> None:
-        if self.lanes.failure:
-            raise self.lanes.failure
-        if not self.lanes.alive:
+    def _check_workers(self) -> None:
+        if self.workers.failure:
+            raise self.workers.failure
+        if not self.workers.alive:
             raise EngineError("a computing thread ended before its time; please report this with the log above")
 
     def _need(self, item: Item) -> Callable[[int, Callable[[], None]], None]:
@@ -204,7 +204,7 @@ class Pipeline:
             pixels = fetched.pixels.nbytes * 2
             self._image_budget.shrink(flight.memory, pixels + fetched.mask_size[0] * fetched.mask_size[1])
         size = padded_size((fetched.height, fetched.width), self._stride)
-        self.lanes.put(Job(item, fetched, flight.began, size))
+        self.workers.put(Job(item, fetched, flight.began, size))
 
     def _computed(self, job: Job, prediction: Prediction | Exception | None) -> None:
         with self._changed:

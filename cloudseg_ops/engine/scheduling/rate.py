@@ -8,7 +8,7 @@ _LATELY = 30.0
 """Seconds: several batches of a slow model, and yet soon over what starting took."""
 
 
-class Pace:
+class RateMeter:
     """Rates from a count that is looked at now and then.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Self
 
 from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.engine.scheduling.rate import Pace
+from cloudseg_ops.engine.scheduling.rate import RateMeter
 from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
@@ -46,7 +46,7 @@ class StatusWriter:
 
     def __enter__(self) -> Self:
         if self._uri is not None:
-            pace = Pace(time.monotonic(), self._result_log.worked)
+            pace = RateMeter(time.monotonic(), self._result_log.worked)
             self._thread = threading.Thread(target=self._run, args=(self._uri, pace), name="marks", daemon=True)
             self._thread.start()
         return self
@@ -61,14 +61,14 @@ class StatusWriter:
         if self._thread is not None:
             self._thread.join(_SETTLE_SECONDS)
 
-    def _run(self, uri: GcsUri, pace: Pace) -> None:
+    def _run(self, uri: GcsUri, pace: RateMeter) -> None:
         pause = _FIRST_SECONDS
         while not self._over.wait(pause):
             self._write(uri, pace, ended=False)
             pause = self._seconds
         self._write(uri, pace, ended=True)
 
-    def _write(self, uri: GcsUri, pace: Pace, *, ended: bool) -> None:
+    def _write(self, uri: GcsUri, pace: RateMeter, *, ended: bool) -> None:
         pace.see(time.monotonic(), self._result_log.worked)
         mark = ChunkStatus(
             self._result_log.accounted, self._result_log.total, pace.overall if ended else pace.lately, ended=ended

@@ -71,37 +71,37 @@ def test_work_goes_where_least_is_going_on() -> None:
         ready.append(on_ready)
         return helper
 
-    team = IoWorkerPool(own, spawn)  # type: ignore[arg-type]
+    pool = IoWorkerPool(own, spawn)  # type: ignore[arg-type]
     got: list[Fetched] = []
-    team.grow()
+    pool.grow()
     for index in range(4):
-        team.fetch(item(index), lambda *_: None, got.append)
-    assert (team.size, len(own.replies), len(helper.replies)) == (1, 4, 0)
+        pool.fetch(item(index), lambda *_: None, got.append)
+    assert (pool.size, len(own.replies), len(helper.replies)) == (1, 4, 0)
     ready[0]()
-    assert team.size == 2
+    assert pool.size == 2
     for index in range(4, 10):
-        team.fetch(item(index), lambda *_: None, got.append)
+        pool.fetch(item(index), lambda *_: None, got.append)
     assert (len(own.replies), len(helper.replies)) == (5, 5)
     for reply in helper.replies:
         reply(ValueError("done"))
     assert len(got) == 5
     for index in range(10, 15):
-        team.fetch(item(index), lambda *_: None, got.append)
+        pool.fetch(item(index), lambda *_: None, got.append)
     assert (len(own.replies), len(helper.replies)) == (5, 10)
-    team.close()
+    pool.close()
     assert own.closed
     assert helper.closed
 
 
 def test_what_a_lost_helper_was_at_is_done_again() -> None:
     own, helper = Recorder(), Recorder()
-    team = IoWorkerPool(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
-    team._members.append(helper)
-    team._in_flight[helper] = 0
+    pool = IoWorkerPool(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
+    pool._members.append(helper)
+    pool._in_flight[helper] = 0
     got: list[Fetched] = []
     for index in range(2):
-        team.fetch(item(index), lambda *_: None, got.append)
-    team._members.remove(helper)
+        pool.fetch(item(index), lambda *_: None, got.append)
+    pool._members.remove(helper)
     helper.replies[0](HelperLostError("gone"))
     assert got == []
     assert len(own.replies) == 2

@@ -44,7 +44,7 @@ def test_it_backs_off_and_every_image_comes_out(caplog: pytest.LogCaptureFixture
     cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
     cramped.batches = []
     tuner = BatchTuner(8, 10**9)
-    predictor = AdaptivePredictor(cramped, tuner, Stop(), lanes=1, threads=1)
+    predictor = AdaptivePredictor(cramped, tuner, Stop(), workers=1, threads=1)
     got = predictor.predict(IMAGES)
     expected = plain().predict(IMAGES)
     for one, other in zip(got, expected, strict=True):
@@ -60,7 +60,7 @@ def test_other_errors_are_not_hidden() -> None:
             raise RuntimeError("shapes cannot be multiplied")
 
     predictor = AdaptivePredictor(
-        Broken(REF, load_network(REF, WEIGHTS, CPU)), BatchTuner(8, 10**9), Stop(), lanes=1, threads=1
+        Broken(REF, load_network(REF, WEIGHTS, CPU)), BatchTuner(8, 10**9), Stop(), workers=1, threads=1
     )
     with pytest.raises(RuntimeError, match="multiplied"):
         predictor.predict(IMAGES)
@@ -69,7 +69,7 @@ def test_other_errors_are_not_hidden() -> None:
 def test_a_program_of_one_image_at_a_time_gets_one(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
-    assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), lanes=1, threads=1).limit((48, 64)) == 1
+    assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), workers=1, threads=1).limit((48, 64)) == 1
 
 
 _LIMITED = """
@@ -78,7 +78,7 @@ from tests.engine.network.test_adaptive import *
 torch.set_num_threads(1)
 network = tiny_unet()
 images = [DecodedImage(noise(512, 512, seed=seed % 3)) for seed in range(64)]
-predictor = AdaptivePredictor(plain(), BatchTuner(64, 10**9), Stop(), lanes=1, threads=1)
+predictor = AdaptivePredictor(plain(), BatchTuner(64, 10**9), Stop(), workers=1, threads=1)
 predictor.predict(images[:1])
 pages = int(open("/proc/self/statm").read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + 600 * 2**20,) * 2)
@@ -97,7 +97,9 @@ def test_a_process_that_may_not_grow_does_with_less() -> None:
 def test_an_image_that_memory_does_not_hold_comes_out_in_tiles_as_the_whole() -> None:
     (image,) = [DecodedImage(noise(400, 300))]
     whole = plain().predict([image])[0].classes
-    tiled = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), Stop(), lanes=1, threads=1).predict([image])[0].classes
+    tiled = (
+        AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), Stop(), workers=1, threads=1).predict([image])[0].classes
+    )
     assert np.array_equal(whole, tiled)
     assert len(np.unique(whole)) == 2
 
@@ -117,18 +119,20 @@ def test_tiles_that_do_not_fit_get_smaller_until_they_cannot() -> None:
     tight = Tight(REF, load_network(REF, WEIGHTS, CPU))
     image = DecodedImage(noise(400, 300))
     tuner = BatchTuner(1, 10**9)
-    got = AdaptivePredictor(tight, tuner, Stop(), lanes=1, threads=1).predict([image])[0].classes
+    got = AdaptivePredictor(tight, tuner, Stop(), workers=1, threads=1).predict([image])[0].classes
     assert np.array_equal(got, plain().predict([image])[0].classes)
     assert tuner.most_pixels < 2 * Tight.most
     Tight.most = 30 * 30
     with pytest.raises(ImageTooLargeError, match=r"400 × 300 pixels .* upload it again"):
-        AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), lanes=1, threads=1).predict([image])
+        AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
 
 
 def test_logits_of_what_was_scaled_down_come_in_tiles_too() -> None:
     image = DecodedImage(noise(200, 160), (320, 400))
     whole = plain().predict([image])[0].values
-    tiled = AdaptivePredictor(plain(), BatchTuner(1, 100 * 100), Stop(), lanes=1, threads=1).predict([image])[0].values
+    tiled = (
+        AdaptivePredictor(plain(), BatchTuner(1, 100 * 100), Stop(), workers=1, threads=1).predict([image])[0].values
+    )
     assert whole.shape == tiled.shape == (1, 160, 200)
     assert np.abs(whole - tiled).max() < 1e-4 * np.abs(whole).max()
 
@@ -136,7 +140,7 @@ def test_logits_of_what_was_scaled_down_come_in_tiles_too() -> None:
 def test_a_stop_does_not_wait_for_all_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     stop = Stop()
     stop.request()
-    predictor = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), stop, lanes=1, threads=1)
+    predictor = AdaptivePredictor(plain(), BatchTuner(1, 150 * 150), stop, workers=1, threads=1)
     image = DecodedImage(noise(400, 300))
     assert len(predictor.predict([image])) == 1
     monkeypatch.setattr(Stop, "seconds_since", COMPUTE_SECONDS + 1)
@@ -158,7 +162,7 @@ class Broken(Predictor):
 def on_broken_gpu(error: Exception) -> AdaptivePredictor:
     broken = Broken(REF, load_network(REF, WEIGHTS, CPU))
     broken.break_with(error)
-    return AdaptivePredictor(broken, BatchTuner(8, 10**9), Stop(), lanes=2, threads=1)
+    return AdaptivePredictor(broken, BatchTuner(8, 10**9), Stop(), workers=2, threads=1)
 
 
 def test_a_gpu_that_failed_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory
 from cloudseg_ops.engine.network.loading import load_network
-from cloudseg_ops.engine.network.model_loader import ModelLoader, lanes_and_threads
+from cloudseg_ops.engine.network.model_loader import ModelLoader, workers_and_threads
 from cloudseg_ops.engine.process.stopping import Stop
 from tests.engine.lab import Lab, noise, state_bytes, tiny_unet, unet_params
 from tests.engine.network.test_predict import exported, exported_params
@@ -31,18 +31,18 @@ GIB = 2**30
     ],
 )
 def test_cpus_are_shared_out(cpus: int, expected: int, shares: tuple[int, int]) -> None:
-    assert lanes_and_threads(cpus, expected) == shares
+    assert workers_and_threads(cpus, expected) == shares
 
 
 def test_no_more_threads_compute_than_are_given(lab: Lab) -> None:
     lab.set(threads=1)
     model = loader(lab)(images())
-    assert (model.lanes, model._threads) == (1, 1)
+    assert (model.workers, model._threads) == (1, 1)
     lab.set(threads=3)
     model = loader(lab)(images())
-    assert (model.lanes, model._threads) == (3, 1)
+    assert (model.workers, model._threads) == (3, 1)
     model = loader(lab, expected=1)(images())
-    assert (model.lanes, model._threads) == (1, 3)
+    assert (model.workers, model._threads) == (1, 3)
 
 
 def images(width: int = 40, height: int = 30) -> Sequence[DecodedImage]:
@@ -57,10 +57,10 @@ def loader(lab: Lab, memory: MemoryPlan | None = None, expected: int = 100) -> M
 def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     roomy = loader(lab)(images())
-    assert roomy.lanes >= 1
+    assert roomy.workers >= 1
     assert roomy.predict(images())[0].classes.shape == (30, 40)
     small = loader(lab, MemoryPlan(GIB, 1, 1, 1, compute=400_000))(images(64, 64))
-    assert small.lanes == 1
+    assert small.workers == 1
     assert small.limit((512, 512)) == 1
     assert small._tuner.most_pixels < roomy._tuner.most_pixels < GIB
     assert "on cpu in float32: " in caplog.text

@@ -11,16 +11,16 @@ def reading(at: float, cpu: float, idle: float, done: int, helpers: Mapping[int,
 
 
 def test_a_load_is_what_lies_between_two_readings() -> None:
-    load = load_between(reading(10, 5, 1, 100), reading(12, 7.4, 2, 300), lanes=2, on_gpu=False, left=1000)
+    load = load_between(reading(10, 5, 1, 100), reading(12, 7.4, 2, 300), workers=2, on_gpu=False, left=1000)
     assert load
-    # Of four lane seconds, one was waited; of 2.4 CPU seconds, the lanes had three quarters of two CPUs.
+    # Of four worker seconds, one was waited; of 2.4 CPU seconds, the workers had three quarters of two CPUs.
     assert load.starved == pytest.approx(0.25)
     assert load.busy == pytest.approx(1.2 - 1.5)
     assert load.seconds_left == pytest.approx(10)
 
 
-def test_lanes_of_a_gpu_take_no_cpu() -> None:
-    load = load_between(reading(10, 5, 1, 100), reading(12, 7.4, 2, 300), lanes=2, on_gpu=True, left=1000)
+def test_workers_of_a_gpu_take_no_cpu() -> None:
+    load = load_between(reading(10, 5, 1, 100), reading(12, 7.4, 2, 300), workers=2, on_gpu=True, left=1000)
     assert load
     assert load.busy == pytest.approx(1.2)
 
@@ -28,15 +28,15 @@ def test_lanes_of_a_gpu_take_no_cpu() -> None:
 def test_the_busiest_helper_counts_where_it_is_busier_than_this_process() -> None:
     before = reading(10, 5, 1, 100, {7: 1.0, 8: 1.0})
     now = reading(12, 5.2, 2, 300, {7: 1.4, 8: 2.8, 9: 100.0})
-    load = load_between(before, now, lanes=2, on_gpu=True, left=1000)
+    load = load_between(before, now, workers=2, on_gpu=True, left=1000)
     assert load
     assert load.busy == pytest.approx(0.9)
 
 
 def test_before_the_first_image_there_is_nothing_to_tell() -> None:
     nothing, something = reading(0, 0, 0, 0), reading(2, 1, 0, 5)
-    assert load_between(nothing, reading(2, 1, 0, 0), lanes=2, on_gpu=False, left=10) is None
-    assert load_between(nothing, something, lanes=0, on_gpu=False, left=10) is None
+    assert load_between(nothing, reading(2, 1, 0, 0), workers=2, on_gpu=False, left=10) is None
+    assert load_between(nothing, something, workers=0, on_gpu=False, left=10) is None
 
 
 class Team:
@@ -58,7 +58,7 @@ class Endless:
 
 
 class Idle:
-    """Lanes that wait all the time."""
+    """Workers that wait all the time."""
 
     count = 1
     on_gpu = False
@@ -68,22 +68,22 @@ class Idle:
         return time.monotonic()
 
 
-def test_a_team_grows_while_lanes_starve_and_python_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_grows_while_workers_starve_and_python_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
-    team, result_log = Team(), Endless()
-    with IoAutoscaler(team, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
+    pool, result_log = Team(), Endless()
+    with IoAutoscaler(pool, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
         end = time.monotonic() + 20
-        while team.helpers < 2 and time.monotonic() < end:
+        while pool.helpers < 2 and time.monotonic() < end:
             result_log.accounted += 1
-    assert team.helpers == 2
+    assert pool.helpers == 2
 
 
 def test_no_further_helper_is_started_while_one_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
-    team, result_log = Team(), Endless()
-    team.joining = 1
-    with IoAutoscaler(team, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
+    pool, result_log = Team(), Endless()
+    pool.joining = 1
+    with IoAutoscaler(pool, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
             result_log.accounted += 1
-    assert team.helpers == 0
+    assert pool.helpers == 0

@@ -26,7 +26,7 @@ NOTHING = Evidence(None, None, None)
 class Steps:
     """Work and a model that take a moment, count what they hold, and fail where they are told to."""
 
-    lanes = 1
+    workers = 1
     on_gpu = False
 
     def __init__(self, fail_at: str = "", bad: Iterable[str] = (), slow: str = "", seconds: float = 0.0) -> None:
@@ -64,7 +64,7 @@ class Steps:
         return 4
 
     @contextlib.contextmanager
-    def lane(self) -> Iterator[None]:
+    def worker(self) -> Iterator[None]:
         yield
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
@@ -117,10 +117,10 @@ def run(
 
 
 @pytest.mark.parametrize("number", [0, 1, 200])
-@pytest.mark.parametrize("lanes", [1, 3])
-def test_every_image_comes_out_once(number: int, lanes: int) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_image_comes_out_once(number: int, workers: int) -> None:
     steps = Steps()
-    steps.lanes = lanes
+    steps.workers = workers
     result_log, pipeline = run(steps, inputs(range(number)))
     assert result_log.complete
     assert [int(Result.from_line(line).source.name) for line in result_log.lines()] == list(range(number))
@@ -183,7 +183,7 @@ def test_what_needs_no_computing_does_not_wait_for_it() -> None:
 def test_a_chunk_without_images_needs_no_model() -> None:
     result_log, pipeline = run(Steps(), inputs(["gone-1", "gone-2"]))
     assert result_log.complete
-    assert pipeline.lanes.count == 0
+    assert pipeline.workers.count == 0
 
 
 @pytest.mark.parametrize("stage", ["fetch", "predict", "publish"])
@@ -237,7 +237,7 @@ class Miscounting(Steps):
 
 
 @pytest.mark.timeout(20)
-def test_a_broken_lane_does_not_hang_the_run() -> None:
+def test_a_broken_worker_does_not_hang_the_run() -> None:
     with pytest.raises(ValueError, match="shorter"):
         run(Miscounting(), inputs(range(100)))
 

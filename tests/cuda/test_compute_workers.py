@@ -1,4 +1,4 @@
-"""Two lanes on one GPU: each image gets its own mask, whatever the other lane does with streams and pinned memory."""
+"""Two compute workers on one GPU: each image gets its own mask, whatever the other one does with streams and memory."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_a_thousand_small_images_one_by_one(device: torch.device, count: int, pr
         if len(got) == count:
             done.set()
 
-    adaptive = AdaptivePredictor(there, BatchTuner(4, 10**8), Stop(), lanes=2, threads=1)
-    lanes = ComputeWorkers(lambda _: adaptive, Stop(), lambda: True, record)
-    lanes.start()
+    adaptive = AdaptivePredictor(there, BatchTuner(4, 10**8), Stop(), workers=2, threads=1)
+    workers = ComputeWorkers(lambda _: adaptive, Stop(), lambda: True, record)
+    workers.start()
     for index, image in enumerate(images):
         item = Item(index, InputObject(str(index), 1, 1, ""), Evidence(None, None, None))
-        lanes.put(Job(item, image, time.monotonic(), padded_size((image.height, image.width), 16)))
-    assert done.wait(_SECONDS), lanes.failure
-    lanes.close()
+        workers.put(Job(item, image, time.monotonic(), padded_size((image.height, image.width), 16)))
+    assert done.wait(_SECONDS), workers.failure
+    workers.close()
 
     exact = predictor("unet", CPU)
     pixels = wrong = 0
