@@ -8,21 +8,23 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule
 
-from cloudseg_ops.config.settings import Settings
+from cloudseg_ops import (
+    CleanInputsOperator,
+    DVCPullModelOperator,
+    GCSNewObjectsSensor,
+    PlanChunksOperator,
+    RunReportOperator,
+    Settings,
+    dag_schedule,
+    failure_callback,
+    help_text,
+    masks_asset,
+    revision_choices,
+    segment_chunks,
+)
 from cloudseg_ops.contracts.objects import MAX_NAME_BYTES, PREFIX_PATTERN
 from cloudseg_ops.contracts.releases import RELEASE
 from cloudseg_ops.contracts.revisions import REVISION_PATTERN
-from cloudseg_ops.dag.help import help_text
-from cloudseg_ops.dag.runtimes import segment_chunks
-from cloudseg_ops.dag.schedules import dag_schedule
-from cloudseg_ops.notifications.callback import failure_callback
-from cloudseg_ops.operators.assets import masks_asset
-from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
-from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
-from cloudseg_ops.operators.pull_model import DVCPullModelOperator
-from cloudseg_ops.operators.run_report import RunReportOperator
-from cloudseg_ops.registry.revision_choices import revision_choices
-from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
 
 settings = Settings.from_environment()
 where: dict[str, Any] = {

@@ -10,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from cloudseg_ops.contracts.errors import ManifestError, ModelParamsError
 
+_FIRST = frozenset(
+    {"architecture", "in_channels", "n_classes", "arguments", "classes", "normalize", "max_side", "size_multiple"}
+)
+"""Parameters that count in a model's digest also at their defaults. None is ever added here: see `model_digest`."""
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,8 +84,16 @@ class ModelParams(_Strict):
 
 
 def model_digest(weights_md5: str, params: ModelParams) -> str:
-    """MD5, hex, over weights and parameters: the identity of a model as far as its masks are concerned."""
-    canonical = json.dumps(params.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    """MD5, hex, over weights and parameters: the identity of a model as far as its masks are concerned.
+
+    A parameter that is added later counts only where it differs from its default, so that masks of the models before it
+    stay valid.
+    """
+    changed = params.model_dump(mode="json", exclude_defaults=True)
+    counted = {
+        name: value for name, value in params.model_dump(mode="json").items() if name in _FIRST or name in changed
+    }
+    canonical = json.dumps(counted, sort_keys=True, separators=(",", ":"))
     return hashlib.md5(f"{weights_md5}\n{canonical}".encode(), usedforsecurity=False).hexdigest()
 
 

@@ -57,7 +57,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "chunk", "model")
     ui_color = "#fee2e2"
-    operator_extra_links = (PodLogLink(), RunFolderLink())
+    operator_extra_links: tuple[Any, ...] = (PodLogLink(), RunFolderLink())
 
     def __init__(self, *, settings: Settings, chunk: Any, model: Any, **task: Any) -> None:
         pods = settings.pods

@@ -144,3 +144,35 @@ def test_a_reference_and_back() -> None:
 def test_what_is_no_reference_says_which_task_writes_it(fields: object) -> None:
     with pytest.raises(ManifestError, match=r"gs://staging/model\.json is no model reference .*clear `pull_model`"):
         ModelRef.from_json(fields, "gs://staging/model.json")
+
+
+EXPORTED: dict[str, Any] = {
+    "architecture": "exported",
+    "in_channels": 1,
+    "n_classes": 2,
+    "classes": ["clear sky", "cloud"],
+    "size_multiple": 32,
+}
+
+
+@pytest.mark.parametrize(
+    ("section", "digest"),
+    [
+        (SMALLEST, "c48433fe256c988fca39644f6db2375e"),
+        (FULL, "9c86eb5c89aab817cc6a01327c2fadb5"),
+        (EXPORTED, "627e5da8d12995bba2140f847a12b797"),
+    ],
+)
+def test_digests_stay_as_they_were(section: dict[str, Any], digest: str) -> None:
+    """Masks in buckets carry them: another digest would have every mask made again."""
+    assert model_digest(MD5, ModelParams.parse(section, "here")) == digest
+
+
+def test_a_parameter_that_is_added_later_counts_where_it_differs_from_its_default() -> None:
+    class Later(ModelParams):
+        threshold: float = 0.5
+
+    before = model_digest(MD5, ModelParams.parse(SMALLEST, "here"))
+    assert model_digest(MD5, Later.model_validate(SMALLEST)) == before
+    assert model_digest(MD5, Later.model_validate({**SMALLEST, "threshold": 0.5})) == before
+    assert model_digest(MD5, Later.model_validate({**SMALLEST, "threshold": 0.4})) != before

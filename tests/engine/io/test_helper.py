@@ -33,8 +33,15 @@ def helpers() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children(recursive=True)
-        if "cloudseg_ops.engine.io.helper" in " ".join(child.cmdline())
+        if "cloudseg_ops.engine.io.helper" in command_line(child)
     ]
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended, or is a zombie, of this test or of another program
+        return ""
 
 
 def wait_for(seconds: float, condition: object) -> None:
