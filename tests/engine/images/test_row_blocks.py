@@ -116,7 +116,7 @@ def test_values_that_are_no_numbers_are_seen(value: float, greatest: float, row:
 
 _CONVERT = """
 from PIL import Image
-from cloudseg_ops.engine.images.bands import to_array
+from cloudseg_ops.engine.images.row_blocks import to_array
 to_array(Image.new("RGB", (2048, 2048)), "RGB", {orientation})
 image = Image.new("RGB", (6000, 6000), (1, 2, 3))
 array = measured(lambda: to_array(image, "RGB", {orientation}))

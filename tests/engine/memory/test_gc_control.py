@@ -3,7 +3,7 @@ import sys
 
 _RUN = """
 import gc
-from cloudseg_ops.engine.memory.collector import start_gc, postpone_gc
+from cloudseg_ops.engine.memory.gc_control import start_gc, postpone_gc
 start_gc()
 print(gc.isenabled(), gc.get_freeze_count())
 postpone_gc()

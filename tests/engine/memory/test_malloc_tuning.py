@@ -8,7 +8,7 @@ import ctypes, resource, sys
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
 if sys.argv[1] == "keep":
-    from cloudseg_ops.engine.memory.allocator import tune_malloc
+    from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
     assert tune_malloc()
 for turn in range(40):
     if turn == 10:
