@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import warnings
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -183,7 +184,10 @@ def with_bf16_convolutions(program: nn.Module) -> nn.Module:
     """
     # Weights are shared with the program but for those that are converted.
     shared = {id(tensor): tensor for tensor in (*program.parameters(), *program.buffers())}
-    program = copy.deepcopy(program, dict(shared))
+    with warnings.catch_warnings():
+        # PyTorch's own: copying a program's signature uses what it has deprecated. A log is for what people can change.
+        warnings.simplefilter("ignore", FutureWarning)
+        program = copy.deepcopy(program, dict(shared))
     graph = getattr(program, "graph", None)
     if graph is None:
         return program

@@ -1,4 +1,5 @@
 import logging
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -144,7 +145,9 @@ def test_weights_that_only_convolutions_use_are_converted_once() -> None:
     weights = exported(Gated())
     ref = model_ref(weights, exported_params())
     exact = load_network(ref, weights, CPU)
-    coarse = exact.in_bf16()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coarse = exact.in_bf16()
     dtypes = {name: parameter.dtype for name, parameter in coarse.forward.named_parameters()}
     assert {name for name, dtype in dtypes.items() if dtype == torch.bfloat16} == {
         *("plain.weight", "plain.bias", "up.weight", "up.bias", "used_twice.bias"),
