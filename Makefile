@@ -1,17 +1,17 @@
 # cloudseg: `make help` lists what there is.
 STATE ?= .cloudseg
 PY = $(STATE)/venv/bin/python -W ignore
-LOCAL = $(PY) -m cloudseg_ops.local
+LOCAL = $(PY) -m cloudseg_local
 PHOTOGRAPHS = $(if $(IMAGES),--images "$(IMAGES)") $(if $(COUNT),--count "$(COUNT)") \
 	$(if $(REVISION),--revision "$(REVISION)")
 PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)") \
 	$(if $(NAMESPACE),--namespace "$(NAMESPACE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds "$(DRAIN_SECONDS)")
-DELIVERY = $(STATE)/venv/bin/python -m cloudseg_ops.delivery
+DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit bench test test-fast lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -32,7 +32,11 @@ down: ## Stop what `make up` left running
 
 audit: ## Count where every input of a local run is: RUN=run_id (the newest)
 	@scripts/bootstrap.sh demo
-	@$(PY) -m cloudseg_ops.cli audit --local "$(STATE)" $(if $(RUN),--run "$(RUN)")
+	@$(LOCAL) audit --state "$(STATE)" $(if $(RUN),--run "$(RUN)")
+
+progress: ## How far a local run is: RUN=run_id (the newest) WATCH=1
+	@scripts/bootstrap.sh demo
+	@$(LOCAL) progress --state "$(STATE)" $(if $(RUN),--run "$(RUN)") $(if $(WATCH),--watch)
 
 bench: ## Measure the engine against the machine's limit, a plain loop, Beam and Ray: BENCH="--rows all --json bench.json"
 	@scripts/bootstrap.sh demo
@@ -47,11 +51,12 @@ test-fast: ## Run the tests that start no Airflow
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
 
-lint: ## Check style, format, types and workflows
+lint: ## Check style, format, types, the layers of packages, and workflows
 	@scripts/bootstrap.sh test
 	@$(STATE)/venv/bin/ruff check .
 	@$(STATE)/venv/bin/ruff format --check .
 	@$(STATE)/venv/bin/mypy
+	@$(STATE)/venv/bin/lint-imports
 	@PYTHON=$(STATE)/venv/bin/python scripts/check-workflows.sh
 
 format: ## Mend style and format

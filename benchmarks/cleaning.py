@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.emulator import INPUT, OUTPUT
 from benchmarks.job import Marks
-from cloudseg_ops.cleanup import clean_inputs
-from cloudseg_ops.objects import InputObject
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.runs.cleanup import clean_inputs
 from cloudseg_ops.storage import Store
 
 

@@ -23,8 +23,8 @@ from benchmarks.reference import agreement, read_mask, read_masks
 from benchmarks.rows import Row
 from benchmarks.running import ContenderError, checked, scratch_folder, surroundings
 from benchmarks.table import Outcome
-from cloudseg_ops.provenance import mask_name
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.provenance import mask_name
+from cloudseg_ops.contracts.uris import GcsUri
 
 _SEARCH_LIMIT = 1800.0
 _RUN_LIMIT = 900.0

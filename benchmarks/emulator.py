@@ -14,9 +14,9 @@ from datetime import datetime
 import psutil
 import requests
 
-from cloudseg_ops.objects import InputObject
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 INPUT, OUTPUT, STAGING = "bench-input", "bench-output", "bench-staging"
 
@@ -90,7 +90,7 @@ def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
     """Start one on any free port, in memory or on a directory, with empty buckets; stop it at the end."""
     where = [] if directory is None else ["--directory", directory]
     process = subprocess.Popen(
-        [sys.executable, "-m", "cloudseg_ops.local.emulator", "--port", "0", *where], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "gcs_emulator", "--port", "0", *where], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout

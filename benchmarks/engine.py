@@ -11,8 +11,8 @@ from typing import Any
 
 from benchmarks.emulator import INPUT, OUTPUT, STAGING, Emulator, chunk_lines
 from benchmarks.models import Model
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.uris import GcsUri
 
 _RESULTS = "runs/benchmark/results/00000.jsonl"
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.local.scenes import make_scene
+from cloudseg_local.scenes import make_scene
+from cloudseg_ops.engine.network.networks import UNet
 
 _SCENES = 16
 _SIDE = 96

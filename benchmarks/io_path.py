@@ -26,12 +26,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.emulator import INPUT, OUTPUT, Emulator, running_emulator
-from cloudseg_ops.engine.decode import decode
-from cloudseg_ops.engine.masks import encode_mask
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import MaskProvenance, Source
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.provenance import MaskProvenance, Source
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.engine.images.decode import decode
+from cloudseg_ops.engine.images.masks import encode_mask
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 _SIDES = {50_000: 256, 5_000_000: 2560}
 """Sides in pixels of the JPEGs that stand for a file of so many bytes, where images are decoded."""

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from cloudseg_ops.models import ModelParams
+from cloudseg_ops.contracts.model_ref import ModelParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.settings import Forward, Setting
-from cloudseg_ops.engine.allocator import keep_memory
+from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
 
 MOST_PASSES = 2000
 _PATIENCE = 900.0
@@ -89,7 +89,7 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
 
 
 def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
-    keep_memory()
+    tune_malloc()
     torch.set_num_threads(threads)
     try:
         forward = make()

@@ -21,8 +21,8 @@ import torch
 from benchmarks import lanes, settings, steps, tensors
 from benchmarks.models import plain_network
 from benchmarks.settings import Setting
-from cloudseg_ops.engine.allocator import keep_memory
-from cloudseg_ops.models import ModelParams
+from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
 
 AGREEMENT = 0.999
 """Least share of pixels on which a setting must agree with float32, or it cannot win."""
@@ -247,7 +247,7 @@ def main(path: str) -> None:
     """Search, or measure; write the answer."""
     job = LimitJob.read(path)
     # As the engine does, for it is one of the settings.
-    keep_memory()
+    tune_malloc()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(job.cpus)
     by_size = load_images(job, device)

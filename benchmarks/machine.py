@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import torch
 
-from cloudseg_ops.engine.options import usable_cpus
+from cloudseg_ops.engine.process.options import usable_cpus
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 BUSY = 0.25

@@ -12,8 +12,8 @@ from torch import nn
 
 from benchmarks.fitting import fit_all_layers, fit_last_layers, fitted_unet
 from benchmarks.resnet_unet import STRIDE, ResNetUNet, export_program
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.models import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.engine.network.networks import UNet
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "cloud_unet" / "weights"
 _NORMALIZE = {"mean": [0.4, 0.42, 0.52], "std": [0.24, 0.23, 0.24]}

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from cloudseg_ops.local.photographs import find_images
-from cloudseg_ops.local.scenes import make_scene
+from cloudseg_local.photographs import find_images
+from cloudseg_local.scenes import make_scene
 
 Size = tuple[int, int]
 """Width and height."""

@@ -12,7 +12,7 @@ from PIL import Image
 from benchmarks import steps, tensors
 from benchmarks.job import Job
 from benchmarks.models import plain_network
-from cloudseg_ops.engine.masks import encode_mask
+from cloudseg_ops.engine.images.masks import encode_mask
 
 _LEAST = 2
 

@@ -22,14 +22,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cloudseg_ops.audit import audit_run
-from cloudseg_ops.cleanup import Cleaned, clean_inputs, decide
-from cloudseg_ops.evidence import gather_evidence
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.plans import write_plan
-from cloudseg_ops.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.audit import audit_run
+from cloudseg_ops.runs.chunk_plan import write_plan
+from cloudseg_ops.runs.cleanup import Cleaned, clean_inputs, decide
+from cloudseg_ops.runs.evidence import gather_evidence
+from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
 from cloudseg_ops.storage import BATCH_SIZE, Pace, Pacer, Store
-from cloudseg_ops.uris import GcsUri
 from tests.samples import DIGEST
 from tests.seeding import INPUT, OUTPUT, STAGING
 
@@ -99,7 +99,7 @@ def _phase(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
 
 @contextmanager
 def _emulator(directory: str, latency: float) -> Iterator[tuple[str, int]]:
-    command = [sys.executable, "-W", "ignore", "-m", "cloudseg_ops.local.emulator"]
+    command = [sys.executable, "-W", "ignore", "-m", "gcs_emulator"]
     process = subprocess.Popen(
         [*command, "--port", "0", "--directory", directory, "--latency", str(latency)],
         stdout=subprocess.PIPE,

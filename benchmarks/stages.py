@@ -99,12 +99,12 @@ class Clocks:
 
 def as_the_engine(arguments: list[str]) -> None:
     """Be the engine for one chunk; print what its threads took."""
-    from cloudseg_ops.engine.allocator import keep_memory
-    from cloudseg_ops.engine.stopping import Stop
+    from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+    from cloudseg_ops.engine.process.stopping import Stop
 
     clocks = Clocks()
     clocks.watch()
-    keep_memory()
+    tune_malloc()
     began = time.monotonic()
     from cloudseg_ops.engine.cli import main as run
 

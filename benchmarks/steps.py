@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cloudseg_ops.engine.masks import Classes, encode_mask
-from cloudseg_ops.provenance import mask_name
+from cloudseg_ops.contracts.provenance import mask_name
+from cloudseg_ops.engine.images.masks import Classes, encode_mask
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client

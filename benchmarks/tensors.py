@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from cloudseg_ops.engine.masks import Classes
-from cloudseg_ops.models import ModelParams
+from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.engine.images.masks import Classes
 
 STRIDE = 16
 """Heights and widths of the networks here are multiples of it."""

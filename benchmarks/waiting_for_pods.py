@@ -21,8 +21,8 @@ from pathlib import Path
 
 import psutil
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.processes import MARKER
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.processes import MARKER
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.conftest import NAMESPACE, Site, open_site, swept
 

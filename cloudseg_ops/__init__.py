@@ -1,7 +1,48 @@
 """Image segmentation in production on Google Cloud Composer.
 
-The rules of the business are plain modules of this package; Airflow's side is in `sensors`, `operators` and
-`runtimes`, the code that runs on GPU nodes in `engine`, and what makes a laptop enough in `local`.
+What a DAG author needs is imported from here; each name loads its module when it is first used, so that a DAG file pays
+only for what it has. Everything else is private to cloudseg, but for the exceptions in `cloudseg_ops.contracts.errors`.
 """
 
+from importlib import import_module
+from typing import Any
+
 __version__ = "0.1.0"
+
+_MODULES = {
+    "CleanInputsOperator": "operators.clean_inputs",
+    "DVCPullModelOperator": "operators.pull_model",
+    "GCSNewObjectsSensor": "sensors.gcs_new_objects",
+    "GKESegmentOperator": "operators.segment_gke",
+    "KubernetesSegmentOperator": "operators.segment_kubernetes",
+    "LocalSegmentOperator": "operators.segment_local",
+    "PlanChunksOperator": "operators.plan_chunks",
+    "PodSettings": "config.pods",
+    "ReleasePodsOperator": "operators.release_pods",
+    "RunReportOperator": "operators.run_report",
+    "Settings": "config.settings",
+    "dag_schedule": "dag.schedules",
+    "failure_callback": "notifications.callback",
+    "help_text": "dag.help",
+    "masks_asset": "operators.assets",
+    "revision_choices": "registry.revision_choices",
+    "segment_chunks": "dag.runtimes",
+}
+
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604  names alone
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name.
+
+    Raises:
+        AttributeError: There is none of that name.
+    """
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(sorted(_MODULES))}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Give the public names."""
+    return sorted(__all__)

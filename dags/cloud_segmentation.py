@@ -8,21 +8,23 @@ from typing import Any
 
 from airflow.sdk import DAG, Param, TriggerRule
 
-from cloudseg_ops.assets import masks_asset
-from cloudseg_ops.help import help_text
-from cloudseg_ops.notifying import failure_callback
-from cloudseg_ops.objects import MAX_NAME_BYTES, PREFIX_PATTERN
-from cloudseg_ops.offered_revisions import offered_revisions
-from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
-from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
-from cloudseg_ops.operators.pull_model import DVCPullModelOperator
-from cloudseg_ops.operators.run_report import RunReportOperator
-from cloudseg_ops.releases import RELEASE
-from cloudseg_ops.revisions import REVISION_PATTERN
-from cloudseg_ops.runtimes import segment_chunks
-from cloudseg_ops.schedules import dag_schedule
-from cloudseg_ops.sensors.gcs_new_objects import GCSNewObjectsSensor
-from cloudseg_ops.settings import Settings
+from cloudseg_ops import (
+    CleanInputsOperator,
+    DVCPullModelOperator,
+    GCSNewObjectsSensor,
+    PlanChunksOperator,
+    RunReportOperator,
+    Settings,
+    dag_schedule,
+    failure_callback,
+    help_text,
+    masks_asset,
+    revision_choices,
+    segment_chunks,
+)
+from cloudseg_ops.contracts.objects import MAX_NAME_BYTES, PREFIX_PATTERN
+from cloudseg_ops.contracts.releases import RELEASE
+from cloudseg_ops.contracts.revisions import REVISION_PATTERN
 
 settings = Settings.from_environment()
 where: dict[str, Any] = {
@@ -54,7 +56,7 @@ with DAG(
             settings.model_revision,
             type="string",
             pattern=REVISION_PATTERN,
-            examples=offered_revisions(settings.model_repository, settings.model_revision),
+            examples=revision_choices(settings.model_repository, settings.model_revision),
             title="Model revision",
             description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now. "
             "Clear the field to see the newest tags and the branches, as the last run that pulled a model found them, "

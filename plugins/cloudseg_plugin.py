@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from airflow.plugins_manager import AirflowPlugin
 
-from cloudseg_ops.webapp import MOUNT, app
+from cloudseg_ops.gallery.web import MOUNT, app
 
 # Relative, so that they hold below whatever path Airflow itself is served under.
 _RUN = f"{MOUNT.removeprefix('/')}/dags/{{DAG_ID}}/runs/{{RUN_ID}}"

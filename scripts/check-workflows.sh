@@ -21,6 +21,7 @@ tool() {
 }
 
 tool check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+tool check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 tool zizmor --offline --no-progress --persona=pedantic .github/workflows
 if [ -x "$bin/actionlint" ]; then
     tool actionlint -shellcheck= -pyflakes=

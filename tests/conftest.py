@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.emulator import Emulator, start_emulator
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, start_emulator
 
 _numbers = count()
 _home = tempfile.TemporaryDirectory(prefix="cloudseg-test-airflow-")

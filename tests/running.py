@@ -12,15 +12,15 @@ from typing import Any, TypeVar
 import psutil
 import requests
 
-from cloudseg_ops.audit import Audit, audit_run
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.processes import MARKER
-from cloudseg_ops.local.stack import Stack
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.processes import MARKER
+from cloudseg_local.stack import Stack
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET, LocalState
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.audit import Audit, audit_run
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 T = TypeVar("T")
 

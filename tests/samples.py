@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import MaskProvenance, Source, mask_name, quarantine_metadata, quarantine_name
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.provenance import MaskProvenance, Source, mask_name, quarantine_metadata, quarantine_name
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 
 DIGEST = "900150983cd24fb0d6963f7d28e17f72"
 OTHER_DIGEST = "f96b697d7cb7938d525a2f31aaf161d0"

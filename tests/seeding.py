@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from cloudseg_ops.local.emulator.database import object_row, open_database
-from cloudseg_ops.local.emulator.records import ObjectRecord
-from cloudseg_ops.local.emulator.store import Store
-from cloudseg_ops.provenance import Source, mask_name
+from cloudseg_ops.contracts.provenance import Source, mask_name
+from gcs_emulator.database import object_row, open_database
+from gcs_emulator.records import ObjectRecord
+from gcs_emulator.store import Store
 from tests.samples import provenance
 
 INPUT, OUTPUT, STAGING = "scale-input", "scale-output", "scale-staging"

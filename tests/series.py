@@ -1,7 +1,7 @@
 """`python -m tests.series`: writes down what the DAG's code and the engine say to each other in this series.
 
 Within a series of versions that stays as it is, for an engine of one may work for a DAG of another
-(`cloudseg_ops.versions`). tests/test_series.py compares.
+(`cloudseg_ops.contracts.versions`). tests/test_series.py compares.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.engine.options import _parser
-from cloudseg_ops.engine_mark import EngineMark
-from cloudseg_ops.layout import RunLayout, staged_weights
-from cloudseg_ops.models import ModelRef
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import (
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.provenance import (
     MaskProvenance,
     Source,
     archive_name,
@@ -25,9 +23,11 @@ from cloudseg_ops.provenance import (
     quarantine_metadata,
     quarantine_name,
 )
-from cloudseg_ops.results import ChunkSummary, Outcome, Result
-from cloudseg_ops.uris import GcsUri
-from cloudseg_ops.versions import series
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.contracts.versions import series
+from cloudseg_ops.engine.process.options import _parser
 
 FILE = Path(__file__).with_name("series.json")
 
@@ -53,7 +53,7 @@ def described() -> dict[str, Any]:
             "line of a chunk": sorted(json.loads(_INPUT.to_line())),
             "line of results": sorted(json.loads(Result(_INPUT, Outcome.DONE).to_line())),
             "results": sorted(ChunkSummary(1, 2, 3, complete=True, asked=0.5).to_metadata()),
-            "mark": sorted(EngineMark(1, 2, 3.0, ended=True).to_metadata()),
+            "mark": sorted(ChunkStatus(1, 2, 3.0, ended=True).to_metadata()),
             "mask": sorted(_MASK.to_metadata()),
             "quarantined": sorted(quarantine_metadata(_SOURCE, "why", "run")),
             "model": sorted(ModelRef.model_fields),

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.layout import RunLayout, staged_weights
-from cloudseg_ops.models import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
+from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.storage import Store
 
 PARAMS = ModelParams(architecture="unet", in_channels=3, n_classes=1, arguments={"width": 2, "depth": 1})

@@ -105,7 +105,7 @@ class Bench:
     def _network(self, setting: Setting) -> nn.Module:
         if not setting.exported:
             return _plain(self._sample)
-        from cloudseg_ops.engine.loading import load_network
+        from cloudseg_ops.engine.network.loading import load_network
 
         model = self._sample.model
         return load_network(

@@ -11,9 +11,9 @@ from typing import Any
 
 from benchmarks.gpu.context import Context, Workload
 from benchmarks.gpu.records import Records, one_line
-from cloudseg_ops.engine.decode import decode
-from cloudseg_ops.engine.masks import encode_mask
-from cloudseg_ops.models import ModelParams
+from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.engine.images.decode import decode
+from cloudseg_ops.engine.images.masks import encode_mask
 
 _BATCH = 64
 _PATIENCE = 60.0

@@ -22,7 +22,7 @@ from benchmarks.gpu.serving import Serving, environment, running_storage
 from benchmarks.gpu.usage import Sample as UsageSample
 from benchmarks.gpu.usage import over_window, sampling
 from benchmarks.reference import read_mask
-from cloudseg_ops.engine import options as engine_options
+from cloudseg_ops.engine.process import options as engine_options
 
 _START_SECONDS = 45.0
 _END_SECONDS = 15.0

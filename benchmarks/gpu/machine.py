@@ -18,14 +18,14 @@ _IMPORT_SECONDS = time.perf_counter() - _BEGAN
 from benchmarks.gpu.context import Context  # noqa: E402
 from benchmarks.gpu.records import one_line  # noqa: E402
 from benchmarks.machine import describe_machine  # noqa: E402
-from cloudseg_ops.engine.allocator import keep_memory  # noqa: E402
+from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc  # noqa: E402
 
 _REPEATS = 10
 
 
 def main(context: Context) -> None:
     """Describe the machine and measure its ceilings."""
-    keep_memory()
+    tune_malloc()
     records = context.records("machine")
     records.write("import", torch_seconds=_IMPORT_SECONDS)
     records.write("machine", **describe_machine(), versions=_versions())

@@ -29,11 +29,11 @@ def main(began: str, device: str, reference: str, weights: str, photograph: str)
 
     import torch
 
-    from cloudseg_ops.engine.decode import decode
-    from cloudseg_ops.engine.loading import load_network
-    from cloudseg_ops.engine.masks import encode_mask
-    from cloudseg_ops.engine.predict import Predictor
-    from cloudseg_ops.models import ModelRef
+    from cloudseg_ops.contracts.model_ref import ModelRef
+    from cloudseg_ops.engine.images.decode import decode
+    from cloudseg_ops.engine.images.masks import encode_mask
+    from cloudseg_ops.engine.network.loading import load_network
+    from cloudseg_ops.engine.network.predict import Predictor
 
     mark("imports")
     torch.zeros(1, device=device)

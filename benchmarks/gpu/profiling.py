@@ -15,9 +15,9 @@ from benchmarks.gpu.compiled import best_batch
 from benchmarks.gpu.context import Context, Workload
 from benchmarks.gpu.records import Records, one_line
 from benchmarks.gpu.samples import open_sample
-from cloudseg_ops.engine.decode import decode
-from cloudseg_ops.engine.loading import load_network
-from cloudseg_ops.engine.predict import Predictor
+from cloudseg_ops.engine.images.decode import decode
+from cloudseg_ops.engine.network.loading import load_network
+from cloudseg_ops.engine.network.predict import Predictor
 
 _KINDS = (
     ("copy", re.compile(r"memcpy|memset|aten::copy_|aten::_to_copy|aten::to\b", re.IGNORECASE)),

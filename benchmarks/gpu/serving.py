@@ -20,8 +20,8 @@ from benchmarks.emulator import STAGING, chunk_lines
 from benchmarks.engine import Staged
 from benchmarks.gpu.storage import GENERATION, crc32c_of, mask_number, photo_name, staged_path
 from benchmarks.models import Model
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.uris import GcsUri
 
 LATENCY = 0.030
 _STOP_SECONDS = 5.0

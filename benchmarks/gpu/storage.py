@@ -26,8 +26,8 @@ import google_crc32c
 import uvicorn
 
 from benchmarks.emulator import INPUT, OUTPUT
-from cloudseg_ops.local.emulator.errors import ApiError
-from cloudseg_ops.local.emulator.multipart import related_parts
+from gcs_emulator.errors import ApiError
+from gcs_emulator.multipart import related_parts
 
 GENERATION = 1_700_000_000_000_000
 """Of every object."""

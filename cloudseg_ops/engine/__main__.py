@@ -6,9 +6,9 @@ import logging
 import os
 import sys
 
-from cloudseg_ops.engine.allocator import keep_memory
-from cloudseg_ops.engine.collector import put_off_collection
-from cloudseg_ops.engine.stopping import Stop, watch_sigterm
+from cloudseg_ops.engine.memory.gc_control import postpone_gc
+from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+from cloudseg_ops.engine.process.stopping import Stop, watch_sigterm
 
 
 def _leave(code: int) -> None:
@@ -20,8 +20,8 @@ def _leave(code: int) -> None:
 
 
 def _run() -> None:
-    keep_memory()
-    put_off_collection()
+    tune_malloc()
+    postpone_gc()
     # Before the heavy imports: they take seconds in which Spot may take the node back.
     stop = Stop()
     watch_sigterm(stop)

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
-from cloudseg_ops.engine.items import Item
-from cloudseg_ops.engine.ledger import Ledger
-from cloudseg_ops.engine.mark_writer import MarkWriter
-from cloudseg_ops.engine.options import EngineOptions
-from cloudseg_ops.engine.progress import ProgressReporter
-from cloudseg_ops.engine.proofs import Proofs
-from cloudseg_ops.engine.reference import read_model_ref
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.worklist import Worklist
-from cloudseg_ops.errors import ChunkUnfinishedError, CloudsegError
-from cloudseg_ops.results import ChunkSummary
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError
+from cloudseg_ops.contracts.results import ChunkSummary
+from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.io.proofs import Proofs
+from cloudseg_ops.engine.network.reference import read_model_ref
+from cloudseg_ops.engine.process.options import EngineOptions
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.progress import ProgressReporter
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
+from cloudseg_ops.engine.scheduling.status_writer import StatusWriter
+from cloudseg_ops.engine.scheduling.worklist import Worklist
 from cloudseg_ops.storage import PAGE_SIZE, Store
 
 _log = logging.getLogger(__name__)
@@ -42,32 +42,32 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
         reading = aside.submit(read_model_ref, store, options.model)
         worklist = Worklist(store.read_lines(options.chunk))
         ref = reading.result()
-    with worklist, Ledger(worklist.total) as ledger:
+    with worklist, ResultLog(worklist.total) as result_log:
         proofs = Proofs(store, options.input.bucket, options.output.bucket, ref.digest)
-        items = _pending(worklist, proofs, ledger)
-        marks = MarkWriter(store, options.progress, ledger, options.progress_seconds)
+        items = _pending(worklist, proofs, result_log)
+        marks = StatusWriter(store, options.progress, result_log, options.progress_seconds)
         try:
-            with marks, ProgressReporter(ledger, options.progress_seconds):
+            with marks, ProgressReporter(result_log, options.progress_seconds):
                 if first := next(items, None):
                     # Here and not above: a chunk that is done already needs neither torch nor threads.
                     from cloudseg_ops.engine.session import segment
 
-                    segment(options, store, stop, ref=ref, ledger=ledger, items=chain([first], items))
+                    segment(options, store, stop, ref=ref, result_log=result_log, items=chain([first], items))
         except BaseException:
             stop.begin_work()
-            _save_results(options, store, ledger, started)
+            _save_results(options, store, result_log, started)
             marks.settle()
             raise
         stop.begin_work()
-        summary = _write_results(options, store, ledger, started)
+        summary = _write_results(options, store, result_log, started)
         marks.settle()
-        if not ledger.complete:
-            raise _unfinished(options, ledger, stop)
+        if not result_log.complete:
+            raise _unfinished(options, result_log, stop)
         return summary
 
 
-def _pending(worklist: Worklist, proofs: Proofs, ledger: Ledger) -> Iterator[Item]:
-    """Stream the images that are to be segmented; what is proven already is entered into the ledger on the way."""
+def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Iterator[Item]:
+    """Stream the images that are to be segmented; what is proven already is entered into the result log on the way."""
     sources = iter(worklist)
     aside = ThreadPoolExecutor(1, "proofs")
 
@@ -83,7 +83,7 @@ def _pending(worklist: Worklist, proofs: Proofs, ledger: Ledger) -> Iterator[Ite
             upcoming = aside.submit(look)
             for item in page:
                 if result := proofs.judge(item.source, item.seen):
-                    ledger.record(item.index, item.source, result)
+                    result_log.record(item.index, item.source, result)
                 else:
                     yield item
     finally:
@@ -91,25 +91,25 @@ def _pending(worklist: Worklist, proofs: Proofs, ledger: Ledger) -> Iterator[Ite
         aside.shutdown(wait=False, cancel_futures=True)
 
 
-def _save_results(options: EngineOptions, store: Store, ledger: Ledger, started: float) -> None:
+def _save_results(options: EngineOptions, store: Store, result_log: ResultLog, started: float) -> None:
     """Write the results so far on the way out of a failure, which is the one to be told."""
     try:
-        _write_results(options, store, ledger, started)
+        _write_results(options, store, result_log, started)
     except CloudsegError as error:
         _log.warning("the results so far could not be written: %s", error)
 
 
-def _write_results(options: EngineOptions, store: Store, ledger: Ledger, started: float) -> ChunkSummary:
-    summary = ChunkSummary(started, time.time(), ledger.total, ledger.complete, options.asked)
-    store.write_lines(options.results, ledger.lines(), metadata=summary.to_metadata())
+def _write_results(options: EngineOptions, store: Store, result_log: ResultLog, started: float) -> ChunkSummary:
+    summary = ChunkSummary(started, time.time(), result_log.total, result_log.complete, options.asked)
+    store.write_lines(options.results, result_log.lines(), metadata=summary.to_metadata())
     return summary
 
 
-def _unfinished(options: EngineOptions, ledger: Ledger, stop: Stop) -> ChunkUnfinishedError:
-    pending = ledger.total - ledger.accounted
-    why = "stopped on request" if stop.requested else "gave up" if ledger.hopeless else "worked through"
-    named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in ledger.first_failures)
+def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> ChunkUnfinishedError:
+    pending = result_log.total - result_log.accounted
+    why = "stopped on request" if stop.requested else "gave up" if result_log.gives_up else "worked through"
+    named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in result_log.first_failures)
     return ChunkUnfinishedError(
-        f"{options.chunk}: {why} with {pending} of {ledger.total} images unaccounted for, {ledger.failed} of "
+        f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, {result_log.failed} of "
         f"them failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
     )

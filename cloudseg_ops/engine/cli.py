@@ -6,11 +6,11 @@ import logging
 from collections.abc import Sequence
 
 from cloudseg_ops import __version__
-from cloudseg_ops.engine.logs import set_up_logging
-from cloudseg_ops.engine.options import expected_version, parse_options
-from cloudseg_ops.engine.stopping import STOPPED, Stop, watch_stdin
-from cloudseg_ops.errors import CloudsegError, VersionMismatchError
-from cloudseg_ops.versions import require_fit
+from cloudseg_ops.contracts.errors import CloudsegError, VersionMismatchError
+from cloudseg_ops.contracts.versions import require_fit
+from cloudseg_ops.engine.process.logs import set_up_logging
+from cloudseg_ops.engine.process.options import expected_version, parse_options
+from cloudseg_ops.engine.process.stopping import STOPPED, Stop, watch_stdin
 
 OK = 0
 FAILED = 1

@@ -5,34 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from cloudseg_ops.engine.decode import check_decoders
-from cloudseg_ops.engine.device import choose_device
-from cloudseg_ops.engine.io_growth import Growth
-from cloudseg_ops.engine.io_process import ProcessIo, Setup
-from cloudseg_ops.engine.io_team import IoTeam
-from cloudseg_ops.engine.io_threads import ThreadIo
-from cloudseg_ops.engine.items import Item
-from cloudseg_ops.engine.lanes import Lanes
-from cloudseg_ops.engine.ledger import Ledger
-from cloudseg_ops.engine.memory import MemoryPlan, memory_limit, plan_memory
-from cloudseg_ops.engine.model_loader import ModelLoader
-from cloudseg_ops.engine.options import EngineOptions, usable_cpus
-from cloudseg_ops.engine.pipeline import Bounds, Pipeline
-from cloudseg_ops.engine.preview_writer import PreviewWriter
-from cloudseg_ops.engine.sizes import stride_of
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.work import ImageWork
-from cloudseg_ops.models import ModelRef
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.engine.images.decode import check_decoders
+from cloudseg_ops.engine.images.sizes import stride_of
+from cloudseg_ops.engine.io.helper import ProcessIo, Setup
+from cloudseg_ops.engine.io.image_work import ImageWork
+from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.io.preview_writer import PreviewWriter
+from cloudseg_ops.engine.io.threads import ThreadIo
+from cloudseg_ops.engine.io.worker_pool import IoWorkerPool
+from cloudseg_ops.engine.memory.plan import MemoryPlan, memory_limit, plan_memory
+from cloudseg_ops.engine.network.device import choose_device
+from cloudseg_ops.engine.network.model_loader import ModelLoader
+from cloudseg_ops.engine.process.options import EngineOptions, usable_cpus
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.autoscaler import IoAutoscaler
+from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers
+from cloudseg_ops.engine.scheduling.pipeline import Bounds, Pipeline
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024
 """What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
 _BATCHES_AHEAD = 6
-"""For each lane: one is computed, and some are ready; sizes differ, and images come in bursts."""
+"""For each worker: one is computed, and some are ready; sizes differ, and images come in bursts."""
 
 
 def segment(
-    options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, ledger: Ledger, items: Iterator[Item]
+    options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, result_log: ResultLog, items: Iterator[Item]
 ) -> None:
     """Work through the images that are left.
 
@@ -41,56 +41,60 @@ def segment(
         store: Cloud Storage.
         stop: Where a request to stop arrives.
         ref: The run's model.
-        ledger: The chunk's account.
+        result_log: The chunk's account.
         items: The images.
     """
     device = choose_device(options.device)
     memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=device == "cuda")
-    left = ledger.total - ledger.accounted
+    left = result_log.total - result_log.accounted
     loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop)
     check_decoders()
-    team = _team(options, store, ref, memory)
+    pool = _pool(options, store, ref, memory)
     previews = PreviewWriter(options, store, ref)
     try:
         pipeline = Pipeline(
-            team,
-            lambda expecting, done: Lanes(loader, stop, expecting, done),
+            pool,
+            lambda expecting, done: ComputeWorkers(loader, stop, expecting, done),
             stride=stride_of(ref.params),
-            record=ledger.record,
+            record=result_log.record,
             preview=previews.offer,
             stop=stop,
-            hopeless=lambda: ledger.hopeless,
+            gives_up=lambda: result_log.gives_up,
             bounds=Bounds(
-                lambda: team.size * (options.downloads + options.uploads) + ahead_of(pipeline.lanes, options.downloads),
+                lambda: (
+                    pool.size * (options.downloads + options.uploads) + ahead_of(pipeline.workers, options.downloads)
+                ),
                 lambda waiting: fetches(
-                    team.size * options.downloads, waiting, ahead_of(pipeline.lanes, options.downloads)
+                    pool.size * options.downloads, waiting, ahead_of(pipeline.workers, options.downloads)
                 ),
                 memory.downloads,
                 memory.images,
             ),
         )
-        with Growth(team, pipeline.lanes, ledger, cpus=usable_cpus() if options.io_processes is None else 0):
+        with IoAutoscaler(
+            pool, pipeline.workers, result_log, cpus=usable_cpus() if options.io_processes is None else 0
+        ):
             pipeline.run(items)
     finally:
         previews.close(wait=not stop.requested)
 
 
-def _team(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoTeam:
+def _pool(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoWorkerPool:
     setup = Setup(options, ref, memory.largest_image)
 
-    def hire(on_ready: Callable[[], None]) -> ProcessIo:
+    def spawn(on_ready: Callable[[], None]) -> ProcessIo:
         return ProcessIo(setup, on_ready)
 
     own = ThreadIo(ImageWork(options, store, ref, memory.largest_image), options.downloads, options.uploads)
-    team = IoTeam(own, hire)
+    pool = IoWorkerPool(own, spawn)
     for _ in range(options.io_processes or 0):
-        team.grow()
-    return team
+        pool.grow()
+    return pool
 
 
-def ahead_of(lanes: Lanes, downloads: int) -> int:
+def ahead_of(workers: ComputeWorkers, downloads: int) -> int:
     """How many decoded images may be with the network or wait for it; at first as many as one turn brings."""
-    return max(downloads, _BATCHES_AHEAD * lanes.count * lanes.largest_batch)
+    return max(downloads, _BATCHES_AHEAD * workers.count * workers.largest_batch)
 
 
 def fetches(downloads: int, waiting: int, ahead: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from cloudseg_ops.errors import GalleryError
+from cloudseg_ops.contracts.errors import GalleryError
 
 # Generations and offsets have at most 19 digits: more would be no number of Cloud Storage's.
 _CURSOR = re.compile(r"([0-9]{1,5})-([0-9]{1,15})-([0-9]{1,19})", re.ASCII)

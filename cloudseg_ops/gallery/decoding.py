@@ -6,7 +6,7 @@ import io
 import time
 from typing import TYPE_CHECKING, cast
 
-from cloudseg_ops.errors import NotShownError
+from cloudseg_ops.contracts.errors import NotShownError
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloudseg_ops.evidence import gather_evidence
+from cloudseg_ops.contracts.proof import Place, mask_provenance, place_of, quarantine_source
+from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine_reason
+from cloudseg_ops.contracts.results import Result
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.locating import Shown, locate
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.proof import Place, mask_provenance, place_of, quarantine_source
-from cloudseg_ops.provenance import MaskProvenance, Source, quarantine_reason
-from cloudseg_ops.results import Result
+from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.storage import ObjectInfo, Store
 
 

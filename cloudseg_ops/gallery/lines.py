@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudseg_ops.errors import GalleryError, ManifestError, ObjectNotFoundError
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.previews import image_key
-from cloudseg_ops.results import Result
+from cloudseg_ops.contracts.errors import GalleryError, ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.preview_names import image_key
+from cloudseg_ops.contracts.results import Result
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 
 PIECE_BYTES = 256 * 1024
 LONGEST_LINE = 32 * 1024

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cloudseg_ops.concurrency import in_order
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.preview_names import preview_uri
+from cloudseg_ops.contracts.proof import mask_provenance, quarantine_source
+from cloudseg_ops.contracts.provenance import MaskProvenance, Source, archive_name, mask_name, quarantine_name
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery.searching import Entry
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.previews import preview_uri
-from cloudseg_ops.proof import mask_provenance, quarantine_source
-from cloudseg_ops.provenance import MaskProvenance, Source, archive_name, mask_name, quarantine_name
-from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.storage.concurrency import in_order
 
 _AT_ONCE = 16
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloudseg_ops.errors import ManifestError, ObjectNotFoundError
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.head import read_head
-from cloudseg_ops.results import ChunkSummary, Outcome
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 
 
 @dataclass(frozen=True, slots=True)

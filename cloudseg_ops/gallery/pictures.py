@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cloudseg_ops.errors import BusyError, NotShownError
+from cloudseg_ops.contracts.errors import BusyError, NotShownError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery.decoding import MOST_BYTES, decode_mask, decode_photograph
 from cloudseg_ops.gallery.drawing import as_jpeg, as_png, draw_pair
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 
 SIDES = {"small": 320, "large": 960}
 """Longest side in pixels of a photograph, by the size asked for."""

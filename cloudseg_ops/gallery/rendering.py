@@ -9,6 +9,8 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from cloudseg_ops.contracts.results import Outcome
+from cloudseg_ops.contracts.units import three_digits
 from cloudseg_ops.gallery import words
 from cloudseg_ops.gallery.addresses import Addresses
 from cloudseg_ops.gallery.cursor import Cursor
@@ -19,13 +21,11 @@ from cloudseg_ops.gallery.overview import Overview
 from cloudseg_ops.gallery.searching import Entry, Found
 from cloudseg_ops.report.page import page_environment
 from cloudseg_ops.report.previews import CLOUD_TINT
-from cloudseg_ops.report.units import three_digits
-from cloudseg_ops.results import Outcome
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from cloudseg_ops.progress import RunProgress
+    from cloudseg_ops.runs.progress import RunProgress
 
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"

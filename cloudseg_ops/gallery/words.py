@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from cloudseg_ops.contracts.proof import Place
+from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.gallery.locating import Shape, Shown
-from cloudseg_ops.proof import Place
-from cloudseg_ops.results import Outcome
 
 OUTCOMES: Final = {
     Outcome.DONE: "mask made",

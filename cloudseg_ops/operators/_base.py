@@ -10,11 +10,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from cloudseg_ops.connections import open_store
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.operators._failing import speaks_last
+from cloudseg_ops.config.connections import open_store
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.operators._errors import log_remedy_last
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 SECONDS_KEY = "seconds"
 
@@ -34,7 +34,7 @@ class RunOperator(BaseOperator):
         self, *, input_bucket: str, staging_bucket: str, output_bucket: str, gcp_conn_id: str | None = None, **task: Any
     ) -> None:
         super().__init__(**task)
-        speaks_last(self)
+        log_remedy_last(self)
         self.input_bucket = input_bucket
         self.staging_bucket = staging_bucket
         self.output_bucket = output_bucket

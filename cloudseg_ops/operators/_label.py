@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from cloudseg_ops.engine_mark import EngineMark, said_in
-from cloudseg_ops.report.units import readable_bytes
+from cloudseg_ops.contracts.chunk_status import ChunkStatus, parse_progress_line
+from cloudseg_ops.contracts.units import readable_bytes
 
 LABEL_TEMPLATE = "{{ task.label }}"
 PROGRESS_KEY = "progress"
@@ -16,7 +16,7 @@ _PAUSE_SECONDS = 5.0
 """Each update is two writes to Airflow's database, as often as a heartbeat at most."""
 
 
-def chunk_label(chunk: Mapping[str, Any], said: EngineMark | None) -> str:
+def chunk_label(chunk: Mapping[str, Any], said: ChunkStatus | None) -> str:
     """Name a chunk: `chunk 3: 500 images, 12.3 MB`, and `chunk 3: 420 of 500 images, 12.3 MB` once it has begun.
 
     Args:
@@ -33,7 +33,7 @@ class LabelledChunk:
     """Mixed into the operators of `segment`, which hand it the engine's log lines."""
 
     chunk: Any
-    _said: EngineMark | None = None
+    _said: ChunkStatus | None = None
     _next_update = 0.0
 
     @property
@@ -41,9 +41,9 @@ class LabelledChunk:
         """What `LABEL_TEMPLATE` renders: Airflow asks before and after the task runs."""
         return chunk_label(self.chunk, self._said)
 
-    def hear(self, line: str, context: Mapping[str, Any]) -> None:
+    def on_log_line(self, line: str, context: Mapping[str, Any]) -> None:
         """Take in a line of the engine's log; if it says how far the chunk is, tell Airflow, every few seconds."""
-        if (said := said_in(line)) is None:
+        if (said := parse_progress_line(line)) is None:
             return
         self._said = said
         if said.ended or time.monotonic() >= self._next_update:
@@ -51,7 +51,7 @@ class LabelledChunk:
             tell_progress(context, self.label, said)
 
 
-def tell_progress(context: Mapping[str, Any], label: str, said: EngineMark) -> None:
+def tell_progress(context: Mapping[str, Any], label: str, said: ChunkStatus) -> None:
     """Set a running task's label and its XCom `progress`; where neither can be done, the chunk goes on all the same."""
     with contextlib.suppress(Exception):
         _set_label(label)

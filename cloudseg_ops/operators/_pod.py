@@ -12,19 +12,19 @@ from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperato
 from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 from kubernetes.client.exceptions import ApiException
 
-from cloudseg_ops.addresses import LoggedContainer, log_address
-from cloudseg_ops.engine_command import engine_arguments
-from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.contracts.engine_command import engine_arguments
+from cloudseg_ops.contracts.errors import PodTemplateError
+from cloudseg_ops.links.addresses import LoggedContainer, log_address
+from cloudseg_ops.links.operator_links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._base import began
-from cloudseg_ops.operators._failing import fails_plainly, speaks_last
+from cloudseg_ops.operators._errors import log_remedy_last, translate_errors
+from cloudseg_ops.operators._kubernetes_errors import translate_kubernetes_errors
 from cloudseg_ops.operators._label import LabelledChunk
-from cloudseg_ops.operators._links import PodLogLink, RunFolderLink, show, show_folder
-from cloudseg_ops.operators._patience import PatientPodManager
-from cloudseg_ops.operators._told import told
+from cloudseg_ops.operators._retry import RetryingPodManager
 from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
 from cloudseg_ops.pods.fields import unknown_fields
-from cloudseg_ops.pods.reattach import sort_out
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.pods.reattach import classify_pods
 
 _LOG_SECONDS = 30
 _POLL_SECONDS = 5.0
@@ -34,11 +34,11 @@ _START_POLL_SECONDS = 2
 class _Listener:
     """Of a pod manager's callbacks the one that it calls with each line of a pod's log."""
 
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        self._hear = hear
+    def __init__(self, on_log_line: Callable[[str], None]) -> None:
+        self._on_log_line = on_log_line
 
     def progress_callback(self, *, line: str, **_: Any) -> None:
-        self._hear(line)
+        self._on_log_line(line)
 
 
 class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
@@ -57,7 +57,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "chunk", "model")
     ui_color = "#fee2e2"
-    operator_extra_links = (PodLogLink(), RunFolderLink())
+    operator_extra_links: tuple[Any, ...] = (PodLogLink(), RunFolderLink())
 
     def __init__(self, *, settings: Settings, chunk: Any, model: Any, **task: Any) -> None:
         pods = settings.pods
@@ -81,23 +81,23 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
             on_finish_action="delete_pod",
             **task,
         )
-        speaks_last(self)
+        log_remedy_last(self)
         self.settings = settings
         self.chunk = chunk
         self.model = model
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> Any:
         """Start the pod, or take up the one of an earlier try, and see it through."""
         self._context = context
-        with told():
+        with translate_kubernetes_errors():
             return super().execute(context)
 
-    @fails_plainly
+    @translate_errors
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
         """Go on after the triggerer has watched the pod."""
         self._context = context
-        with told():
+        with translate_kubernetes_errors():
             whole = self._whole(event["name"], event["namespace"])
             if event["status"] == "error" and whole:
                 self.log.warning("the triggerer lost sight of the pod, this worker watches it on: %s", event["message"])
@@ -123,7 +123,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     def _take_up_pod(self, context: Any) -> Any:
         found = {pod.metadata.name: pod for pod in self._pods_of_this_task(context)}
-        plan = sort_out([self._as_json(pod) for pod in found.values()])
+        plan = classify_pods([self._as_json(pod) for pod in found.values()])
         for name in plan.delete:
             self.log.info("deleting pod %s of an earlier try", name)
             self._delete(found[name])
@@ -166,16 +166,16 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
             raise error
 
     @cached_property
-    def pod_manager(self) -> PatientPodManager:
+    def pod_manager(self) -> RetryingPodManager:
         """Airflow's own, which waits longer, and hands on what the engine logs."""
-        return PatientPodManager(
+        return RetryingPodManager(
             kube_client=self.client,
-            callbacks=[*self.callbacks, _Listener(self._hear)],
+            callbacks=[*self.callbacks, _Listener(self._on_log_line)],
             outage_seconds=self.settings.pods.outage_seconds,
         )
 
-    def _hear(self, line: str) -> None:
-        self.hear(line, self._context)
+    def _on_log_line(self, line: str) -> None:
+        self.on_log_line(line, self._context)
 
     def _manifest(self, context: Any) -> dict[str, Any]:
         pods, ti = self.settings.pods, context["ti"]
@@ -219,7 +219,9 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
     def _pods_of_this_task(self, context: Any) -> list[Any]:
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
         namespace = self.settings.pods.namespace
-        found = self.pod_manager.outlast(lambda: self.client.list_namespaced_pod(namespace, label_selector=selector))
+        found = self.pod_manager.retry_through_outage(
+            lambda: self.client.list_namespaced_pod(namespace, label_selector=selector)
+        )
         return list(found.items)
 
     def _await_end(self, pods: Sequence[Any]) -> None:
@@ -238,20 +240,20 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         grace = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
         where = (pod.metadata.name, pod.metadata.namespace)
         try:
-            self.pod_manager.outlast(lambda: self.client.delete_namespaced_pod(*where, **grace))
+            self.pod_manager.retry_through_outage(lambda: self.client.delete_namespaced_pod(*where, **grace))
         except ApiException as error:
             if error.status != 404:
                 raise
 
     def _whole(self, name: str, namespace: str) -> bool:
         try:
-            found = self.pod_manager.outlast(lambda: self.client.read_namespaced_pod(name, namespace))
+            found = self.pod_manager.retry_through_outage(lambda: self.client.read_namespaced_pod(name, namespace))
         except ApiException as error:
             if error.status != 404:
                 raise
             raise final_error(None, name) from None
         pod = self._as_json(found)
-        return sort_out([pod]).reuse is not None
+        return classify_pods([pod]).reuse is not None
 
     def _look(self, pod: Any) -> dict[str, Any] | None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudseg_ops.errors import SettingsError
+from cloudseg_ops.contracts.errors import SettingsError
 
 
 def as_bool(rendered: object) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from cloudseg_ops.cleanup import AfterSuccess, clean_inputs
-from cloudseg_ops.errors import SettingsError
-from cloudseg_ops.models import ModelRef
+from cloudseg_ops.contracts.errors import SettingsError
+from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.operators._base import RunOperator, timed
-from cloudseg_ops.operators._failing import fails_plainly
-from cloudseg_ops.snapshots import read_inputs
+from cloudseg_ops.operators._errors import translate_errors
+from cloudseg_ops.runs.cleanup import AfterSuccess, clean_inputs
+from cloudseg_ops.runs.snapshots import read_inputs
 
 _CHOICES = ("delete", "archive", "keep")
 
@@ -44,7 +44,7 @@ class CleanInputsOperator(RunOperator):
         self.model = model
         self.after_success = after_success
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> dict[str, int]:
         """Clean up."""
         if self.after_success not in _CHOICES:

@@ -8,23 +8,23 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.errors import StorageError
-from cloudseg_ops.forecast import Rate, choose_rate
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.models import ModelRef
+from cloudseg_ops.contracts.errors import StorageError
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.releases import RELEASE
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.links.operator_links import PlanLink, RunFolderLink, show_folder, show_object
 from cloudseg_ops.operators._base import RunOperator, timed
-from cloudseg_ops.operators._failing import fails_plainly
-from cloudseg_ops.operators._links import PlanLink, RunFolderLink, show_folder, show_object
+from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.operators._rendered import as_bool
-from cloudseg_ops.plans import Chunk, write_plan
-from cloudseg_ops.rates import read_measured_runs
-from cloudseg_ops.releases import RELEASE
 from cloudseg_ops.report.plan_page import write_plan_pages
 from cloudseg_ops.report.plan_text import aligned, plan_rows
-from cloudseg_ops.run_plan import RunPlan, count_dealt_with
-from cloudseg_ops.snapshots import Snapshot
+from cloudseg_ops.runs.chunk_plan import Chunk, write_plan
+from cloudseg_ops.runs.forecast import Rate, choose_rate
+from cloudseg_ops.runs.measured_rates import read_measured_runs
+from cloudseg_ops.runs.run_plan import RunPlan, count_dealt_with
+from cloudseg_ops.runs.snapshots import Snapshot
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 
 class PlanChunksOperator(RunOperator):
@@ -78,7 +78,7 @@ class PlanChunksOperator(RunOperator):
         self.images_per_second = images_per_second
         self.gpu_hour_price = gpu_hour_price
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> list[dict[str, Any]]:
         """Write the plan."""
         dry_run = as_bool(self.plan_only)
@@ -93,7 +93,7 @@ class PlanChunksOperator(RunOperator):
                 snapshot,
                 chunk_objects=self.chunk_objects,
                 max_chunks=self.max_chunks,
-                reckon_only=dry_run,
+                dry_run=dry_run,
             )
         show_folder(context, RunFolderLink, layout.folder, store.project)
         # Whose code this worker runs: a delivery asks, since each worker gets its files in its own time.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from cloudseg_ops.addresses import commit_address
-from cloudseg_ops.offered_revisions import keep_revisions
+from cloudseg_ops.links.addresses import commit_address
+from cloudseg_ops.links.operator_links import ModelCommitLink, show
 from cloudseg_ops.operators._base import RunOperator, timed
-from cloudseg_ops.operators._failing import fails_plainly
-from cloudseg_ops.operators._links import ModelCommitLink, show
+from cloudseg_ops.operators._errors import translate_errors
+from cloudseg_ops.registry.revision_choices import keep_revisions
 
 
 class DVCPullModelOperator(RunOperator):
@@ -24,7 +24,7 @@ class DVCPullModelOperator(RunOperator):
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
 
     Returns by XCom:
-        `cloudseg_ops.models.ModelRef` as JSON.
+        `cloudseg_ops.contracts.model_ref.ModelRef` as JSON.
 
     Raises:
         RegistryError: One subclass for each thing that may be wrong with a registry.
@@ -47,7 +47,7 @@ class DVCPullModelOperator(RunOperator):
         self.revision = revision
         self.path = path
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
         """Pull the model."""
         from cloudseg_ops.registry import pull_model

@@ -6,10 +6,10 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 
-from cloudseg_ops.clusters import connect, release_pods
-from cloudseg_ops.operators._failing import fails_plainly, speaks_last
-from cloudseg_ops.operators._told import told
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.operators._errors import log_remedy_last, translate_errors
+from cloudseg_ops.operators._kubernetes_errors import translate_kubernetes_errors
+from cloudseg_ops.operators.clusters import connect, release_pods
 
 
 class ReleasePodsOperator(BaseOperator):
@@ -29,14 +29,14 @@ class ReleasePodsOperator(BaseOperator):
 
     def __init__(self, *, settings: Settings, **task: Any) -> None:
         super().__init__(**task)
-        speaks_last(self)
+        log_remedy_last(self)
         self.settings = settings
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> list[str]:
         """Delete them and give their names."""
         pods = self.settings.pods
-        with told():
+        with translate_kubernetes_errors():
             names = release_pods(
                 connect(self.settings),
                 pods.namespace,

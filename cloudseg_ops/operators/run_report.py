@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.addresses import folder_of
-from cloudseg_ops.assets import masks_extra
-from cloudseg_ops.audit import Audit, audit_run
-from cloudseg_ops.errors import InputsLostError, RunIncompleteError
-from cloudseg_ops.models import ModelRef
-from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
-from cloudseg_ops.operators._failing import fails_plainly
-from cloudseg_ops.operators._links import (
+from cloudseg_ops.contracts.errors import InputsLostError, RunIncompleteError
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.proof import Place
+from cloudseg_ops.contracts.provenance import quarantine_name
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.links.addresses import folder_of
+from cloudseg_ops.links.operator_links import (
     OutputFolderLink,
     QuarantineLink,
     RunFolderLink,
@@ -21,11 +20,12 @@ from cloudseg_ops.operators._links import (
     show_folder,
     show_object,
 )
-from cloudseg_ops.proof import Place
-from cloudseg_ops.provenance import quarantine_name
+from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
+from cloudseg_ops.operators._errors import translate_errors
+from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import Report, RunFacts, write_report
 from cloudseg_ops.report.figures import figures_line
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.runs.audit import Audit, audit_run
 
 
 class RunReportOperator(RunOperator):
@@ -75,7 +75,7 @@ class RunReportOperator(RunOperator):
         self.phases = dict(phases)
         self.prefix = prefix
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
         """Audit, report, judge."""
         if not self.snapshot:

@@ -10,9 +10,9 @@ from typing import Any
 from airflow.providers.google.cloud.operators.kubernetes_engine import GKEStartPodOperator
 from packaging.version import Version
 
-from cloudseg_ops.clusters import gke_arguments, located
+from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.operators._pod import PodSegmentOperator
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.operators.clusters import gke_arguments, translate_gke_errors
 
 # Up to here the trigger gives up after 120 s, always too short for a pool that scales from zero
 # (github.com/apache/airflow/issues/66352).
@@ -38,7 +38,7 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
     @cached_property
     def cluster_info(self) -> tuple[str, str]:
         """The cluster's address and certificate, as Google's control plane gives them."""
-        with located(self.settings):
+        with translate_gke_errors(self.settings):
             return super().cluster_info
 
     def log_project(self) -> str | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.operators._pod import PodSegmentOperator
-from cloudseg_ops.settings import Settings
 
 
 class KubernetesSegmentOperator(PodSegmentOperator):

@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from cloudseg_ops.engine_command import ENGINE_MODULE, engine_arguments
-from cloudseg_ops.errors import ChunkUnfinishedError, VersionMismatchError
+from cloudseg_ops.contracts.engine_command import ENGINE_MODULE, engine_arguments
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, VersionMismatchError
+from cloudseg_ops.links.operator_links import RunFolderLink, show_folder
 from cloudseg_ops.operators._base import RunOperator, began
-from cloudseg_ops.operators._failing import fails_plainly
+from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.operators._label import LabelledChunk
-from cloudseg_ops.operators._links import RunFolderLink, show_folder
 
 # The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
 _GRACE_SECONDS = 25
@@ -55,7 +55,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
         self.previews = previews
         self._engine: subprocess.Popen[str] | None = None
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> None:
         """Run the engine and wait for it."""
         layout = self.layout(context)
@@ -82,7 +82,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
             for line in self._engine.stdout or ():
                 self.log.info(line.rstrip())
                 last.append(line.strip())
-                self.hear(line, context)
+                self.on_log_line(line, context)
             code = self._engine.wait()
         if code == _MISMATCH:
             raise VersionMismatchError(last[-1].partition("VersionMismatchError: ")[2] if last else "see the log")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.pods.manifest import CONTAINER, PodWork, pod_manifest
 from cloudseg_ops.pods.overlay import overlay
-from cloudseg_ops.pods.settings import PodSettings
 from cloudseg_ops.pods.template import load_template
 from cloudseg_ops.pods.verdicts import explain_pod, final_error
 

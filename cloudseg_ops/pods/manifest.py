@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.engine_command import ENGINE_MODULE
-from cloudseg_ops.pods.settings import PodSettings
-from cloudseg_ops.versions import require_image
+from cloudseg_ops.config.pods import PodSettings
+from cloudseg_ops.contracts.engine_command import ENGINE_MODULE
+from cloudseg_ops.contracts.versions import require_image
 
 CONTAINER = "engine"
 APP_LABELS: Mapping[str, str] = {

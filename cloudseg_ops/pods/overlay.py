@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from cloudseg_ops.errors import PodTemplateError
-from cloudseg_ops.pods import grammar
+from cloudseg_ops.config import pod_grammar as grammar
+from cloudseg_ops.contracts.errors import PodTemplateError
 from cloudseg_ops.pods.manifest import CONTAINER
 from cloudseg_ops.pods.template import check_template, kind
 

@@ -10,7 +10,7 @@ Pod = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Leftovers:
+class PodPlan:
     """What becomes of the pods that carry a task's labels.
 
     Attributes:
@@ -24,7 +24,7 @@ class Leftovers:
     await_end: tuple[str, ...]
 
 
-def sort_out(pods: Sequence[Pod]) -> Leftovers:
+def classify_pods(pods: Sequence[Pod]) -> PodPlan:
     """Decide about the pods of one mapped task, each a v1 Pod in JSON's terms.
 
     A pod that is ending still holds its GPU and still writes masks, if it ever started: it is waited for, not joined.
@@ -42,10 +42,10 @@ def sort_out(pods: Sequence[Pod]) -> Leftovers:
     reuse = candidates[0] if candidates else None
     delete = [pod for pod in rest if _name(pod) != reuse]
     at_work = [pod for pod in (*ending, *delete) if _phase(pod) in ("Running", "Unknown")]
-    return Leftovers(reuse, tuple(map(_name, delete)), tuple(map(_name, at_work)))
+    return PodPlan(reuse, tuple(map(_name, delete)), tuple(map(_name, at_work)))
 
 
-def releasable(pods: Sequence[Pod], run_label: str) -> list[str]:
+def deletable_pods(pods: Sequence[Pod], run_label: str) -> list[str]:
     """Name the pods of a DAG that nobody needs once a run is over.
 
     Args:

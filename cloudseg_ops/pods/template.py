@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.contracts.errors import PodTemplateError
 
 # Far more than any pod has; an alias that holds itself, or many of many, ends here.
 _MOST_LEVELS = 40

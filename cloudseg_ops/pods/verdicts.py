@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloudseg_ops.errors import (
+from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
     EngineError,
     PodDeadlineError,

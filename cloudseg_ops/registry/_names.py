@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import tempfile
 
-from cloudseg_ops.errors import RepositoryUnreachableError
+from cloudseg_ops.contracts.errors import RepositoryUnreachableError
+from cloudseg_ops.contracts.revisions import offer
 from cloudseg_ops.registry._repository import without_credentials
-from cloudseg_ops.revisions import offer
 
 _TAGS = "refs/tags/"
 _BRANCHES = "refs/heads/"

@@ -8,12 +8,12 @@ import json
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from cloudseg_ops.errors import CorruptModelError, PreconditionFailedError
-from cloudseg_ops.layout import RunLayout, staged_weights
-from cloudseg_ops.models import ModelRef, model_digest
+from cloudseg_ops.contracts.errors import CorruptModelError, PreconditionFailedError
+from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
+from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 
 def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
@@ -30,7 +30,7 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
         path: Path of the weights file in the registry.
 
     Raises:
-        RegistryError: One subclass for each thing that may be wrong with a registry; `cloudseg_ops.errors` has them.
+        RegistryError: One subclass for each thing that may be wrong with a registry; `contracts.errors` has them.
     """
     before = read_model(store, layout)
     with open_revision(repository, before.commit if before else revision) as registry:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from cloudseg_ops.errors import (
+from cloudseg_ops.contracts.errors import (
     ModelObjectMissingError,
     ModelParamsError,
     ModelPathError,
@@ -19,8 +19,8 @@ from cloudseg_ops.errors import (
     RepositoryUnreachableError,
     UnknownRevisionError,
 )
-from cloudseg_ops.models import ModelParams
-from cloudseg_ops.revisions import check_revision, newest_first
+from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.revisions import check_revision, newest_first
 
 PARAMS_FILE = "params.yaml"
 _TAGS_NAMED = 20

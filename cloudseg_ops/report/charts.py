@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloudseg_ops.report.units import readable_percent
+from cloudseg_ops.contracts.units import readable_percent
 
 WIDTH, HEIGHT = 560, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 26, 44

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome
 from cloudseg_ops.report.cover import CloudCover
 from cloudseg_ops.report.facts import PlannedChunk
-from cloudseg_ops.results import ChunkSummary, Outcome
 
 
 class ChunkState(StrEnum):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from cloudseg_ops.models import ModelRef
-from cloudseg_ops.proof import Place
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.proof import Place
 
 
 class PlannedChunk(TypedDict):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.report.summary import Report
-from cloudseg_ops.results import Outcome
 
 
 def figures_line(report: Report) -> str:

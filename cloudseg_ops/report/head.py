@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cloudseg_ops.errors import ObjectNotFoundError
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.storage import Store
 
 # It goes through XCom, and is small for that reason.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from cloudseg_ops.forecast import CURRENCY
+from cloudseg_ops.contracts.units import readable_bytes, readable_seconds, three_digits
 from cloudseg_ops.report.page import page_environment, page_policy, page_style
 from cloudseg_ops.report.plan_text import UNKNOWN, plan_rows
 from cloudseg_ops.report.tiles import Tile
-from cloudseg_ops.report.units import readable_bytes, readable_seconds, three_digits
 from cloudseg_ops.report.verdict import counted
-from cloudseg_ops.run_plan import RunPlan
+from cloudseg_ops.runs.forecast import CURRENCY
+from cloudseg_ops.runs.run_plan import RunPlan
 from cloudseg_ops.storage import Store
 
 _FEW_CHUNKS = 12

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloudseg_ops.forecast import CURRENCY, Spread
-from cloudseg_ops.report.units import readable_bytes, readable_seconds, three_digits
+from cloudseg_ops.contracts.units import readable_bytes, readable_seconds, three_digits
 from cloudseg_ops.report.verdict import counted
-from cloudseg_ops.run_plan import RunPlan
+from cloudseg_ops.runs.forecast import CURRENCY, Spread
+from cloudseg_ops.runs.run_plan import RunPlan
 
 UNKNOWN = "unknown"
 

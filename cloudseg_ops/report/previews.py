@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cloudseg_ops.errors import ObjectNotFoundError
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.previews import MORE_FOLDER
-from cloudseg_ops.provenance import MaskProvenance
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.preview_names import MORE_FOLDER
+from cloudseg_ops.contracts.provenance import MaskProvenance
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.cover import checked_fraction
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 
 CLOUD_TINT = "#ff4081"
 """The color that the engine's previews lay over cloud, lightly, and draw its outline in."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
-from cloudseg_ops.errors import ManifestError, ObjectNotFoundError
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.results import ChunkSummary, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.chunks import ChunkReading, Reading
 from cloudseg_ops.report.cover import checked_fraction
 from cloudseg_ops.report.facts import PlannedChunk
-from cloudseg_ops.results import ChunkSummary, Result
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 
 def read_results(

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.chunks import Reading, outcome_counts
 from cloudseg_ops.report.facts import RunFacts
 from cloudseg_ops.report.verdict import Verdict, judge_run
-from cloudseg_ops.uris import GcsUri
 
 PHASES = ("sense", "pull", "plan", "segment", "clean")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cloudseg_ops.proof import Place
+from cloudseg_ops.contracts.proof import Place
+from cloudseg_ops.contracts.results import Outcome
+from cloudseg_ops.contracts.units import readable_bytes, three_digits
 from cloudseg_ops.report.chunks import Reading
 from cloudseg_ops.report.facts import RunFacts
 from cloudseg_ops.report.summary import Report
-from cloudseg_ops.report.units import readable_bytes, three_digits
 from cloudseg_ops.report.verdict import left_behind
-from cloudseg_ops.results import Outcome
 
 
 @dataclass(frozen=True, slots=True)

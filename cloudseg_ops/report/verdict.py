@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from cloudseg_ops.proof import Place
+from cloudseg_ops.contracts.proof import Place
+from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.report.facts import RunFacts
-from cloudseg_ops.results import Outcome
 
 
 class Level(StrEnum):

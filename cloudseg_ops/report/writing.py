@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.chunks import Reading
 from cloudseg_ops.report.facts import RunFacts
 from cloudseg_ops.report.page import render_page
 from cloudseg_ops.report.previews import read_previews
 from cloudseg_ops.report.reading import read_results
 from cloudseg_ops.report.summary import Report, summarize
-from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.storage import Store
 
 QUARANTINED_SHOWN = 200

@@ -9,14 +9,14 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from cloudseg_ops.objects import IMAGE_TYPES, NOT_SETTLED
+from cloudseg_ops.contracts.objects import IMAGE_TYPES, NOT_SETTLED
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.links.operator_links import RunFolderLink, show_folder
 from cloudseg_ops.operators._base import RunOperator, timed
-from cloudseg_ops.operators._failing import fails_plainly
-from cloudseg_ops.operators._links import RunFolderLink, show_folder
+from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.operators._rendered import as_optional_int
-from cloudseg_ops.schedules import is_rung, time_to_settle
-from cloudseg_ops.snapshots import take_snapshot
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.runs.snapshots import take_snapshot
+from cloudseg_ops.sensors.settling import is_event_triggered, time_to_settle
 
 _LEFT_NAMED = 10
 
@@ -60,7 +60,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
         self.settle_seconds = settle_seconds
         self.max_objects = max_objects
 
-    @fails_plainly
+    @translate_errors
     def execute(self, context: Any) -> Any:
         """Look, and give the task back until the next look."""
         # Decorated here and not at `poke`: Airflow takes a failure there for a skip.
@@ -98,7 +98,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
             self.log.info("%d left: %s", count, reason)
         if snapshot is None:
             self.log.info("nothing new and settled under %s", folder)
-            if is_rung(run_type) and not left[NOT_SETTLED]:
+            if is_event_triggered(run_type) and not left[NOT_SETTLED]:
                 _skip("what the run was notified of has been taken in already; the next photograph starts another run")
             return PokeReturnValue(is_done=False)
         show_folder(context, RunFolderLink, layout.folder, store.project)

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from cloudseg_ops.errors import (
+from cloudseg_ops.contracts.errors import (
     BucketNotFoundError,
     ObjectNotFoundError,
     PermissionDeniedError,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._types import PAGE_SIZE, ObjectInfo, info_from
+from cloudseg_ops.storage._types import PAGE_SIZE, info_from
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client

@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.storage._listing import Page
-from cloudseg_ops.storage._types import BATCH_SIZE, ObjectInfo
+from cloudseg_ops.storage._types import BATCH_SIZE
 
 # A page that settles fewer names than this costs more time than asking for each of them.
 _FEW = 10

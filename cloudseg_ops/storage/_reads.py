@@ -15,10 +15,10 @@ import google_crc32c
 from google.api_core.exceptions import RequestRangeNotSatisfiable, from_http_response
 from requests import Response
 
-from cloudseg_ops.errors import StorageError
+from cloudseg_ops.contracts.errors import StorageError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
 from cloudseg_ops.storage._transport import Transport
-from cloudseg_ops.uris import GcsUri
 
 _WHOLE_PIECE = 16 << 20
 """What is no larger is read at once, straight into the bytes that are returned."""

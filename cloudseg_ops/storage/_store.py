@@ -9,16 +9,17 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from cloudseg_ops.concurrency import in_order
-from cloudseg_ops.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.objects import ObjectInfo
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry, translated
 from cloudseg_ops.storage._deletes import delete_batch
 from cloudseg_ops.storage._lines import LineStream
 from cloudseg_ops.storage._listing import Page, list_page, list_pages
 from cloudseg_ops.storage._looking import find_by_listing
 from cloudseg_ops.storage._pace import Pacer
-from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, Deletion, ObjectInfo, info_of
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, Deletion, info_of
+from cloudseg_ops.storage.concurrency import in_order
 
 if TYPE_CHECKING:
     from google.cloud.storage import Bucket, Client

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from cloudseg_ops.contracts.objects import ObjectInfo
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
@@ -14,31 +15,6 @@ if TYPE_CHECKING:
 PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
 BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
 LINES_TYPE = "application/jsonl"
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectInfo:
-    """What Cloud Storage tells of an object.
-
-    Attributes:
-        bucket: Its bucket.
-        name: Its name.
-        generation: Its version number.
-        size: Bytes.
-        crc32c: CRC32C of the bytes, base64.
-        md5: MD5 of the bytes, base64; empty for composed objects.
-        updated: When it or its metadata last changed; timezone-aware.
-        metadata: Custom metadata.
-    """
-
-    bucket: str
-    name: str
-    generation: int
-    size: int
-    crc32c: str
-    md5: str
-    updated: datetime
-    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 class Deletion(StrEnum):

@@ -9,11 +9,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 from google.api_core.exceptions import from_http_response
 
+from cloudseg_ops.contracts.objects import ObjectInfo
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
 from cloudseg_ops.storage._reads import crc32c_of
 from cloudseg_ops.storage._transport import Transport
-from cloudseg_ops.storage._types import ObjectInfo, info_from, info_of
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.storage._types import info_from, info_of
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cloudseg_ops.local.scenes import make_scene
+from cloudseg_local.scenes import make_scene
 
 CLEAR, CLOUD, UNDEFINED = 0, 1, 255
 """Values of a label. Undefined pixels teach nothing and count in no figure."""

@@ -12,7 +12,7 @@ from augment import Augmenter
 from data import UNDEFINED, Example
 from torch.nn import functional
 
-from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.engine.network.networks import UNet
 
 MEAN = (0.40, 0.42, 0.52)
 STD = (0.24, 0.23, 0.24)

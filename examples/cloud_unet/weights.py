@@ -6,7 +6,7 @@ import torch
 import yaml
 from loop import MEAN, STD, Recipe
 
-from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.engine.network.networks import UNet
 
 MAX_SIDE = 512
 

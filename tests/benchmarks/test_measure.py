@@ -51,8 +51,10 @@ def test_past_its_limit_it_is_killed(tmp_path: Path) -> None:
 def test_an_interrupt_ends_what_was_started(tmp_path: Path) -> None:
     held = tmp_path / "pid"
     sleeper = f"import os, time; open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    # A shell lets what runs in the background ignore SIGINT, and Python leaves it at that.
     harness = (
-        "import pathlib, sys; from benchmarks.measure import run_measured; "
+        "import pathlib, signal, sys; from benchmarks.measure import run_measured; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); "
         f"run_measured([sys.executable, '-c', {sleeper!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", harness], cwd=ROOT, stderr=subprocess.PIPE)

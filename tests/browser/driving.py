@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 
-from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_local.airflow_server import DAG_ID
 
 SECONDS = 1000
 # Airflow's UI takes seconds to draw a page where its scheduler runs on the same few cores.

@@ -12,8 +12,8 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import expect
 
-from cloudseg_ops.local.photographs import upload_photographs
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.photographs import upload_photographs
+from cloudseg_local.state import REPOSITORY
 from tests import tiny
 from tests.browser.driving import SECONDS, Ui, chromium, label, running_browser
 from tests.running import RunningAirflow, start_airflow

@@ -7,8 +7,8 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.state import INPUT_BUCKET
 from tests import tiny
 from tests.browser.driving import SECONDS, Ui, label, next_page
 from tests.running import RunningAirflow

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import yaml
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yaml"
 DEFAULTS = REPOSITORY / ".env"

@@ -11,11 +11,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, TypeVar, cast
 
-from cloudseg_ops.errors import CloudsegError
-from cloudseg_ops.local.airflow_api import AirflowApi
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.buckets import connect
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
+from cloudseg_local.airflow_api import AirflowApi
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.buckets import connect
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
+from cloudseg_ops.contracts.errors import CloudsegError
 from cloudseg_ops.storage import Store
 from tests.compose.composefile import services
 from tests.image.containers import docker, why_no_docker

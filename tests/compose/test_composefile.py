@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.local import airflow_server
-from cloudseg_ops.local.compose import keys
-from cloudseg_ops.local.compose.__main__ import VOLUMES
-from cloudseg_ops.local.compose.health import SERVICES
-from cloudseg_ops.local.state import REPOSITORY, LocalState
-from cloudseg_ops.settings import PREFIX, Settings, variables
+from cloudseg_local import airflow_server
+from cloudseg_local.compose import keys
+from cloudseg_local.compose.__main__ import VOLUMES
+from cloudseg_local.compose.health import SERVICES
+from cloudseg_local.state import REPOSITORY, LocalState
+from cloudseg_ops.config.settings import PREFIX, Settings, variables
 from tests.compose.composefile import airflow_environment, composefile, defaults, services, used_variables
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")

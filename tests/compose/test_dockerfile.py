@@ -2,7 +2,7 @@
 
 import re
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 
 DOCKERFILE = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text("utf-8")
 LOCK = (REPOSITORY / "requirements" / "compose.lock").read_text("utf-8")

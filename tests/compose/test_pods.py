@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.state import INPUT_BUCKET
 from tests.compose.composefile import defaults, services
 from tests.compose.project import Project, clone, why_no_compose
 from tests.image.containers import docker

@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.samples import write_photographs
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
-from cloudseg_ops.uris import GcsUri
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.samples import write_photographs
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_ops.contracts.uris import GcsUri
 from tests.compose.project import LOGIN, Project, clone, why_no_compose
 from tests.running import free_port
 from tests.samples import names_in

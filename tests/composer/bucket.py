@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cloudseg_ops.delivery.targets import FOLDER, PLACEHOLDER, read_pairs
+from cloudseg_delivery.targets import FOLDER, PLACEHOLDER, read_pairs
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "1a2b3c4d5e6f" + "0" * 28

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.delivery.tree import lay_out
+from cloudseg_delivery.tree import lay_out
 from tests.composer.bucket import COMMIT, IMAGE, parse, production, this_python
 
 pytestmark = pytest.mark.slow

@@ -30,7 +30,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if foreign:
         yield foreign.rstrip("/")
         return
-    from cloudseg_ops.local.emulator import start_emulator
+    from gcs_emulator import start_emulator
 
     with start_emulator(tmp_path_factory.mktemp("emulator")) as emulator:
         yield emulator.url

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cloudseg_ops.engine.device import DeviceType, open_device
+from cloudseg_ops.engine.network.device import DeviceType, open_device
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
 from tests.engine.lab import Lab

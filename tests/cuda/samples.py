@@ -10,15 +10,15 @@ import numpy as np
 import torch
 import yaml
 
-from cloudseg_ops.engine.decode import DecodedImage
-from cloudseg_ops.engine.loading import load_network
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.engine.predict import Predictor
-from cloudseg_ops.engine.restore import Prediction
-from cloudseg_ops.local.scenes import make_scene
-from cloudseg_ops.models import ModelParams, ModelRef
+from cloudseg_local.scenes import make_scene
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.network.loading import load_network
+from cloudseg_ops.engine.network.networks import UNet
+from cloudseg_ops.engine.network.predict import Predictor
 from tests.engine.lab import model_ref
-from tests.engine.test_predict import exported
+from tests.engine.network.test_predict import exported
 
 WEIGHTS = Path(__file__).parents[2] / "examples" / "cloud_unet" / "weights"
 MODELS = ("unet", "exported")

@@ -14,8 +14,8 @@ import torch
 pytestmark = pytest.mark.cuda
 
 _OPEN = """
-from cloudseg_ops.engine.device import open_device
-from cloudseg_ops.errors import DeviceError
+from cloudseg_ops.engine.network.device import open_device
+from cloudseg_ops.contracts.errors import DeviceError
 try:
     open_device("cuda")
 except DeviceError as error:

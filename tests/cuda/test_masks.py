@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cloudseg_ops.engine.decode import DecodedImage
-from cloudseg_ops.engine.precision import AGREEMENT
-from cloudseg_ops.engine.sizes import padded_size
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.sizes import padded_size
+from cloudseg_ops.engine.network.precision import AGREEMENT
 from tests.cuda.samples import CPU, MODELS, agreement, predictor, scene
 
 pytestmark = pytest.mark.cuda

@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from cloudseg_ops.engine.adaptive import AdaptivePredictor
-from cloudseg_ops.engine.decode import DecodedImage
-from cloudseg_ops.engine.precision import AGREEMENT
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.tuning import BatchTuner
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+from cloudseg_ops.engine.network.precision import AGREEMENT
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.cuda.samples import agreement, model, predictor, scene
 from tests.engine.lab import Lab
 from tests.engine.test_chunk import run
@@ -41,7 +41,7 @@ def test_batches_are_halved_and_every_mask_is_right(gpu: torch.device, caplog: p
     there = predictor("unet", gpu)
     expected = there.predict(images)
     limit_memory(4, 512)
-    adaptive = AdaptivePredictor(there, BatchTuner(16, 10**9), Stop(), lanes=1, threads=1)
+    adaptive = AdaptivePredictor(there, BatchTuner(16, 10**9), Stop(), workers=1, threads=1)
     got = adaptive.predict(images)
     assert "16 images of 512 × 512 did not fit into memory" in caplog.text
     assert adaptive.limit((512, 512)) < 16
@@ -53,7 +53,7 @@ def test_one_image_that_does_not_fit_is_cut_into_tiles(gpu: torch.device, caplog
     there = predictor("unet", gpu)
     (expected,) = there.predict([image])
     limit_memory(2, 768)
-    (got,) = AdaptivePredictor(there, BatchTuner(1, 10**9), Stop(), lanes=1, threads=1).predict([image])
+    (got,) = AdaptivePredictor(there, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
     assert "1 images of 1536 × 2048 did not fit into memory" in caplog.text
     assert agreement([expected], [got]) >= AGREEMENT
 

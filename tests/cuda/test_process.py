@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-from cloudseg_ops.engine.device import DeviceType
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.engine.network.device import DeviceType
+from cloudseg_ops.engine.network.networks import UNet
+from gcs_emulator import Emulator
 from tests.cuda.samples import model
 from tests.cuda.test_memory import photograph
 from tests.engine.lab import Lab, state_bytes, unet_params
@@ -143,11 +143,11 @@ def test_a_gpu_whose_memory_another_process_holds_fails_the_chunk(
 
 _FAILING = """
 import sys, torch
-from cloudseg_ops.engine.adaptive import AdaptivePredictor
-from cloudseg_ops.engine.predict import Predictor
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.engine.tuning import BatchTuner
-from cloudseg_ops.errors import DeviceError
+from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+from cloudseg_ops.engine.network.predict import Predictor
+from cloudseg_ops.engine.process.stopping import Stop
+from cloudseg_ops.engine.scheduling.tuning import BatchTuner
+from cloudseg_ops.contracts.errors import DeviceError
 from tests.cuda.samples import predictor, scene
 
 there = predictor("unet", torch.device("cuda"))
@@ -158,7 +158,7 @@ class Failing(Predictor):
         return super()._logits(images)
 
 failing = Failing(there._ref, there.network)
-adaptive = AdaptivePredictor(failing, BatchTuner(4, 10**9), Stop(), lanes=1, threads=1)
+adaptive = AdaptivePredictor(failing, BatchTuner(4, 10**9), Stop(), workers=1, threads=1)
 try:
     adaptive.predict([scene(0, 64, 64)])
 except DeviceError as error:

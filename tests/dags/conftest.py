@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import ADMIN, VIEWER
+from cloudseg_local.airflow_server import ADMIN, VIEWER
 from tests.dags.logins import STRANGER
 from tests.running import RunningAirflow, start_airflow
 

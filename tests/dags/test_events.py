@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
 from tests import tiny
 from tests.pubsub import PubSub, start_pubsub
 from tests.running import RunningAirflow, start_airflow
@@ -280,7 +280,7 @@ def test_wrong_settings_are_an_import_error_that_ends_with_what_to_do(quiet: Eve
     broken = quiet.dags / "broken.py"
     broken.write_text(
         "# Airflow reads only files that have the words airflow and dag in them.\n"
-        "from cloudseg_ops.settings import Settings\n"
+        "from cloudseg_ops.config.settings import Settings\n"
         "Settings.from_environment({'CLOUDSEG_INPUT_BUCKET': 'photos'})\n"
     )
     try:

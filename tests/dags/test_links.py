@@ -3,9 +3,9 @@
 import pytest
 import requests
 
-from cloudseg_ops.addresses import emulator_content, emulator_folder
-from cloudseg_ops.local.state import OUTPUT_BUCKET, STAGING_BUCKET
-from cloudseg_ops.uris import GcsUri
+from cloudseg_local.state import OUTPUT_BUCKET, STAGING_BUCKET
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.links.addresses import emulator_content, emulator_folder
 from tests import tiny
 from tests.running import RunningAirflow
 

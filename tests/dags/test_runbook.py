@@ -5,10 +5,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
-from cloudseg_ops.provenance import MaskProvenance, archive_name, mask_name
-from cloudseg_ops.uris import GcsUri
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_ops.contracts.provenance import MaskProvenance, archive_name, mask_name
+from cloudseg_ops.contracts.uris import GcsUri
 from tests import tiny
 from tests.running import RunningAirflow
 

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from cloudseg_ops.errors import LocalError
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.airflow_server import DAG_ID, chunks_at_once
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET
-from cloudseg_ops.progress import ChunkPhase, RunProgress, read_run_progress
-from cloudseg_ops.provenance import MaskProvenance
-from cloudseg_ops.uris import GcsUri
+from cloudseg_local.airflow_server import DAG_ID, chunks_at_once
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET
+from cloudseg_ops.contracts.errors import LocalError
+from cloudseg_ops.contracts.provenance import MaskProvenance
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.progress import ChunkPhase, RunProgress, read_run_progress
 from tests import tiny
 from tests.running import RunningAirflow, kill_process
 
@@ -174,7 +174,7 @@ def test_wrong_params_are_refused_before_a_run_begins(airflow: RunningAirflow, p
         airflow.trigger(**params)
 
 
-@pytest.mark.parametrize("victim", ["cloudseg_ops.engine", "airflow scheduler", "cloudseg_ops.local.emulator"])
+@pytest.mark.parametrize("victim", ["cloudseg_ops.engine", "airflow scheduler", "gcs_emulator"])
 def test_kill_9_in_the_middle_of_segmenting(clean_airflow: RunningAirflow, victim: str) -> None:
     airflow = clean_airflow
     prefix = victim.replace(" ", "-")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.errors import LocalError
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.offered_revisions import VARIABLE, forget_offer, read_kept
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_ops.contracts.errors import LocalError
+from cloudseg_ops.registry.revision_choices import VARIABLE, forget_offer, read_kept
 from tests import tiny
 from tests.running import RunningAirflow
 

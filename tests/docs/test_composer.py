@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cloudseg_ops.settings import variables
+from cloudseg_ops.config.settings import variables
 from tests.docs.commands import (
     DOCS,
     Calls,

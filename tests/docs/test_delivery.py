@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.delivery import targets
-from cloudseg_ops.settings import variables
+from cloudseg_delivery import targets
+from cloudseg_ops.config.settings import variables
 from tests.docs.commands import check_links
 
 ROOT = Path(__file__).parents[2]

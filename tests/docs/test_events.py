@@ -4,13 +4,13 @@ import re
 import shlex
 from pathlib import Path
 
-from cloudseg_ops.assets import masks_extra
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.notices import FailedTask, notice
+from cloudseg_ops.config.settings import variables
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.notifications.message import FailedTask, notice
+from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import write_report
-from cloudseg_ops.settings import variables
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 from tests.report.runs import facts_of
 
 ROOT = Path(__file__).parents[2]

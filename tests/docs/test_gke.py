@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from cloudseg_ops.config.settings import Settings, variables
 from cloudseg_ops.pods import PodWork, pod_manifest
-from cloudseg_ops.settings import Settings, variables
 from tests.docs.commands import DIGEST, DOCS, Calls, check_links, check_syntax, run_blocks, shell_blocks
 
 DOCUMENT = DOCS / "gke.md"
 
 # What is done in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
 # get, delete; logs: get; events: list), operators/pod.py (pods: list) and hooks/kubernetes.py for deferred tasks
-# (events: watch); cloudseg_ops/clusters.py (pods: list, delete).
+# (events: watch); cloudseg_ops/operators/clusters.py (pods: list, delete).
 VERBS = {
     "pods": {"create", "delete", "get", "list"},
     "pods/log": {"get"},

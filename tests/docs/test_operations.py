@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops import cli, errors
+from cloudseg_ops.cli import commands as cli
+from cloudseg_ops.config.settings import variables
+from cloudseg_ops.contracts import errors
 from cloudseg_ops.pods.manifest import APP_LABELS
-from cloudseg_ops.settings import variables
 from tests.docs.commands import (
     DOCS,
     ROOT,

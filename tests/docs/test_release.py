@@ -7,7 +7,7 @@ from importlib.metadata import metadata, version
 from pathlib import Path
 
 from cloudseg_ops import __version__
-from cloudseg_ops.versions import series
+from cloudseg_ops.contracts.versions import series
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

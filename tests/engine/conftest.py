@@ -3,8 +3,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from cloudseg_ops.local.emulator import Emulator, FaultPlan
 from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator, FaultPlan
 from tests.conftest import Buckets
 from tests.engine.lab import Lab
 

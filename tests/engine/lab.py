@@ -14,14 +14,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cloudseg_ops.engine.networks import UNet
-from cloudseg_ops.engine.options import EngineOptions
-from cloudseg_ops.models import ModelParams, ModelRef, model_digest
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import MaskProvenance, mask_name
-from cloudseg_ops.results import ChunkSummary, Result
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.provenance import MaskProvenance, mask_name
+from cloudseg_ops.contracts.results import ChunkSummary, Result
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.engine.network.networks import UNet
+from cloudseg_ops.engine.process.options import EngineOptions
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
 
 _models = count()

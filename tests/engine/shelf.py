@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudseg_ops.objects import InputObject
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 
 
 class Shelf(Store):

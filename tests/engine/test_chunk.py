@@ -6,18 +6,18 @@ import pytest
 import torch
 from PIL import Image
 
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CorruptModelError, ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.preview_names import preview_uri
+from cloudseg_ops.contracts.provenance import MaskProvenance, mask_name
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.chunk import run_chunk
-from cloudseg_ops.engine.decode import DecodedImage, decode
-from cloudseg_ops.engine.loading import load_network
-from cloudseg_ops.engine.predict import Predictor
-from cloudseg_ops.engine.stopping import Stop
-from cloudseg_ops.errors import ChunkUnfinishedError, CorruptModelError, ManifestError, ObjectNotFoundError
-from cloudseg_ops.local.emulator import Fault, FaultPlan
-from cloudseg_ops.previews import preview_uri
-from cloudseg_ops.provenance import MaskProvenance, mask_name
-from cloudseg_ops.results import ChunkSummary, Outcome
+from cloudseg_ops.engine.images.decode import DecodedImage, decode
+from cloudseg_ops.engine.network.loading import load_network
+from cloudseg_ops.engine.network.predict import Predictor
+from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Fault, FaultPlan
 from tests.engine.lab import Lab, encoded, noise, picture, state_bytes, tiny_unet, unet_params
 
 

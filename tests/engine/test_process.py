@@ -15,11 +15,11 @@ from unittest.mock import ANY
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.engine_mark import EngineMark
-from cloudseg_ops.errors import ObjectNotFoundError
-from cloudseg_ops.local.emulator import Emulator, Fault, FaultPlan
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, Fault, FaultPlan
 from tests.conftest import Buckets
 from tests.engine.lab import Lab
 
@@ -118,7 +118,7 @@ def test_sigterm_and_a_lost_parent_save_what_is_done(
         saved = check_what_a_stop_leaves(one)
         found = one.store.stat(progress_of(one))
         assert found
-        assert EngineMark.from_metadata(found.metadata) == EngineMark(saved, 60, ANY, ended=True)
+        assert ChunkStatus.from_metadata(found.metadata) == ChunkStatus(saved, 60, ANY, ended=True)
         assert any(f"{cause}: taking no new image" in line for line in lines)
 
 

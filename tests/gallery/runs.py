@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cloudseg_ops.engine.masks import encode_mask
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import (
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.provenance import (
     MaskProvenance,
     Source,
     archive_name,
@@ -19,9 +17,11 @@ from cloudseg_ops.provenance import (
     quarantine_metadata,
     quarantine_name,
 )
-from cloudseg_ops.results import ChunkSummary, Outcome, Result
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.engine.images.masks import encode_mask
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
 from tests.samples import provenance, put_input
 

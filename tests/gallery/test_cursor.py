@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudseg_ops.errors import GalleryError
+from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.gallery.cursor import Cursor
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloudseg_ops.errors import NotShownError
+from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery import decoding
 from cloudseg_ops.gallery.decoding import MOST_PIXELS, decode_mask, decode_photograph
 from tests.engine.lab import encoded
@@ -69,7 +69,7 @@ def test_colors_below_transparency_are_the_photographs() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_upright_as_the_engine_has_it(orientation: int, image_format: str) -> None:
-    from cloudseg_ops.engine.decode import decode
+    from cloudseg_ops.engine.images.decode import decode
 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8)).resize(
         (200, 150), Image.Resampling.NEAREST

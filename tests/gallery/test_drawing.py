@@ -5,9 +5,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from cloudseg_ops.engine.decode import decode
-from cloudseg_ops.engine.masks import encode_mask
-from cloudseg_ops.engine.previews import render_preview
+from cloudseg_ops.engine.images.decode import decode
+from cloudseg_ops.engine.images.masks import encode_mask
+from cloudseg_ops.engine.images.previews import render_preview
 from cloudseg_ops.gallery.decoding import decode_mask, decode_photograph
 from cloudseg_ops.gallery.drawing import as_jpeg, as_png, draw_pair
 from tests.gallery.runs import half_cloud, photograph

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from cloudseg_ops.errors import GalleryError
+from cloudseg_ops.contracts.errors import GalleryError
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.gallery import words
 from cloudseg_ops.gallery.filters import KINDS, Filter
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.results import Outcome, Result
 from tests.gallery.runs import done, failed
 
 VERSION = InputObject("a.jpg", 7, 1000, "AAAAAA==")

@@ -1,13 +1,13 @@
 import pytest
 
-from cloudseg_ops.errors import GalleryError
+from cloudseg_ops.contracts.errors import GalleryError
+from cloudseg_ops.contracts.preview_names import image_key
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.cursor import Cursor
 from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.lines import read_result
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.searching import find_images
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.previews import image_key
 from cloudseg_ops.storage import Store
 from tests.gallery.runs import made_up, write_plan, write_results
 

@@ -1,13 +1,13 @@
 import pytest
 
-from cloudseg_ops.errors import ManifestError
+from cloudseg_ops.contracts.errors import ManifestError
+from cloudseg_ops.contracts.results import Outcome
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.overview import read_overview
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.report import write_report
 from cloudseg_ops.report.head import read_head
-from cloudseg_ops.results import Outcome
 from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator
 from tests.gallery.runs import made_up, write_plan, write_results
 from tests.report.runs import facts_of, planned, quarantined
 from tests.storage.conftest import Counter

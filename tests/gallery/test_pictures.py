@@ -5,12 +5,12 @@ import threading
 import pytest
 from PIL import Image
 
-from cloudseg_ops.errors import BusyError, NotShownError, StorageError
+from cloudseg_ops.contracts.errors import BusyError, NotShownError, StorageError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery import pictures
 from cloudseg_ops.gallery.locating import Shown
 from cloudseg_ops.gallery.pictures import make_picture
 from cloudseg_ops.storage import ObjectInfo, Store
-from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
 from tests.gallery.runs import photograph, put_mask, put_photograph
 

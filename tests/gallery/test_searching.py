@@ -5,16 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.results import Outcome
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.cursor import Cursor
 from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.lines import PIECE_BYTES
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.searching import MOST_LINES, Found, find_images
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.results import Outcome
 from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator
 from tests.gallery.runs import failed, made_up, write_plan, write_results
 from tests.storage.conftest import Counter
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.engine.lab import Lab
 from tests.image.containers import Container, ImageUnderTest, docker, why_no_docker

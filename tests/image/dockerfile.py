@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 
 DOCKERFILE = REPOSITORY / "docker" / "inference" / "Dockerfile"
 PACKAGE = "cloudseg_ops"
@@ -41,7 +41,7 @@ def copied_modules() -> set[Path]:
 
 def needed_modules() -> set[Path]:
     """The Python files that the engine imports at any time, inside functions too, relative to the repository."""
-    waiting = list((REPOSITORY / PACKAGE / "engine").glob("*.py"))
+    waiting = list((REPOSITORY / PACKAGE / "engine").rglob("*.py"))
     needed: set[Path] = set()
     while waiting:
         file = waiting.pop()

@@ -53,7 +53,7 @@ def test_it_holds_the_engine_and_no_airflow_dvc_or_pip(image: ImageUnderTest) ->
     program = """
 import importlib.util as u, json
 names = ["torch", "numpy", "PIL", "google.cloud.storage", "pydantic", "cloudseg_ops.engine", "cloudseg_ops.storage",
-         "airflow", "dvc", "gcsfs", "pip", "cloudseg_ops.operators", "cloudseg_ops.local", "cloudseg_ops.registry"]
+         "airflow", "dvc", "gcsfs", "pip", "cloudseg_ops.operators", "cloudseg_local", "cloudseg_ops.registry"]
 print(json.dumps([name for name in names if u.find_spec(name)]))
 """
     assert json.loads(image.python(program)) == [
@@ -74,7 +74,11 @@ def test_every_module_of_a_start_comes_as_bytecode(image: ImageUnderTest) -> Non
     program = """
 import os, sys
 import torch, google.cloud.storage, pydantic
-from cloudseg_ops.engine import chunk, decode, io_process, lanes, pipeline, predict, publish
+from cloudseg_ops.engine import chunk
+from cloudseg_ops.engine.images import decode
+from cloudseg_ops.engine.io import helper, publish
+from cloudseg_ops.engine.network import predict
+from cloudseg_ops.engine.scheduling import compute_workers, pipeline
 loaded = [m.__spec__ for m in list(sys.modules.values()) if getattr(m, "__spec__", None)]
 print(sorted(s.origin for s in loaded if s.cached and s.has_location and not os.path.exists(s.cached)))
 """

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.uris import GcsUri
+from gcs_emulator import Emulator
 from tests.engine.lab import Lab, picture, state_bytes, tiny_unet, unet_params
-from tests.engine.test_predict import Brightness, exported, exported_params
+from tests.engine.network.test_predict import Brightness, exported, exported_params
 from tests.image.conftest import Start
 from tests.image.containers import Container
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 from tests.image.containers import why_no_docker
 
 

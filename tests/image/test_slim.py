@@ -22,7 +22,7 @@ from slim import (
     unresolved_libraries,
 )
 
-from cloudseg_ops.local.state import REPOSITORY
+from cloudseg_local.state import REPOSITORY
 from tests.image.dockerfile import instructions
 
 FOLDER = REPOSITORY / "docker" / "inference"

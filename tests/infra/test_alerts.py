@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report import Report
 from cloudseg_ops.report.figures import figures_line
 from cloudseg_ops.report.verdict import Level, Verdict
-from cloudseg_ops.uris import GcsUri
 from tests.docs.commands import DOCS, ROOT
 from tests.infra.reading import NAMES, only
 from tests.infra.terraform import Plan, Terraform

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.pools import composer_pool_command
-from cloudseg_ops.settings import Settings, variables
+from cloudseg_ops.config.pools import composer_pool_command
+from cloudseg_ops.config.settings import Settings, variables
 from tests.infra.reading import NAMES, only
 from tests.infra.terraform import CONFIGURATION, SCHEMAS, Plan, Terraform, initialized
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudseg_ops.settings import Settings
+from cloudseg_ops.config.settings import Settings
 from tests.docs.commands import Calls
 from tests.infra.reading import flag, flags, grants_by, grants_in, metadata, only
 from tests.infra.terraform import Plan

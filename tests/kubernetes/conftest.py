@@ -12,8 +12,8 @@ import pytest
 import requests
 import yaml
 
-from cloudseg_ops.local.airflow_server import DAG_ID
-from cloudseg_ops.local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from tests import tiny
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.gate import Gate, gated_kubeconfig
@@ -77,7 +77,7 @@ class Site:
         tasks = self.airflow.api.task_states(DAG_ID, run_id)
         return [task.tries for task in sorted(tasks, key=lambda task: task.map_index) if task.task_id == "segment"]
 
-    def last_words(self, run_id: str) -> str:
+    def failure_summary(self, run_id: str) -> str:
         """The last lines of a failed chunk's log, without Airflow's: how it stands, what happened, what to do."""
         log = self.airflow.log(run_id, "segment").strip().splitlines()
         return "\n".join([line for line in log if line and not line.startswith("::")][-3:])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.local.airflow_server import DAG_ID
+from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_ops.pods import CONTAINER
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site, open_site, settings_of, swept
@@ -78,7 +78,7 @@ def test_a_missing_image(site: Site) -> None:
     assert state == "failed"
     tasks = site.airflow.tasks(run_id)
     assert (tasks["segment"], tasks["report"], tasks["release_pods"]) == (["failed"], ["failed"], ["success"])
-    last = site.last_words(run_id)
+    last = site.failure_summary(run_id)
     assert "cannot have the image cloudseg-inference:no-such-tag" in last, last
     _assert_untouched(site, run_id, 2)
 
@@ -91,7 +91,7 @@ def test_no_node_takes_the_pod(site: Site) -> None:
     assert site.airflow.wait(run_id, 300) == "failed"
     # Three tries of 40 s, and not for ever.
     assert 3 * 40 < time.monotonic() - began < 3 * 40 + 100
-    last = site.last_words(run_id)
+    last = site.failure_summary(run_id)
     assert "found no node" in last, last
     assert "gke-accelerator=nvidia-h100-mega" in last, last
     assert "didn't match" in last, last

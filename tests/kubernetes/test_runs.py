@@ -2,10 +2,10 @@
 
 import pytest
 
+from cloudseg_local.state import OUTPUT_BUCKET
 from cloudseg_ops import __version__
-from cloudseg_ops.local.state import OUTPUT_BUCKET
-from cloudseg_ops.provenance import MaskProvenance
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.provenance import MaskProvenance
+from cloudseg_ops.contracts.uris import GcsUri
 from tests.kubernetes.conftest import REPORT, Site
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("kubernetes")]

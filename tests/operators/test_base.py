@@ -1,7 +1,7 @@
 import pytest
 
-from cloudseg_ops.local.emulator import Emulator
 from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 
 

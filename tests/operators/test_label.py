@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.engine_mark import EngineMark
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.operators import _label
 from cloudseg_ops.operators._label import LabelledChunk, chunk_label
 
@@ -14,12 +14,12 @@ LINE = "03:00:00 INFO progress: 420 of 1500 images, 10.5 images/s, 0:01:43 left 
     ("chunk", "said", "expected"),
     [
         (CHUNK, None, "chunk 3: 1,500 images, 12.3 MB"),
-        (CHUNK, EngineMark(1420, 1500, 1.0, ended=False), "chunk 3: 1,420 of 1,500 images, 12.3 MB"),
+        (CHUNK, ChunkStatus(1420, 1500, 1.0, ended=False), "chunk 3: 1,420 of 1,500 images, 12.3 MB"),
         ({**CHUNK, "objects": 1}, None, "chunk 3: 1 image, 12.3 MB"),
         ({"index": "3", "uri": "", "objects": "2", "bytes": "0"}, None, "chunk 3: 2 images, 0 B"),
     ],
 )
-def test_a_chunks_name(chunk: dict[str, Any], said: EngineMark | None, expected: str) -> None:
+def test_a_chunks_name(chunk: dict[str, Any], said: ChunkStatus | None, expected: str) -> None:
     assert chunk_label(chunk, said) == expected
 
 
@@ -43,7 +43,7 @@ def test_the_engines_lines_become_label_and_xcom_but_not_each_of_them(monkeypatc
         LINE.replace("420 of", "421 of"),
         LINE.replace("progress: 420", "summary: 1500"),
     ):
-        task.hear(line, {"ti": pushed})
+        task.on_log_line(line, {"ti": pushed})
     assert labels == ["chunk 3: 420 of 1,500 images, 12.3 MB", "chunk 3: 1,500 of 1,500 images, 12.3 MB"]
     assert pushed == [
         ("progress", {"done": 420, "total": 1500, "images_per_second": 10.5}),
@@ -58,9 +58,9 @@ def test_where_airflow_takes_neither_the_chunk_goes_on() -> None:
             raise RuntimeError("the API is away")
 
     task = _Task()
-    task.hear(LINE, {"ti": Refusing()})  # outside of a task, Airflow has nobody to send a label to, either
+    task.on_log_line(LINE, {"ti": Refusing()})  # outside of a task, Airflow has nobody to send a label to, either
     assert task.label.startswith("chunk 3: 420 of")
-    task.hear(LINE.replace("progress: 420", "summary: 430"), {"ti": None})
+    task.on_log_line(LINE.replace("progress: 420", "summary: 430"), {"ti": None})
     assert task.label.startswith("chunk 3: 430 of")
 
 

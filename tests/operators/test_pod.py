@@ -11,13 +11,13 @@ import pytest
 import yaml
 from kubernetes.client import ApiClient, V1ObjectMeta, V1Pod
 
-from cloudseg_ops.engine_mark import EngineMark
-from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
+from cloudseg_ops.contracts.errors import PodTemplateError
 from cloudseg_ops.operators._label import chunk_label
 from cloudseg_ops.operators.segment_gke import GKESegmentOperator
 from cloudseg_ops.operators.segment_kubernetes import KubernetesSegmentOperator
 from cloudseg_ops.pods import PodWork, pod_manifest
-from cloudseg_ops.settings import Settings
 
 RUN_ID = "manual__2026-01-01T00:00:00+00:00"
 CHUNK = {"index": 3, "uri": f"gs://staging/runs/{RUN_ID}/chunks/00003.jsonl", "objects": 2, "bytes": 10}
@@ -170,7 +170,7 @@ def test_the_pods_log_says_how_far_its_chunk_is(more: dict[str, Any]) -> None:
         )
     assert (before, operator.label) == (
         chunk_label(CHUNK, None),
-        chunk_label(CHUNK, EngineMark(1, 3, 10.0, ended=False)),
+        chunk_label(CHUNK, ChunkStatus(1, 3, 10.0, ended=False)),
     )
     assert before != operator.label
 

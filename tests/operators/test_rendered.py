@@ -1,6 +1,6 @@
 import pytest
 
-from cloudseg_ops.errors import SettingsError
+from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.operators._rendered import as_bool, as_optional_int
 
 

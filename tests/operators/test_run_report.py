@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.errors import InputsLostError, RunIncompleteError
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.errors import InputsLostError, RunIncompleteError
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.operators.run_report import check_report
 from cloudseg_ops.report import Report, write_report
 from cloudseg_ops.storage import Store

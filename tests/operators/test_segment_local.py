@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.errors import ChunkUnfinishedError, VersionMismatchError
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.models import model_digest
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.results import ChunkSummary
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, VersionMismatchError
+from cloudseg_ops.contracts.model_ref import model_digest
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.results import ChunkSummary
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.report.runs import MODEL
 

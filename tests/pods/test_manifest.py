@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.errors import VersionMismatchError
+from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS, label_value, labels
+from cloudseg_ops.contracts.errors import VersionMismatchError
 from cloudseg_ops.pods import CONTAINER
-from cloudseg_ops.pods.grammar import AIRFLOW_LABELS, label_value, labels
 from tests.pods.samples import IMAGE, WORK, manifest
 
 GPU = "nvidia.com/gpu"

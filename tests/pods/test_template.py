@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kubernetes_validate import validate  # type: ignore[import-untyped]
 
-from cloudseg_ops.errors import PodTemplateError
+from cloudseg_ops.contracts.errors import PodTemplateError
 from cloudseg_ops.pods import load_template, overlay
 from cloudseg_ops.pods.template import check_template
 from tests.pods.samples import IMAGE, manifest

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudseg_ops.errors import (
+from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
     CloudsegError,
     PodDeadlineError,

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.errors import RepositoryUnreachableError
+from cloudseg_ops.contracts.errors import RepositoryUnreachableError
 from cloudseg_ops.registry import list_revisions
 from tests.registry.conftest import Opener, Registry
 

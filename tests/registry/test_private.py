@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
-from cloudseg_ops.errors import RepositoryUnreachableError
+from cloudseg_ops.contracts.errors import RepositoryUnreachableError
 from cloudseg_ops.registry._repository import open_revision
 from tests.registry.conftest import Registry
 

@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from cloudseg_ops.errors import CorruptModelError
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.models import model_digest
+from cloudseg_ops.contracts.errors import CorruptModelError
+from cloudseg_ops.contracts.model_ref import model_digest
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.registry import pull_model
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
 from tests.registry.conftest import Registry
 

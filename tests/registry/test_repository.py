@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.errors import (
+from cloudseg_ops.contracts.errors import (
     InvalidRevisionError,
     ModelObjectMissingError,
     ModelParamsError,

@@ -7,12 +7,12 @@ from typing import Any
 
 from PIL import Image
 
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.models import ModelParams, ModelRef
-from cloudseg_ops.objects import InputObject
-from cloudseg_ops.provenance import MaskProvenance, Source, mask_name
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.provenance import MaskProvenance, Source, mask_name
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import PlannedChunk, RunFacts
-from cloudseg_ops.results import ChunkSummary, Outcome, Result
 from cloudseg_ops.storage import Store
 
 MODEL = ModelRef(

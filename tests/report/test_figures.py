@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.report.figures import figures_line
 from cloudseg_ops.storage import Store

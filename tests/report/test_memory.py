@@ -3,10 +3,10 @@ import os
 import subprocess
 import sys
 
-from cloudseg_ops.layout import RunLayout
-from cloudseg_ops.local.emulator import start_emulator
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import start_emulator
 from tests.report.runs import done, quarantined, write_chunk, written
 
 _PER_CHUNK = 2500
@@ -14,10 +14,10 @@ _PER_CHUNK = 2500
 # In a process of its own: the emulator of this one keeps what is written in memory, which would be counted as well.
 _MEASURE = """
 import json, sys, tracemalloc
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.uris import GcsUri
 from tests.report.runs import facts_of, planned
 
 store = Store.open()

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.report.previews import MAX_PREVIEW_BYTES, MAX_PREVIEWS
 from cloudseg_ops.storage import Store

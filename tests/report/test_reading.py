@@ -1,7 +1,7 @@
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.chunks import ChunkState, Reading
 from cloudseg_ops.report.reading import read_results
-from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.storage import Store
 from tests.report.runs import done, planned, quarantined, write_chunk
 

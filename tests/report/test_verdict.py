@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.results import Outcome
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.verdict import Level, judge_run, left_behind
-from cloudseg_ops.results import Outcome
 from tests.report.runs import facts_of, planned
 
 _NONE = {outcome.value: 0 for outcome in Outcome}

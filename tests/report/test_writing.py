@@ -1,8 +1,8 @@
 import json
 
-from cloudseg_ops.layout import RunLayout
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
-from cloudseg_ops.results import Outcome, Result
 from cloudseg_ops.storage import Store
 from tests.report.runs import MODEL, done, facts_of, planned, quarantined, write_chunk, written
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.local.emulator.faults import Fault
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator
+from gcs_emulator.faults import Fault
 from tests.conftest import Buckets
-from tests.operators.test_failing import TaskInstance
+from tests.operators.test_errors import TaskInstance
 
 SETTLE = 60.0
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cloudseg_ops.local.emulator import Emulator
-from cloudseg_ops.uris import GcsUri
+from cloudseg_ops.contracts.uris import GcsUri
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 
 MIB = 1024 * 1024

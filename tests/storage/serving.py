@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloudseg_ops.local.emulator import Emulator
+from gcs_emulator import Emulator
 
 Wrap = Callable[[ASGIApp], ASGIApp]
 

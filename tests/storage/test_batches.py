@@ -5,9 +5,9 @@ import random
 import pytest
 from google.api_core.exceptions import GoogleAPICallError, ServiceUnavailable
 
-from cloudseg_ops.local.emulator import Emulator, Fault
 from cloudseg_ops.storage import Store
 from cloudseg_ops.storage._batches import Call, _answers, perform
+from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.samples import put_inputs
 

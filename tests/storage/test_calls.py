@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.errors import (
-    PermissionDeniedError,
-    StorageError,
-)
-from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.contracts.errors import PermissionDeniedError, StorageError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.samples import names_in
 from tests.storage.conftest import MIB

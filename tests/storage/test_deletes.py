@@ -8,12 +8,10 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from cloudseg_ops.errors import (
-    PermissionDeniedError,
-)
-from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.contracts.errors import PermissionDeniedError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import BATCH_SIZE, Deletion, Pace, Pacer, Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.samples import names_in, put_inputs
 from tests.storage.conftest import Counter

@@ -4,14 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudseg_ops.errors import (
-    BucketNotFoundError,
-)
-from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.contracts.errors import BucketNotFoundError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import PAGE_SIZE, Store
 from cloudseg_ops.storage._listing import Page
 from cloudseg_ops.storage._looking import find_by_listing
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.samples import described, names_in, put_inputs
 from tests.storage.conftest import Counter

@@ -4,10 +4,10 @@ import gzip
 
 import pytest
 
-from cloudseg_ops.errors import BucketNotFoundError, ObjectNotFoundError, StorageError
-from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.contracts.errors import BucketNotFoundError, ObjectNotFoundError, StorageError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, Fault
 from tests.storage.conftest import Counter
 
 DATA = bytes(range(256)) * 4

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.errors import ObjectNotFoundError, StorageError
-from cloudseg_ops.local.emulator import Emulator, Fault
+from cloudseg_ops.contracts.errors import ObjectNotFoundError, StorageError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
 from cloudseg_ops.storage._reads import RANGE_BYTES, RANGED_BYTES
 from cloudseg_ops.storage._store import RANGES_AT_ONCE
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator, Fault
 from tests.storage.conftest import MIB, Counter
 from tests.storage.serving import served, without_answer_header, without_request_header
 

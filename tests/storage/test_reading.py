@@ -5,13 +5,9 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.errors import (
-    BucketNotFoundError,
-    ObjectNotFoundError,
-    StorageError,
-)
+from cloudseg_ops.contracts.errors import BucketNotFoundError, ObjectNotFoundError, StorageError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 from tests.conftest import Buckets
 
 

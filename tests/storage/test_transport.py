@@ -8,10 +8,10 @@ from google.auth.exceptions import RefreshError
 from google.cloud.storage import Client
 from google.oauth2.credentials import Credentials
 
-from cloudseg_ops.errors import ObjectNotFoundError, PermissionDeniedError
-from cloudseg_ops.local.emulator import Fault
+from cloudseg_ops.contracts.errors import ObjectNotFoundError, PermissionDeniedError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Fault
 from tests.storage.serving import recording, served
 
 URI = GcsUri("bucket", "a/Größe 1#2?.jpg")

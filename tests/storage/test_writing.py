@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.errors import (
-    ObjectNotFoundError,
-    PreconditionFailedError,
-)
-from cloudseg_ops.local.emulator import Emulator
+from cloudseg_ops.contracts.errors import ObjectNotFoundError, PreconditionFailedError
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Deletion, Store
-from cloudseg_ops.uris import GcsUri
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.storage.conftest import MIB, Counter
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cloudseg_ops.delivery.targets import FOLDER
+from cloudseg_delivery.targets import FOLDER
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -118,9 +118,9 @@ def test_both_of_composers_builds_are_tried() -> None:
 
 @pytest.mark.parametrize("name", ["deploy", "rollback", "status", "target", "tag"])
 def test_the_commands_that_are_called_are_there(name: str) -> None:
-    words = [step["run"] for _, step in STEPS if f"cloudseg_ops.delivery {name}" in step.get("run", "")]
+    words = [step["run"] for _, step in STEPS if f"cloudseg_delivery {name}" in step.get("run", "")]
     assert words
-    command = [sys.executable, "-S", "-m", "cloudseg_ops.delivery", name, "--help"]
+    command = [sys.executable, "-S", "-m", "cloudseg_delivery", name, "--help"]
     # Without any package: on the runner there is the standard library alone.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr

@@ -16,8 +16,8 @@ from benchmarks.gpu.storage import GENERATION, crc32c_of, photo_name
 from benchmarks.gpu.usage import Sample
 from benchmarks.models import open_model
 from benchmarks.photographs import open_photographs
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from cloudseg_ops.uris import GcsUri
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from data import generate
 from loop import Recipe, cloud_loss, predict, train
 from weights import load, save
 
-from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.engine.network.networks import UNet
 
 
 def test_a_few_steps_lower_the_loss() -> None:

@@ -14,7 +14,7 @@ from loop import predict
 from metrics import Counts, Figures
 from train import SCENES_FROM
 
-from cloudseg_ops.engine.networks import UNet
+from cloudseg_ops.engine.network.networks import UNet
 
 WEIGHTS = Path(__file__).parents[3] / "examples" / "cloud_unet" / "weights"
 COUNT = 24

@@ -1,0 +1,9 @@
+"""`python -m cloudseg_delivery`: deploy, roll back, and what goes with it."""
+
+from __future__ import annotations
+
+import sys
+
+from cloudseg_delivery.cli import main
+
+sys.exit(main(sys.argv[1:]))

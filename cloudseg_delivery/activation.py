@@ -1,0 +1,70 @@
+"""Brings a kept release into use, and tries it: the same for a new one and for one that is gone back to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from cloudseg_delivery.bucket import plugins_of
+from cloudseg_delivery.changes import Change, change
+from cloudseg_delivery.deployment import Deployment
+from cloudseg_delivery.records import Release, owned_files
+from cloudseg_delivery.smoke import smoke_test
+
+
+def activate(deployment: Deployment, release: Release, before: Sequence[Release], *, resume: bool) -> bool:
+    """Make an environment that of a release, and try it. Its DAG is held meanwhile: no run begins.
+
+    Packages and variables are set before the files that need them, and those that are no longer needed go after them:
+    so what lies there can be parsed at all times.
+
+    Args:
+        deployment: The environment.
+        release: The release; the bucket keeps it.
+        before: Releases of which anything may be in the environment now.
+        resume: Whether a paused DAG is let go for its dry run.
+
+    Returns:
+        Whether a dry run was made.
+
+    Raises:
+        SmokeTestError: It does not work.
+        DeliveryError: It could not be brought.
+    """
+    environment = deployment.settled()
+    packages = change(environment.packages, release.packages, _keys(before, lambda old: old.packages))
+    variables = change(environment.variables, release.variables, _keys(before, lambda old: old.variables))
+    deployment.programs.tell(f"• PyPI packages: {_in_words(packages)}")
+    deployment.programs.tell(f"• variables: {_in_words(variables)}")
+    _change(deployment, packages.first, variables.first)
+    deployment.programs.tell(f"• files of {release.name}")
+    deployment.bucket.bring_into_use(release, owned_files(before))
+    _change(deployment, packages.last, variables.last)
+    if _plugins_differ(release, before):
+        # It restarted with the variables, and that was before the plugins came.
+        deployment.settled()
+        deployment.composer.restart_web_server()
+    if deployment.programs.dry_run:
+        return False
+    return smoke_test(deployment.airflow, deployment.programs, release, deployment.patience, resume=resume)
+
+
+def _change(deployment: Deployment, packages: Change, variables: Change) -> None:
+    if packages:
+        deployment.composer.change_packages(packages)
+    if variables:
+        # Composer takes one change at a time.
+        deployment.settled()
+        deployment.composer.change_variables(variables)
+
+
+def _keys(releases: Sequence[Release], mapping: Callable[[Release], Mapping[str, str]]) -> list[str]:
+    return [name for release in releases for name in mapping(release)]
+
+
+def _plugins_differ(release: Release, before: Sequence[Release]) -> bool:
+    plugins = plugins_of(release.files)
+    return any(plugins_of(old.files) != plugins for old in before) if before else bool(plugins)
+
+
+def _in_words(found: Change) -> str:
+    return ", ".join([*found.set, *(f"without {name}" for name in found.remove)]) or "unchanged"

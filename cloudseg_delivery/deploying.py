@@ -1,0 +1,246 @@
+"""A release from the work tree to its proof in Composer, and the way back."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cloudseg_delivery.activation import activate
+from cloudseg_delivery.changes import read_requirements
+from cloudseg_delivery.checks import require_descent
+from cloudseg_delivery.deployment import Deployment
+from cloudseg_delivery.image import ensure_image
+from cloudseg_delivery.records import Release, State
+from cloudseg_delivery.targets import IMAGE_VARIABLE
+from cloudseg_delivery.tree import lay_out
+from cloudseg_ops import __version__
+from cloudseg_ops.contracts.errors import (
+    CloudsegError,
+    ConcurrentDeliveryError,
+    DeliveryError,
+    DeliveryRefusedError,
+    RollBackError,
+)
+from cloudseg_ops.contracts.releases import release_name
+
+_HURRIED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOptions:
+    """How a delivery is to go about it.
+
+    Attributes:
+        drain_seconds: How long a run that goes on is waited for.
+        take_over: Go on although another delivery seems to be under way.
+        downgrade: Deliver a commit that the one in use is not part of.
+        now: Go back without waiting for a run that goes on; it goes on with the other release.
+    """
+
+    drain_seconds: float = 3600
+    take_over: bool = False
+    downgrade: bool = False
+    now: bool = False
+
+
+def deploy(deployment: Deployment, commit: str, deploy_options: DeployOptions) -> str:
+    """Bring a commit, which is what the work tree has, to an environment.
+
+    Args:
+        deployment: The environment.
+        commit: 40 hex digits.
+        deploy_options: How to go about it.
+
+    Returns:
+        One sentence about the end.
+
+    Raises:
+        DeliveryRefusedError: Nothing was changed.
+        ConcurrentDeliveryError: Another delivery went on meanwhile; what there is now is that one's.
+        DeliveryError: The release failed; the last good one is in use again, where there was one.
+        RollBackError: That failed as well.
+    """
+    programs, bucket = deployment.programs, deployment.bucket
+    state = deployment.state(take_over=deploy_options.take_over)
+    before = deployment.kept(state.known())
+    if not deploy_options.downgrade:
+        require_descent(programs, next((old.commit for old in before if old.name == state.good), None))
+    name = release_name(__version__, commit)
+    with tempfile.TemporaryDirectory() as folder:
+        release = _release(deployment, Path(folder), name, commit)
+        bucket.keep(release, Path(folder))
+    begun = state.begun(name, time.time())
+    bucket.write_state(begun)
+    try:
+        begun = deployment.pause(begun, deploy_options.drain_seconds)
+    except ConcurrentDeliveryError:
+        raise
+    except CloudsegError:
+        _write_quietly(deployment, _reset_state(deployment, state))
+        raise
+    try:
+        tried = activate(deployment, release, before, resume=begun.held or deployment.target.unpause)
+        deployment.resume(begun)
+    except ConcurrentDeliveryError:
+        raise
+    except KeyboardInterrupt:
+        _write_quietly(deployment, begun.given_up())
+        raise
+    except Exception as error:
+        if programs.dry_run:
+            raise
+        raise _rolled_back(deployment, begun, release, error) from error
+    if programs.dry_run:
+        return f"this would bring {name} to {deployment.target.name}; nothing was changed"
+    done = begun.succeeded(name)
+    _write_down(deployment, done, name)
+    try:
+        bucket.forget(begun.forgotten(done))
+    except CloudsegError as error:
+        programs.tell(f"  releases that nobody goes back to are left over in the bucket: {error}")
+    proof = "its smoke test passed" if tried else "parsed and not tried, for the DAG is paused or a run stands first"
+    return f"{name} is in use in {deployment.target.name}: {proof}"
+
+
+def roll_back(deployment: Deployment, name: str | None, deploy_options: DeployOptions) -> str:
+    """Go back to an earlier good release.
+
+    Args:
+        deployment: The environment.
+        name: Which one; None: the last good one after a delivery that failed half way, else the one before it.
+        deploy_options: How to go about it.
+
+    Returns:
+        One sentence about the end.
+
+    Raises:
+        DeliveryRefusedError: There is no such release, or a delivery is under way; nothing was changed.
+        ConcurrentDeliveryError: Another delivery went on meanwhile; what there is now is that one's.
+        RollBackError: It failed.
+    """
+    state = deployment.state(take_over=deploy_options.take_over)
+    chosen = name or state.before()
+    release = deployment.bucket.read_release(chosen) if chosen else None
+    if release is None:
+        raise DeliveryRefusedError(
+            f"there is no release {chosen or 'before the last good one'} to go back to; kept are "
+            f"{', '.join(state.history) or 'none'}"
+        )
+    before = deployment.kept(state.known())
+    begun = state.begun(release.name, time.time())
+    deployment.bucket.write_state(begun)
+    try:
+        begun = (
+            _hold_somehow(deployment, begun)
+            if deploy_options.now
+            else deployment.pause(begun, deploy_options.drain_seconds)
+        )
+    except ConcurrentDeliveryError:
+        raise
+    except CloudsegError as error:
+        _write_quietly(deployment, _reset_state(deployment, state))
+        raise DeliveryRefusedError(f"{error}. Without waiting: NOW=1") from None
+    try:
+        activate(deployment, release, before, resume=begun.held or deployment.target.unpause)
+        deployment.resume(begun)
+    except ConcurrentDeliveryError:
+        raise
+    except Exception as error:
+        _write_quietly(deployment, begun.given_up())
+        raise RollBackError(f"{release.name} could not be brought back: {_in_words(error)}") from error
+    _write_down(deployment, begun.succeeded(release.name), release.name)
+    return f"{release.name} is in use in {deployment.target.name} again"
+
+
+def _release(deployment: Deployment, folder: Path, name: str, commit: str) -> Release:
+    root = deployment.programs.root
+    packages = read_requirements((root / "requirements.txt").read_text("utf-8"))
+    image = ensure_image(deployment.programs, deployment.target, name)
+    return Release(
+        name=name,
+        version=__version__,
+        commit=commit,
+        image=image,
+        packages=packages,
+        variables={**deployment.target.variables, IMAGE_VARIABLE: image},
+        files=lay_out(root, folder, commit),
+    )
+
+
+def _rolled_back(deployment: Deployment, state: State, failed: Release, error: Exception) -> DeliveryError:
+    """Go back to the last good release, and give the error that tells of it all."""
+    told = f"{failed.name} failed: {_in_words(error)}"
+    deployment.programs.tell(f"• {told}")
+    name = state.way_back(failed.name)
+    if name is None:
+        _write_quietly(deployment, state.given_up())
+        why = "it is the last good release itself" if state.good else "there is no good release yet"
+        return DeliveryError(
+            f"{told}\nNothing was rolled back, for {why}. Mend what the message names, then deliver again"
+        )
+    deployment.programs.tell(f"• rolling back to {name}")
+    try:
+        good = _required(deployment, name)
+        held = _hold_somehow(deployment, state)
+        activate(
+            deployment, good, [failed, *deployment.kept(state.known())], resume=held.held or deployment.target.unpause
+        )
+        deployment.resume(held)
+        deployment.bucket.write_state(held.rolled_back())
+    except Exception as second:  # noqa: BLE001  (whatever it is, somebody has to look)
+        _write_quietly(deployment, state.given_up())
+        return RollBackError(
+            f"{told}\nRolling back to {name} failed as well: {_in_words(second)}\nThe environment is between the two: "
+            f"see what is wrong with it, then `make rollback ENVIRONMENT={deployment.target.name} RELEASE={name}`"
+        )
+    return DeliveryError(f"{told}\n{name} is in use again, and works")
+
+
+def _required(deployment: Deployment, name: str) -> Release:
+    if (release := deployment.bucket.read_release(name)) is None:
+        raise DeliveryError(f"the bucket does not have {name} any more")
+    return release
+
+
+def _hold_somehow(deployment: Deployment, state: State) -> State:
+    """Pause the DAG if Airflow answers; where it does not, it is being mended and not waited for."""
+    hurried = replace(deployment, airflow=deployment.airflow.hurried(_HURRIED_SECONDS))
+    try:
+        dag = hurried.airflow.dag()
+        return state if dag is None or dag["is_paused"] else hurried.hold_now(state)
+    except ConcurrentDeliveryError:
+        raise
+    except CloudsegError as error:
+        deployment.programs.tell(f"  the DAG is not paused meanwhile: {error}")
+        return state
+
+
+def _write_down(deployment: Deployment, done: State, name: str) -> None:
+    try:
+        deployment.bucket.write_state(done)
+    except ConcurrentDeliveryError:
+        raise
+    except CloudsegError as error:
+        raise DeliveryError(
+            f"{name} is in use in {deployment.target.name}, and that could not be written down, so the record still "
+            f"says that it is under way: {error}\nDeliver it again with TAKE_OVER=1"
+        ) from None
+
+
+def _reset_state(deployment: Deployment, state: State) -> State:
+    # But for a DAG that is paused and could not be let go: the next delivery is to do that.
+    return replace(state, since=None, held=deployment.bucket.last.held)
+
+
+def _write_quietly(deployment: Deployment, state: State) -> None:
+    # The failure that led here is the one to be told.
+    with suppress(CloudsegError):
+        deployment.bucket.write_state(state)
+
+
+def _in_words(error: Exception) -> str:
+    # What is none of ours is named, for its words alone may say nothing.
+    return str(error) if isinstance(error, CloudsegError) else f"{type(error).__name__}: {error}"

@@ -1,0 +1,56 @@
+"""The engine's image of a release: built once, pushed, and named by its digest from then on."""
+
+from __future__ import annotations
+
+import re
+
+from cloudseg_delivery.programs import Programs
+from cloudseg_delivery.targets import Target
+from cloudseg_ops.contracts.errors import DeliveryError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_UNKNOWN = "sha256:" + "0" * 64
+
+
+def ensure_image(programs: Programs, target: Target, release: str) -> str:
+    """See that a release's image is in Artifact Registry; build and push it where it is not.
+
+    Args:
+        programs: By which gcloud and docker are called.
+        target: Says which repository and variant.
+        release: The release's name, which becomes the tag.
+
+    Returns:
+        `NAME:TAG@DIGEST`; in a dry run without an image yet, with zeros for the digest.
+
+    Raises:
+        CommandFailedError: It could not be built or pushed.
+    """
+    tag = f"{release}-cuda" if target.image_variant == "cuda" else release
+    name = f"{target.image_repository}:{tag}"
+    if (digest := _digest(programs, name)) is None:
+        programs.tell(f"• building and pushing {name}")
+        wanted = {
+            "VARIANT": target.image_variant,
+            "PLATFORM": "linux/amd64",
+            "IMAGE": target.image_repository,
+            "TAG": tag,
+        }
+        programs.do("scripts/image.sh", environment=wanted, aloud=True)
+        host = target.image_repository.partition("/")[0]
+        programs.do("gcloud", "auth", "configure-docker", host, "--quiet")
+        programs.do("docker", "push", "--quiet", name, aloud=True)
+        digest = _UNKNOWN if programs.dry_run else _digest(programs, name)
+    else:
+        programs.tell(f"• {name} is there already")
+    if digest is None:
+        raise DeliveryError(f"{name} was pushed, and Artifact Registry does not have it; push it again")
+    return f"{name}@{digest}"
+
+
+def _digest(programs: Programs, name: str) -> str | None:
+    said = programs.ask_for(
+        "gcloud", "artifacts", "docker", "images", "describe", name, "--format=value(image_summary.digest)"
+    )
+    found = _DIGEST.search(said or "")
+    return found[0] if found else None

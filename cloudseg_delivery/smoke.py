@@ -1,0 +1,153 @@
+"""The smoke test of a release: Airflow has parsed it, and a dry run over one photograph comes to its end.
+
+A dry run senses, resolves the model and plans: it needs the environment's packages and variables, the three buckets and
+the model registry. It starts no pod and touches no photograph.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cloudseg_delivery.airflow import DAG_ID, Airflow
+from cloudseg_delivery.programs import Programs
+from cloudseg_delivery.records import Release
+from cloudseg_ops.contracts.errors import CloudsegError, CommandFailedError, SmokeTestError
+from cloudseg_ops.contracts.objects import SMOKE_TEST_FOLDER
+
+PHOTOGRAPH = "deploy/smoke/photograph.png"
+_LAST_TASK = "plan_chunks"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a delivery waits.
+
+    Attributes:
+        change_seconds: For Composer to be done with a change, whoever made it.
+        parse_seconds: For Airflow to have parsed the release, and for its workers to have it.
+        run_seconds: For the dry run to end.
+        poll_seconds: Between two looks.
+    """
+
+    change_seconds: float = 5400
+    parse_seconds: float = 900
+    run_seconds: float = 1800
+    poll_seconds: float = 10
+
+
+def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, resume: bool) -> bool:
+    """Try a release that has been brought into use.
+
+    Args:
+        airflow: The environment's.
+        programs: For the photograph.
+        release: The release.
+        patience: How long to wait.
+        resume: Whether a paused DAG is let go for it.
+
+    Returns:
+        Whether a dry run was made: none is where the DAG stays paused, or where another run would stand before it.
+
+    Raises:
+        SmokeTestError: It does not work; the message says where it stopped.
+    """
+    programs.tell(f"• waiting until Airflow has parsed {release.name}")
+    dag = _await_parse(airflow, release.name, patience)
+    if dag["is_paused"]:
+        if not resume:
+            return False
+        if runs := ", ".join(airflow.unfinished_runs()):
+            programs.tell(f"• no dry run: {runs} would stand before it")
+            return False
+    prefix = f"{SMOKE_TEST_FOLDER}{release.name}"
+    photograph = f"gs://{release.variables['CLOUDSEG_INPUT_BUCKET']}/{prefix}.{_extension(release.variables)}"
+    programs.do("gcloud", "storage", "cp", PHOTOGRAPH, photograph)
+    try:
+        _try(airflow, programs, release, patience, prefix)
+    finally:
+        _remove(programs, photograph)
+    return True
+
+
+def _try(airflow: Airflow, programs: Programs, release: Release, patience: Patience, prefix: str) -> None:
+    deadline = time.monotonic() + patience.parse_seconds
+    while True:
+        run_id = f"smoke__{release.name}__{time.time_ns() // 1_000_000}"
+        programs.tell(f"• a dry run, {run_id}")
+        airflow.trigger(run_id, {"dry_run": True, "input_prefix": prefix, "max_objects": 1})
+        # Only now, when it stands in the queue: a scheduled run that is due would otherwise be before it.
+        airflow.set_paused(False)
+        _await_end(airflow, run_id, patience)
+        if (ran := airflow.told_by(run_id, _LAST_TASK, "release")) == release.name:
+            return
+        # Composer brings the bucket's files to workers and to the DAG processor each in its own time.
+        if time.monotonic() > deadline:
+            raise SmokeTestError(
+                f"after {patience.parse_seconds:.0f} s the workers still run release {ran}, and not {release.name}"
+            )
+        programs.tell(f"  its worker still had {ran}")
+        time.sleep(patience.poll_seconds)
+
+
+def _await_parse(airflow: Airflow, name: str, patience: Patience) -> Mapping[str, Any]:
+    def parsed() -> Mapping[str, Any] | None:
+        dag = airflow.dag()
+        tags = {tag["name"] for tag in dag["tags"]} if dag else set()
+        return dag if name in tags and dag and not dag.get("has_import_errors") else None
+
+    dag: Mapping[str, Any] | None = _wait(parsed, patience.parse_seconds, patience.poll_seconds)
+    if dag is None:
+        errors = "; ".join(airflow.import_errors()) or "it tells of no import error"
+        raise SmokeTestError(
+            f"after {patience.parse_seconds:.0f} s Airflow does not have {DAG_ID} of release {name}: {errors}"
+        )
+    return dag
+
+
+def _await_end(airflow: Airflow, run_id: str, patience: Patience) -> None:
+    def ended() -> str | None:
+        state = airflow.run_state(run_id)
+        return state if state in ("success", "failed") else None
+
+    state = _wait(ended, patience.run_seconds, patience.poll_seconds)
+    tasks = airflow.task_states(run_id)
+    if state == "success" and tasks.get(_LAST_TASK) == "success":
+        return
+    if state is None:
+        # At most one run goes on at a time: this one would keep the next out.
+        _quietly(lambda: airflow.fail_run(run_id))
+    told = ", ".join(f"{task} {state}" for task, state in tasks.items() if state not in (None, "success"))
+    raise SmokeTestError(
+        f"the dry run {run_id} {f'ended as {state}' if state else f'has not ended in {patience.run_seconds:.0f} s'}, "
+        f"and {_LAST_TASK} as {tasks.get(_LAST_TASK)} ({told or 'no task has failed'}); Airflow's UI has the logs"
+    )
+
+
+def _wait(found: Callable[[], Any], seconds: float, poll: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while (value := found()) is None and time.monotonic() < deadline:
+        time.sleep(poll)
+    return value
+
+
+def _remove(programs: Programs, photograph: str) -> None:
+    try:
+        programs.do("gcloud", "storage", "rm", photograph)
+    except CommandFailedError as error:
+        programs.tell(f"  {photograph} is left over; no run takes what lies there: {error}")
+
+
+def _quietly(call: Callable[[], None]) -> None:
+    # The failure that led here is the one to be told.
+    with suppress(CloudsegError):
+        call()
+
+
+def _extension(variables: Mapping[str, str]) -> str:
+    """An extension that the environment takes for a photograph's; a dry run does not look inside."""
+    types = [word.strip().lstrip(".") for word in variables.get("CLOUDSEG_IMAGE_TYPES", "png").split(",")]
+    return "png" if "png" in types else types[0]

@@ -1,0 +1,111 @@
+"""Makes the cluster of the profile `k8s` ready for chunks: how Airflow reaches it, a namespace, the image."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cloudseg_ops.contracts.errors import LocalError
+
+SERVER = "https://k3s:6443"
+_WAIT_SECONDS = 180.0
+_PAUSE = 2.0
+
+Tell = Callable[[str], None]
+
+
+def prepare_cluster(
+    admin: Path, kubeconfig: Path, namespace: str, image: str, *, tell: Tell, server: str = SERVER
+) -> None:
+    """Write the kubeconfig that Airflow uses, wait for a node, and make the namespace.
+
+    Args:
+        admin: The kubeconfig that k3s wrote, which names itself by loopback.
+        kubeconfig: Gets the same with the address that the other services reach.
+        namespace: Where the pods are to be.
+        image: The engine's image, which the node must have.
+        tell: Tells the person at the terminal.
+        server: That address.
+
+    Raises:
+        LocalError: The cluster cannot be used; the message says why.
+    """
+    from cloudseg_local.cluster import Cluster
+
+    document = yaml.safe_load(_await_file(admin))
+    kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+    draft = kubeconfig.with_name(f".{kubeconfig.name}.{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
+        yaml.safe_dump(readdressed(document, server), stream)
+    draft.replace(kubeconfig)
+    cluster = Cluster.connect(str(kubeconfig), namespace)
+    offer = _await_node(cluster.offer)
+    made = " (made now)" if cluster.ensure_namespace() else ""
+    tell(f"a cluster of {offer.nodes} node, and the namespace {namespace}{made}")
+    nodes = cluster.api.api_client.sanitize_for_serialization(cluster.api.list_node())["items"]
+    if not has_image(nodes, image):
+        tell(
+            f"its node does not have the image {image} yet. Build it and hand it over:\n"
+            "  make image\n"
+            f"  docker save {image} | docker compose exec -T k3s ctr images import -"
+        )
+
+
+def readdressed(kubeconfig: Mapping[str, Any], server: str) -> dict[str, Any]:
+    """A kubeconfig whose clusters are all at another address.
+
+    Args:
+        kubeconfig: The document.
+        server: The address, a URL.
+
+    Raises:
+        LocalError: It has no clusters.
+    """
+    clusters = kubeconfig.get("clusters")
+    if not clusters:
+        raise LocalError(
+            "k3s wrote a kubeconfig without a cluster; see its log (`docker compose logs k3s`), and start again with "
+            "`docker compose --profile k8s up`"
+        )
+    moved = [{**entry, "cluster": {**entry["cluster"], "server": server}} for entry in clusters]
+    return {**kubeconfig, "clusters": moved}
+
+
+def has_image(nodes: Sequence[Mapping[str, Any]], image: str) -> bool:
+    """Whether a node has an image, as nodes tell it; they leave out names beyond the 50 largest images.
+
+    Args:
+        nodes: v1 Nodes in JSON's terms.
+        image: The image; without a registry it is one of Docker's own.
+    """
+    first, _, rest = image.partition("/")
+    named = image if rest and ("." in first or ":" in first or first == "localhost") else f"docker.io/{image}"
+    wanted = {image, named, named.replace("docker.io/", "docker.io/library/", 1)}
+    return any(wanted & set(found.get("names") or ()) for node in nodes for found in node["status"].get("images") or ())
+
+
+def _await_file(path: Path) -> str:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        text = path.read_text() if path.exists() else ""
+        if text:
+            return text
+        if time.monotonic() > deadline:
+            raise LocalError(f"k3s wrote no kubeconfig to {path} within {_WAIT_SECONDS:.0f} s; see its log")
+        time.sleep(_PAUSE)
+
+
+def _await_node(offer: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return offer()
+        except LocalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE)

@@ -1,0 +1,84 @@
+"""The step between an empty setup under Docker and a DAG that can be triggered; all of it may run again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cloudseg_local.buckets import connect
+from cloudseg_local.example_registry import build_example_registry
+from cloudseg_local.photographs import upload_photographs
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY, STAGING_BUCKET
+from cloudseg_ops.config.pools import pool_command
+from cloudseg_ops.contracts.errors import LocalError
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.storage import Store
+
+BUCKETS = (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET)
+WEIGHTS = REPOSITORY / "examples" / "cloud_unet" / "weights"
+
+Tell = Callable[[str], None]
+
+
+def prepare_database(pool: str, slots: int, tell: Tell) -> None:
+    """Create or upgrade Airflow's database, and make the pool.
+
+    Args:
+        pool: Name of the pool that bounds the chunks at once.
+        slots: Its slots.
+        tell: Tells the person at the terminal.
+
+    Raises:
+        LocalError: Airflow could not; its own output is above.
+    """
+    tell("Airflow's database")
+    _airflow(["airflow", "db", "migrate"])
+    tell(f"the pool {pool} with {slots} slots")
+    _airflow(pool_command(pool, slots))
+
+
+def prepare_storage(url: str, photographs: int, tell: Tell) -> None:
+    """Make the buckets, and put photographs into them as long as they have never been used.
+
+    Args:
+        url: Address of the emulator.
+        photographs: How many generated scenes; 0: none, and no broken files either.
+        tell: Tells the person at the terminal.
+    """
+    store = connect(url)
+    for bucket in BUCKETS:
+        store.create_bucket(bucket)
+    tell(f"the buckets {', '.join(BUCKETS)}")
+    if photographs and not _used(store):
+        uploaded = upload_photographs(store, None, photographs)
+        tell(f"{uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
+
+
+def prepare_registry(folder: Path, tell: Tell, weights: Path = WEIGHTS) -> None:
+    """Build the example model registry.
+
+    Args:
+        folder: Gets the git repository, `registry`, and its DVC remote.
+        tell: Tells the person at the terminal.
+        weights: As `build_example_registry` takes them.
+
+    Raises:
+        LocalError: git failed; the message has its own.
+    """
+    build_example_registry(weights, folder / "registry", folder / "registry-remote")
+    tell("the example model registry, revisions v1 and v2")
+
+
+def _used(store: Store) -> bool:
+    return any(next(iter(store.list_objects(GcsUri(bucket))), None) is not None for bucket in BUCKETS)
+
+
+def _airflow(command: Sequence[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", *command], stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise LocalError(
+            f"`{' '.join(command)}` ended with exit code {done.returncode}; what it said is above. Once that is "
+            "mended: `docker compose up` again"
+        )

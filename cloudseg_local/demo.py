@@ -1,0 +1,186 @@
+"""`make demo`: the whole of cloudseg on one laptop, from photographs in a bucket to the report."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from cloudseg_local.airflow_api import AirflowApi
+from cloudseg_local.airflow_server import ADMIN, DAG_ID, VIEWER, chunks_at_once
+from cloudseg_local.audits import local_layout
+from cloudseg_local.cluster_image import DEFAULT_IMAGE
+from cloudseg_local.photographs import SCENES, find_images, upload_photographs
+from cloudseg_local.pod_runtime import DEFAULT_NAMESPACE, PodRuntime, delete_pods
+from cloudseg_local.stack import Stack
+from cloudseg_local.state import INPUT_BUCKET, LocalState
+from cloudseg_local.summary import summary_table
+from cloudseg_local.watch import follow_run, say
+from cloudseg_ops.contracts.errors import LocalError, ObjectNotFoundError
+from cloudseg_ops.links.addresses import emulator_buckets
+from cloudseg_ops.runs.audit import Audit, audit_run
+from cloudseg_ops.storage import Store
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a person may choose.
+
+    Attributes:
+        images: Folder of photographs; None: generated scenes.
+        count: How many photographs at most.
+        revision: Model revision; None: the pinned one.
+        keep_running: Leave Airflow's UI and the emulator running.
+        runtime: Where chunks run: `local` or `kubernetes`.
+        image: The engine's image, for pods.
+        namespace: Kubernetes namespace, for pods.
+    """
+
+    images: Path | None = None
+    count: int | None = None
+    revision: str | None = None
+    keep_running: bool = False
+    runtime: str = "local"
+    image: str = DEFAULT_IMAGE
+    namespace: str = DEFAULT_NAMESPACE
+
+
+def run_demo(state: LocalState, options: DemoOptions) -> int:
+    """Run the demo and give its exit code: 0 when the run succeeded, the audit holds, and no pod is left.
+
+    What it started is stopped at its end, also on Ctrl-C, and its pods are deleted.
+
+    Raises:
+        LocalError: Something that a laptop or a cluster must have is missing, taken or full.
+    """
+    if options.images:
+        find_images(options.images)  # A wrong folder is told before anything is started.
+    began = time.monotonic()
+    with state.locked():
+        pods = _connect(state, options)
+        if pods:
+            state = replace(state, gcs_host=pods.gcs_host)
+        stack = Stack(state, _tell, pods.identity if pods else None)
+        try:
+            attached = stack.running()
+            if attached:
+                say(f"• using what is up at {state.ui_url}")
+                store, api = stack.store(), stack.api()
+                _upload(store, options)
+            else:
+                stack.end_leftovers()
+                delete_pods(state, _tell)
+                store, api = _start(stack, options, pods)
+            code = _run_once(stack, store, api, options, pods)
+            say(f"• {time.monotonic() - began:.0f} s in all")
+            if options.keep_running or attached:
+                if not attached:
+                    stack.leave_up()
+                say(_still_up(state))
+            return code
+        finally:
+            if stack.stop():
+                delete_pods(state, _tell)
+
+
+def _tell(text: str) -> None:
+    say(f"• {text}")
+
+
+def _connect(state: LocalState, options: DemoOptions) -> PodRuntime | None:
+    if options.runtime == "local":
+        return None
+    return PodRuntime.connect(state.setup, options.image, options.namespace)
+
+
+def _start(stack: Stack, options: DemoOptions, pods: PodRuntime | None) -> tuple[Store, AirflowApi]:
+    settings: dict[str, object] = {"chunk_objects": _chunk_objects(options)}
+    stack.prepare({**settings, **(pods.settings(stack.state) if pods else {})}, pods.environment() if pods else None)
+    if pods:
+        pods.prepare(stack.state, _tell)
+    say("• starting the GCS emulator, and Airflow: API server, scheduler, DAG processor, triggerer")
+    store = stack.start_storage()
+    return store, stack.start_airflow(lambda: _upload(store, options), pods.slots if pods else None)
+
+
+def _upload(store: Store, options: DemoOptions) -> None:
+    uploaded = upload_photographs(store, options.images, options.count)
+    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
+
+
+def _chunk_objects(options: DemoOptions) -> int:
+    # A few chunks show the mapping; a laptop gains nothing from more, for each pays for starting PyTorch.
+    found = len(find_images(options.images)) if options.images else SCENES
+    uploaded = min(found, options.count or found) if options.images else options.count or SCENES
+    return max(32, -(-uploaded // 4))
+
+
+def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, pods: PodRuntime | None) -> int:
+    interrupted = api.unfinished_runs(DAG_ID)
+    for run_id in interrupted:
+        say(f"• run {run_id} of an earlier command was cut short: marked failed, this one takes its inputs")
+        api.fail_run(DAG_ID, run_id)
+    time.sleep(1)  # until the last upload has settled, as the sensor sees it
+    run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
+    say(f"• run {run_id}")
+    state = follow_run(
+        api,
+        store,
+        run_id,
+        slots=pods.slots if pods else chunks_at_once(),
+        check=stack.supervisor.check,
+        on_stall=lambda: stack.supervisor.restart("scheduler", "tasks are queued and none runs"),
+    )
+    clear = _is_clear(pods, run_id) if pods else True
+    audits = [_audit(store, run) for run in (*interrupted, run_id)]
+    audit = audits[-1]
+    if audit is None:
+        say(f"• the run ended as {state} and took no snapshot; task logs: {stack.state.airflow_home / 'logs'}")
+        return 1
+    head, report = _fetch_report(stack.state, store, run_id)
+    say(summary_table(head, audit, report, state))
+    if state != "success":
+        say(f"• the run failed: `make up` shows it at {stack.state.ui_url}; logs: {stack.state.airflow_home / 'logs'}")
+    holds = all(found.holds for found in audits if found)
+    say("• audit: every input is accounted for" if holds else f"• AUDIT: INPUTS ARE LOST: {', '.join(audit.lost)}")
+    return 0 if holds and clear and state == "success" else 1
+
+
+def _is_clear(pods: PodRuntime, run_id: str) -> bool:
+    try:
+        left = pods.pods_left(run_id)
+    except LocalError as error:
+        say(f"• whether pods are left cannot be told: {error}")
+        return False
+    say(f"• PODS ARE LEFT: {', '.join(left)}" if left else "• 0 pods of the run are left on the cluster")
+    return not left
+
+
+def _audit(store: Store, run_id: str) -> Audit | None:
+    try:
+        return audit_run(store, local_layout(run_id), INPUT_BUCKET)
+    except ObjectNotFoundError:
+        return None
+
+
+def _fetch_report(state: LocalState, store: Store, run_id: str) -> tuple[dict[str, Any] | None, Path | None]:
+    source = local_layout(run_id).report_folder
+    target = state.reports / run_id.replace(":", "-")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in ("report.json", "report.html"):
+            (target / name).write_bytes(store.read(source / name))
+    except ObjectNotFoundError:
+        return None, None
+    return json.loads((target / "report.json").read_text()), target / "report.html"
+
+
+def _still_up(state: LocalState) -> str:
+    return (
+        f"• Airflow is at {state.ui_url} (user {ADMIN}, password {state.secret(f'{ADMIN}-password')}; "
+        f"or {VIEWER}, who may only look, {state.secret(f'{VIEWER}-password')})\n"
+        f"• the GCS emulator is at {state.gcs_url}; `make down` stops both\n"
+        f"• photographs, masks and reports: {emulator_buckets(state.gcs_url)}"
+    )

@@ -1,0 +1,141 @@
+"""Follows a run at the terminal: which task, how many images are done, how much time is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from cloudseg_local.airflow_api import AirflowApi, AirflowUnreachableError, TaskState
+from cloudseg_local.airflow_server import DAG_ID
+from cloudseg_local.audits import local_layout
+from cloudseg_ops.runs.progress import read_run_progress
+from cloudseg_ops.runs.progress_text import progress_line
+from cloudseg_ops.storage import Store
+
+TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report", "release_pods")
+_FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
+_LONGEST_SILENCE = 60.0
+_PAUSE = 1.0
+_LOOK_SECONDS = 2.0
+_STALLED_SECONDS = 30.0
+
+
+def say(line: str) -> None:
+    """Print one line, at once, and also when the output is a pipe."""
+    print(line, flush=True)
+
+
+def follow_run(
+    api: AirflowApi,
+    store: Store,
+    run_id: str,
+    *,
+    slots: int,
+    check: Callable[[], None],
+    on_stall: Callable[[], None],
+) -> str:
+    """Print a run's progress until it ends, and give its last state.
+
+    Args:
+        api: Airflow.
+        store: The emulator.
+        run_id: The run.
+        slots: Chunks at once.
+        check: Called at each look; starts again what died.
+        on_stall: Called when tasks are queued and none runs for half a minute.
+
+    Raises:
+        AirflowUnreachableError: Airflow did not answer for a minute.
+    """
+    meter, stall = _Meter(slots), Stall()
+    shown = ""
+    answered = time.monotonic()
+    while True:
+        check()
+        try:
+            state = api.run_state(DAG_ID, run_id)
+            tasks = api.task_states(DAG_ID, run_id)
+        except AirflowUnreachableError:
+            if time.monotonic() - answered > _LONGEST_SILENCE:
+                raise
+            time.sleep(1)
+            continue
+        answered = time.monotonic()
+        if stall.seen(tasks, answered):
+            on_stall()
+        line = f"  {describe(tasks)}{meter.read(store, run_id) if _segmenting(tasks) else ''}"
+        if line != shown:
+            _show(line)
+            shown = line
+        if state in ("success", "failed"):
+            return state
+        time.sleep(_PAUSE)
+
+
+def describe(tasks: Sequence[TaskState]) -> str:
+    """One phrase for the state of a run: the first task that is not finished, and its chunks."""
+    for task_id in TASKS:
+        instances = [task for task in tasks if task.task_id == task_id]
+        if all(task.state in _FINISHED for task in instances):
+            continue
+        states = Counter(task.state or "waiting" for task in instances)
+        if task_id != "segment" or len(instances) == 1:
+            return f"{task_id}: {', '.join(states)}"
+        return f"{task_id}: " + ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    return "finished"
+
+
+class Stall:
+    """Notices that tasks are queued and none runs.
+
+    Airflow's LocalExecutor hangs so for good when one of its idle workers is killed: it takes the lock of their common
+    queue with it.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def seen(self, tasks: Sequence[TaskState], now: float) -> bool:
+        """Whether it has been so for half a minute; then the half minute begins anew.
+
+        Args:
+            tasks: The run's task instances.
+            now: Monotonic seconds.
+        """
+        states = {task.state for task in tasks}
+        if "queued" not in states or "running" in states:
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        if now - self._since < _STALLED_SECONDS:
+            return False
+        self._since = None
+        return True
+
+
+class _Meter:
+    """Looks at a run's progress no more often than its engines speak."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._text = ""
+        self._next = 0.0
+
+    def read(self, store: Store, run_id: str) -> str:
+        looked = time.monotonic()
+        if looked >= self._next:
+            self._next = looked + _LOOK_SECONDS
+            self._text = f" · {progress_line(read_run_progress(store, local_layout(run_id), at_once=self._slots))}"
+        return self._text
+
+
+def _segmenting(tasks: Sequence[TaskState]) -> bool:
+    return any(task.task_id == "segment" and task.state not in (None, *_FINISHED) for task in tasks)
+
+
+def _show(line: str) -> None:
+    stamp = time.strftime("%H:%M:%S")
+    sys.stdout.write(f"{stamp}{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""The `cloudseg` command."""

@@ -1,0 +1,57 @@
+"""Receivers of the message about a failed run: what `CLOUDSEG_ON_FAILURE` may name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import urlsplit
+
+_CONNECTION = re.compile(r"conn:([A-Za-z0-9_.-]+)")
+_FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who is told of a run that failed.
+
+    Attributes:
+        kind: What `value` is.
+        value: A webhook's address, the id of an Airflow connection that holds one, or `package.module:function`.
+            Never shown, for a webhook's address is its password.
+    """
+
+    kind: Literal["webhook", "connection", "function"]
+    value: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Receiver:
+        """Read a receiver.
+
+        Raises:
+            ValueError: It is none; the message does not repeat it.
+        """
+        if found := _CONNECTION.fullmatch(text):
+            return cls("connection", found[1])
+        if _FUNCTION.fullmatch(text):
+            return cls("function", text)
+        return cls("webhook", checked_webhook(text))
+
+
+def checked_webhook(address: str) -> str:
+    """Give back a webhook's address if it is one.
+
+    Raises:
+        ValueError: It is none, or a network would see it in clear; the message does not repeat it.
+    """
+    try:
+        parts = urlsplit(address)
+        host = parts.hostname
+    except ValueError:
+        host = None
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _THIS_MACHINE)):
+        raise ValueError(
+            "give an https:// address, conn: and the id of an Airflow connection, or package.module:function"
+        )
+    return address

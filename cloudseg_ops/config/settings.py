@@ -1,0 +1,244 @@
+"""Every CLOUDSEG_* environment variable, read and checked in one place.
+
+Reading them does no input or output and imports nothing heavy, so that a DAG file may do it at parse time.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from cloudseg_ops.config.pods import PodSettings
+from cloudseg_ops.config.receivers import Receiver
+from cloudseg_ops.contracts.errors import InvalidRevisionError, SettingsError
+from cloudseg_ops.contracts.objects import IMAGE_TYPES, MAX_NAME_BYTES, PREFIX_PATTERN
+from cloudseg_ops.contracts.revisions import check_revision
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+
+PREFIX = "CLOUDSEG_"
+
+# cloud.google.com/storage/docs/buckets#naming
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+
+
+def _bucket(text: str) -> str:
+    if not _BUCKET.fullmatch(text):
+        raise ValueError("a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', and no gs://")
+    return text
+
+
+def _revision(text: str) -> str:
+    try:
+        return check_revision(text)
+    except InvalidRevisionError as error:
+        raise ValueError(str(error)) from None
+
+
+def _prefix(text: str) -> str:
+    if not re.match(PREFIX_PATTERN, text) or len(text) > MAX_NAME_BYTES:
+        raise ValueError(f"names begin after the bucket: no gs://, no line end, at most {MAX_NAME_BYTES} characters")
+    return text
+
+
+def _extensions(value: Any) -> Any:
+    return (
+        tuple(word.strip().lower().removeprefix(".") for word in value.split(",") if word.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _schedule(value: Any) -> Any:
+    return None if isinstance(value, str) and value.lower() == "none" else value
+
+
+def _arguments(value: Any) -> Any:
+    return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+
+def _receiver(value: Any) -> Any:
+    return Receiver.parse(value) if isinstance(value, str) else value
+
+
+Bucket = Annotated[str, AfterValidator(_bucket)]
+AfterSuccess = Literal["delete", "archive", "keep"]
+
+
+class Settings(BaseModel):
+    """What an environment says of how cloudseg works there: field `x` is the variable `CLOUDSEG_X`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    input_bucket: Bucket = Field(description="Bucket that photographs are dropped into")
+    output_bucket: Bucket = Field(description="Bucket for masks, quarantine, archive and reports")
+    staging_bucket: Bucket = Field(description="Bucket for models and for each run's lists")
+    model_repository: str = Field(
+        min_length=1, description="Git URL or path of the model registry, a repository under DVC"
+    )
+    model_revision: Annotated[str, AfterValidator(_revision)] = Field(
+        default="main", description="Pinned revision: a tag, a branch or a commit"
+    )
+    model_path: str = Field(default="model.pt", min_length=1, description="Path of the weights file in the registry")
+    runtime: Literal["local", "kubernetes", "gke"] = Field(
+        default="local",
+        description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
+        "connection, `gke` a pod on a GKE cluster",
+    )
+    schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
+        default="@daily", description="The DAG's schedule, as Airflow reads it; `none`: runs are triggered by hand"
+    )
+    pubsub_subscription: str | None = Field(
+        default=None,
+        pattern=r"^projects/[a-z0-9.:-]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$",
+        description="Pub/Sub subscription to the input bucket's notifications, `projects/P/subscriptions/S`: new "
+        "photographs start a run, beside the schedule; unset: the schedule alone",
+    )
+    on_failure: Annotated[Receiver | None, BeforeValidator(_receiver)] = Field(
+        default=None,
+        description="Who is told of a run that failed: a webhook's `https://` address, `conn:` and the Airflow "
+        "connection that holds one, or a Python function as `package.module:function`; unset: nobody",
+    )
+    input_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+        default="", description="Default of the param `input_prefix`"
+    )
+    after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
+    image_types: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = Field(
+        default=IMAGE_TYPES,
+        min_length=1,
+        description="Extensions that make an object a photograph, with commas",
+    )
+    settle_seconds: float = Field(
+        default=60, ge=0, description="An object changed less than this ago waits for the next run"
+    )
+    sense_timeout_seconds: float = Field(
+        default=3600, gt=0, description="A run that finds nothing new for so long ends as skipped"
+    )
+    poke_interval_seconds: float = Field(default=60, gt=0, description="Time between two looks at the input bucket")
+    max_chunks: int = Field(default=200, ge=1, le=1024, description="Most chunks (mapped tasks) of a run")
+    chunk_objects: int = Field(
+        default=500, ge=1, description="Images in a chunk; more when the run would else have more than the most chunks"
+    )
+    pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
+    pool_slots: int | None = Field(
+        default=None, ge=1, description="Slots of that pool, for forecasts and `cloudseg pool`; unset: unknown"
+    )
+    retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
+    segment_retries: int = Field(
+        default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
+    )
+    previews: Literal["some", "all", "none"] = Field(
+        default="some",
+        description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
+        "`all`, `none`",
+    )
+    retry_delay_seconds: float = Field(
+        default=60, ge=0, description="Delay before the first retry; it doubles from there"
+    )
+    device: Literal["auto", "cuda", "cpu"] | None = Field(
+        default=None,
+        description="Where the engine computes: `cuda`, a GPU, or it fails; `cpu`; `auto`, a GPU if one is visible in "
+        "its container. Unset: `cuda` in pods with a GPU, else `auto`",
+    )
+    engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
+        default=(), description="Further options of the engine's command, as a shell would read them"
+    )
+    images_per_second: float = Field(
+        default=10,
+        gt=0,
+        description="Rate of one chunk, for the forecast of a run, where no report tells a measured one",
+    )
+    gpu_hour_price: float | None = Field(
+        default=None, ge=0, description="Price of a GPU hour in US dollars, for the same forecast; unset: time alone"
+    )
+    gcp_conn_id: str | None = Field(
+        default=None, description="Airflow connection for Cloud Storage; unset: the worker's own identity"
+    )
+
+    pods: PodSettings = Field(default=PodSettings(), description="Settings of the runtimes `kubernetes` and `gke`")
+
+    @model_validator(mode="after")
+    def _buckets_differ(self) -> Settings:
+        if self.input_bucket in (self.output_bucket, self.staging_bucket):
+            raise ValueError("INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input")
+        return self
+
+    @model_validator(mode="after")
+    def _events_and_clock_agree(self) -> Settings:
+        if self.pubsub_subscription and self.schedule in ("@once", "@continuous"):
+            raise ValueError(
+                f"CLOUDSEG_SCHEDULE={self.schedule} cannot be had with CLOUDSEG_PUBSUB_SUBSCRIPTION; give a cron "
+                "expression, a preset such as @daily, or none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _runtime_is_complete(self) -> Settings:
+        needed = {"kubernetes": ("image",), "gke": ("image", "gke_cluster", "gke_location")}.get(self.runtime, ())
+        if missing := [PREFIX + name.upper() for name in needed if getattr(self.pods, name) is None]:
+            raise ValueError(f"CLOUDSEG_RUNTIME={self.runtime} needs {', '.join(missing)}")
+        return self
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the variables; an empty one counts as unset.
+
+        Raises:
+            SettingsError: One or more have no usable value; the message names each.
+        """
+        source = os.environ if environment is None else environment
+        given = {
+            key.removeprefix(PREFIX).lower(): value for key, value in source.items() if key.startswith(PREFIX) and value
+        }
+        pods = {name: given[name] for name in PodSettings.model_fields if name in given}
+        try:
+            return cls.model_validate({**given, "pods": pods})
+        except ValidationError as error:
+            lines = [_explain(problem) for problem in error.errors()]
+            raise SettingsError(
+                "the environment does not say all that cloudseg needs:\n  "
+                + "\n  ".join(lines)
+                + "\nset these variables on the Airflow environment; README.md and docs/settings.md list them all"
+            ) from None
+
+    @property
+    def engine_device(self) -> str:
+        """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
+        in_pod_with_gpu = self.runtime != "local" and self.pods.gpus > 0
+        return self.device or ("cuda" if in_pod_with_gpu else "auto")
+
+    def layout(self, run_id: str) -> RunLayout:
+        """Where the files of a run lie."""
+        return RunLayout(GcsUri(self.staging_bucket), GcsUri(self.output_bucket), run_id)
+
+
+def variables() -> list[str]:
+    """Names of all variables, those of the pods included."""
+    own = [name for name in Settings.model_fields if name != "pods"]
+    return [PREFIX + name.upper() for name in (*own, *PodSettings.model_fields)]
+
+
+def _explain(problem: Any) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    location = [part for part in problem["loc"] if part != "pods"]
+    if not location:  # of several variables together
+        return message
+    name = PREFIX + str(location[0]).upper()
+    if problem["type"] == "missing":
+        return f"{name} is not set: {Settings.model_fields[location[0]].description}"
+    # The address of a webhook is its password.
+    found = "(not shown)" if location[0] == "on_failure" else repr(problem["input"])
+    return f"{name} = {found}: {message}"

@@ -1,0 +1,43 @@
+"""When the DAG runs: by the clock, and as soon as Pub/Sub tells of new photographs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.operators.assets import PHOTOGRAPHS
+
+WATCHER = "cloudseg_pubsub"
+
+
+def dag_schedule(settings: Settings) -> Any:
+    """The DAG's `schedule`.
+
+    Args:
+        settings: `schedule` is the clock's, `pubsub_subscription` that of new photographs; either may be missing.
+    """
+    if settings.pubsub_subscription is None:
+        return settings.schedule
+    from airflow.sdk import Asset, AssetWatcher
+
+    from cloudseg_ops.triggers.pubsub import PubsubEventTrigger
+
+    photographs = Asset(
+        PHOTOGRAPHS,
+        watchers=[
+            AssetWatcher(name=WATCHER, trigger=PubsubEventTrigger(settings.pubsub_subscription, settings.gcp_conn_id))
+        ],
+    )
+    if settings.schedule is None:
+        return [photographs]
+    or_time, cron = _timetables()
+    return or_time(timetable=cron(settings.schedule, timezone="UTC"), assets=[photographs])
+
+
+def _timetables() -> tuple[Any, Any]:
+    try:
+        from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
+    except ImportError:  # before Airflow 3.2
+        from airflow.timetables.assets import AssetOrTimeSchedule  # type: ignore[assignment]
+        from airflow.timetables.trigger import CronTriggerTimetable  # type: ignore[assignment]
+    return AssetOrTimeSchedule, CronTriggerTimetable

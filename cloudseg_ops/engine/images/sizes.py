@@ -1,0 +1,30 @@
+"""Sizes of images on their way through a network. Light on imports: asked before torch is there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from cloudseg_ops.contracts.model_ref import ModelParams
+
+UNET_DEPTH = 4
+"""How often the built-in U-Net halves an image unless its arguments say otherwise."""
+
+
+def stride_of(params: ModelParams) -> int:
+    """What heights and widths must be multiples of."""
+    if params.architecture == "unet":
+        return int(2 ** params.arguments.get("depth", UNET_DEPTH))
+    return params.size_multiple or 1
+
+
+def seen_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+    """Height and width of a photograph of that height and width as the network sees it, before padding."""
+    height, width = size
+    scale = min(1.0, max_side / max(size)) if max_side else 1.0
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def padded_size(size: Sequence[int], stride: int) -> tuple[int, int]:
+    """Height and width after padding; images that agree in it may share a batch."""
+    return math.ceil(size[0] / stride) * stride, math.ceil(size[1] / stride) * stride

@@ -1,0 +1,230 @@
+"""Downloads, decodes, encodes and uploads in a process of its own, whose Python has a lock of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloudseg_ops.contracts.errors import CloudsegError, EngineError, HelperLostError
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.results import Result
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.io.channel import Array, Channel
+from cloudseg_ops.engine.io.items import Computed, Item
+from cloudseg_ops.engine.io.threads import Fetched, Need, Published, ThreadIo
+from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+from cloudseg_ops.engine.process.options import EngineOptions
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a helper process must know.
+
+    Attributes:
+        options: The engine's options.
+        ref: The run's model.
+        largest_image: Bytes that decoding one photograph may take.
+    """
+
+    options: EngineOptions
+    ref: ModelRef
+    largest_image: int
+
+
+@dataclass(slots=True)
+class _Call:
+    reply: Callable[[Any], None]
+    need: Need | None = None
+
+
+class ProcessIo:
+    """A helper process that does the work in threads of its own.
+
+    It ends when this process does, however that comes about.
+
+    Args:
+        setup: What it must know.
+        on_ready: Called when it can take work.
+    """
+
+    def __init__(self, setup: Setup, on_ready: Callable[[], None] = lambda: None) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603  this very program
+                [sys.executable, "-m", "cloudseg_ops.engine.io.helper", str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
+        self._wire = Channel(ours)
+        self._on_ready = on_ready
+        self._lock = threading.Lock()
+        self._calls: dict[int, _Call] = {}
+        self._tickets = itertools.count()
+        self._closed = False
+        self.alive = True
+        self._wire.send((setup,))
+        threading.Thread(target=self._receive, name="helper", daemon=True).start()
+
+    def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
+        """Begin a download."""
+        self._call(_Call(reply, need), "fetch", item)
+
+    def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
+        """Begin an upload."""
+        without = (computed.item, computed.mask_size, computed.began)
+        self._call(_Call(reply), "publish", *without, array=computed.prediction.values)
+
+    def cpu_seconds(self) -> float | None:
+        """Give the CPU seconds that the process has taken; None when it has ended."""
+        try:
+            # Its name, in parentheses, may hold spaces; user and system time follow as fields 14 and 15 (proc(5)).
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def close(self) -> None:
+        """End the process."""
+        self._closed = True
+        self._wire.close()
+        # It may hang in an upload: nothing that it holds is needed any more.
+        self.process.kill()
+        self.process.wait()
+
+    def _call(self, call: _Call, *message: Any, array: Array | None = None) -> None:
+        ticket = next(self._tickets)
+        with self._lock:
+            alive = self.alive
+            if alive:
+                self._calls[ticket] = call
+        if not alive:
+            call.reply(self._gone())
+            return
+        try:
+            self._wire.send((ticket, *message), array)
+        except OSError:
+            self._fail_all()
+
+    def _receive(self) -> None:
+        try:
+            while True:
+                (ticket, kind, *rest), array = self._wire.receive()
+                self._take(ticket, kind, rest, array)
+        except EOFError:
+            self._fail_all()
+
+    def _take(self, ticket: int, kind: str, rest: list[Any], array: Array | None) -> None:
+        if kind == "ready":
+            self._on_ready()
+            return
+        if kind == "need":
+            with self._lock:
+                call = self._calls.get(ticket)
+            if call and call.need:
+                call.need(rest[0], lambda: self._go(ticket))
+            return
+        with self._lock:
+            call = self._calls.pop(ticket, None)
+        if call:
+            call.reply(rest[0] if array is None else DecodedImage(array, rest[0]))
+
+    def _go(self, ticket: int) -> None:
+        try:
+            self._wire.send((ticket, "go"))
+        except OSError:
+            self._fail_all()
+
+    def _fail_all(self) -> None:
+        with self._lock:
+            self.alive = False
+            calls, self._calls = list(self._calls.values()), {}
+        if self._closed:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # For its status.
+            self.process.wait(1)
+        _log.warning("%s", self._gone())
+        for call in calls:
+            call.reply(self._gone())
+
+    def _gone(self) -> HelperLostError:
+        return HelperLostError(
+            f"helper process {self.process.pid}, which downloads and uploads, ended with status {self.process.poll()}; "
+            "out of memory is the likeliest cause: give the pod more, or the engine less by --memory. Others take over"
+        )
+
+
+def _serve(wire: Channel) -> None:
+    """Do what the engine says until it is gone."""
+    from cloudseg_ops.engine.io.image_work import ImageWork
+    from cloudseg_ops.engine.process.logs import set_up_logging
+    from cloudseg_ops.storage import Store
+
+    (setup,), _ = wire.receive()
+    options: EngineOptions = setup.options
+    set_up_logging(options.log_format)
+    store = Store.open(connections=options.downloads + options.uploads)
+    io = ThreadIo(ImageWork(options, store, setup.ref, setup.largest_image), options.downloads, options.uploads)
+    waiting: dict[int, Callable[[], None]] = {}
+
+    def fetch(ticket: int, item: Item) -> None:
+        def need(amount: int, granted: Callable[[], None]) -> None:
+            waiting[ticket] = granted
+            wire.send((ticket, "need", amount))
+
+        def reply(what: Fetched) -> None:
+            if isinstance(what, DecodedImage):
+                wire.send((ticket, "image", what.full_size), what.pixels)
+            else:
+                wire.send((ticket, "reply", _portable(what)))
+
+        io.fetch(item, need, reply)
+
+    def publish(ticket: int, computed: Computed) -> None:
+        io.publish(computed, lambda what: wire.send((ticket, "reply", _portable(what))))
+
+    wire.send((-1, "ready"))
+    while True:
+        (ticket, kind, *rest), array = wire.receive()
+        if kind == "go":
+            waiting.pop(ticket)()
+        elif kind == "fetch":
+            fetch(ticket, rest[0])
+        elif array is not None:
+            item, mask_size, began = rest
+            publish(ticket, Computed(item, Prediction(array), mask_size, began))
+
+
+def _portable(what: Result | Exception) -> Result | CloudsegError:
+    """Errors of other libraries may not survive the way; their words do."""
+    if isinstance(what, Result | CloudsegError):
+        return what
+    return EngineError(f"{type(what).__name__}: {what}")
+
+
+def _main() -> None:
+    tune_malloc()
+    try:
+        _serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    except (EOFError, KeyboardInterrupt):
+        # The engine is gone, and with it whoever would care.
+        pass
+    finally:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,74 @@
+"""Writes small pictures of a chunk's masks: of the first for the run's report, of all for its gallery."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.preview_names import preview_uri
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.previews import render_preview
+from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.io.image_work import provenance_of
+from cloudseg_ops.engine.process.options import EngineOptions
+from cloudseg_ops.storage import Store
+
+_log = logging.getLogger(__name__)
+
+_THREADS = 8
+_WAITING = 32
+"""Photographs held for their previews; whoever brings one more waits. Memory is flat in the number of images."""
+
+
+class PreviewWriter:
+    """Draws and uploads, beside the work that counts.
+
+    Args:
+        options: Where they go, and how many.
+        store: Cloud Storage.
+        ref: The run's model.
+    """
+
+    def __init__(self, options: EngineOptions, store: Store, ref: ModelRef) -> None:
+        self._options = options
+        self._store = store
+        self._ref = ref
+        self._folder = options.previews
+        self._left = options.preview_count
+        self._threads = ThreadPoolExecutor(_THREADS if options.preview_all else 1, "preview")
+        self._slots = threading.BoundedSemaphore(_WAITING)
+
+    def offer(self, image: DecodedImage, prediction: Prediction, result: Result) -> None:
+        """Draw an image whose mask is written, if it is one of the first, or all are to be drawn."""
+        if self._folder is None or result.outcome is not Outcome.DONE:
+            return
+        # Two threads that come at once make one preview more, which is no harm.
+        first = self._left > 0
+        self._left -= first
+        if first or self._options.preview_all:
+            self._slots.acquire()
+            writing = self._threads.submit(self._write, self._folder, image, prediction, result, first=first)
+            writing.add_done_callback(lambda _: self._slots.release())
+
+    def close(self, *, wait: bool) -> None:
+        """End; with `wait`, when all are written."""
+        self._threads.shutdown(wait=wait, cancel_futures=not wait)
+
+    def _write(
+        self, folder: GcsUri, image: DecodedImage, prediction: Prediction, result: Result, *, first: bool
+    ) -> None:
+        source = result.source
+        provenance = provenance_of(source, result.cloud_fraction or 0.0, self._options, self._ref)
+        try:
+            self._store.write(
+                preview_uri(folder, self._options.chunk_index, source.name, source.generation, first=first),
+                render_preview(image, prediction.classes),
+                content_type="image/jpeg",
+                metadata=provenance.to_metadata(),
+            )
+        except Exception as error:  # noqa: BLE001  the mask is written: a picture may not undo that
+            _log.warning("no preview of %s: %s", source.name, error)

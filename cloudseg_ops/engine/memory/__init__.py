@@ -1,0 +1,1 @@
+"""A budget of main memory, and the allocator and collector behind it."""

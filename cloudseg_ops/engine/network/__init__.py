@@ -1,0 +1,1 @@
+"""The network on its device: loading, precision, prediction, tiles."""

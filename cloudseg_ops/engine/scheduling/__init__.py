@@ -1,0 +1,1 @@
+"""Which image goes where when: the pipeline, batches, workers, helpers, and the account of the chunk."""

@@ -1,0 +1,193 @@
+"""The threads that compute: each a worker with its own threads of PyTorch, or its own CUDA stream."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from cloudseg_ops.contracts.errors import DeviceError
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
+from cloudseg_ops.engine.scheduling.batching import BatchQueue, Size
+
+_POLL_SECONDS = 0.1
+
+
+class Compute(Protocol):
+    """A loaded model; called by every worker."""
+
+    def limit(self, size: Size) -> int:
+        """Most images of that size in a batch now."""
+
+    def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
+        """Segment a batch."""
+
+    def worker(self) -> contextlib.AbstractContextManager[None]:
+        """What a worker's thread does its work in."""
+
+    @property
+    def workers(self) -> int:
+        """How many threads are to call it at once."""
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether forward passes leave the CPUs to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image that waits for the network.
+
+    Attributes:
+        item: The image.
+        image: Its pixels.
+        began: When its download began, in monotonic seconds.
+        size: Its padded height and width; images that agree in it may share a batch.
+    """
+
+    item: Item
+    image: DecodedImage
+    began: float
+    size: Size
+
+
+Done = Callable[[Job, Prediction | Exception | None], None]
+"""Told what came of a job; None: it was not worked on."""
+
+
+class ComputeWorkers:
+    """Computes what is put into it, as batches; `done` is called by the workers' threads, once for each job.
+
+    Args:
+        load: Gives the model, once there is a first image.
+        stop: Where a request to stop arrives.
+        expecting: Whether more jobs may come soon.
+        done: Told what came of each job.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[Sequence[DecodedImage]], Compute],
+        stop: Stop,
+        expecting: Callable[[], bool],
+        done: Done,
+    ) -> None:
+        self._load = load
+        self._stop = stop
+        self._done = done
+        self._queue: BatchQueue[Job] = BatchQueue(self.limit, expecting)
+        self._compute: Compute | None = None
+        self._closed = False
+        self._idle: list[float] = []
+        self._largest_batch = 1
+        self.failure: Exception | None = None
+        self._threads = [threading.Thread(target=self._load_and_run, name="compute-0", daemon=True)]
+
+    def start(self) -> None:
+        """Start the first thread, which loads the model and starts the others."""
+        self._threads[0].start()
+
+    def put(self, job: Job) -> None:
+        """Add a job."""
+        self._queue.put(job, job.size)
+
+    def close(self) -> None:
+        """Let the threads end, whatever still waits."""
+        self._closed = True
+        self._queue.close()
+
+    def limit(self, size: Size) -> int:
+        """Most images of that size in a batch now."""
+        return self._compute.limit(size) if self._compute else 1
+
+    @property
+    def largest_batch(self) -> int:
+        """Most images of a batch so far."""
+        return self._largest_batch
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds that workers have waited for images since the model was loaded, summed over workers."""
+        return sum(self._idle)
+
+    @property
+    def count(self) -> int:
+        """How many workers there are; 0 before the model is loaded."""
+        return len(self._idle)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether forward passes leave the CPUs to others; False before the model is loaded."""
+        return self._compute is not None and self._compute.on_gpu
+
+    @property
+    def alive(self) -> bool:
+        """Whether all workers are at work."""
+        return not self.failure and all(thread.is_alive() for thread in self._threads)
+
+    def _load_and_run(self) -> None:
+        compute: Compute | None = None
+        try:
+            # The first photographs tell what the model is to be good for.
+            while compute is None and not self._closed:
+                if jobs := self._queue.peek(_POLL_SECONDS):
+                    compute = self._load([job.image for job in jobs])
+        except Exception as error:  # noqa: BLE001  told by whoever waits for the workers
+            self.failure = error
+            return
+        if compute is None:
+            return
+        self._compute = compute
+        self._idle = [0.0] * compute.workers
+        others = [
+            threading.Thread(target=self._run, args=(compute, worker), name=f"compute-{worker}", daemon=True)
+            for worker in range(1, compute.workers)
+        ]
+        for thread in others:
+            thread.start()
+        self._threads += others
+        self._run(compute, 0)
+
+    def _run(self, compute: Compute, worker: int) -> None:
+        try:
+            with compute.worker():
+                while not self._closed:
+                    with self._waiting(worker):
+                        jobs = self._queue.take(_POLL_SECONDS)
+                    if self._stop.seconds_since > COMPUTE_SECONDS:
+                        for job in [*jobs, *self._queue.drain()]:
+                            self._done(job, None)
+                    elif jobs:
+                        self._largest_batch = max(self._largest_batch, compute.limit(jobs[0].size))
+                        self._compute_batch(compute, jobs)
+        except Exception as error:  # noqa: BLE001  as above
+            self.failure = error
+
+    @contextlib.contextmanager
+    def _waiting(self, worker: int) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._idle[worker] += time.monotonic() - began
+
+    def _compute_batch(self, compute: Compute, jobs: Sequence[Job]) -> None:
+        try:
+            predictions = compute.predict([job.image for job in jobs])
+        except DeviceError:
+            # Not the fault of an image, and the next batches would fail as well.
+            raise
+        except Exception as error:  # noqa: BLE001  numbers, whatever torch raises
+            if len(jobs) == 1:
+                self._done(jobs[0], error)
+                return
+            # One of them may be to blame.
+            for job in jobs:
+                self._compute_batch(compute, [job])
+            return
+        for job, prediction in zip(jobs, predictions, strict=True):
+            self._done(job, prediction)

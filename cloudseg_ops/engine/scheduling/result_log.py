@@ -1,0 +1,114 @@
+"""The account of a chunk: what became of each of its images so far, in memory that hardly grows with their number."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from array import array
+from collections import Counter
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.results import Outcome, Result
+
+_HOPELESS = 32
+"""Failures in a row after which it is not the images. Each may have cost two minutes of retries on a GPU node."""
+_NAMED = 5
+"""Failures that are kept with their image, for the message at the end."""
+_NONE = -1
+
+
+class ResultLog:
+    """Outcomes and failures of a chunk's images; safe to share between threads.
+
+    Results lie in a temporary file until they are written out; eight bytes an image stay in memory.
+
+    Args:
+        total: Images of the chunk; they are numbered from 0, in the chunk's order.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self._lock = threading.Lock()
+        self._offsets = array("q", [_NONE]) * total
+        self._lines = tempfile.TemporaryFile()  # noqa: SIM115  closed by `close`
+        self._end = 0
+        self._accounted = 0
+        self._counts: Counter[Outcome] = Counter()
+        self._failed = 0
+        self._first_failures: list[tuple[InputObject, Exception]] = []
+        self._failures_in_a_row = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lines.close()
+
+    def record(self, index: int, source: InputObject, result: Result | Exception) -> None:
+        """Enter what became of an image, once; an exception leaves it unaccounted for."""
+        with self._lock:
+            if isinstance(result, Exception):
+                self._failed += 1
+                self._failures_in_a_row += 1
+                if len(self._first_failures) < _NAMED:
+                    self._first_failures.append((source, result))
+                return
+            line = result.to_line().encode() + b"\n"
+            self._lines.seek(self._end)
+            self._lines.write(line)
+            self._offsets[index] = self._end
+            self._end += len(line)
+            self._accounted += 1
+            self._counts[result.outcome] += 1
+            self._failures_in_a_row = 0
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether so many images failed in a row that the next ones would, too."""
+        return self._failures_in_a_row >= _HOPELESS
+
+    @property
+    def complete(self) -> bool:
+        """Whether every image is accounted for."""
+        return self._accounted == self.total
+
+    @property
+    def accounted(self) -> int:
+        """Images accounted for."""
+        return self._accounted
+
+    @property
+    def worked(self) -> int:
+        """Images accounted for by work, not by a mask that was there already: what a speed is made of."""
+        with self._lock:
+            return self._accounted - self._counts[Outcome.SKIPPED]
+
+    @property
+    def failed(self) -> int:
+        """Images that failed."""
+        return self._failed
+
+    @property
+    def first_failures(self) -> list[tuple[InputObject, Exception]]:
+        """The first few images that failed, and why."""
+        with self._lock:
+            return list(self._first_failures)
+
+    def counts(self) -> dict[Outcome, int]:
+        """Images by outcome."""
+        with self._lock:
+            return dict(self._counts)
+
+    def lines(self) -> Iterator[str]:
+        """Stream the results so far as JSON lines without line ends, in the chunk's order."""
+        for offset in self._offsets:
+            if offset != _NONE:
+                with self._lock:
+                    self._lines.seek(offset)
+                    line = self._lines.readline()
+                yield line.decode().rstrip("\n")

@@ -1,0 +1,1 @@
+"""The message about a failed run, and how it is sent."""

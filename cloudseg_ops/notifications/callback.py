@@ -1,0 +1,147 @@
+"""Tells of a run that failed: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cloudseg_ops.config.receivers import Receiver, checked_webhook
+from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
+from cloudseg_ops.operators._errors import FAILURE_KEY
+
+TIMEOUT_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
+
+
+def failure_callback(receiver: Receiver | None) -> Callable[[Any], None] | None:
+    """The DAG's callback.
+
+    Args:
+        receiver: Who is told; None: nobody.
+
+    Returns:
+        What Airflow is to call with the context of the failed run. It raises nothing, and waits for the receiver no
+        longer than `TIMEOUT_SECONDS`: the processes that parse DAGs call it.
+    """
+    if receiver is None:
+        return None
+
+    def tell(context: Any) -> None:
+        try:
+            send = prepare(receiver)
+            told = read_notice(context)
+        except Exception as error:  # noqa: BLE001  whatever is wrong with the receiver, the DAG processor goes on
+            log.warning("nobody could be told of the failed run: %s", _in_short(error))
+            return
+        deliver(send, told)
+
+    return tell
+
+
+def prepare(receiver: Receiver) -> Callable[[Mapping[str, Any]], None]:
+    """Make ready to tell a receiver; its secrets are masked in all logs from here on.
+
+    Raises:
+        ValueError: The connection holds no webhook's address.
+        Exception: Airflow has no such connection, or Python no such function.
+    """
+    if receiver.kind == "function":
+        module, _, name = receiver.value.partition(":")
+        function: Callable[[Mapping[str, Any]], None] = getattr(importlib.import_module(module), name)
+        return function
+    from airflow.sdk.log import mask_secret
+
+    address = receiver.value if receiver.kind == "webhook" else _address_in(receiver.value)
+    mask_secret(address)
+    return lambda told: _post(address, told)
+
+
+def deliver(
+    send: Callable[[Mapping[str, Any]], None], told: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
+) -> None:
+    """Tell it, within `timeout` seconds; whatever goes wrong is logged and nothing else."""
+
+    def attempt() -> None:
+        try:
+            send(told)
+        except Exception as error:  # noqa: BLE001  a receiver's fault is nobody else's
+            log.warning("nobody could be told of the failed run: %s", _in_short(error))
+        else:
+            log.info("told of the failed run %s", told["run_id"])
+
+    # A timeout of the connection's own starts anew with each byte.
+    thread = threading.Thread(target=attempt, name="cloudseg-notice", daemon=True)
+    thread.start()
+    thread.join(timeout)
+    if thread.is_alive():
+        log.warning("whoever is told of failed runs took more than %g s, and is left alone", timeout)
+
+
+def read_notice(context: Any) -> dict[str, Any]:
+    """Put together what is told, from the context of the callback and from what Airflow knows of the run."""
+    from airflow.configuration import conf
+
+    dag, run_id = context["dag"], str(context["run_id"])
+    failed, report = _read_run(dag, run_id)
+    return notice(
+        dag_id=str(dag.dag_id),
+        run_id=run_id,
+        reason=str(context.get("reason") or "unknown"),
+        failed=failed,
+        report=report,
+        base_url=conf.get("api", "base_url", fallback="http://localhost:8080"),
+    )
+
+
+def _read_run(dag: Any, run_id: str) -> tuple[list[FailedTask], str | None]:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+    from airflow.sdk.execution_time.xcom import XCom
+
+    def pushed(key: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        value = XCom.get_one(key=key, dag_id=dag.dag_id, run_id=run_id, task_id=task_id, map_index=map_index)
+        return value if isinstance(value, dict) else {}
+
+    try:
+        states = RuntimeTaskInstance.get_task_states(dag_id=dag.dag_id, run_ids=[run_id])
+        found = failed_among(states.get(run_id, {}), [task.task_id for task in dag.topological_sort()])
+        failed = [replace(task, **pushed(FAILURE_KEY, task.task_id, task.map_index)) for task in found]
+        report = pushed("report", "report").get("report_html") if dag.has_task("report") else None
+    except Exception as error:  # noqa: BLE001  better told with less than not at all
+        log.warning("what failed in the run could not be read: %s", _in_short(error))
+        return [], None
+    return failed, report
+
+
+def _address_in(conn_id: str) -> str:
+    from airflow.sdk import BaseHook
+
+    password = BaseHook.get_connection(conn_id).password
+    try:
+        return checked_webhook(password or "")
+    except ValueError:
+        raise ValueError(
+            f"the Airflow connection {conn_id!r} holds no webhook: its password is to be an https:// address"
+        ) from None
+
+
+def _post(address: str, told: Mapping[str, Any]) -> None:
+    import requests
+
+    body = webhook_body(address, told)
+    try:
+        # A redirection would hand the message to whoever is named there.
+        answer = requests.post(address, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+    except requests.RequestException as error:
+        # Its own text has the address in it.
+        raise ConnectionError(f"the webhook cannot be reached ({type(error).__name__})") from None
+    if answer.status_code >= 300:
+        raise ConnectionError(f"the webhook answered {answer.status_code}")
+
+
+def _in_short(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

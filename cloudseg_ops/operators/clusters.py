@@ -1,0 +1,120 @@
+"""The cluster that runs the pods: how to reach it, and how to clear it of a run's pods."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.contracts.errors import ClusterError
+from cloudseg_ops.pods.manifest import APP_LABELS
+from cloudseg_ops.pods.reattach import deletable_pods
+
+
+def gke_arguments(settings: Settings) -> dict[str, Any]:
+    """Arguments by which Airflow's GKE operators find the cluster."""
+    from airflow.providers.google.common.hooks.base_google import PROVIDE_PROJECT_ID
+
+    pods = settings.pods
+    return {
+        "project_id": pods.gke_project or PROVIDE_PROJECT_ID,
+        "location": pods.gke_location,
+        "cluster_name": pods.gke_cluster,
+        "use_internal_ip": pods.gke_endpoint == "internal",
+        "use_dns_endpoint": pods.gke_endpoint == "dns",
+        "gcp_conn_id": settings.gcp_conn_id or DEFAULT_GCP_CONN_ID,
+        "impersonation_chain": pods.gke_impersonate,
+    }
+
+
+@contextlib.contextmanager
+def translate_gke_errors(settings: Settings) -> Iterator[None]:
+    """Tell in one sentence why Google does not say where the GKE cluster is.
+
+    Raises:
+        ClusterError: It is another cluster, or another identity, or Google does not answer.
+    """
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        yield
+    except (GoogleAPICallError, GoogleAuthError) as error:
+        pods = settings.pods
+        raise ClusterError(
+            f"Google does not say where the GKE cluster {pods.gke_cluster!r} in {pods.gke_location!r} is: {error}. See "
+            "CLOUDSEG_GKE_CLUSTER, CLOUDSEG_GKE_LOCATION and CLOUDSEG_GKE_PROJECT, and that the workers' identity has "
+            "roles/container.clusterViewer there"
+        ) from None
+
+
+def connect(settings: Settings) -> Any:
+    """Connect to the runtime's cluster.
+
+    Returns:
+        A `kubernetes.client.CoreV1Api`.
+
+    Raises:
+        ClusterError: Google does not say where it is.
+    """
+    if settings.runtime == "gke":
+        return _gke_hook(settings).core_v1_client
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    return KubernetesHook(conn_id=settings.pods.kubernetes_conn_id).core_v1_client
+
+
+def refusal(error: Any) -> str:
+    """What the Kubernetes API said when it refused: the message of its answer, else the reason of its status line.
+
+    Args:
+        error: A `kubernetes.client.exceptions.ApiException`.
+    """
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason)
+
+
+def release_pods(api: Any, namespace: str, *, dag_id: str, run_id: str, grace_seconds: int) -> list[str]:
+    """Delete the pods that a run leaves behind, and those of earlier runs that have ended.
+
+    Args:
+        api: A `kubernetes.client.CoreV1Api`.
+        namespace: Namespace of the pods.
+        dag_id: The DAG.
+        run_id: The run that is over.
+        grace_seconds: Time for an engine that still runs to finish what is in flight.
+
+    Returns:
+        Names of the pods deleted.
+    """
+    from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
+    from kubernetes.client.exceptions import ApiException
+
+    labels = {**APP_LABELS, "dag_id": make_safe_label_value(dag_id)}
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    found = api.list_namespaced_pod(namespace, label_selector=selector)
+    pods: Sequence[Any] = api.api_client.sanitize_for_serialization(found)["items"]
+    names = deletable_pods(pods, make_safe_label_value(run_id))
+    for name in names:
+        try:
+            api.delete_namespaced_pod(name, namespace, grace_period_seconds=grace_seconds)
+        except ApiException as error:
+            if error.status != 404:
+                raise
+    return names
+
+
+def _gke_hook(settings: Settings) -> Any:
+    from airflow.providers.google.cloud.operators.kubernetes_engine import GKEOperatorMixin
+
+    class Cluster(GKEOperatorMixin):
+        def __init__(self, **arguments: Any) -> None:
+            vars(self).update(arguments)
+
+    with translate_gke_errors(settings):
+        return Cluster(**gke_arguments(settings)).hook

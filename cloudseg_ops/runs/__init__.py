@@ -1,0 +1,1 @@
+"""The rules of a run: snapshot, chunk plan, proof, clean-up, audit, progress, forecast."""

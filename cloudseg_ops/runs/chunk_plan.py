@@ -1,0 +1,116 @@
+"""Writes a run's plan: its chunks, each a list of input versions in STAGING."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.chunking import count_chunks, split
+from cloudseg_ops.runs.snapshots import Snapshot, read_inputs
+from cloudseg_ops.storage import LINES_TYPE, Store
+from cloudseg_ops.storage.concurrency import in_order
+
+_WRITES_AT_ONCE = 4
+_MOST_LINES_HELD = 10_000  # of a chunk, about 1 MB; more are streamed
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk of a plan.
+
+    Attributes:
+        index: From 0, without gaps.
+        uri: JSONL of its input versions.
+        objects: How many they are.
+        bytes: Sum of their sizes.
+    """
+
+    index: int
+    uri: str
+    objects: int
+    bytes: int
+
+
+def write_plan(
+    store: Store,
+    layout: RunLayout,
+    snapshot: Snapshot,
+    *,
+    chunk_objects: int,
+    max_chunks: int,
+    dry_run: bool = False,
+) -> list[Chunk]:
+    """Cut a snapshot into chunks and write them, then the list of them; memory does not grow with the snapshot.
+
+    While some chunks are being written, the next ones are read. The same snapshot and limits give the same chunks, so
+    a repeated plan changes nothing.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        snapshot: What is to be cut.
+        chunk_objects: Inputs that a chunk should have.
+        max_chunks: Most chunks.
+        dry_run: Write nothing: no engine is going to read it, and nobody is to take it for work under way.
+    """
+    count = count_chunks(snapshot.objects, chunk_objects=chunk_objects, max_chunks=max_chunks)
+    parts = split(
+        read_inputs(store, snapshot.uri),
+        objects=snapshot.objects,
+        total_bytes=snapshot.total_bytes,
+        chunks=count,
+    )
+
+    if dry_run:
+        return [_reckon(layout.chunk(index), index, members) for index, members in parts]
+
+    def write(packed: _Packed) -> Chunk:
+        if packed.lines:
+            document = "".join(f"{line}\n" for line in packed.lines).encode()
+            store.write(GcsUri.parse(packed.chunk.uri), document, content_type=LINES_TYPE)
+        return packed.chunk
+
+    packed = (_pack(store, layout.chunk(index), index, members) for index, members in parts)
+    chunks = list(in_order(write, packed, at_once=_WRITES_AT_ONCE))
+    document = json.dumps([asdict(chunk) for chunk in chunks]).encode()
+    store.write(layout.plan, document, content_type="application/json")
+    return chunks
+
+
+def _reckon(uri: GcsUri, index: int, members: Iterator[InputObject]) -> Chunk:
+    objects = total_bytes = 0
+    for item in members:
+        objects += 1
+        total_bytes += item.size
+    return Chunk(index, str(uri), objects, total_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A chunk, and its lines if they are still to be written."""
+
+    chunk: Chunk
+    lines: list[str]
+
+
+def _pack(store: Store, uri: GcsUri, index: int, members: Iterator[InputObject]) -> _Packed:
+    """Take a chunk's lines off the stream: to be written in one request, or, where they are too many, at once."""
+    objects = total_bytes = 0
+
+    def line(item: InputObject) -> str:
+        nonlocal objects, total_bytes
+        objects += 1
+        total_bytes += item.size
+        return item.to_line()
+
+    rest = map(line, members)
+    lines = list(islice(rest, _MOST_LINES_HELD))
+    if len(lines) == _MOST_LINES_HELD:
+        store.write_lines(uri, chain(lines, rest))
+        lines = []
+    return _Packed(Chunk(index, str(uri), objects, total_bytes), lines)

@@ -1,0 +1,139 @@
+"""Removes proven inputs from INPUT: the only code in cloudseg that deletes an input."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from enum import StrEnum
+from typing import Literal
+
+from cloudseg_ops.contracts.errors import ObjectNotFoundError, PreconditionFailedError
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.proof import Evidence, Proof, proof_of
+from cloudseg_ops.contracts.provenance import Source, archive_name
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.evidence import gather_evidence
+from cloudseg_ops.runs.snapshots import pages
+from cloudseg_ops.storage import Deletion, Store
+from cloudseg_ops.storage.concurrency import in_order
+
+# What is between its proof and its delete is bounded by these: at the first pace, they take four seconds.
+_PAGES_AT_ONCE = 4
+
+AfterSuccess = Literal["delete", "archive", "keep"]
+
+
+class Cleaned(StrEnum):
+    """What clean-up did with an input version."""
+
+    DELETED = "deleted"
+    ARCHIVED = "archived"
+    """Copied to the archive, then deleted."""
+    KEPT = "kept"
+    """Proven, and kept because the run says so."""
+    LEFT = "left"
+    """Still in INPUT, because nothing proves it."""
+    GONE = "gone"
+    """Not in INPUT any more: an earlier try or another run deleted it, or somebody else did."""
+    CHANGED = "changed"
+    """A newer version has its name, and stays for the next run."""
+
+
+def decide(
+    version: InputObject, bucket: str, evidence: Evidence, *, model_digest: str, after_success: AfterSuccess
+) -> Cleaned:
+    """Decide what is to become of an input version: `deleted` and `archived` are orders, the rest are findings."""
+    if evidence.current is None:
+        return Cleaned.GONE
+    if evidence.current.generation != version.generation:
+        return Cleaned.CHANGED
+    proof = proof_of(version, bucket, evidence, model_digest)
+    if proof is Proof.NONE:
+        return Cleaned.LEFT
+    if after_success == "keep":
+        return Cleaned.KEPT
+    # A quarantined copy is an archive already.
+    return Cleaned.ARCHIVED if after_success == "archive" and proof is Proof.MASKED else Cleaned.DELETED
+
+
+def clean_inputs(
+    store: Store,
+    inputs: Iterable[InputObject],
+    *,
+    input_bucket: str,
+    output_bucket: str,
+    model_digest: str,
+    after_success: AfterSuccess,
+) -> dict[str, int]:
+    """Delete what is proven, a page of a thousand at a time; it may be repeated at any point.
+
+    Proof is read from OUTPUT right before the delete, which names the generation: a newer upload stays. While some
+    pages wait for their deletes, at the pace that the store keeps, the proofs of the next ones are read.
+
+    Args:
+        store: Cloud Storage.
+        inputs: The run's snapshot.
+        input_bucket: The input bucket.
+        output_bucket: The output bucket.
+        model_digest: The run's model; only its masks are proof.
+        after_success: What to do with a proven input.
+
+    Returns:
+        How many input versions met each fate of `Cleaned`.
+    """
+
+    def clean(page: list[InputObject]) -> Counter[Cleaned]:
+        found = gather_evidence(store, page, input_bucket=input_bucket, output_bucket=output_bucket)
+        fates = {
+            version: decide(version, input_bucket, evidence, model_digest=model_digest, after_success=after_success)
+            for version, evidence in zip(page, found, strict=True)
+        }
+        _carry_out(store, fates, input_bucket=input_bucket, output_bucket=output_bucket)
+        return Counter(fates.values())
+
+    counts: Counter[Cleaned] = Counter()
+    for cleaned in in_order(clean, pages(inputs), at_once=_PAGES_AT_ONCE):
+        counts += cleaned
+    return {fate.value: counts[fate] for fate in Cleaned}
+
+
+def _carry_out(store: Store, fates: dict[InputObject, Cleaned], *, input_bucket: str, output_bucket: str) -> None:
+    """Archive and delete as ordered, and correct the fates of those that somebody changed meanwhile."""
+    archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
+    copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
+    doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
+    deletions = store.delete_many(input_bucket, ((version.name, version.generation) for version in doomed))
+    for version, deletion in zip(doomed, deletions, strict=True):
+        fates[version] = _after_delete(fates[version], deletion)
+    for version in set(archived) - set(copied):
+        fates[version] = Cleaned.CHANGED
+
+
+def _after_delete(fate: Cleaned, deletion: Deletion) -> Cleaned:
+    if deletion is Deletion.CHANGED:
+        return Cleaned.CHANGED
+    # Gone between the look and the delete: a repeated request, whose first answer was lost, ends here as well.
+    return fate
+
+
+def _archive(
+    store: Store, versions: Sequence[InputObject], *, input_bucket: str, output_bucket: str
+) -> list[InputObject]:
+    """Copy versions to the archive; give back those that were still there to copy."""
+
+    def copy(version: InputObject) -> bool:
+        source = Source(input_bucket, version.name, version.generation, version.crc32c)
+        try:
+            store.copy(
+                GcsUri(input_bucket, version.name),
+                version.generation,
+                GcsUri(output_bucket, archive_name(version.name)),
+                metadata=source.to_metadata(),
+            )
+        except (ObjectNotFoundError, PreconditionFailedError):
+            return False
+        return True
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return [version for version, copied in zip(versions, pool.map(copy, versions), strict=True) if copied]

@@ -1,0 +1,86 @@
+"""Reads from the latest reports how fast chunks went."""
+
+from __future__ import annotations
+
+import heapq
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cloudseg_ops.contracts.errors import StorageError
+from cloudseg_ops.contracts.provenance import REPORTS_FOLDER
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.forecast import MeasuredChunk, MeasuredRun
+from cloudseg_ops.storage import ObjectInfo, Store
+from cloudseg_ops.storage.concurrency import in_order
+
+REPORTS_READ = 5
+_READS_AT_ONCE = 5
+_LONGEST_HEAD = 4_000_000
+"""Characters of a report before its lists of images; 1,024 chunks take a tenth of it."""
+_END_OF_HEAD = '"quarantined": ['
+
+_log = logging.getLogger(__name__)
+
+
+def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ) -> list[MeasuredRun]:
+    """Read what the latest reports tell of their chunks, the newest first.
+
+    Of each report only what comes before its lists of images is read; one that cannot be read is left out.
+
+    Args:
+        store: Cloud Storage.
+        output: The output bucket.
+        most: Reports to read.
+
+    Raises:
+        StorageError: The reports could not be listed.
+    """
+    listed = store.list_objects(GcsUri(output.bucket, REPORTS_FOLDER))
+    reports = (info for info in listed if info.name.endswith("/report.json"))
+    latest = heapq.nlargest(most, reports, key=lambda info: info.updated)
+    read = in_order(lambda info: _read(store, info), latest, at_once=_READS_AT_ONCE)
+    return [run for run in read if run is not None]
+
+
+def measured_chunks(chunks: Iterable[Mapping[str, Any]]) -> list[MeasuredChunk]:
+    """Pick the chunks of a report that tell a rate: complete ones, most of whose images were segmented in one go.
+
+    What a retry found done already took it no time worth mentioning, and would make the rate look better or worse.
+
+    Raises:
+        KeyError, TypeError: They are not what a report holds.
+    """
+    return [
+        MeasuredChunk(images, float(chunk["seconds"]), chunk.get("start_seconds"))
+        for chunk in chunks
+        if chunk["state"] == "complete"
+        and chunk["seconds"]
+        and 2 * (images := int(chunk["outcomes"]["done"])) >= chunk["objects"] > 0
+    ]
+
+
+def _read(store: Store, info: ObjectInfo) -> MeasuredRun | None:
+    uri = GcsUri(info.bucket, info.name)
+    try:
+        head = json.loads(_head(store, uri))
+        model = head.get("model") or {}
+        return MeasuredRun(str(head["run_id"]), model.get("digest"), measured_chunks(head["chunks"]))
+    except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("%s tells no rate: %s: %s", uri, type(error).__name__, error)
+        return None
+
+
+def _head(store: Store, uri: GcsUri) -> str:
+    """A report up to its lists of images, as JSON of its own."""
+    lines: list[str] = []
+    length = 0
+    for line in store.read_lines(uri):
+        if line == _END_OF_HEAD:
+            return "".join(lines).removesuffix(",") + "}"
+        lines.append(line)
+        length += len(line)
+        if length > _LONGEST_HEAD:
+            break
+    raise ValueError(f"it has no line {_END_OF_HEAD} where one is expected")

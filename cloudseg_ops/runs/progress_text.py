@@ -1,0 +1,51 @@
+"""A run's progress in words, for a terminal."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from cloudseg_ops.contracts.units import readable_seconds
+from cloudseg_ops.runs.progress import ChunkPhase, RunProgress
+
+_TOLD = (ChunkPhase.RUNNING, ChunkPhase.STALLED, ChunkPhase.STOPPED)
+
+
+def progress_line(progress: RunProgress) -> str:
+    """A run in one line: images done of all, rate, time left."""
+    if not progress.chunks:
+        return "nothing is planned yet"
+    words = [f"{progress.done:,} of {progress.total:,} images"]
+    if progress.finished:
+        return f"{words[0]} · every chunk is done"
+    if progress.images_per_second:
+        words.append(f"{progress.images_per_second:.1f} images/s")
+    if progress.seconds_left is not None:
+        words.append(f"about {readable_seconds(progress.seconds_left)} left")
+    return " · ".join(words)
+
+
+def chunks_line(progress: RunProgress) -> str:
+    """How many chunks are at what."""
+    counts = [(progress.count(state), state) for state in ChunkPhase]
+    states = ", ".join(f"{count:,} {state}" for count, state in counts if count)
+    return f"{len(progress.chunks):,} chunk{'' if len(progress.chunks) == 1 else 's'}: {states}"
+
+
+def chunk_lines(progress: RunProgress, *, now: datetime) -> list[str]:
+    """A line for each chunk that has begun and is not done.
+
+    Args:
+        progress: The run's.
+        now: The time to judge ages by; timezone-aware.
+    """
+    told = [chunk for chunk in progress.chunks if chunk.state in _TOLD]
+    width = max((len(f"{chunk.done:,} of {chunk.total:,}") for chunk in told), default=0)
+    return [
+        f"  {chunk.index:05d}  {chunk.state:<7}  {f'{chunk.done:,} of {chunk.total:,}':>{width}} images"
+        f"  {chunk.images_per_second:6.1f} images/s{_age(chunk.updated, now)}"
+        for chunk in told
+    ]
+
+
+def _age(updated: datetime | None, now: datetime) -> str:
+    return "" if updated is None else f"  heard of {readable_seconds(max(0.0, (now - updated).total_seconds()))} ago"

@@ -1,0 +1,150 @@
+"""A run's plan as people and programs read it, before anything is segmented."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.proof import Proof, proof_of
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.runs.chunk_plan import Chunk
+from cloudseg_ops.runs.evidence import gather_evidence
+from cloudseg_ops.runs.forecast import CURRENCY, Forecast, Rate, Spread, forecast
+from cloudseg_ops.runs.snapshots import pages, read_inputs
+from cloudseg_ops.storage import Store
+from cloudseg_ops.storage.concurrency import in_order
+
+LOOKED_UP = 10_000
+"""Of more inputs nobody counts which have masks already: so many take ten pages of a listing, or a second or two."""
+_PAGES_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run is going to do, or would do.
+
+    Attributes:
+        layout: The run's files.
+        version: The cloudseg version.
+        written: When, ISO 8601.
+        dry_run: Whether the run ends with its plan.
+        after_success: What becomes of proven inputs: `delete`, `archive` or `keep`.
+        input_bucket: The input bucket.
+        chunks: The run's, by index; at least one.
+        dealt_with: Inputs that OUTPUT proves done by this model, or broken, already; None: not counted.
+        at_once: Most chunks at once; None: unknown.
+        rate: How fast a chunk goes.
+        gpu_hour_price: In `CURRENCY`; None: unknown.
+        model: The run's model; None: unknown.
+    """
+
+    layout: RunLayout
+    version: str
+    written: str
+    dry_run: bool
+    after_success: str
+    input_bucket: str
+    chunks: Sequence[Chunk]
+    dealt_with: int | None
+    at_once: int | None
+    rate: Rate
+    gpu_hour_price: float | None
+    model: ModelRef | None
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """What it will take."""
+        return forecast(
+            self.chunks,
+            self.rate,
+            dealt_with=self.dealt_with,
+            at_once=self.at_once,
+            gpu_hour_price=self.gpu_hour_price,
+        )
+
+    @property
+    def objects(self) -> int:
+        """Inputs."""
+        return sum(chunk.objects for chunk in self.chunks)
+
+    @property
+    def bytes(self) -> int:
+        """Sum of their sizes."""
+        return sum(chunk.bytes for chunk in self.chunks)
+
+    @cached_property
+    def chunk_objects(self) -> Spread:
+        """Images in a chunk."""
+        return Spread.of([chunk.objects for chunk in self.chunks])
+
+    @cached_property
+    def chunk_bytes(self) -> Spread:
+        """Bytes of a chunk."""
+        return Spread.of([chunk.bytes for chunk in self.chunks])
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON without the list of chunks, and so small enough for XCom."""
+        expected = self.forecast
+        return {
+            "run_id": self.layout.run_id,
+            "written": self.written,
+            "version": self.version,
+            "dry_run": self.dry_run,
+            "objects": self.objects,
+            "bytes": self.bytes,
+            "dealt_with": self.dealt_with,
+            "after_success": self.after_success,
+            "chunks": {
+                "count": len(self.chunks),
+                "objects": asdict(self.chunk_objects),
+                "bytes": asdict(self.chunk_bytes),
+            },
+            "at_once": self.at_once,
+            "rate": {
+                "images_per_second": round(self.rate.images_per_second, 3),
+                "start_seconds": None if self.rate.start_seconds is None else round(self.rate.start_seconds, 1),
+                "measured_in": list(self.rate.runs),
+                "same_model": self.rate.same_model,
+            },
+            "estimate": {
+                "images": expected.images,
+                "gpu_hours": round(expected.gpu_hours, 4),
+                "wall_seconds": None if expected.wall_seconds is None else round(expected.wall_seconds, 1),
+                "shortest_seconds": round(expected.shortest_seconds, 1),
+                "longest_seconds": round(expected.longest_seconds, 1),
+                "cost": None if expected.cost is None else round(expected.cost, 4),
+                "gpu_hour_price": self.gpu_hour_price,
+                "currency": CURRENCY,
+            },
+            "model": None
+            if self.model is None
+            else {"revision": self.model.revision, "commit": self.model.commit, "digest": self.model.digest},
+            "plan_json": str(self.layout.plan_json),
+            "plan_html": str(self.layout.plan_html),
+        }
+
+
+def count_dealt_with(
+    store: Store, layout: RunLayout, *, objects: int, input_bucket: str, model_digest: str
+) -> int | None:
+    """Count the inputs of a snapshot that OUTPUT proves done by this model, or broken, already.
+
+    Returns:
+        How many; None when there are too many inputs to look up.
+    """
+    if objects > LOOKED_UP:
+        return None
+
+    def proven(page: list[InputObject]) -> int:
+        found = gather_evidence(store, page, input_bucket=input_bucket, output_bucket=layout.output.bucket)
+        proofs = (
+            proof_of(version, input_bucket, evidence, model_digest)
+            for version, evidence in zip(page, found, strict=True)
+        )
+        return sum(proof is not Proof.NONE for proof in proofs)
+
+    return sum(in_order(proven, pages(read_inputs(store, layout.snapshot)), at_once=_PAGES_AT_ONCE))

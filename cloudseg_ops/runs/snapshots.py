@@ -1,0 +1,121 @@
+"""A run's snapshot: what is new in INPUT, written once and streamed from there on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain, islice
+
+from cloudseg_ops.contracts.errors import PreconditionFailedError
+from cloudseg_ops.contracts.objects import InputObject, select_new
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.storage import PAGE_SIZE, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A snapshot's address and size.
+
+    Attributes:
+        uri: The JSONL object.
+        objects: Its lines.
+        total_bytes: Sum of the inputs' sizes.
+    """
+
+    uri: GcsUri
+    objects: int
+    total_bytes: int
+
+
+def take_snapshot(
+    store: Store,
+    layout: RunLayout,
+    folder: GcsUri,
+    *,
+    now: datetime,
+    settle: timedelta,
+    image_types: Iterable[str],
+    max_objects: int | None = None,
+    on_left: Callable[[str, str], None] | None = None,
+) -> Snapshot | None:
+    """Write what is new under `folder` as the run's snapshot, in bounded memory.
+
+    A run has one snapshot: where it exists already (the task was killed after writing it, or cleared by a person),
+    it is counted and given back as it is.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        folder: Input bucket and prefix.
+        now: The time to judge ages by; timezone-aware.
+        settle: An object changed less than this ago is left for the next run.
+        image_types: Lower-case extensions of photographs.
+        max_objects: Take at most so many.
+        on_left: Called with the name of each image that is left out, and why.
+
+    Returns:
+        None when nothing is new; nothing is written then.
+    """
+    if store.stat(layout.snapshot) is not None:
+        return count_snapshot(store, layout)
+    found = select_new(
+        store.list_objects(folder),
+        now=now,
+        settle=settle,
+        image_types=image_types,
+        max_objects=max_objects,
+        prefix=folder.name,
+        on_left=on_left,
+    )
+    first = next(found, None)
+    if first is None:
+        return None
+    tally = _Tally()
+    try:
+        store.write_lines(layout.snapshot, tally.lines(chain([first], found)), if_generation_match=0)
+    except PreconditionFailedError:
+        return count_snapshot(store, layout)
+    return Snapshot(layout.snapshot, tally.objects, tally.total_bytes)
+
+
+def count_snapshot(store: Store, layout: RunLayout) -> Snapshot:
+    """Count a snapshot that exists.
+
+    Raises:
+        ObjectNotFoundError: The run has none.
+    """
+    tally = _Tally()
+    for _ in tally.lines(read_inputs(store, layout.snapshot)):
+        pass
+    return Snapshot(layout.snapshot, tally.objects, tally.total_bytes)
+
+
+def read_inputs(store: Store, uri: GcsUri) -> Iterator[InputObject]:
+    """Stream the input versions of a snapshot or a chunk.
+
+    Raises:
+        ObjectNotFoundError: There is no such object.
+        ManifestError: A line is not of its form.
+    """
+    return map(InputObject.from_line, store.read_lines(uri))
+
+
+def pages(inputs: Iterable[InputObject], size: int = PAGE_SIZE) -> Iterator[list[InputObject]]:
+    """Cut a stream of input versions into lists of at most `size`."""
+    rest = iter(inputs)
+    while page := list(islice(rest, size)):
+        yield page
+
+
+class _Tally:
+    def __init__(self) -> None:
+        self.objects = 0
+        self.total_bytes = 0
+
+    def lines(self, inputs: Iterable[InputObject]) -> Iterator[str]:
+        for item in inputs:
+            self.objects += 1
+            self.total_bytes += item.size
+            yield item.to_line()

@@ -1,0 +1,127 @@
+"""What keeps a delivery from beginning, or from going on: nothing is changed then."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from cloudseg_delivery.records import State
+from tests.cloudseg_delivery.conftest import DENIED, Cloud
+
+
+@pytest.mark.parametrize(
+    "step", ["environments describe", "docker push", "state.json", r"rsync .*releases/[^/]*/dags$"]
+)
+def test_a_permission_that_is_missing_before_anything_is_changed(cloud: Cloud, good: str, step: str) -> None:
+    cloud.fail(step, DENIED)
+    before = cloud.environment
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "lacks a permission" in done.stderr
+    assert cloud.environment == before
+    assert cloud.airflow.release == good
+    assert (cloud.state.good, cloud.state.tried) == (good, ())
+
+
+def test_an_unknown_environment(cloud: Cloud) -> None:
+    for name in ("nonesuch", "../staging", "Staging"):
+        done = cloud.run("deploy", name, "--verified")
+        assert done.returncode == 2
+        assert f"there is no environment {name!r}; deploy/environments has production, staging" in done.stderr
+    assert not cloud.calls()
+
+
+def test_an_environment_that_composer_does_not_have(cloud: Cloud) -> None:
+    (cloud.folder / "composer.json").unlink()
+    done = cloud.deploy()
+    assert done.returncode == 2
+    assert "has no Composer environment cloudseg-staging in us-central1" in done.stderr
+
+
+def test_an_environment_that_somebody_is_changing(cloud: Cloud) -> None:
+    (cloud.folder / "composer.json").write_text(json.dumps({**cloud.environment, "state": "UPDATING"}))
+    done = cloud.deploy()
+    assert done.returncode == 2
+    assert "is UPDATING" in done.stderr
+
+
+def test_a_dirty_tree(cloud: Cloud) -> None:
+    (cloud.checkout / "dags/cloud_segmentation.py").write_text("# half done")
+    (cloud.checkout / "new.py").write_text("")
+    done = cloud.deploy()
+    assert done.returncode == 2
+    assert "the work tree is dirty (dags/cloud_segmentation.py, new.py)" in done.stderr
+    assert not cloud.calls()
+
+
+@pytest.mark.parametrize("failing", ["lint", "test"])
+def test_a_failing_check(cloud: Cloud, failing: str) -> None:
+    cloud.fail(f"make {failing}")
+    done = cloud.run("deploy", "staging")
+    assert done.returncode == 2
+    assert f"`make {failing}` fails" in done.stderr
+    assert not cloud.calls("gcloud")
+
+
+def test_settings_that_would_break_the_dag(cloud: Cloud) -> None:
+    staging = cloud.checkout / "deploy/environments/staging.env"
+    cloud.commit({"deploy/environments/staging.env": f"{staging.read_text()}CLOUDSEG_RETRIES=many\n"})
+    done = cloud.run("deploy", "staging")
+    assert done.returncode == 2
+    assert "CLOUDSEG_RETRIES = 'many': " in done.stderr
+    assert not cloud.calls()
+
+
+def test_a_commit_that_is_older_than_the_one_in_use(cloud: Cloud, good: str) -> None:
+    assert cloud.deploy().returncode == 0
+    newer = cloud.name
+    cloud.git("checkout", "--quiet", "HEAD~1")
+    done = cloud.deploy()
+    assert done.returncode == 2
+    assert f"the commit in use, {newer[-12:]}, is not part of what is checked out" in done.stderr
+    assert cloud.airflow.release == newer
+    assert cloud.deploy("--downgrade").returncode == 0
+    assert cloud.airflow.release == good
+
+
+def test_airflow_may_refuse_the_deployer(cloud: Cloud, good: str) -> None:
+    cloud.airflow.answers = [403]
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "The deployer needs Airflow's role Op" in done.stderr
+    assert cloud.airflow.release == good
+
+
+def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
+    cloud.put("cloudseg/state.json", State(good, ("9.9.9-other",), (good,), time.time() - 60).to_json())
+    done = cloud.deploy()
+    assert done.returncode == 2
+    assert "a delivery of 9.9.9-other to staging has begun and not ended" in done.stderr
+    assert cloud.deploy("--take-over").returncode == 0
+
+
+def test_another_delivery_that_overtakes_is_not_undone(cloud: Cloud, good: str) -> None:
+    # Somebody else has written the record between this one's beginning and its end.
+    cloud.fail(
+        "--if-generation-match", "ERROR: HTTPError 412: At least one of the pre-conditions did not hold.", skip=2
+    )
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "Another delivery to this environment went on meanwhile" in done.stderr
+    assert "rolling back" not in done.stdout
+    assert cloud.airflow.release == cloud.name
+
+
+def test_an_image_that_does_not_build(cloud: Cloud, good: str) -> None:
+    cloud.fail("docker build", "no space left on device")
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "the build failed" in done.stderr
+    assert cloud.airflow.release == good
+
+
+def test_the_credentials_that_github_leaves_in_the_checkout_are_not_dirt(cloud: Cloud) -> None:
+    (cloud.checkout / "gha-creds-0123456789abcdef.json").write_text("{}")
+    assert cloud.deploy().returncode == 0

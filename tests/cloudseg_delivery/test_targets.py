@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+
+from cloudseg_delivery.checks import require_settings
+from cloudseg_delivery.targets import FOLDER, PLACEHOLDER, load_target, read_pairs, target_of
+from cloudseg_ops.contracts.errors import DeliveryRefusedError
+from tests.cloudseg_delivery.conftest import TARGET
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted(path.stem for path in (ROOT / FOLDER).glob("*.env"))
+PAIRS = read_pairs(TARGET.format(name="mine"), "mine")
+REPOSITORY = "CLOUDSEG_MODEL_REPOSITORY"
+IMAGE = "registry.example.org/cloudseg@sha256:" + "0" * 64
+
+
+def filled_in(name: str) -> dict[str, str]:
+    """A file of the repository as it is, or with its placeholders filled in."""
+    text = (ROOT / FOLDER / f"{name}.env").read_text()
+    return read_pairs(text.replace(PLACEHOLDER, "my-project"), name)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_each_environment_of_the_repository_is_complete(name: str) -> None:
+    target = target_of(name, filled_in(name), name)
+    require_settings(dict(target.variables), IMAGE)
+
+
+@pytest.mark.parametrize("name", ["nonesuch", "", "../staging", "STAGING", "staging.env"])
+def test_an_unknown_environment_is_told_with_those_there_are(name: str) -> None:
+    with pytest.raises(DeliveryRefusedError, match=rf"has {', '.join(ENVIRONMENTS)}\. A new one is a file there"):
+        load_target(ROOT, name)
+
+
+def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
+    (tmp_path / FOLDER).mkdir(parents=True)
+    pairs = PAIRS | {"PROJECT": PLACEHOLDER, "CLOUDSEG_INPUT_BUCKET": f"{PLACEHOLDER}-in"}
+    file = tmp_path / FOLDER / "mine.env"
+    file.write_text("\n".join(f"{key}={value}" for key, value in pairs.items()))
+    with pytest.raises(DeliveryRefusedError) as raised:
+        load_target(tmp_path, "mine")
+    assert str(raised.value) == (f"{FOLDER}/mine.env: PROJECT is not filled in; CLOUDSEG_INPUT_BUCKET is not filled in")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"PROJECT": ""}, "PROJECT is missing"),
+        ({"REGION": "x"}, "REGION is none of an environment's keys"),
+        ({"CLOUDSEG_IMAGE": IMAGE}, "CLOUDSEG_IMAGE is set by the deploy itself"),
+        ({"IMAGE_VARIANT": "tpu"}, "IMAGE_VARIANT = 'tpu': there are cpu and cuda"),
+        ({REPOSITORY: "https://me:secret@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
+        ({REPOSITORY: "https://ghp_token@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
+        ({"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"}, "CLOUDSEG_ON_FAILURE is an address that lets.*"),
+        ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': write true or false"),
+    ],
+)
+def test_what_is_wrong_is_told(change: dict[str, str], said: str) -> None:
+    with pytest.raises(DeliveryRefusedError, match=f"mine.env: {said}$"):
+        target_of("mine", PAIRS | change, "mine.env")
+
+
+@pytest.mark.parametrize("address", ["ssh://git@git.example.com/m.git", "git@git.example.com:m.git", "https://g/m@v1"])
+def test_a_name_in_an_address_is_no_password(address: str) -> None:
+    assert target_of("mine", PAIRS | {REPOSITORY: address}, "mine.env")
+
+
+def test_lines() -> None:
+    assert read_pairs("# one\n\nA=1=2\nB_2= x y \n  # two\n", "f") == {"A": "1=2", "B_2": "x y"}
+    for text, said in (("A", "line 1: 'A' is no KEY=value"), ("a=1", "is no KEY=value"), ("A=1\nA=2", "A comes twice")):
+        with pytest.raises(DeliveryRefusedError, match=said):
+            read_pairs(text, "f")
+
+
+def test_a_variable_that_is_no_setting() -> None:
+    with pytest.raises(DeliveryRefusedError, match="no such setting: CLOUDSEG_GPU;"):
+        require_settings({"CLOUDSEG_GPU": "1"}, IMAGE)

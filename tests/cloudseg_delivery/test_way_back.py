@@ -1,0 +1,156 @@
+"""A release that fails is taken back by itself, and any can be gone back to by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudseg_delivery.records import State
+from tests.cloudseg_delivery.conftest import DENIED, OLD_DAG, PACKAGES, Cloud
+
+
+def test_a_failing_dry_run_brings_the_last_good_release_back(cloud: Cloud, good: str) -> None:
+    requirements = (cloud.checkout / "requirements.txt").read_text()
+    bad = cloud.commit({"requirements.txt": f"{requirements}new-package==1.2.3\n", "dags/new_dag.py": "# new\n"})
+    cloud.airflow.failing.add(bad)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert f"{bad} failed: the dry run smoke__{bad}__" in done.stderr
+    assert "ended as failed, and plan_chunks as failed (pull_model failed" in done.stderr
+    assert f"{good} is in use again, and works" in done.stderr
+    assert cloud.airflow.release == good
+    assert (cloud.bucket / OLD_DAG).exists()
+    assert not (cloud.bucket / "dags/new_dag.py").exists()
+    assert cloud.software["pypiPackages"] == PACKAGES
+    assert cloud.software["envVariables"]["CLOUDSEG_IMAGE"] == cloud.record(good).image
+    assert cloud.state == State(good, (), (good,))
+    assert [run.split("__")[1] for run in cloud.airflow.runs] == [good, bad, good]
+
+
+def test_a_dry_run_that_hangs_is_ended_and_rolled_back(cloud: Cloud, good: str) -> None:
+    cloud.airflow.hanging.add(cloud.name)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "has not ended in 1 s" in done.stderr
+    # It would keep every other run out.
+    (hung,) = [state for run, state in cloud.airflow.states.items() if cloud.name in run]
+    assert hung == "failed"
+    assert cloud.airflow.release == good
+
+
+def test_a_release_that_airflow_cannot_parse_is_rolled_back(cloud: Cloud, good: str) -> None:
+    cloud.airflow.broken = "Traceback …\nImportError: cloudseg_ops has no such thing"
+    done = cloud.deploy()
+    # The stand-in goes on being broken, so the old release does not parse either.
+    assert done.returncode == 3
+    assert "cloud_segmentation.py: ImportError: cloudseg_ops has no such thing" in done.stderr
+
+
+def test_when_the_way_back_fails_too_somebody_has_to_look(cloud: Cloud, good: str) -> None:
+    bad = cloud.name
+    cloud.airflow.failing |= {bad, good}
+    done = cloud.deploy()
+    assert done.returncode == 3
+    assert f"Rolling back to {good} failed as well: the dry run" in done.stderr
+    assert f"make rollback ENVIRONMENT=staging RELEASE={good}" in done.stderr
+    assert (cloud.state.good, cloud.state.tried, cloud.state.since) == (good, (bad,), None)
+
+    # Once the cause is mended, the next delivery goes through, and cleans up after the failed one.
+    cloud.airflow.failing.clear()
+    cloud.commit({"README.md": "mended"})
+    done = cloud.deploy()
+    assert done.returncode == 0, done.stderr
+    assert f"{bad} was begun earlier and came to no good end" in done.stdout
+    assert cloud.state == State(cloud.name, (), (good, cloud.name))
+    assert not (cloud.bucket / f"cloudseg/releases/{bad}").exists()
+
+
+def test_a_failed_first_release_has_nothing_to_go_back_to(cloud: Cloud) -> None:
+    cloud.airflow.failing.add(cloud.name)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "Nothing was rolled back, for there is no good release yet" in done.stderr
+    assert (cloud.state.good, cloud.state.since) == (None, None)
+
+
+@pytest.mark.parametrize("step", ["--update-env-variables", r"rsync .*dags/cloudseg_ops$", "restart-web-server"])
+def test_a_permission_that_is_missing_half_way_rolls_back(cloud: Cloud, good: str, step: str) -> None:
+    cloud.commit({"plugins/cloudseg_extra.py": "# a plugin\n"})
+    cloud.fail(step, DENIED)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "The identity that delivers lacks a permission: docs/delivery.md" in done.stderr
+    assert f"{good} is in use again, and works" in done.stderr
+    assert not (cloud.bucket / "plugins/cloudseg_extra.py").exists()
+    assert not (cloud.bucket / "plugins/cloudseg_ops").exists()
+
+
+def test_a_change_that_gcloud_does_not_wait_for_is_waited_for(cloud: Cloud, good: str) -> None:
+    cloud.fail("--update-env-variables", "ERROR: (gcloud.composer.environments.update) connection lost")
+    cloud.unusual("busy", "--update-env-variables", looks=3)
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert f"{good} is in use again, and works" in done.stderr
+
+
+def test_what_breaks_in_the_delivery_itself_rolls_back_too(cloud: Cloud, good: str) -> None:
+    cloud.commit({"plugins/cloudseg_extra.py": "# a plugin\n"})
+    # An environment as no Composer tells of it.
+    cloud.unusual("odd", "--update-env-variables")
+    done = cloud.deploy()
+    assert done.returncode == 1
+    assert "KeyError: 'config'" in done.stderr
+    assert f"{good} is in use again, and works" in done.stderr
+
+
+def test_going_back_by_hand(cloud: Cloud, good: str) -> None:
+    assert cloud.deploy().returncode == 0
+    newer = cloud.name
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{good} is in use in staging again"
+    assert cloud.airflow.release == good
+    assert cloud.state == State(good, (), (good,))
+    # Forth again, by its name.
+    assert cloud.run("rollback", "staging", f"--release={newer}", "--poll-seconds=0.05").returncode == 0
+    assert cloud.airflow.release == newer
+
+
+def test_after_a_failed_way_back_one_goes_back_to_the_last_good_one(cloud: Cloud, good: str) -> None:
+    cloud.airflow.failing |= {cloud.name, good}
+    assert cloud.deploy().returncode == 3
+    cloud.airflow.failing.clear()
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05")
+    assert done.stdout.splitlines()[-1] == f"{good} is in use in staging again"
+    assert not cloud.airflow.paused
+
+
+def test_going_back_waits_for_a_run_unless_it_is_told_not_to(cloud: Cloud, good: str) -> None:
+    assert cloud.deploy().returncode == 0
+    cloud.airflow.unfinished = ["scheduled__1"] * 10_000
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--drain-seconds=0.2")
+    assert done.returncode == 2
+    assert "scheduled__1 goes on in staging" in done.stderr
+    assert "Without waiting: NOW=1" in done.stderr
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--now")
+    assert done.returncode == 0, done.stderr
+    assert "no dry run: scheduled__1" in done.stdout
+    assert cloud.airflow.release == good
+    assert not cloud.airflow.paused
+
+
+def test_there_may_be_nothing_to_go_back_to(cloud: Cloud, good: str) -> None:
+    done = cloud.run("rollback", "staging")
+    assert done.returncode == 2
+    assert f"no release before the last good one to go back to; kept are {good}" in done.stderr
+    done = cloud.run("rollback", "staging", "--release=0.0.1-nonesuch")
+    assert done.returncode == 2
+    assert "there is no release 0.0.1-nonesuch" in done.stderr
+
+
+def test_going_back_may_fail(cloud: Cloud, good: str) -> None:
+    assert cloud.deploy().returncode == 0
+    cloud.airflow.failing.add(good)
+    done = cloud.run("rollback", "staging", "--poll-seconds=0.05")
+    assert done.returncode == 3
+    assert f"{good} could not be brought back" in done.stderr
+    assert cloud.state.since is None

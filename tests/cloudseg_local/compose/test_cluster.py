@@ -1,0 +1,74 @@
+"""The cluster's preparation: first what needs none, then on the one that KUBECONFIG names."""
+
+import os
+import stat
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cloudseg_local.cluster import Cluster, kubeconfig_path
+from cloudseg_local.compose.cluster import SERVER, has_image, prepare_cluster, readdressed
+from cloudseg_ops.contracts.errors import LocalError
+
+KUBECONFIG: dict[str, Any] = {
+    "clusters": [
+        {"name": "default", "cluster": {"server": "https://127.0.0.1:6443", "certificate-authority-data": "x"}},
+    ],
+    "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+    "current-context": "default",
+}
+
+
+def nodes(*names: str) -> list[dict[str, Any]]:
+    return [{"status": {"images": [{"names": [name]} for name in names]}}, {"status": {}}]
+
+
+def test_only_the_address_changes() -> None:
+    moved = readdressed(KUBECONFIG, SERVER)
+    assert moved["clusters"] == [
+        {"name": "default", "cluster": {"server": "https://k3s:6443", "certificate-authority-data": "x"}}
+    ]
+    assert moved["contexts"] == KUBECONFIG["contexts"]
+    assert KUBECONFIG["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"
+
+
+def test_a_kubeconfig_without_a_cluster() -> None:
+    with pytest.raises(LocalError, match="docker compose logs k3s"):
+        readdressed({"clusters": None}, SERVER)
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("cloudseg-inference:dev", "docker.io/library/cloudseg-inference:dev"),
+        ("team/engine:1", "docker.io/team/engine:1"),
+        ("registry.example.org/engine:1", "registry.example.org/engine:1"),
+        ("localhost:5000/engine:1", "localhost:5000/engine:1"),
+    ],
+)
+def test_an_image_by_the_name_that_containerd_gives_it(image: str, name: str) -> None:
+    assert has_image(nodes("docker.io/rancher/mirrored-pause:3.6", name), image)
+    assert not has_image(nodes("docker.io/rancher/mirrored-pause:3.6", f"{name}2"), image)
+
+
+def test_a_real_cluster_is_made_ready(tmp_path: Path) -> None:
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("no cluster: KUBECONFIG names none")
+    document = yaml.safe_load(Path(kubeconfig_path()).read_text())
+    server = document["clusters"][0]["cluster"]["server"]
+    admin = tmp_path / "admin.yaml"
+    admin.write_text(yaml.safe_dump(readdressed(document, "https://127.0.0.1:1")))
+    written, namespace = tmp_path / "kube" / "config", f"cloudseg-test-{uuid.uuid4().hex[:8]}"
+    said: list[str] = []
+    try:
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=said.append, server=server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=said.append, server=server)
+        assert stat.S_IMODE(written.stat().st_mode) == 0o600
+        assert Cluster.connect(str(written), namespace).pods("any") == []
+        assert [f"{namespace} (made now)" in line for line in said[::2]] == [True, False]
+        assert "docker save nonesuch:dev" in said[1]
+    finally:
+        Cluster.connect(kubeconfig_path(), namespace).api.delete_namespace(namespace)

@@ -1,0 +1,92 @@
+"""What is done about the image. `docker` and `kind` are programs of the test that write down how they are called."""
+
+from pathlib import Path
+
+import pytest
+
+from cloudseg_local.cluster_image import kind_cluster, provide_image, pull_policy
+from cloudseg_ops.contracts.errors import LocalError
+
+DIGEST = "europe-docker.pkg.dev/p/r/cloudseg-inference@sha256:" + "0" * 64
+
+
+class Programs:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.told: list[str] = []
+
+    def add(self, name: str, code: int = 0, says: str = "") -> None:
+        program = self.folder / name
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{self.folder}/calls"\necho "{says}" >&2\nexit {code}\n')
+        program.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        log = self.folder / "calls"
+        return log.read_text().splitlines() if log.exists() else []
+
+    def provide(self, image: str = "mine:dev", context: str = "kind-a-b", *, own_engine: bool = False) -> None:
+        provide_image(image, context, own_engine=own_engine, tell=self.told.append)
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return Programs(tmp_path)
+
+
+def test_what_has_a_digest_is_pulled() -> None:
+    assert (pull_policy(DIGEST), pull_policy("mine:dev")) == ("IfNotPresent", "Never")
+
+
+def test_contexts_of_kind() -> None:
+    assert (kind_cluster("kind-a-b"), kind_cluster("gke_p_r_kind-c"), kind_cluster("kind")) == ("a-b", None, None)
+
+
+def test_an_image_with_a_digest_is_the_nodes_matter(programs: Programs) -> None:
+    programs.add("docker", 1)
+    programs.add("kind", 1)
+    programs.provide(DIGEST, own_engine=True)
+    assert (programs.calls, programs.told) == ([], [])
+
+
+def test_kind_is_given_the_image(programs: Programs) -> None:
+    programs.add("docker")
+    programs.add("kind")
+    programs.provide()
+    assert programs.calls == [
+        "docker image inspect --format {{.Id}} mine:dev",
+        "kind load docker-image mine:dev --name a-b",
+    ]
+    assert programs.told == ["loading the image mine:dev into the kind cluster a-b"]
+
+
+def test_without_kind_its_nodes_may_have_the_image_already(programs: Programs) -> None:
+    programs.provide()
+    assert (programs.calls, len(programs.told)) == ([], 1)
+    assert "the nodes of kind-a-b must have the image mine:dev already" in programs.told[0]
+
+
+def test_kinds_own_error_is_told(programs: Programs) -> None:
+    programs.add("docker")
+    programs.add("kind", 1, "no nodes found for cluster a-b")
+    with pytest.raises(LocalError, match=r"into the cluster a-b: no nodes found for cluster a-b; see that"):
+        programs.provide()
+
+
+def test_an_image_that_was_not_built_is_told_before_anything_starts(programs: Programs) -> None:
+    programs.add("docker", 1, "Error: No such image: mine:dev")
+    with pytest.raises(
+        LocalError, match=r"no image mine:dev \(Error: No such image: mine:dev\); build it with `make im"
+    ):
+        programs.provide(context="lab", own_engine=True)
+
+
+def test_another_clusters_images_cannot_be_known(programs: Programs) -> None:
+    programs.provide(context="minikube")
+    assert (programs.calls, programs.told) == ([], [])
+
+
+def test_without_docker(programs: Programs) -> None:
+    with pytest.raises(LocalError, match="`docker` is not on the PATH"):
+        programs.provide(context="lab", own_engine=True)

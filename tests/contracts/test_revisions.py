@@ -1,0 +1,99 @@
+import re
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudseg_ops.contracts.errors import InvalidRevisionError
+from cloudseg_ops.contracts.revisions import (
+    COMMIT_PATTERN,
+    OFFERED_BRANCHES,
+    OFFERED_TAGS,
+    REVISION_PATTERN,
+    check_revision,
+    is_revision,
+    newest_first,
+    offer,
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["v1.2.0", "main", "feature/new-net", "0123456789abcdef0123456789abcdef01234567", "a", "_x", "v1+cu130", "a@b",
+     "release-2026.08", "a" * 200, "a-b_c.d/e+f"],
+)  # fmt: skip
+def test_names_that_git_takes(text: str) -> None:
+    assert check_revision(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-", "--upload-pack=x", "-v1", ".hidden", "/v1", "v1/", "v1.", "v1.lock", "a.lock/b", "a..b", "a//b", "a/.b",
+     "v1 ", " v1", "v 1", "v1\n", "\nv1", "v1;ls", "$(ls)", "`ls`", "v1~1", "v1^", "v1:x", "v1?", "v*", "[a]", "a\\b",
+     "HEAD@{1}", "größe", "v1\x00", "a" * 201],
+)  # fmt: skip
+def test_what_git_must_never_see(text: str) -> None:
+    with pytest.raises(InvalidRevisionError, match="tag, a branch or a commit"):
+        check_revision(text)
+
+
+def test_a_long_text_is_cut_in_the_message() -> None:
+    with pytest.raises(InvalidRevisionError) as raised:
+        check_revision("x" * 10_000)
+    assert len(str(raised.value)) < 400
+
+
+# A revision is compared with git's own judgement, a hundred names a process.
+@given(st.lists(st.from_regex(REVISION_PATTERN, fullmatch=True), min_size=1, max_size=30))
+def test_git_takes_every_name_that_passes(names: list[str]) -> None:
+    passed = []
+    for name in names:
+        try:
+            passed.append(check_revision(name))
+        except InvalidRevisionError:
+            continue
+    for name in passed[:2]:
+        done = subprocess.run(["git", "check-ref-format", "--allow-onelevel", name], check=False, timeout=10)
+        assert done.returncode == 0, name
+
+
+@given(st.text() | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]{0,20}\n?", fullmatch=True))
+def test_the_pattern_that_the_dag_param_shows_says_the_same(text: str) -> None:
+    try:
+        check_revision(text)
+    except InvalidRevisionError:
+        passed = False
+    else:
+        passed = True
+    # As JSON schema looks, which is what refuses a value in the trigger form and in the API.
+    assert bool(re.search(REVISION_PATTERN, text)) is is_revision(text) is passed
+
+
+def test_what_is_no_text_is_no_revision() -> None:
+    assert not any(map(is_revision, (None, 7, ["v1"], b"v1")))
+
+
+def test_tags_are_ordered_by_the_versions_in_them() -> None:
+    tags = ["v1", "v10", "v2", "v10rc1", "model-v11", "release/2.1", "old", "zebra"]
+    assert newest_first(tags) == ["model-v11", "v10", "v10rc1", "release/2.1", "v2", "v1", "zebra", "old"]
+    assert newest_first(["cirrus-2026.08", "cirrus-2026.11"]) == ["cirrus-2026.11", "cirrus-2026.08"]
+
+
+def test_what_is_offered() -> None:
+    assert offer(["v1", "v2", "größe", "-x", "a..b"], ["dev", "main", "x.lock"]) == ["v2", "v1", "main", "dev"]
+    assert offer(["main", "v1"], ["main"]) == ["v1", "main"]
+    assert offer([], []) == []
+
+
+def test_many_tags_leave_room_for_branches() -> None:
+    offered = offer([f"v{number}" for number in range(500)], [f"b{number:03}" for number in range(500)] + ["main"])
+    assert len(offered) == OFFERED_TAGS + OFFERED_BRANCHES
+    assert offered[:2] == ["v499", "v498"]
+    assert offered[OFFERED_TAGS : OFFERED_TAGS + 2] == ["main", "b000"]
+
+
+def test_a_commit_is_forty_hex_digits() -> None:
+    assert re.fullmatch(COMMIT_PATTERN, "0123456789abcdef" * 2 + "01234567")
+    assert not re.fullmatch(COMMIT_PATTERN, "v1")
+    assert not re.fullmatch(COMMIT_PATTERN, "0123456789ABCDEF" * 2 + "01234567")

@@ -1,0 +1,56 @@
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cloudseg_ops.engine.images.masks import cloud_fraction, encode_mask, palette
+from cloudseg_ops.engine.images.row_blocks import BAND_PIXELS
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 3, 17, 256])
+def test_a_mask_is_an_eight_bit_palette_png_of_class_indices(n_classes: int) -> None:
+    classes = np.arange(12 * 30, dtype=np.int64).reshape(12, 30) % max(2, n_classes)
+    data = encode_mask(classes.astype(np.uint8), n_classes)
+    assert data[24:26] == bytes([8, 3])  # IHDR: eight bits, color type 3 (palette)
+    image = Image.open(io.BytesIO(data))
+    assert image.mode == "P"
+    assert np.array_equal(np.asarray(image), classes)
+    shown = np.asarray(image.convert("RGB"))
+    assert shown[0, 0].tolist() == [0, 191, 255]
+    assert shown[0, 1].tolist() == [255, 255, 255]
+
+
+def test_every_class_has_a_color_of_its_own() -> None:
+    colors = palette(24)
+    assert len({colors[start : start + 3] for start in range(0, 72, 3)}) == 24
+
+
+def test_cloud_fraction_counts_class_one_alone() -> None:
+    assert cloud_fraction(np.array([[0, 1], [2, 1]], np.uint8)) == 0.5
+    assert cloud_fraction(np.zeros((1, 1), np.uint8)) == 0
+
+
+def test_cloud_fraction_of_many_bands() -> None:
+    classes = np.random.default_rng(1).integers(0, 3, (1100, 2001), dtype=np.uint8)
+    assert classes.size > 2 * BAND_PIXELS
+    assert cloud_fraction(classes) == (classes == 1).sum() / classes.size
+
+
+def _clouds(side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Shapes with fringes, as a network draws them."""
+    rng = np.random.default_rng(5)
+    field = np.zeros((side, side), np.float32)
+    for cell, weight in ((128, 1.0), (16, 0.4), (4, 0.1)):
+        grid = Image.fromarray(rng.standard_normal((side // cell, side // cell)).astype(np.float32))
+        field += weight * np.asarray(grid.resize((side, side), Image.Resampling.BICUBIC))
+    return (field > 0).astype(np.uint8)
+
+
+def test_a_mask_is_small() -> None:
+    classes = _clouds(1024)
+    usual = io.BytesIO()
+    Image.fromarray(classes).save(usual, "PNG")
+    assert len(encode_mask(classes, 1)) < 1.05 * len(usual.getvalue())
+    assert len(encode_mask(classes, 1)) < classes.size / 30

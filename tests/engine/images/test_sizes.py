@@ -1,0 +1,33 @@
+import pytest
+
+from cloudseg_ops.engine.images.sizes import padded_size, seen_size, stride_of
+from cloudseg_ops.engine.network.networks import UNet
+from tests.engine.lab import unet_params
+from tests.engine.network.test_predict import exported_params
+
+
+def test_the_stride_is_known_before_the_network_is() -> None:
+    for arguments in ({"width": 2, "depth": 3}, {"width": 2, "depth": 1}, {"width": 2}):
+        assert stride_of(unet_params(arguments=arguments)) == UNet(3, 1, **arguments).stride
+    assert stride_of(exported_params(size_multiple=7)) == 7
+    assert stride_of(exported_params(size_multiple=None)) == 1
+
+
+@pytest.mark.parametrize(
+    ("size", "max_side", "seen"),
+    [
+        ((300, 400), None, (300, 400)),
+        ((300, 400), 400, (300, 400)),
+        ((300, 400), 200, (150, 200)),
+        ((64, 100), 32, (20, 32)),
+        ((1, 4000), 16, (1, 16)),
+    ],
+)
+def test_what_the_network_sees(size: tuple[int, int], max_side: int | None, seen: tuple[int, int]) -> None:
+    assert seen_size(size, max_side) == seen
+
+
+def test_padding_reaches_the_next_multiple() -> None:
+    assert padded_size((1, 16), 16) == (16, 16)
+    assert padded_size((17, 31), 16) == (32, 32)
+    assert padded_size((17, 31), 1) == (17, 31)

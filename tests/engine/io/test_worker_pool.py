@@ -1,0 +1,109 @@
+from collections.abc import Callable
+
+import pytest
+
+from cloudseg_ops.contracts.errors import HelperLostError
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.proof import Evidence
+from cloudseg_ops.engine.io.items import Computed, Item
+from cloudseg_ops.engine.io.threads import Fetched, Need, Published
+from cloudseg_ops.engine.io.worker_pool import IoWorkerPool, Load, helpers_to_add
+
+BOUND = Load(starved=0.5, busy=0.9, seconds_left=60)
+
+
+def test_a_helpers_to_add_where_pythons_lock_binds() -> None:
+    assert helpers_to_add(BOUND, helpers=0, cpus=2) == 1
+    assert helpers_to_add(BOUND, helpers=6, cpus=8) == 1
+
+
+def test_processes_double_as_long_as_there_are_cpus() -> None:
+    helpers, steps = 0, []
+    while more := helpers_to_add(BOUND, helpers=helpers, cpus=16):
+        helpers += more
+        steps.append(helpers)
+    assert steps == [1, 3, 7, 15]
+
+
+@pytest.mark.parametrize(
+    ("load", "helpers", "cpus"),
+    [
+        (BOUND, 0, 1),
+        (BOUND, 1, 2),
+        (Load(starved=0.1, busy=0.9, seconds_left=60), 0, 8),
+        (Load(starved=0.9, busy=0.2, seconds_left=60), 0, 8),
+        (Load(starved=0.9, busy=0.9, seconds_left=3), 0, 8),
+    ],
+    ids=["one CPU", "no CPU left", "the network is the bound", "the wait for storage is", "soon done"],
+)
+def test_a_helper_does_not_pay(load: Load, helpers: int, cpus: int) -> None:
+    assert not helpers_to_add(load, helpers=helpers, cpus=cpus)
+
+
+class Recorder:
+    """Holds what it is given until it is told to reply."""
+
+    alive = True
+
+    def __init__(self) -> None:
+        self.replies: list[Callable[[Exception], None]] = []
+        self.closed = False
+
+    def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
+        self.replies.append(reply)
+
+    def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
+        self.replies.append(reply)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def item(index: int) -> Item:
+    return Item(index, InputObject(str(index), 1, 1, ""), Evidence(None, None, None))
+
+
+def test_work_goes_where_least_is_going_on() -> None:
+    own, helper = Recorder(), Recorder()
+    ready: list[Callable[[], None]] = []
+
+    def spawn(on_ready: Callable[[], None]) -> Recorder:
+        ready.append(on_ready)
+        return helper
+
+    pool = IoWorkerPool(own, spawn)  # type: ignore[arg-type]
+    got: list[Fetched] = []
+    pool.grow()
+    for index in range(4):
+        pool.fetch(item(index), lambda *_: None, got.append)
+    assert (pool.size, len(own.replies), len(helper.replies)) == (1, 4, 0)
+    ready[0]()
+    assert pool.size == 2
+    for index in range(4, 10):
+        pool.fetch(item(index), lambda *_: None, got.append)
+    assert (len(own.replies), len(helper.replies)) == (5, 5)
+    for reply in helper.replies:
+        reply(ValueError("done"))
+    assert len(got) == 5
+    for index in range(10, 15):
+        pool.fetch(item(index), lambda *_: None, got.append)
+    assert (len(own.replies), len(helper.replies)) == (5, 10)
+    pool.close()
+    assert own.closed
+    assert helper.closed
+
+
+def test_what_a_lost_helper_was_at_is_done_again() -> None:
+    own, helper = Recorder(), Recorder()
+    pool = IoWorkerPool(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
+    pool._members.append(helper)
+    pool._in_flight[helper] = 0
+    got: list[Fetched] = []
+    for index in range(2):
+        pool.fetch(item(index), lambda *_: None, got.append)
+    pool._members.remove(helper)
+    helper.replies[0](HelperLostError("gone"))
+    assert got == []
+    assert len(own.replies) == 2
+    own.replies[1](ValueError("done by the other"))
+    assert len(got) == 1

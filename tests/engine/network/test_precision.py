@@ -1,0 +1,187 @@
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.network import precision
+from cloudseg_ops.engine.network.loading import Network, load_network
+from cloudseg_ops.engine.network.precision import (
+    LEAST_PIXELS,
+    SAMPLE_PIXELS,
+    agreement_of,
+    choose_precision,
+    fast_in_bf16,
+)
+from cloudseg_ops.engine.network.predict import Predictor
+from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.engine.network.test_predict import exported, exported_params
+
+CPU = torch.device("cpu")
+IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(3)]
+
+
+def loaded(bias: float | None = None) -> tuple[ModelRef, Network]:
+    network = tiny_unet()
+    if bias is not None:
+        with torch.no_grad():
+            assert network.head.bias is not None
+            network.head.bias.fill_(bias)
+    weights = state_bytes(network)
+    ref = model_ref(weights, unet_params())
+    return ref, load_network(ref, weights, CPU)
+
+
+@pytest.fixture
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device on which bfloat16 pays, whatever this one is."""
+    monkeypatch.setattr(precision, "fast_in_bf16", lambda _: True)
+
+
+@pytest.mark.usefixtures("_fast")
+def test_orders_are_followed() -> None:
+    ref, exact = loaded()
+    assert choose_precision(ref, exact, "fp32", IMAGES, 1000) is exact
+    coarse = choose_precision(ref, exact, "bf16", IMAGES, 1)
+    assert coarse.bf16
+    assert coarse.dtype == torch.bfloat16
+    assert not exact.bf16
+    assert next(exact.forward.parameters()).dtype == torch.float32
+
+
+@pytest.mark.usefixtures("_fast")
+def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ref, exact = loaded(bias=5.0)
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000).bf16
+    assert "bfloat16 agrees with float32 on 100.000%" in caplog.text
+
+
+@pytest.mark.usefixtures("_fast")
+def test_float32_where_they_do_not(caplog: pytest.LogCaptureFixture) -> None:
+    # On noise, half the logits of this network are next to nothing.
+    ref, exact = loaded()
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
+    assert "less than 99.9%: computing in float32" in caplog.text
+    assert choose_precision(ref, exact, "bf16", IMAGES, 1000).bf16
+    assert "--precision bf16 insists" in caplog.text
+
+
+@pytest.mark.usefixtures("_fast")
+def test_one_image_is_not_worth_the_trial() -> None:
+    ref, exact = loaded(bias=5.0)
+    assert choose_precision(ref, exact, "auto", IMAGES, 1) is exact
+
+
+def test_a_device_that_is_not_faster_stays_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "fast_in_bf16", lambda _: False)
+    ref, exact = loaded(bias=5.0)
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
+
+
+def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
+    weights = exported(tiny_unet())
+    ref = model_ref(weights, exported_params())
+    exact = load_network(ref, weights, CPU)
+    coarse = exact.in_bf16()
+    assert (coarse.bf16, coarse.dtype) == (True, torch.float32)
+    image = torch.rand(1, 3, 32, 32)
+    with torch.inference_mode():
+        assert coarse.run(image).dtype == torch.bfloat16
+        assert torch.allclose(coarse.run(image).float(), exact.run(image), atol=0.1)
+
+
+def test_agreement_is_counted_on_the_middles_of_a_bounded_sample() -> None:
+    ref, exact = loaded()
+    large = [DecodedImage(noise(700, 500, seed=seed)) for seed in range(9)]
+    seen: list[int] = []
+
+    class Counting(Predictor):
+        def predict(self, images: list[DecodedImage]) -> list[object]:  # type: ignore[override]
+            seen.extend(image.width * image.height for image in images)
+            return super().predict(images)  # type: ignore[return-value]
+
+    same = Predictor(ref, exact)
+    assert agreement_of(Counting(ref, exact), same, large) == 1
+    assert LEAST_PIXELS * 0.9 < seen[0] <= LEAST_PIXELS
+    assert sum(seen) < SAMPLE_PIXELS + LEAST_PIXELS
+
+
+def test_agreement_is_a_share() -> None:
+    ref, exact = loaded(bias=0.0)
+    ref, other = loaded(bias=100.0)
+    clouds = np.mean([Predictor(ref, exact).predict([image])[0].classes.mean() for image in IMAGES])
+    assert agreement_of(Predictor(ref, exact), Predictor(ref, other), IMAGES) == pytest.approx(clouds)
+
+
+def test_this_device_is_one_or_the_other() -> None:
+    flags = Path("/proc/cpuinfo").read_text()
+    assert fast_in_bf16(CPU) is ("amx_bf16" in flags or "avx512_bf16" in flags)
+
+
+def test_weights_that_only_convolutions_use_are_converted_once() -> None:
+    class Gated(nn.Module):
+        """A convolution, and another one whose weights are also added to its output."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.plain = nn.Conv2d(3, 4, 3, padding=1)
+            self.up = nn.ConvTranspose2d(4, 3, 2, stride=2)
+            self.used_twice = nn.Conv2d(3, 1, 1)
+            self.norm = nn.BatchNorm2d(4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            features = self.norm(self.plain(images[..., ::2, ::2]))
+            logits: torch.Tensor = self.used_twice(self.up(features)) + self.used_twice.weight.mean()
+            return logits
+
+    torch.manual_seed(0)
+    weights = exported(Gated())
+    ref = model_ref(weights, exported_params())
+    exact = load_network(ref, weights, CPU)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        coarse = exact.in_bf16()
+    dtypes = {name: parameter.dtype for name, parameter in coarse.forward.named_parameters()}
+    assert {name for name, dtype in dtypes.items() if dtype == torch.bfloat16} == {
+        *("plain.weight", "plain.bias", "up.weight", "up.bias", "used_twice.bias"),
+    }
+    assert {parameter.dtype for parameter in exact.forward.parameters()} == {torch.float32}
+    shared = dict(exact.forward.named_parameters())
+    assert coarse.forward.get_parameter("used_twice.weight") is shared["used_twice.weight"]
+    image = torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        by_autocast = replace(exact, autocast=True).run(image)
+        assert torch.equal(coarse.run(image), by_autocast)
+        assert coarse.run(image).dtype == by_autocast.dtype
+
+
+@pytest.mark.usefixtures("_fast")
+def test_a_precision_that_overflows_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ref, exact = loaded(bias=5.0)
+    _, overflowing = loaded(bias=float("nan"))
+    monkeypatch.setattr(Network, "in_bf16", lambda _: overflowing)
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
+
+
+def test_an_image_at_which_the_exact_network_fails_does_not_count() -> None:
+    ref, exact = loaded(bias=float("nan"))
+    assert agreement_of(Predictor(ref, exact), Predictor(ref, exact), IMAGES) == 1
+
+
+@pytest.mark.usefixtures("_fast")
+def test_tf32_is_next_where_bfloat16_does_not_agree(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(precision, "has_tf32", lambda _: True)
+    ref, exact = loaded()
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000).precision == "TF32"
+    assert "less than 99.9%: trying in TF32" in caplog.text
+    assert "TF32 agrees with float32 on 100.000%" in caplog.text

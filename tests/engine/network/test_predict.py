@@ -1,0 +1,171 @@
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cloudseg_ops.contracts.errors import ModelLoadError, NonFiniteLogitsError
+from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.masks import Classes
+from cloudseg_ops.engine.images.sizes import padded_size
+from cloudseg_ops.engine.network.loading import load_network
+from cloudseg_ops.engine.network.predict import Predictor
+from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+
+NORMALIZE = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
+
+
+def predictor(weights: bytes, params: ModelParams) -> Predictor:
+    ref = model_ref(weights, params)
+    return Predictor(ref, load_network(ref, weights, torch.device("cpu")))
+
+
+def masks_of(predictor: Predictor, given: Sequence[DecodedImage]) -> list[Classes]:
+    return [
+        prediction.restored(image.mask_size) for image, prediction in zip(given, predictor.predict(given), strict=True)
+    ]
+
+
+def images(sizes: Sequence[tuple[int, int]], channels: int = 3) -> list[DecodedImage]:
+    return [
+        DecodedImage(noise(width, height, channels, seed=seed).reshape(height, width, channels))
+        for seed, (width, height) in enumerate(sizes)
+    ]
+
+
+def ready(image: DecodedImage, params: ModelParams) -> torch.Tensor:
+    values = torch.tensor(image.pixels).permute(2, 0, 1)[None] / 255
+    if params.normalize:
+        mean, std = torch.tensor(params.normalize.mean), torch.tensor(params.normalize.std)
+        values = (values - mean[:, None, None]) / std[:, None, None]
+    return values
+
+
+def plain_logits(network: nn.Module, image: DecodedImage, params: ModelParams) -> torch.Tensor:
+    """The logits as anyone would compute them who has one image of a fitting size."""
+    with torch.inference_mode():
+        logits: torch.Tensor = network(ready(image, params))
+    return logits
+
+
+@pytest.mark.parametrize("n_classes", [1, 2, 5])
+@pytest.mark.parametrize("in_channels", [1, 3])
+def test_a_batch_gives_what_single_forwards_give(n_classes: int, in_channels: int) -> None:
+    params = unet_params(n_classes, in_channels, normalize=NORMALIZE if in_channels == 3 else None)
+    given = images([(40, 28)] * 4, in_channels)
+    network = tiny_unet(n_classes, in_channels, torch.cat([ready(image, params) for image in given]))
+    masks = masks_of(predictor(state_bytes(network), params), given)
+    for image, mask in zip(given, masks, strict=True):
+        logits = plain_logits(network, image, params)[0]
+        expected = logits[0] > 0 if n_classes == 1 else logits.argmax(0)
+        assert mask.dtype == np.uint8
+        assert mask.shape == (28, 40)
+        assert (mask == expected.numpy()).mean() > 0.999
+        assert len(np.unique(mask)) > 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (41, 29), (39, 28), (40, 31)])
+def test_any_size(size: tuple[int, int]) -> None:
+    network = tiny_unet()
+    (image,) = images([size])
+    (mask,) = masks_of(predictor(state_bytes(network), unet_params()), [image])
+    width, height = size
+    right, below = -width % 4, -height % 4
+    padded = DecodedImage(np.pad(image.pixels, ((0, below), (0, right), (0, 0)), mode="edge").astype(np.uint8))
+    expected = plain_logits(network, padded, unet_params())[0, 0, :height, :width] > 0
+    assert mask.shape == (height, width)
+    assert np.array_equal(mask, expected.numpy())
+
+
+def test_sizes_that_pad_to_the_same_share_a_batch() -> None:
+    it = predictor(state_bytes(tiny_unet()), unet_params())
+    given = images([(40, 28), (39, 27), (37, 25)])
+    assert {padded_size((image.height, image.width), it.network.stride) for image in given} == {(28, 40)}
+    for image, mask in zip(given, masks_of(it, given), strict=True):
+        assert mask.shape == (image.height, image.width)
+        assert np.array_equal(mask, masks_of(it, [image])[0])
+
+
+def test_sixteen_bits_give_what_eight_give() -> None:
+    it = predictor(state_bytes(tiny_unet()), unet_params())
+    (image,) = images([(40, 28)])
+    deep = DecodedImage(image.pixels.astype(np.float32) / np.float32(255))
+    assert np.array_equal(masks_of(it, [image])[0], masks_of(it, [deep])[0])
+    assert np.array_equal(masks_of(it, [image])[0], masks_of(it, [deep, image])[1])
+
+
+class Brightness(nn.Module):
+    """Cloud where the mean over the channels, as it was given to the network, is above a half."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=1, keepdim=True) - 0.5
+
+
+def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4, least: int = 1) -> bytes:
+    """A program for H and W that are at least `least` times `multiple`, and multiples of it; None: any batch."""
+    height, width = torch.export.Dim("h", min=least, max=256), torch.export.Dim("w", min=least, max=256)
+    dims: dict[int, Any] = {2: multiple * height, 3: multiple * width}
+    if batch is None:
+        dims[0] = torch.export.Dim("n", min=1, max=64)
+    example = torch.rand(batch or 2, 3, 8 * multiple, 6 * multiple)
+    program = torch.export.export(network.eval(), (example,), dynamic_shapes=(dims,))
+    stream = io.BytesIO()
+    torch.export.save(program, stream)
+    return stream.getvalue()
+
+
+def exported_params(size_multiple: int | None = 4, **more: Any) -> ModelParams:
+    return ModelParams.model_validate(
+        {"architecture": "exported", "in_channels": 3, "n_classes": 1, "size_multiple": size_multiple, **more}
+    )
+
+
+@pytest.mark.parametrize("batch", [1, None])
+def test_an_exported_program(batch: int | None) -> None:
+    network = tiny_unet()
+    it = predictor(exported(network, batch=batch), exported_params())
+    assert it.network.any_batch is (batch is None)
+    given = images([(40, 28)] * 3)
+    masks = masks_of(it, given) if it.network.any_batch else [masks_of(it, [image])[0] for image in given]
+    for image, mask in zip(given, masks, strict=True):
+        assert np.array_equal(mask, (plain_logits(network, image, unet_params())[0, 0] > 0).numpy())
+    assert masks_of(it, images([(13, 10)]))[0].shape == (10, 13)
+
+
+def test_what_was_scaled_down_comes_back_at_its_own_size() -> None:
+    it = predictor(exported(Brightness()), exported_params(max_side=32))
+    seen = np.zeros((20, 32, 3), np.uint8)
+    seen[:, 16:] = 255
+    (mask,) = masks_of(it, [DecodedImage(seen, (64, 100))])
+    assert mask.shape == (64, 100)
+    assert (mask[:, :47] == 0).all()
+    assert (mask[:, 53:] == 1).all()
+
+
+def test_scaled_and_unscaled_share_a_batch() -> None:
+    it = predictor(state_bytes(tiny_unet()), unet_params())
+    (plain, other) = images([(40, 28)] * 2)
+    scaled = DecodedImage(other.pixels, (56, 80))
+    alone = masks_of(it, [plain])[0], masks_of(it, [scaled])[0]
+    together = masks_of(it, [plain, scaled])
+    assert together[1].shape == (56, 80)
+    assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
+
+
+def test_logits_that_are_nan_make_no_mask() -> None:
+    network = tiny_unet()
+    with torch.no_grad():
+        assert network.head.bias is not None
+        network.head.bias.fill_(float("nan"))
+    with pytest.raises(NonFiniteLogitsError, match=r"model v1 .*NaN or infinite"):
+        predictor(state_bytes(network), unet_params()).predict(images([(8, 8)]))
+
+
+def test_an_output_of_another_shape_is_refused() -> None:
+    it = predictor(exported(Brightness()), exported_params(n_classes=2))
+    with pytest.raises(ModelLoadError, match="n_classes"):
+        it.predict(images([(8, 8)]))

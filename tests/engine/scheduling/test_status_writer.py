@@ -1,0 +1,111 @@
+import logging
+import time
+
+import pytest
+
+from cloudseg_ops.contracts.chunk_status import ChunkStatus
+from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.engine.scheduling.result_log import ResultLog
+from cloudseg_ops.engine.scheduling.status_writer import StatusWriter
+from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator, Fault, FaultPlan
+
+SOURCES = [InputObject(f"{index}.jpg", 1, 1, "") for index in range(10)]
+
+
+def account(result_log: ResultLog, index: int, outcome: Outcome) -> None:
+    result_log.record(index, SOURCES[index], Result(SOURCES[index], outcome))
+
+
+def said(store: Store, layout: RunLayout) -> ChunkStatus | None:
+    found = store.stat(layout.progress(3))
+    return ChunkStatus.from_metadata(found.metadata) if found else None
+
+
+def wait_for_mark(store: Store, layout: RunLayout, done: int, within: float = 10.0) -> ChunkStatus:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        if (mark := said(store, layout)) and mark.done == done:
+            return mark
+        time.sleep(0.05)
+    raise AssertionError(f"no mark of {done} images: {said(store, layout)}")
+
+
+def test_marks_say_how_far_and_how_fast_and_the_last_one_that_it_is_over(store: Store, layout: RunLayout) -> None:
+    result_log = ResultLog(10)
+    account(result_log, 0, Outcome.SKIPPED)
+    writer = StatusWriter(store, layout.progress(3), result_log, 1.0)
+    with writer:
+        account(result_log, 1, Outcome.DONE)
+        # Found done already on the way: it counts as done, and toward no rate.
+        account(result_log, 2, Outcome.SKIPPED)
+        first = wait_for_mark(store, layout, 3)
+        account(result_log, 3, Outcome.QUARANTINED)
+        second = wait_for_mark(store, layout, 4)
+    writer.settle()
+    last = said(store, layout)
+    assert (first.total, first.ended, second.ended) == (10, False, False)
+    assert 0.2 < first.images_per_second < 0.6  # one in two seconds and a little
+    assert last is not None
+    assert (last.done, last.ended) == (4, True)
+    assert 0.2 < last.images_per_second < 1.0
+
+
+def test_a_chunk_that_is_over_at_once_has_one_mark(store: Store, layout: RunLayout, emulator: Emulator) -> None:
+    before = emulator.calls().get("objects.insert", 0)
+    writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
+    with writer:
+        pass
+    writer.settle()
+    last = said(store, layout)
+    assert last is not None
+    assert last.ended
+    assert emulator.calls()["objects.insert"] - before == 1
+
+
+def test_the_last_mark_is_written_after_a_failure_too(store: Store, layout: RunLayout) -> None:
+    writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
+    with pytest.raises(ZeroDivisionError), writer:
+        raise ZeroDivisionError
+    writer.settle()
+    last = said(store, layout)
+    assert last is not None
+    assert last.ended
+
+
+def test_nowhere_to_write_costs_nothing(store: Store, emulator: Emulator) -> None:
+    before = emulator.calls()
+    writer = StatusWriter(store, None, ResultLog(1), 10.0)
+    with writer:
+        pass
+    writer.settle()
+    assert writer._thread is None
+    assert emulator.calls() == before
+
+
+def test_a_refusal_is_told_once_and_harms_nothing(
+    store: Store, layout: RunLayout, faults: FaultPlan, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    faults.add(Fault(status=403, method="POST", path="/upload/", times=3))
+    result_log = ResultLog(10)
+    writer = StatusWriter(store, layout.progress(3), result_log, 1.0)
+    with writer:
+        time.sleep(3.3)  # marks after 2 s and 3 s
+    writer.settle()
+    assert said(store, layout) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "it goes on" in caplog.text
+    assert "PermissionDenied" in caplog.text or "refused" in caplog.text
+
+
+def test_storage_that_does_not_answer_holds_nobody_up(store: Store, layout: RunLayout, faults: FaultPlan) -> None:
+    faults.latency = 5.0
+    writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
+    began = time.monotonic()
+    with writer:
+        pass
+    writer.settle()
+    assert time.monotonic() - began < 1.5

@@ -1,0 +1,103 @@
+"""Telling of a failed run, to a real receiver over HTTP, a function and a connection."""
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.config.receivers import Receiver
+from cloudseg_ops.notifications.callback import deliver, failure_callback, prepare
+from tests.webhook import Webhook, start_webhook
+
+TOLD = {"text": "it failed", "run_id": "r1", "failed_tasks": []}
+called: list[Mapping[str, Any]] = []
+
+
+def note(told: Mapping[str, Any]) -> None:
+    called.append(told)
+
+
+def refuse(told: Mapping[str, Any]) -> None:
+    raise RuntimeError(f"no pager for {told['run_id']}")
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    with start_webhook() as running:
+        yield running
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="cloudseg_ops.notifications.callback")
+    return caplog
+
+
+def test_nobody_is_told_by_default() -> None:
+    assert failure_callback(None) is None
+
+
+def test_a_webhook_is_sent_all_as_json(webhook: Webhook, logged: pytest.LogCaptureFixture) -> None:
+    deliver(prepare(Receiver.parse(webhook.address)), TOLD)
+    assert webhook.received == [TOLD]
+    assert "told of the failed run r1" in logged.text
+
+
+def test_the_webhook_of_a_connection(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_MY_WEBHOOK", f'{{"conn_type": "http", "password": "{webhook.address}"}}')
+    deliver(prepare(Receiver.parse("conn:my_webhook")), TOLD)
+    assert webhook.received == [TOLD]
+
+
+def test_a_connection_without_a_webhook_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "http", "password": "very-secret"}')
+    with pytest.raises(ValueError, match="'empty' holds no webhook: its password is to be an https:// address") as told:
+        prepare(Receiver.parse("conn:empty"))
+    assert "very-secret" not in str(told.value)
+
+
+def test_a_function_is_called_with_the_mapping() -> None:
+    called.clear()
+    deliver(prepare(Receiver.parse(f"{__name__}:note")), TOLD)
+    assert called == [TOLD]
+
+
+def test_a_function_that_fails_is_logged(logged: pytest.LogCaptureFixture) -> None:
+    deliver(prepare(Receiver.parse(f"{__name__}:refuse")), TOLD)
+    assert "nobody could be told of the failed run: RuntimeError: no pager for r1" in logged.text
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_a_webhook_that_refuses_is_logged_without_its_address(
+    webhook: Webhook, logged: pytest.LogCaptureFixture, status: int
+) -> None:
+    webhook.status = status
+    deliver(prepare(Receiver.parse(webhook.address)), TOLD)
+    assert f"the webhook answered {status}" in logged.text
+    assert "very-secret" not in logged.text
+
+
+def test_a_webhook_that_is_away_is_logged_without_its_address(logged: pytest.LogCaptureFixture) -> None:
+    with start_webhook() as gone:
+        address = gone.address
+    deliver(prepare(Receiver.parse(address)), TOLD)
+    assert "the webhook cannot be reached (ConnectionError)" in logged.text
+    assert "very-secret" not in logged.text
+
+
+def test_a_webhook_that_hangs_is_left_alone(webhook: Webhook, logged: pytest.LogCaptureFixture) -> None:
+    webhook.hang.clear()
+    began = time.monotonic()
+    deliver(prepare(Receiver.parse(webhook.address)), TOLD, timeout=0.5)
+    assert time.monotonic() - began < 5
+    assert "took more than 0.5 s, and is left alone" in logged.text
+
+
+@pytest.mark.parametrize("text", ["conn:nowhere", "no.such.module:page", f"{__name__}:absent"])
+def test_a_callback_whose_receiver_is_not_there_raises_nothing(text: str, logged: pytest.LogCaptureFixture) -> None:
+    callback = failure_callback(Receiver.parse(text))
+    assert callback is not None
+    callback({"dag": None, "run_id": "r1"})
+    assert "nobody could be told of the failed run" in logged.text

@@ -1,0 +1,77 @@
+"""Errors of the Kubernetes client and of Google's, told in one sentence."""
+
+import json
+import traceback
+from typing import Any
+
+import pytest
+from google.api_core.exceptions import NotFound
+from google.auth.exceptions import DefaultCredentialsError
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import MaxRetryError
+from urllib3.util import parse_url
+
+from cloudseg_ops.config.settings import Settings
+from cloudseg_ops.contracts.errors import ClusterError, PodLostError
+from cloudseg_ops.operators._kubernetes_errors import translate_kubernetes_errors
+from cloudseg_ops.operators.clusters import translate_gke_errors
+
+
+def test_a_refusal_names_what_was_refused_and_where_to_look() -> None:
+    refused = ApiException(status=403, reason="Forbidden")
+    refused.body = json.dumps({"message": 'pods is forbidden: User "w" cannot create resource "pods"'})
+    with (
+        pytest.raises(ClusterError, match=r'refused \(403\): pods is forbidden.*"w".*CLOUDSEG_NAMESPACE'),
+        translate_kubernetes_errors(),
+    ):
+        raise refused
+
+
+@pytest.mark.parametrize("body", [None, "", "not JSON", "[]"])
+def test_a_refusal_without_words_has_its_reason(body: str | None) -> None:
+    refused = ApiException(status=401, reason="Unauthorized")
+    refused.body = body
+    with pytest.raises(ClusterError, match=r"\(401\): Unauthorized"), translate_kubernetes_errors():
+        raise refused
+
+
+def test_an_outage_says_that_the_pod_is_taken_up() -> None:
+    with (
+        pytest.raises(ClusterError, match=r"does not answer.*the next try takes the pod up"),
+        translate_kubernetes_errors(),
+    ):
+        raise MaxRetryError(None, parse_url("https://cluster").url, None)  # type: ignore[arg-type]
+
+
+def test_errors_of_ours_lose_their_trace_and_others_are_let_through() -> None:
+    with pytest.raises(PodLostError) as raised, translate_kubernetes_errors():
+        _fail_in_handling_another()
+    assert "inner" not in "".join(traceback.format_exception(raised.value))
+    with pytest.raises(ZeroDivisionError), translate_kubernetes_errors():
+        raise ZeroDivisionError
+
+
+def _fail_in_handling_another() -> None:
+    try:
+        int("inner")
+    except ValueError:
+        raise PodLostError("gone")  # noqa: B904
+
+
+@pytest.mark.parametrize(("kind", "words"), [(NotFound, "no cluster gpus"), (DefaultCredentialsError, "no identity")])
+def test_a_gke_cluster_that_google_does_not_find(kind: Any, words: str) -> None:
+    settings = Settings.from_environment(
+        {
+            "CLOUDSEG_INPUT_BUCKET": "photos",
+            "CLOUDSEG_OUTPUT_BUCKET": "masks",
+            "CLOUDSEG_STAGING_BUCKET": "staging",
+            "CLOUDSEG_MODEL_REPOSITORY": "https://git.example/models.git",
+            "CLOUDSEG_GKE_CLUSTER": "gpus",
+            "CLOUDSEG_GKE_LOCATION": "europe-west4",
+        }
+    )
+    with (
+        pytest.raises(ClusterError, match=r"'gpus' in 'europe-west4'.*CLOUDSEG_GKE_CLUSTER"),
+        translate_gke_errors(settings),
+    ):
+        raise kind(words)

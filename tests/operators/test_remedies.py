@@ -1,0 +1,96 @@
+"""What each error asks of whoever reads it, class by class over the whole tree."""
+
+import pytest
+
+from cloudseg_ops.contracts import errors
+from cloudseg_ops.contracts.errors import CloudsegError, LocalError, StorageError, UnknownRevisionError
+from cloudseg_ops.operators.remedies import REMEDIES, Failure, failure_summary, origin, remedy
+
+
+def _tree(kind: type[CloudsegError]) -> list[type[CloudsegError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in _tree(child))]
+
+
+TREE = [kind for kind in _tree(CloudsegError) if kind.__module__ == errors.__name__]
+AT_ONCE = {
+    "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
+    "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
+    "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
+    "NotShownError",
+    "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
+}  # fmt: skip
+
+
+def test_every_error_has_an_entry_of_its_own() -> None:
+    assert set(REMEDIES) == set(TREE)
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_what_no_retry_can_mend_fails_at_once(kind: type[CloudsegError]) -> None:
+    assert remedy(kind("x")).retry is (kind.__name__ not in AT_ONCE)
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_the_last_lines_say_what_happened_to_what_and_what_to_do(kind: type[CloudsegError]) -> None:
+    lines = failure_summary(kind("gs://photos/a.jpg is not there"), attempt=1, attempts=3, again=REMEDIES[kind].retry)
+    assert len(lines) == 3
+    assert lines[1] == f"What happened: {kind.__name__}: gs://photos/a.jpg is not there"
+    assert lines[2] == f"What to do: {REMEDIES[kind].todo}"
+    assert lines[2].endswith((".", "`"))
+
+
+def test_the_tries_are_told() -> None:
+    broken = StorageError("x")
+    assert failure_summary(broken, attempt=1, attempts=3, again=True)[0] == "Try 1 of 3 failed; Airflow tries again."
+    assert failure_summary(broken, attempt=3, attempts=3, again=False)[0] == "Try 3 of 3 failed; it was the last one."
+    at_once = failure_summary(UnknownRevisionError("x"), attempt=1, attempts=3, again=False)[0]
+    assert at_once == "Try 1 of 3 failed, and no retry can mend it: there is none."
+    assert failure_summary(UnknownRevisionError("x"), attempt=1, attempts=1, again=False)[0].endswith(
+        "it was the last one."
+    )
+
+
+def test_a_class_without_an_entry_has_that_of_the_one_above() -> None:
+    class PortTakenError(LocalError):
+        pass
+
+    assert remedy(PortTakenError("x")) is REMEDIES[LocalError]
+
+
+def test_other_errors_point_to_the_trace() -> None:
+    lines = failure_summary(ZeroDivisionError("by zero"), attempt=1, attempts=1, again=False)
+    assert lines[1] == "What happened: ZeroDivisionError: by zero"
+    assert "the trace above" in lines[2]
+
+
+def test_the_error_behind_another_is_found() -> None:
+    def refuse() -> None:
+        raise StorageError("gs://a/b: refused")
+
+    def fail() -> None:
+        try:
+            refuse()
+        except StorageError:
+            raise RuntimeError("StorageError: gs://a/b: refused") from None
+
+    with pytest.raises(RuntimeError) as raised:
+        fail()
+    assert isinstance(origin(raised.value), StorageError)
+    assert failure_summary(raised.value, attempt=1, attempts=1, again=False)[1] == (
+        "What happened: StorageError: gs://a/b: refused"
+    )
+    other = ValueError("x")
+    assert origin(other) is other
+
+
+def test_errors_that_go_round_in_a_circle() -> None:
+    one, two = ValueError("one"), ValueError("two")
+    one.__context__, two.__context__ = two, one
+    assert origin(one) is one
+
+
+def test_a_failure_is_small_json() -> None:
+    told = Failure.of(StorageError("x" * 5000)).to_json()
+    assert told["error"] == "StorageError"
+    assert len(told["message"]) == 2000
+    assert told["todo"] == REMEDIES[StorageError].todo

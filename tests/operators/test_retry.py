@@ -1,0 +1,83 @@
+"""An outage of the Kubernetes API is waited out, over real HTTP."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+import tenacity
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodManager
+from kubernetes import client
+from kubernetes.client.exceptions import ApiException
+
+from cloudseg_ops.contracts.errors import ClusterError
+from cloudseg_ops.operators import _retry as _patience
+from cloudseg_ops.operators._retry import RetryingPodManager
+
+POD = client.V1Pod(metadata=client.V1ObjectMeta(name="engine", namespace="cloudseg"))
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+    """An API server that gives the status codes it is told, then 200."""
+    told = SimpleNamespace(codes=[], asked=0)
+
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            told.asked += 1
+            code = told.codes.pop(0) if told.codes else 200
+            body = json.dumps({"kind": "Pod", "metadata": {"name": "engine"}} if code == 200 else {}).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    monkeypatch.setattr(_patience, "_PAUSE_SECONDS", 0.05)
+    # Airflow's own retries would take 15 s each time; that they are too few is what this is about.
+    monkeypatch.setattr(PodManager.read_pod.retry, "stop", tenacity.stop_after_attempt(1))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    told.url = f"http://127.0.0.1:{server.server_port}"
+    yield told
+    server.shutdown()
+    server.server_close()
+
+
+def manager(url: str, outage_seconds: float) -> RetryingPodManager:
+    configuration = client.Configuration(host=url)
+    configuration.retries = False
+    return RetryingPodManager(
+        kube_client=client.CoreV1Api(client.ApiClient(configuration)), outage_seconds=outage_seconds
+    )
+
+
+def test_an_outage_that_ends_is_waited_out(answers: SimpleNamespace) -> None:
+    answers.codes = [503, 500, 429, 502]
+    assert manager(answers.url, 30).read_pod(POD).metadata.name == "engine"
+    assert answers.asked == 5
+
+
+def test_an_outage_that_lasts_is_told_with_what_becomes_of_the_pod(answers: SimpleNamespace) -> None:
+    answers.codes = [503] * 100
+    with pytest.raises(ClusterError, match=r"did not answer for .*the next try takes it up"):
+        manager(answers.url, 0.3).read_pod(POD)
+    assert 2 < answers.asked < 12
+
+
+def test_a_server_that_is_not_there_is_an_outage(answers: SimpleNamespace) -> None:
+    with pytest.raises(ClusterError, match="did not answer"):
+        manager("http://127.0.0.1:1", 0).read_pod(POD)
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 422])
+def test_a_refusal_is_no_outage(answers: SimpleNamespace, code: int) -> None:
+    answers.codes = [code]
+    with pytest.raises(ApiException) as raised:
+        manager(answers.url, 30).read_pod(POD)
+    assert (raised.value.status, answers.asked) == (code, 1)

@@ -1,0 +1,70 @@
+"""What is kept for the trigger form, and what of it is believed."""
+
+import json
+
+import pytest
+
+from cloudseg_ops.registry.revision_choices import (
+    VARIABLE,
+    composer_keep_command,
+    keep_command,
+    kept,
+    read_kept,
+    revision_choices,
+)
+
+REPOSITORY = "https://git.example/models.git"
+REVISIONS = ["v2", "v1", "main"]
+
+
+def test_what_is_kept_comes_back() -> None:
+    assert read_kept(kept(REPOSITORY, REVISIONS), REPOSITORY) == REVISIONS
+
+
+def test_credentials_are_not_kept() -> None:
+    value = kept("https://user:secret@git.example/models.git", REVISIONS)
+    assert "secret" not in value
+    assert read_kept(value, REPOSITORY) == read_kept(value, "https://x:y@git.example/models.git") == REVISIONS
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", "garbage", "null", "7", "[]", '"text"', "{}", "[" * 100_000, '{"revisions": ["v1"]}',
+        json.dumps({"repository": "https://git.example/other.git", "revisions": ["v1"]}),
+        json.dumps({"repository": REPOSITORY}),
+        json.dumps({"repository": REPOSITORY, "revisions": "v1"}),
+        json.dumps({"repository": REPOSITORY, "revisions": {"v1": 1}}),
+    ],
+)  # fmt: skip
+def test_garbage_offers_nothing(value: str) -> None:
+    assert read_kept(value, REPOSITORY) == []
+
+
+def test_of_what_is_kept_only_revisions_are_believed() -> None:
+    revisions = ["v1", None, 7, ["v2"], "--upload-pack=x", "v3\n", "v4"]
+    value = json.dumps({"repository": REPOSITORY, "revisions": revisions})
+    assert read_kept(value, REPOSITORY) == ["v1", "v4"]
+    assert len(read_kept(kept(REPOSITORY, [f"v{number}" for number in range(1000)]), REPOSITORY)) == 50
+
+
+def test_outside_of_airflow_the_pinned_revision_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", kept(REPOSITORY, REVISIONS))
+    assert revision_choices(REPOSITORY, "v1.2") == ["v1.2"]
+
+
+def test_airflow_takes_the_command() -> None:
+    from airflow.cli.cli_parser import get_parser
+
+    read = get_parser().parse_args(keep_command(REPOSITORY, REVISIONS)[1:])
+    assert read.key == VARIABLE
+    assert read_kept(read.value, REPOSITORY) == REVISIONS
+
+
+def test_on_composer_all_arguments_of_airflow_come_after_the_dashes() -> None:
+    command = composer_keep_command("prod", "europe-west4", REPOSITORY, REVISIONS)
+    assert command[: command.index("--")] == [
+        "gcloud", "composer", "environments", "run", "prod", "--location", "europe-west4", "variables", "set",
+    ]  # fmt: skip
+    assert command[command.index("--") + 1 :] == keep_command(REPOSITORY, REVISIONS)[3:]
+    assert composer_keep_command("prod", "r", REPOSITORY, [], project="p")[5:9] == ["--location", "r", "--project", "p"]

@@ -1,0 +1,86 @@
+import json
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.runs.chunk_plan import Chunk
+from cloudseg_ops.runs.forecast import Rate
+from cloudseg_ops.runs.run_plan import LOOKED_UP, RunPlan, count_dealt_with
+from cloudseg_ops.storage import Store
+from tests.conftest import Buckets
+from tests.report.runs import MODEL
+from tests.samples import DIGEST, OTHER_DIGEST, put_copy, put_inputs, put_mask, put_snapshot, source_of
+
+
+def plan_of(layout: RunLayout, *objects: int, **changes: Any) -> RunPlan:
+    fields: dict[str, Any] = {
+        "layout": layout,
+        "version": "1.2.3",
+        "written": "2026-08-26T03:00:00+00:00",
+        "dry_run": True,
+        "after_success": "delete",
+        "input_bucket": "photos",
+        "chunks": [Chunk(index, str(layout.chunk(index)), count, 1000 * count) for index, count in enumerate(objects)],
+        "dealt_with": None,
+        "at_once": 2,
+        "rate": Rate(10.0, 5.0, ("run-a", "run-b"), same_model=True),
+        "gpu_hour_price": 0.71,
+        "model": MODEL,
+    }
+    return RunPlan(**(fields | changes))
+
+
+def test_as_json(layout: RunLayout) -> None:
+    plan = plan_of(layout, 100, 100, 40)
+    document = json.loads(json.dumps(plan.to_json()))
+    assert (document["run_id"], document["dry_run"]) == (layout.run_id, True)
+    assert (document["objects"], document["bytes"], document["dealt_with"]) == (240, 240_000, None)
+    assert document["chunks"] == {
+        "count": 3,
+        "objects": {"least": 40, "median": 100, "most": 100},
+        "bytes": {"least": 40_000, "median": 100_000, "most": 100_000},
+    }
+    assert document["at_once"] == 2
+    assert document["rate"] == {
+        "images_per_second": 10.0, "start_seconds": 5.0, "measured_in": ["run-a", "run-b"], "same_model": True,
+    }  # fmt: skip
+    assert document["estimate"] == {
+        "images": 240, "gpu_hours": 0.0067, "wall_seconds": 24.0, "shortest_seconds": 15.0, "longest_seconds": 39.0,
+        "cost": 0.0047, "gpu_hour_price": 0.71, "currency": "USD",
+    }  # fmt: skip
+    assert document["model"] == {"revision": "v2", "commit": MODEL.commit, "digest": MODEL.digest}
+    assert document["plan_html"] == f"gs://{layout.output.bucket}/reports/test-run/plan.html"
+
+
+def test_it_is_small_whatever_the_number_of_chunks(layout: RunLayout) -> None:
+    assert len(json.dumps(plan_of(layout, *[1000] * 1024).to_json())) < 2000
+
+
+def test_what_is_unknown_is_null(layout: RunLayout) -> None:
+    document = plan_of(layout, 5, at_once=None, gpu_hour_price=None, model=None, rate=Rate(10)).to_json()
+    assert (document["at_once"], document["model"], document["rate"]["start_seconds"]) == (None, None, None)
+    assert (document["estimate"]["wall_seconds"], document["estimate"]["cost"]) == (None, None)
+    assert document["rate"]["measured_in"] == []
+
+
+def test_inputs_that_are_dealt_with_already_are_counted(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+    versions = put_inputs(store, buckets.input, [f"{name}.jpg" for name in "abcdef"])
+    put_snapshot(store, layout, versions)
+    for number, digest in ((0, DIGEST), (1, DIGEST), (2, OTHER_DIGEST)):
+        put_mask(store, buckets.output, source_of(versions[number], buckets.input), digest=digest)
+    put_copy(store, buckets.output, source_of(versions[3], buckets.input))
+    # Of an older version, which proves nothing of this one.
+    put_mask(store, buckets.output, source_of(versions[4].__class__("e.jpg", 1, 10, "x"), buckets.input))
+
+    def count(objects: int) -> int | None:
+        return count_dealt_with(store, layout, objects=objects, input_bucket=buckets.input, model_digest=DIGEST)
+
+    assert count(6) == 3
+    assert count(LOOKED_UP + 1) is None
+
+
+@pytest.mark.parametrize("objects", [1, 7])
+def test_totals_are_those_of_the_chunks(layout: RunLayout, objects: int) -> None:
+    plan = plan_of(layout, *[3] * objects)
+    assert (plan.objects, plan.bytes) == (3 * objects, 3000 * objects)

@@ -1,0 +1,54 @@
+"""scripts/bootstrap.sh refuses what it could only make worse, in one sentence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cloudseg_local.state import REPOSITORY
+
+
+def bootstrap(state: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(REPOSITORY / "scripts" / "bootstrap.sh"), "demo"],
+        env={**os.environ, "STATE": str(state), "PYTHON": sys.executable, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
+    (tmp_path / "other" / "bin").mkdir(parents=True)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "venv").symlink_to(tmp_path / "other")
+    done = bootstrap(tmp_path / "state")
+    assert done.returncode == 1
+    assert "venv is a link, and what it leads to would be emptied; remove the link" in done.stderr
+    assert (tmp_path / "other" / "bin").is_dir()
+
+
+def test_another_airflow_in_the_same_environment_is_no_longer_taken_for_installed(tmp_path: Path) -> None:
+    venv = tmp_path / "state" / "venv"
+    (venv / "bin").mkdir(parents=True)
+    # Installing fails at once: what counts is which stamps are left by then.
+    (venv / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (venv / "bin" / "python").chmod(0o755)
+    for name, version in (("test-3.1.7", "3.1.7"), ("test", "3.3.1")):
+        (venv / f".installed-{name}").write_text(f"apache-airflow=={version}\n")
+    done = bootstrap(tmp_path / "state")
+    assert done.returncode == 1
+    assert "installing requirements/demo.lock failed" in done.stderr
+    assert [path.name for path in venv.glob(".installed-*")] == [".installed-test"]
+
+
+@pytest.mark.parametrize(("python", "said"), [("/nonesuch/python", "there is no such program"), ("false", "needs")])
+def test_a_python_that_will_not_do(tmp_path: Path, python: str, said: str) -> None:
+    done = bootstrap(tmp_path / "state", PYTHON=python)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cloudseg: ")
+    assert said in done.stderr
+    assert not (tmp_path / "state" / "venv").exists()

@@ -1,0 +1,46 @@
+"""The names that a DAG author imports from `cloudseg_ops`."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cloudseg_ops
+
+PUBLIC = [
+    "CleanInputsOperator", "DVCPullModelOperator", "GCSNewObjectsSensor", "GKESegmentOperator",
+    "KubernetesSegmentOperator", "LocalSegmentOperator", "PlanChunksOperator", "PodSettings", "ReleasePodsOperator",
+    "RunReportOperator", "Settings", "__version__", "dag_schedule", "failure_callback", "help_text", "masks_asset",
+    "revision_choices", "segment_chunks",
+]  # fmt: skip
+
+
+def test_these_and_no_others_are_public() -> None:
+    """One that goes, or changes its meaning, is a new major version's."""
+    assert dir(cloudseg_ops) == PUBLIC
+    assert sorted(cloudseg_ops.__all__) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_can_be_had_and_is_documented(name: str) -> None:
+    found = getattr(cloudseg_ops, name)
+    assert name == "__version__" or found.__doc__
+
+
+def test_a_misspelt_one_is_told_with_those_there_are() -> None:
+    with pytest.raises(AttributeError, match=r"no attribute 'Setings'; public are .*Settings"):
+        cloudseg_ops.Setings  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_type_checkers_know_the_same_names() -> None:
+    stub = ast.parse(Path(cloudseg_ops.__file__).with_suffix(".pyi").read_text("utf-8"))
+    imported = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported | {"__version__"} == set(PUBLIC)
+
+
+def test_the_package_itself_imports_nothing_heavy() -> None:
+    code = "import sys, cloudseg_ops; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-S", "-E", "-c", code], capture_output=True, text=True, check=True)
+    assert not {"airflow", "pydantic", "google", "torch", "dvc"} & set(ast.literal_eval(done.stdout))
