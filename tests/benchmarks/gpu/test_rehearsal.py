@@ -14,6 +14,7 @@ from benchmarks.gpu.records import read_records
 
 ROOT = Path(__file__).parents[3]
 MOST_FILES = 8
+PARTS = ("machine", "tests", "bare", "engine", "start", "profiling")
 
 
 def rehearse(out: Path, *, seconds: int, parts: str) -> subprocess.CompletedProcess[str]:
@@ -31,10 +32,12 @@ def kinds(out: Path, name: str) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_each_part_leaves_its_results(tmp_path: Path) -> None:
-    done = rehearse(tmp_path, seconds=150, parts="machine,bare,engine,start,profiling")
+    done = rehearse(tmp_path, seconds=200, parts=",".join(PARTS))
     parts = {one["name"]: one["exit_code"] for one in read_records(tmp_path / "machine.jsonl") if one["kind"] == "part"}
-    assert parts == dict.fromkeys(("machine", "bare", "engine", "start", "profiling"), 0)
+    assert parts == dict.fromkeys(PARTS, 0)
+    assert " passed" in (tmp_path / "tests.txt").read_text("utf-8").splitlines()[-1]
     assert {"machine", "copy", "matmul", "import"} <= kinds(tmp_path, "machine")
     assert {"floor", "setting"} <= kinds(tmp_path, "bare")
     assert {"decode", "engine", "article"} <= kinds(tmp_path, "engine")
