@@ -43,6 +43,7 @@ class Network:
         dtype: Of its weights, and of the images that it takes.
         autocast: Compute convolutions in bfloat16 all the same.
         tf32: On a GPU, compute in TF32 what is computed in float32.
+        exact: The same network in float32, where this one is of a lower precision.
     """
 
     forward: nn.Module
@@ -52,6 +53,7 @@ class Network:
     dtype: torch.dtype = torch.float32
     autocast: bool = False
     tf32: bool = False
+    exact: Network | None = None
 
     def run(self, images: torch.Tensor) -> torch.Tensor:
         """Give the logits of normalized images, float32, shape (N, in_channels, H, W), on the device."""
@@ -79,12 +81,13 @@ class Network:
         autocast finds them; their weights are converted once.
         """
         if isinstance(self.forward, UNet):
-            return replace(self, forward=copy.deepcopy(self.forward).to(torch.bfloat16), dtype=torch.bfloat16)
-        return replace(self, forward=with_bf16_convolutions(self.forward), autocast=True)
+            converted = copy.deepcopy(self.forward).to(torch.bfloat16)
+            return replace(self, forward=converted, dtype=torch.bfloat16, exact=self)
+        return replace(self, forward=with_bf16_convolutions(self.forward), autocast=True, exact=self)
 
     def in_tf32(self) -> Network:
         """Give the same network with what is float32 computed in TF32."""
-        return replace(self, tf32=True)
+        return replace(self, tf32=True, exact=self)
 
 
 def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:

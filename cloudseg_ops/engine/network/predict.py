@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -116,7 +115,7 @@ class Predictor:
         params = self._ref.params
         if params.architecture == "unet":
             return unet_receptive_field(params.arguments.get("depth", UNET_DEPTH))
-        exact = replace(self.network, autocast=False)
+        exact = self.network.exact or self.network
         return find_receptive_field(exact.run, in_channels=params.in_channels, stride=exact.stride, device=exact.device)
 
     def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:

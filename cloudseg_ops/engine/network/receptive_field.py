@@ -27,8 +27,7 @@ _LEAST_BLOCKS = 16
 _ACROSS = 32
 """Pixels across a strip, or two blocks where these are more."""
 _TOLERANCE = 1e-3
-_TOLERANCE_TF32 = 2e-2
-"""By how much logits may differ, as a share of their largest: GPUs convolve float32 in TF32, of ten bits."""
+"""By how much logits may differ, as a share of their largest."""
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
@@ -131,7 +130,7 @@ class _Probe:
             (last - whole[..., cut:, cut:])[..., reach:, reach:].abs().max(),
         )
         largest = whole.abs().max()
-        if apart <= (_TOLERANCE_TF32 if self._device.type == "cuda" else _TOLERANCE) * largest:
+        if apart <= _TOLERANCE * largest:
             return True
         self._untold(f"logits of a part of an image differ by {apart:.2g} from the whole's, up to {largest:.2g}")
         return False

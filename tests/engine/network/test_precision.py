@@ -185,3 +185,13 @@ def test_tf32_is_next_where_bfloat16_does_not_agree(
     assert choose_precision(ref, exact, "auto", IMAGES, 1000).precision == "TF32"
     assert "less than 99.9%: trying in TF32" in caplog.text
     assert "TF32 agrees with float32 on 100.000%" in caplog.text
+
+
+def test_a_large_image_is_cut_for_an_exported_program_in_bfloat16() -> None:
+    weights = exported(tiny_unet())
+    ref = model_ref(weights, exported_params())
+    coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())
+    image = DecodedImage(noise(200, 160), (320, 400))
+    whole = coarse.predict([image])[0].values
+    tiled = coarse.predict_tiled(image, 100 * 100).values
+    assert np.abs(whole - tiled).max() < 0.02 * np.abs(whole).max()
