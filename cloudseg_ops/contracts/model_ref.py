@@ -6,14 +6,21 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED
 from cloudseg_ops.contracts.errors import ManifestError, ModelParamsError
 
 _FIRST = frozenset(
     {"architecture", "in_channels", "n_classes", "arguments", "classes", "normalize", "max_side", "size_multiple"}
 )
 """Parameters that count in a model's digest also at their defaults. None is ever added here: see `model_digest`."""
+
+
+def _known(architecture: str) -> str:
+    if architecture != EXPORTED and architecture not in ARCHITECTURES:
+        raise ValueError(f"Input should be one of {', '.join(sorted({EXPORTED, *ARCHITECTURES}))}")
+    return architecture
 
 
 class _Strict(BaseModel):
@@ -31,8 +38,8 @@ class ModelParams(_Strict):
     """The `model` section of a registry's params.yaml.
 
     Attributes:
-        architecture: `unet` (built in: the weights are a state dict) or `exported` (the weights file is a program
-            written by `torch.export.save`).
+        architecture: A built-in one, such as `unet`, whose weights are a state dict; or `exported`: the weights file is
+            a program written by `torch.export.save`.
         in_channels: 1 (grey) or 3 (RGB).
         n_classes: Channels of the logits: 1 is a sigmoid (class 1 where the logit is above 0), more an argmax.
         arguments: Further arguments of the built-in architecture, such as `width` and `depth`.
@@ -44,7 +51,7 @@ class ModelParams(_Strict):
             Built-in architectures know their own.
     """
 
-    architecture: Literal["unet", "exported"]
+    architecture: Annotated[str, AfterValidator(_known)]
     in_channels: Literal[1, 3]
     n_classes: int = Field(ge=1, le=256)
     arguments: dict[str, Annotated[int, Field(ge=1, le=4096)]] = {}

@@ -5,17 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED
 from cloudseg_ops.contracts.model_ref import ModelParams
-
-UNET_DEPTH = 4
-"""How often the built-in U-Net halves an image unless its arguments say otherwise."""
 
 
 def stride_of(params: ModelParams) -> int:
     """What heights and widths must be multiples of."""
-    if params.architecture == "unet":
-        return int(2 ** params.arguments.get("depth", UNET_DEPTH))
-    return params.size_multiple or 1
+    if params.architecture == EXPORTED:
+        return params.size_multiple or 1
+    return ARCHITECTURES[params.architecture].stride(params.arguments)
 
 
 def seen_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:

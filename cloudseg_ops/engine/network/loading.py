@@ -7,6 +7,7 @@ import io
 import pickle
 import warnings
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +15,11 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED
 from cloudseg_ops.contracts.errors import ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import allow_tf32, is_device_failure, is_out_of_memory
-from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.reference import describe
 
 _MAX_DETAIL = 800
@@ -44,6 +45,8 @@ class Network:
         autocast: Compute convolutions in bfloat16 all the same.
         tf32: On a GPU, compute in TF32 what is computed in float32.
         exact: The same network in float32, where this one is of a lower precision.
+        narrowest: Makes a network of one channel with the same receptive field that computes fastest, if there is one.
+        built_in: Whether it is one of cloudseg's architectures, all of which can be converted to bfloat16.
     """
 
     forward: nn.Module
@@ -54,6 +57,8 @@ class Network:
     autocast: bool = False
     tf32: bool = False
     exact: Network | None = None
+    narrowest: Callable[[], nn.Module] | None = None
+    built_in: bool = False
 
     def run(self, images: torch.Tensor) -> torch.Tensor:
         """Give the logits of normalized images, float32, shape (N, in_channels, H, W), on the device."""
@@ -80,7 +85,7 @@ class Network:
         A built-in network is converted once. In an exported program only convolutions are known to bear it, and
         autocast finds them; their weights are converted once.
         """
-        if isinstance(self.forward, UNet):
+        if self.built_in:
             converted = copy.deepcopy(self.forward).to(torch.bfloat16)
             return replace(self, forward=converted, dtype=torch.bfloat16, exact=self)
         return replace(self, forward=with_bf16_convolutions(self.forward), autocast=True, exact=self)
@@ -96,17 +101,19 @@ def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     Raises:
         ModelLoadError: The bytes do not fit the parameters.
     """
-    if ref.params.architecture == "exported":
+    if ref.params.architecture == EXPORTED:
         return _load_exported(ref, data, device)
-    return _load_unet(ref, data, device)
+    return _load_built_in(ref, data, device)
 
 
-def _load_unet(ref: ModelRef, data: bytes, device: torch.device) -> Network:
+def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     params = ref.params
-    try:
-        network = UNet(params.in_channels, params.n_classes, **params.arguments)
-    except TypeError as error:
-        raise _misfit(ref, error, "`model.arguments` may name width and depth") from error
+    architecture = ARCHITECTURES[params.architecture]
+    if unknown := params.arguments.keys() - architecture.arguments:
+        known = " and ".join(sorted(architecture.arguments, reverse=True))
+        raise _misfit(ref, f"arguments {', '.join(sorted(unknown))} are unknown", f"`model.arguments` may name {known}")
+    build = architecture.load()
+    network: nn.Module = build(params.in_channels, params.n_classes, **params.arguments)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         # Copied, not assigned: on weights that lie as they came from the file, a pass took a tenth longer.
@@ -114,12 +121,15 @@ def _load_unet(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     except (RuntimeError, TypeError, ValueError, EOFError, KeyError, AttributeError, pickle.UnpicklingError) as error:
         if is_out_of_memory(error):
             raise
-        raise _misfit(ref, error, "the weights file must be the state dict of a UNet of exactly these") from error
+        kind = type(network).__name__
+        raise _misfit(ref, error, f"the weights file must be the state dict of a {kind} of exactly these") from error
     network.eval().requires_grad_(requires_grad=False)
     _fold_batch_norm(network)
     # Convolutions are fastest with the channels of a pixel side by side, on GPUs and CPUs alike.
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Network(network, device, network.stride)
+    narrow = architecture.narrowest
+    narrowest = (lambda: build(1, 1, **narrow(params.arguments))) if narrow else None
+    return Network(network, device, stride_of(params), narrowest=narrowest, built_in=True)
 
 
 def _fold_batch_norm(network: nn.Module) -> None:
@@ -153,8 +163,11 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
         )
     if device.type == "cuda":
-        # Or cuDNN would turn them around at each pass: the images' channels lie side by side.
-        forward.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Or cuDNN would turn them around at each pass: the images' channels lie side by side. No other parameters, of
+        # which a program may take views that this layout does not have.
+        for parameter in _convolution_parameters(forward).values():
+            if parameter.dim() == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return Network(forward, device, stride_of(ref.params), any_batch=not isinstance(shape[0], int))
 
 
@@ -191,9 +204,18 @@ def with_bf16_convolutions(program: nn.Module) -> nn.Module:
         # PyTorch's own: copying a program's signature uses what it has deprecated. A log is for what people can change.
         warnings.simplefilter("ignore", FutureWarning)
         program = copy.deepcopy(program, dict(shared))
+    for name, parameter in _convolution_parameters(program).items():
+        owner, _, leaf = name.rpartition(".")
+        converted = nn.Parameter(parameter.to(torch.bfloat16), requires_grad=False)
+        setattr(program.get_submodule(owner), leaf, converted)
+    return program
+
+
+def _convolution_parameters(program: nn.Module) -> dict[str, nn.Parameter]:
+    """Give the parameters that only convolutions use, as weight or bias, by name."""
     graph = getattr(program, "graph", None)
     if graph is None:
-        return program
+        return {}
     only_convolutions: dict[str, bool] = {}
     for node in graph.nodes:
         if node.op == "get_attr":
@@ -201,13 +223,12 @@ def with_bf16_convolutions(program: nn.Module) -> nn.Module:
             only_convolutions[str(node.target)] = seen and all(_is_weight_of(user, node) for user in node.users)
     parameters = dict(program.named_parameters(remove_duplicate=False))
     names = Counter(id(parameter) for parameter in parameters.values())
-    for name, parameter in parameters.items():
+    return {
+        name: parameter
+        for name, parameter in parameters.items()
         # A tensor with a second name may be used under it elsewhere.
-        if only_convolutions.get(name) and names[id(parameter)] == 1:
-            owner, _, leaf = name.rpartition(".")
-            converted = nn.Parameter(parameter.to(torch.bfloat16), requires_grad=False)
-            setattr(program.get_submodule(owner), leaf, converted)
-    return program
+        if only_convolutions.get(name) and names[id(parameter)] == 1
+    }
 
 
 def _is_weight_of(user: Any, node: Any) -> bool:

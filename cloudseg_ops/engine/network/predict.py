@@ -16,10 +16,10 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.images.masks import Classes
 from cloudseg_ops.engine.images.restore import Logits, Prediction
-from cloudseg_ops.engine.images.sizes import UNET_DEPTH, padded_size
+from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.memory.arrays import empty
 from cloudseg_ops.engine.network.loading import Network
-from cloudseg_ops.engine.network.receptive_field import find_receptive_field, unet_receptive_field
+from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.reference import describe
 from cloudseg_ops.engine.network.tiled import classes_of, segment_tiled
 from cloudseg_ops.engine.network.tiling import plan_tiles
@@ -113,9 +113,9 @@ class Predictor:
     def _receptive_field(self) -> int | None:
         """How far around each pixel the network looks."""
         params = self._ref.params
-        if params.architecture == "unet":
-            return unet_receptive_field(params.arguments.get("depth", UNET_DEPTH))
         exact = self.network.exact or self.network
+        if narrowest := exact.narrowest:
+            return module_receptive_field(narrowest(), exact.stride)
         return find_receptive_field(exact.run, in_channels=params.in_channels, stride=exact.stride, device=exact.device)
 
     def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:

@@ -14,8 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-
-from cloudseg_ops.engine.network.networks import UNet
+from torch import nn
 
 _log = logging.getLogger(__name__)
 
@@ -56,10 +55,9 @@ def find_receptive_field(forward: Forward, *, in_channels: int, stride: int, dev
         return reach if probe.part_is_as_the_whole(reach) else None
 
 
-def unet_receptive_field(depth: int) -> int | None:
-    """Find the reach of the built-in U-Net, which does not depend on its width: a narrow one costs next to nothing."""
-    network = UNet(1, 1, width=1, depth=depth).eval()
-    return find_receptive_field(network, in_channels=1, stride=network.stride, device=torch.device("cpu"))
+def module_receptive_field(network: nn.Module, stride: int) -> int | None:
+    """Find the receptive field of a small network of one channel, on the CPU, where it costs next to nothing."""
+    return find_receptive_field(network.eval(), in_channels=1, stride=stride, device=torch.device("cpu"))
 
 
 class _Probe:

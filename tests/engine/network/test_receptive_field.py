@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from cloudseg_ops.engine.network.networks import UNet
-from cloudseg_ops.engine.network.receptive_field import find_receptive_field, unet_receptive_field
+from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from tests.engine.lab import tiny_unet
 from tests.engine.network.test_predict import exported
 
@@ -47,7 +47,7 @@ def test_reach(network: nn.Module, stride: int, expected: int) -> None:
 
 @pytest.mark.parametrize(("depth", "expected"), [(1, 8), (2, 24), (3, 48), (4, 96), (5, 192)])
 def test_reach_of_the_built_in_network(depth: int, expected: int) -> None:
-    assert unet_receptive_field(depth) == expected
+    assert module_receptive_field(UNet(1, 1, 1, depth), 2**depth) == expected
     # A wide one, after training, with channels last.
     network = UNet(3, 2, width=6, depth=depth).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     assert reach(network, network.stride) == expected

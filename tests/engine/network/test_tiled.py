@@ -10,7 +10,7 @@ from torch import nn
 
 from cloudseg_ops.engine.images.decode import Pixels
 from cloudseg_ops.engine.network.networks import UNet
-from cloudseg_ops.engine.network.receptive_field import find_receptive_field, unet_receptive_field
+from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.tiled import classes_of, segment_tiled
 from cloudseg_ops.engine.network.tiling import plan_tiles
 from tests.engine.lab import noise, tiny_unet
@@ -99,7 +99,11 @@ def test_no_seams(depth: int, size: tuple[int, int], most_pixels: int, in_channe
     network = unet(depth, in_channels, n_classes)
     frame = picture(*size, in_channels)
     expected = whole_logits(network, frame, network.stride)
-    how: dict[str, Any] = {"stride": network.stride, "halo": unet_receptive_field(depth), "most_pixels": most_pixels}
+    how: dict[str, Any] = {
+        "stride": network.stride,
+        "halo": module_receptive_field(UNet(1, 1, 1, depth), 2**depth),
+        "most_pixels": most_pixels,
+    }
     assert apart(tiled_logits(network, frame, **how), expected) < 1e-5
     classes = np.full(size, 99, np.uint8)
     segment_tiled(frame, plan_tiles(*size, **how), Computer(network), classes, batch=2)
