@@ -21,7 +21,7 @@ def activate(deployment: Deployment, release: Release, before: Sequence[Release]
         deployment: The environment.
         release: The release; the bucket keeps it.
         before: Releases of which anything may be in the environment now.
-        resume: Whether a paused DAG is let go for its dry run.
+        resume: Whether a paused DAG is resumed for its dry run.
 
     Returns:
         Whether a dry run was made.

@@ -47,7 +47,7 @@ def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience:
         programs: For the photograph.
         release: The release.
         patience: How long to wait.
-        resume: Whether a paused DAG is let go for it.
+        resume: Whether a paused DAG is resumed for it.
 
     Returns:
         Whether a dry run was made: none is where the DAG stays paused, or where another run would stand before it.

@@ -48,7 +48,7 @@ class ListedObject(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What Cloud Storage tells of an object.
+    """An object in Cloud Storage: its version and its metadata.
 
     Attributes:
         bucket: Its bucket.

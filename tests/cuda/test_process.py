@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,32 +17,15 @@ from tests.cuda.samples import model
 from tests.cuda.test_memory import photograph
 from tests.engine.lab import Lab, state_bytes, unet_params
 from tests.engine.test_process import ended, masks, wait_for_masks
+from tests.processes import Start, starting
 
 pytestmark = pytest.mark.cuda
-
-Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
 def start(emulator: Emulator) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start_process(*command: str, **variables: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            env={**os.environ, "STORAGE_EMULATOR_HOST": emulator.url, **variables},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start_process
-    for process in started:
-        process.kill()
-        process.communicate()
+    with starting(STORAGE_EMULATOR_HOST=emulator.url) as run:
+        yield run
 
 
 def engine(lab: Lab, *more: str, **options: str) -> list[str]:

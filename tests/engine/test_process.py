@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from unittest.mock import ANY
 
@@ -22,30 +21,13 @@ from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault, FaultPlan
 from tests.conftest import Buckets
 from tests.engine.lab import Lab
-
-Start = Callable[..., "subprocess.Popen[str]"]
+from tests.processes import Start, starting
 
 
 @pytest.fixture
 def start(emulator: Emulator) -> Iterator[Start]:
-    started: list[subprocess.Popen[str]] = []
-
-    def start_engine(*arguments: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cloudseg_ops.engine", *arguments],
-            env={**os.environ, "STORAGE_EMULATOR_HOST": emulator.url},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start_engine
-    for process in started:
-        process.kill()
-        process.communicate()
+    with starting(STORAGE_EMULATOR_HOST=emulator.url) as run:
+        yield partial(run, "-m", "cloudseg_ops.engine")
 
 
 @pytest.fixture
