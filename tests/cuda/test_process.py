@@ -54,7 +54,8 @@ def test_the_log_names_the_device(kind: DeviceType, lab: Lab, start: Start) -> N
 
 
 def test_sigterm_in_the_middle_of_batches_ends_in_time(kind: DeviceType, lab: Lab, start: Start) -> None:
-    total = 60
+    # More than are in flight at once: those are finished.
+    total = 300 if kind == "cuda" else 60
     if kind == "cuda":
         # Float32 on purpose: a tenth of a second an image, so that the signal comes while the GPU computes.
         torch.manual_seed(0)
