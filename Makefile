@@ -51,12 +51,13 @@ test-fast: ## Run the tests that start no Airflow
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
 
-lint: ## Check style, format, types, the layers of packages, and workflows
+lint: ## Check style, format, types, the layers of packages, spelling and workflows
 	@scripts/bootstrap.sh test
 	@$(STATE)/venv/bin/ruff check .
 	@$(STATE)/venv/bin/ruff format --check .
 	@$(STATE)/venv/bin/mypy
 	@$(STATE)/venv/bin/lint-imports
+	@$(STATE)/venv/bin/codespell
 	@PYTHON=$(STATE)/venv/bin/python scripts/check-workflows.sh
 
 format: ## Mend style and format
