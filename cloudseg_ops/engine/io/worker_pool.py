@@ -1,4 +1,4 @@
-"""Shares the work on images between this process and helpers, and takes on helpers when Python's lock is what binds."""
+"""Distributes downloads and uploads over this process and helpers, which are started where the GIL is the bottleneck."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from cloudseg_ops.engine.io.threads import Fetched, ImageIo, Need, Published, Re
 _log = logging.getLogger(__name__)
 
 STARVED = 0.3
-"""Share of its time that the network waits for images, from which on it is worth to bring them faster."""
+"""Share of the time that compute workers wait for images, above which another helper may pay."""
 BUSY = 0.6
-"""CPUs that a process takes beside the network's, from which on its lock is what binds: Python runs on one."""
+"""CPUs that a process uses besides forward passes, above which the GIL is its bottleneck: Python code uses one."""
 PAYBACK_SECONDS = 10.0
-"""A helper takes a second of CPU to start; with less work left than this, it would not pay."""
+"""Least time left for the chunk: starting a helper costs a second of CPU time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How the engine fared over a while.
+    """Load of the engine between two readings.
 
     Attributes:
-        starved: Share of the time, 0–1, that the network waited for images.
-        busy: CPUs that this process took beside the network's, or that the busiest helper took, if that is more.
+        starved: Share of the time, 0–1, that compute workers waited for images.
+        busy: CPUs that this process used besides forward passes, or that the busiest helper used, whichever is more.
         seconds_left: Time left for the chunk at the present speed.
     """
 
@@ -38,12 +38,12 @@ class Load:
 
 
 def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
-    """Tell how many more helper processes would make the chunk end sooner: as many as there are processes, or none.
+    """Decide how many helper processes to add: as many as there are processes already, or none.
 
     Args:
-        load: How the engine fared lately.
-        helpers: Helpers that there are.
-        cpus: CPUs for all processes, one each.
+        load: Load since the last reading.
+        helpers: Number of helpers.
+        cpus: CPUs that the engine may use, one a process.
     """
     if load.starved < STARVED or load.busy < BUSY or load.seconds_left < PAYBACK_SECONDS:
         return 0
@@ -51,11 +51,11 @@ def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
 
 
 class IoWorkerPool:
-    """This process's threads and any number of helper processes, each as busy as the others.
+    """This process's threads and any number of helper processes; each call goes to the least busy one.
 
     Args:
-        own: This process's threads.
-        spawn: Starts a helper; its argument is to be called when the helper can take work.
+        own: The threads of this process.
+        spawn: Starts a helper; calls its argument once the helper is ready.
     """
 
     def __init__(self, own: RejectingIo, spawn: Callable[[Callable[[], None]], ProcessIo]) -> None:
@@ -68,27 +68,27 @@ class IoWorkerPool:
 
     @property
     def size(self) -> int:
-        """Processes that can take work."""
+        """Number of processes that are ready."""
         return len(self._members)
 
     @property
     def helpers(self) -> int:
-        """Helpers that were started."""
+        """Number of helpers started so far."""
         return len(self._helpers)
 
     @property
     def joining(self) -> int:
-        """Helpers that were started and cannot take work yet."""
+        """Number of helpers that are starting."""
         with self._lock:
             return sum(helper.alive and helper not in self._in_flight for helper in self._helpers)
 
     def helper_cpu_seconds(self) -> dict[int, float]:
-        """CPU seconds of each helper that runs, by its process id."""
+        """CPU seconds of each running helper, by process id."""
         found = {helper.process.pid: helper.cpu_seconds() for helper in self._helpers}
         return {pid: seconds for pid, seconds in found.items() if seconds is not None}
 
     def grow(self) -> None:
-        """Start a helper; it takes work when it is ready."""
+        """Start a helper."""
         helper: list[ProcessIo] = []
 
         def join() -> None:
@@ -99,10 +99,10 @@ class IoWorkerPool:
         with self._lock:
             helper.append(self._spawn(join))
             self._helpers.append(helper[0])
-        _log.info("one more process downloads, decodes, encodes and uploads: Python's lock was what bound")
+        _log.info("started a helper process for downloads and uploads: the GIL was the bottleneck")
 
     def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
-        """Begin a download where least is going on."""
+        """Start a download in the least busy process."""
         member = self._choose()
 
         def done(what: Fetched) -> None:
@@ -115,7 +115,7 @@ class IoWorkerPool:
         member.fetch(item, need, done)
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
-        """Begin an upload where least is going on."""
+        """Start an upload in the least busy process."""
         member = self._choose()
 
         def done(what: Published) -> None:
@@ -129,11 +129,11 @@ class IoWorkerPool:
         member.publish(computed, done)
 
     def quarantine(self, item: Item, reason: str, began: float, reply: Callable[[Published], None]) -> None:
-        """Begin to put an image aside: rare enough for this process."""
+        """Quarantine an image, in this process."""
         self._own.quarantine(item, reason, began, reply)
 
     def close(self) -> None:
-        """End the helpers, and let the threads end."""
+        """End the helpers and the threads."""
         for member in [*self._members[:1], *self._helpers]:
             member.close()
 

@@ -1,4 +1,4 @@
-"""A predictor that finds its batch size, and makes do with less when memory runs out."""
+"""A predictor that finds its batch size, and uses smaller batches and tiles when memory runs out."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _LEFT = 0.5
 
 
 class AdaptivePredictor:
-    """Predicts whatever it is given: in one batch, in smaller ones, or tile by tile; safe to share between threads.
+    """Segments images in one batch, in smaller ones, or tile by tile; safe to share between threads.
 
     Args:
         predictor: The network.
-        tuner: Knows what fits, and learns.
-        stop: Where a request to stop arrives: a large image may take longer than there is time.
-        workers: How many threads are to call it at once.
-        threads: Threads of one operation on the CPU, in each of them.
+        tuner: Knows which batches fit into memory, and learns from those that do not.
+        stop: The request to stop: a large image may take longer than is left.
+        workers: Number of threads that call it.
+        threads: PyTorch threads of each of them, on the CPU.
     """
 
     def __init__(self, predictor: Predictor, tuner: BatchTuner, stop: Stop, *, workers: int, threads: int) -> None:
@@ -47,12 +47,12 @@ class AdaptivePredictor:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether forward passes leave the CPUs to others."""
+        """Whether forward passes run on a GPU."""
         return self._predictor.network.device.type == "cuda"
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[None]:
-        """What a worker's thread does its work in."""
+        """Give the context of a worker's thread: on a GPU, its CUDA stream."""
         torch.set_num_threads(self._threads)
         if not self.on_gpu:
             yield
@@ -65,11 +65,11 @@ class AdaptivePredictor:
             yield
 
     def limit(self, size: Size) -> int:
-        """Most images of that padded size (height, width) in a batch now."""
+        """Give the largest batch for images of that padded size (height, width), now."""
         return self._tuner.limit(size) if self._predictor.network.any_batch else 1
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
-        """Segment photographs that agree in their padded size, and learn from what it took.
+        """Segment photographs of one padded size, and learn from the time and memory that they take.
 
         Raises:
             ModelLoadError: The network's output is not of the shape that the parameters promise.
@@ -121,5 +121,5 @@ class AdaptivePredictor:
 
 
 def _gpu_memory() -> int:
-    """Bytes of GPU memory that this process has or may still have."""
+    """Bytes of GPU memory that this process holds or can still allocate."""
     return int(torch.cuda.mem_get_info()[0]) + int(torch.cuda.memory_reserved())

@@ -39,11 +39,11 @@ class Transfers:
         return torch.empty(shape, dtype=dtype)
 
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Queue a copy of a tensor in main memory; on the CPU, the tensor itself."""
+        """Queue a copy of a tensor to the device; on the CPU, return the tensor itself."""
         return tensor.to(self._device, non_blocking=True)
 
     def to_host(self, tensors: Sequence[torch.Tensor]) -> list[npt.NDArray[Any]]:
-        """Bring tensors to main memory and wait for them, once; on the CPU, views of them."""
+        """Copy tensors to main memory and wait for all of them, once; on the CPU, return views of them."""
         if self._device.type == "cpu":
             return [tensor.numpy() for tensor in tensors]
         copies = [self.empty(tensor.shape, tensor.dtype) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""Watches how a chunk fares, and takes on helper processes where they pay."""
+"""Starts helper processes while a chunk runs, where they make it end sooner."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers
 from cloudseg_ops.engine.scheduling.result_log import ResultLog
 
 _SECONDS = 2.0
-"""Time between two looks: a few batches, and short beside what a helper takes to pay."""
+"""Time between two readings: a few batches, and short compared with the time in which a helper pays."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is read at one moment.
+    """Counters of the engine at one moment.
 
     Attributes:
         at: Monotonic seconds.
@@ -37,12 +37,12 @@ class Reading:
 
 
 class IoAutoscaler:
-    """Looks every so often while its `with` block runs.
+    """Takes readings while its `with` block runs, and adds helpers.
 
     Args:
-        pool: Whom to add helpers to.
-        workers: Who waits for images.
-        result_log: How far the chunk is.
+        pool: The processes.
+        workers: The compute workers.
+        result_log: The results so far.
         cpus: CPUs that this process may use.
     """
 
@@ -75,7 +75,7 @@ class IoAutoscaler:
                 left=self._result_log.total - self._result_log.accounted,
             )
             before = now
-            # What those that are on their way will change is not known yet.
+            # The effect of helpers that are starting is not known yet.
             if load and not self._pool.joining:
                 for _ in range(helpers_to_add(load, helpers=self._pool.helpers, cpus=self._cpus)):
                     self._pool.grow()
@@ -91,7 +91,7 @@ class IoAutoscaler:
 
 
 def load_between(before: Reading, now: Reading, *, workers: int, on_gpu: bool, left: int) -> Load | None:
-    """Tell how the engine fared between two readings; None while there is nothing to tell.
+    """Compute the load between two readings; None before the model is loaded, or when no image was done.
 
     Args:
         before: The first reading.

@@ -1,4 +1,4 @@
-"""The threads that compute: each a worker with its own threads of PyTorch, or its own CUDA stream."""
+"""Compute workers: threads that run forward passes, each with its own PyTorch threads or its own CUDA stream."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _POLL_SECONDS = 0.1
 
 
 class Compute(Protocol):
-    """A loaded model; called by every worker."""
+    """A loaded model, shared by all workers."""
 
     def limit(self, size: Size) -> int:
-        """Most images of that size in a batch now."""
+        """Give the largest batch for images of that size, now."""
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
         """Segment a batch."""
 
     def worker(self) -> contextlib.AbstractContextManager[None]:
-        """What a worker's thread does its work in."""
+        """Give the context of a worker's thread: on a GPU, its CUDA stream."""
 
     @property
     def workers(self) -> int:
-        """How many threads are to call it at once."""
+        """Number of workers."""
 
     @property
     def on_gpu(self) -> bool:
-        """Whether forward passes leave the CPUs to others."""
+        """Whether forward passes run on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +58,17 @@ class Job:
 
 
 Done = Callable[[Job, Prediction | Exception | None], None]
-"""Told what came of a job; None: it was not worked on."""
+"""Called with a job and its result; None: it was not computed."""
 
 
 class ComputeWorkers:
-    """Computes what is put into it, as batches; `done` is called by the workers' threads, once for each job.
+    """Computes jobs in batches; the workers' threads call `done` once for each job.
 
     Args:
-        load: Gives the model, once there is a first image.
+        load: Loads the model; called once, with the first photographs.
         stop: Where a request to stop arrives.
         expecting: Whether more jobs may come soon.
-        done: Told what came of each job.
+        done: Called with the result of each job.
     """
 
     def __init__(
@@ -98,37 +98,37 @@ class ComputeWorkers:
         self._queue.put(job, job.size)
 
     def close(self) -> None:
-        """Let the threads end, whatever still waits."""
+        """End the threads; jobs that still wait are dropped."""
         self._closed = True
         self._queue.close()
 
     def limit(self, size: Size) -> int:
-        """Most images of that size in a batch now."""
+        """Give the largest batch for images of that size, now."""
         return self._compute.limit(size) if self._compute else 1
 
     @property
     def largest_batch(self) -> int:
-        """Most images of a batch so far."""
+        """Largest batch so far, in images."""
         return self._largest_batch
 
     @property
     def idle_seconds(self) -> float:
-        """Seconds that workers have waited for images since the model was loaded, summed over workers."""
+        """Seconds that workers have waited for images since the model was loaded, summed over all of them."""
         return sum(self._idle)
 
     @property
     def count(self) -> int:
-        """How many workers there are; 0 before the model is loaded."""
+        """Number of workers; 0 before the model is loaded."""
         return len(self._idle)
 
     @property
     def on_gpu(self) -> bool:
-        """Whether forward passes leave the CPUs to others; False before the model is loaded."""
+        """Whether forward passes run on a GPU; False before the model is loaded."""
         return self._compute is not None and self._compute.on_gpu
 
     @property
     def alive(self) -> bool:
-        """Whether all workers are at work."""
+        """Whether all threads are running."""
         return not self.failure and all(thread.is_alive() for thread in self._threads)
 
     def _load_and_run(self) -> None:
@@ -138,7 +138,7 @@ class ComputeWorkers:
             while compute is None and not self._closed:
                 if jobs := self._queue.peek(_POLL_SECONDS):
                     compute = self._load([job.image for job in jobs])
-        except Exception as error:  # noqa: BLE001  told by whoever waits for the workers
+        except Exception as error:  # noqa: BLE001  raised by the pipeline
             self.failure = error
             return
         if compute is None:
@@ -181,7 +181,7 @@ class ComputeWorkers:
         except DeviceError:
             # Not the fault of an image, and the next batches would fail as well.
             raise
-        except Exception as error:  # noqa: BLE001  numbers, whatever torch raises
+        except Exception as error:  # noqa: BLE001  whatever PyTorch raises
             if len(jobs) == 1:
                 self._done(jobs[0], error)
                 return
