@@ -1,4 +1,4 @@
-"""Distributes downloads and uploads over this process and helpers, which are started where the GIL is the bottleneck."""
+"""Distributes downloads and uploads over this process and helpers, which it starts where the GIL is the bottleneck."""
 
 from __future__ import annotations
 
