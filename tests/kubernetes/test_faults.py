@@ -71,6 +71,17 @@ def test_a_pod_that_is_too_small_says_how_much_it_takes(site: Site) -> None:
     assert site.airflow.audit(run_id).places["input"] == 2
 
 
+def test_a_gpu_that_cannot_be_used_fails_the_chunk_with_the_reason(cluster: Cluster, tmp_path: Path) -> None:
+    """The pod is told to use the GPU that it pays for; this image's PyTorch has no CUDA."""
+    with open_site(cluster, tmp_path, device="cuda", segment_retries=0) as running, swept(running) as site:
+        site.upload("device", 2)
+        run_id = site.airflow.trigger()
+        assert site.airflow.wait(run_id) == "failed"
+        assert "DeviceError: the GPU cannot be used" in site.logs(run_id)
+        assert "VARIANT=cuda" in site.failure_summary(run_id)
+        assert site.airflow.audit(run_id).places["input"] == 2
+
+
 def test_a_missing_image(site: Site) -> None:
     site.upload("image", 2)
     site.overlay({"spec": {"containers": [{"name": CONTAINER, "image": "cloudseg-inference:no-such-tag"}]}})
