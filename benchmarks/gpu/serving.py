@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ import psutil
 
 from benchmarks.emulator import STAGING, chunk_lines
 from benchmarks.engine import Staged
-from benchmarks.gpu.storage import GENERATION, crc32c_of, mask_number, photo_name, staged_path
+from benchmarks.gpu.storage import GENERATION, bind, crc32c_of, mask_number, photo_name, staged_path
 from benchmarks.models import Model
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.uris import GcsUri
@@ -90,14 +89,6 @@ class Serving:
 
 def _lines(path: Path) -> list[str]:
     return [line for line in path.read_text("utf-8").splitlines() if " " in line]
-
-
-def bind(port: int) -> socket.socket:
-    """Bind a port of the loopback address that several processes share: the kernel spreads connections over them."""
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind(("127.0.0.1", port))
-    return listener
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import base64
 import json
 import os
 import re
+import socket
 import sys
 import time
 import uuid
@@ -232,6 +233,14 @@ def staged_path(folder: Path, bucket: str, name: str) -> Path:
     return folder / "staged" / quote(bucket, safe="") / quote(name, safe="")
 
 
+def bind(port: int) -> socket.socket:
+    """Bind a port of the loopback address that several processes share: the kernel spreads connections over them."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener
+
+
 class _Server(uvicorn.Server):
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
@@ -240,8 +249,6 @@ class _Server(uvicorn.Server):
 
 def main(folder: str, port: str, settings: str) -> None:
     """Serve until a signal comes."""
-    from benchmarks.gpu.serving import bind
-
     app = Standin(Path(folder), **json.loads(settings))
     config = uvicorn.Config(
         app, lifespan="off", log_level="warning", access_log=False, timeout_keep_alive=120, timeout_graceful_shutdown=1
