@@ -1,4 +1,4 @@
-"""Paths of the emulator's pages. Whoever uploads chooses names, so every name is quoted."""
+"""Paths of the emulator's pages. Uploads may have any name, so every name is quoted."""
 
 from __future__ import annotations
 

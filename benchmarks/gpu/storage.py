@@ -65,7 +65,7 @@ def mask_number(name: str) -> int:
     """Number of the photograph that a mask is of.
 
     Raises:
-        ValueError: It is no mask of such a photograph.
+        ValueError: The name is not that of such a mask.
     """
     if found := _MASK.search(name):
         return int(found[1])

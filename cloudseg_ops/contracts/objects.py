@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from cloudseg_ops.contracts.errors import ManifestError
 from cloudseg_ops.contracts.provenance import MASK_SUFFIX, mask_name, quarantine_name
@@ -20,30 +19,6 @@ IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
 # A delivery's smoke test lays its photograph here and takes it away again, whatever else goes on meanwhile.
 SMOKE_TEST_FOLDER = "cloudseg-smoke/"
 NOT_SETTLED = "it has not settled yet; the next run takes it"
-
-
-class ListedObject(Protocol):
-    """What a listing of the input bucket tells of an object."""
-
-    @property
-    def name(self) -> str:
-        """Object name, without the bucket."""
-
-    @property
-    def generation(self) -> int:
-        """Version number, which Cloud Storage gives and never reuses."""
-
-    @property
-    def size(self) -> int:
-        """Bytes."""
-
-    @property
-    def crc32c(self) -> str:
-        """CRC32C of the bytes, big-endian, base64."""
-
-    @property
-    def updated(self) -> datetime:
-        """When the object or its metadata last changed; timezone-aware."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +99,7 @@ def is_settled(updated: datetime, now: datetime, settle: timedelta) -> bool:
 
 
 def select_new(
-    listed: Iterable[ListedObject],
+    listed: Iterable[ObjectInfo],
     *,
     now: datetime,
     settle: timedelta,
@@ -162,7 +137,7 @@ def select_new(
         yield InputObject(candidate.name, candidate.generation, candidate.size, candidate.crc32c)
 
 
-def _why_left(candidate: ListedObject, now: datetime, settle: timedelta) -> str | None:
+def _why_left(candidate: ObjectInfo, now: datetime, settle: timedelta) -> str | None:
     if not is_settled(candidate.updated, now, settle):
         return NOT_SETTLED
     longest = max(len(name(candidate.name).encode()) for name in (mask_name, quarantine_name))

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 def time_to_settle(run_type: str, *, started: datetime, now: datetime, settle: timedelta) -> timedelta:
     """How long a run that an event started waits until it looks at the bucket; zero: no longer.
 
-    Events that arrive before a run starts are all in that one run. What they tell of has settled once the run is as
-    old as photographs need to settle: a look before then would leave some of it to a next run that nothing starts.
+    Events that arrive before a run starts are all in that one run. Their objects have settled once the run is as
+    old as photographs need to settle: a look before then would leave some to a next run that nothing starts.
 
     Args:
         run_type: Airflow's type of the run.

@@ -136,7 +136,7 @@ class ModelLoader:
                 data = weights.result()
                 with translate_device_errors(device):
                     self._network.set_result(load_network(self._ref, data, device))
-        except Exception as error:  # noqa: BLE001  raised to whoever asks for the model
+        except Exception as error:  # noqa: BLE001  raised where the model is asked for
             self._network.set_exception(error)
 
 

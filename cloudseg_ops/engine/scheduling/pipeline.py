@@ -58,7 +58,7 @@ class Pipeline:
 
     Args:
         io: Downloads and uploads.
-        workers: Makes the workers that compute: called with whether more may come, and with what to tell of each job.
+        workers: Makes the workers that compute, from two callables: whether more jobs may come, and what reports a job.
         stride: Images whose sizes agree when padded to its multiples may share a batch.
         record: Called with what became of each image; an exception means that it stays unaccounted for.
         preview: Called with each image whose mask was written.

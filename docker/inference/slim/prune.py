@@ -83,7 +83,7 @@ def selected(entries: Iterable[Entry], variant: str, keep: Iterable[str] = ()) -
         wrong = ", ".join(sorted(kept - known - {_ALL}))
         raise PruneError(f"KEEP: no feature {wrong}; there are {_ALL}, {', '.join(sorted(known))}")
     if _ALL in kept:
-        # What both variants leave out is no library.
+        # The entries that both variants leave out are not libraries.
         return [entry for entry in entries if {"cpu", "cuda"} <= entry.variants]
     return [entry for entry in entries if variant in entry.variants and not entry.features & kept]
 
