@@ -9,9 +9,9 @@ shift
 cd "$(dirname "$0")/../.."
 export PYTHON=${PYTHON:-python3} LIMIT_SECONDS=${LIMIT_SECONDS:-480} PYTHONUNBUFFERED=1
 
-needed="import google.cloud.storage, google_crc32c, httptools, pydantic, starlette, uvicorn, uvloop"
+needed="import google.cloud.storage, google_crc32c, httptools, psutil, pydantic, starlette, uvicorn, uvloop, yaml"
 if ! "$PYTHON" -W ignore -c "$needed" 2>/dev/null; then
-    wheels=$PWD/.gpu-wheels/unpacked
+    wheels=$PWD/.cloudseg/gpu-wheels
     if [ ! -d "$wheels" ]; then
         rm -rf "$wheels.part"
         mkdir -p "$wheels.part"

@@ -12,7 +12,8 @@ PACKAGES=(
     google-cloud-storage google-cloud-core google-api-core google-auth google-crc32c google-resumable-media
     googleapis-common-protos proto-plus protobuf pyasn1 pyasn1-modules cryptography cffi pycparser
     pydantic pydantic-core annotated-types typing-inspection typing-extensions
-    starlette python-multipart uvicorn httptools uvloop
+    starlette python-multipart uvicorn httptools uvloop click h11
+    requests urllib3 certifi charset-normalizer idna pyyaml psutil
 )
 
 PINNED=()
