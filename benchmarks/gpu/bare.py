@@ -167,6 +167,7 @@ def _best_batch(bench: Bench, most: int) -> tuple[Setting, float]:
 
 
 def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:
+    yield replace(best, runner="fused")
     yield replace(best, runner="graph")
     if best.batch > 8:
         yield replace(best, runner="graph", batch=8)

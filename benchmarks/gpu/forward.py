@@ -18,7 +18,7 @@ from benchmarks.generous import folded
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Precision = Literal["fp32", "tf32", "autocast", "bf16"]
-Runner = Literal["eager", "graph", "compile", "max-autotune", "aoti"]
+Runner = Literal["eager", "fused", "graph", "compile", "max-autotune", "aoti"]
 
 _WARM_PASSES = 3
 _MOST_PASSES = 2000
@@ -31,7 +31,8 @@ class Setting:
 
     Attributes:
         precision: `fp32`, `tf32`; `autocast`: bfloat16 where autocast chooses it; `bf16`: weights and images too.
-        runner: `eager`; `graph`: a CUDA graph of it; `compile`, `max-autotune`: torch.compile; `aoti`: AOTInductor.
+        runner: `eager`; `fused`: bias and ReLU within cuDNN's convolution; `graph`: a CUDA graph of `eager`;
+            `compile`, `max-autotune`: torch.compile; `aoti`: AOTInductor.
         batch: Images in one pass.
         lanes: Threads with a CUDA stream each.
         search: cudnn.benchmark: cuDNN measures its algorithms for each shape.
@@ -67,7 +68,7 @@ class Setting:
     @property
     def needs_cuda(self) -> bool:
         """Whether there is no such thing on a CPU."""
-        return self.runner == "graph" or self.precision == "tf32"
+        return self.runner in {"graph", "fused"} or self.precision == "tf32"
 
 
 def build(network: nn.Module, setting: Setting, example: torch.Tensor, work: Path) -> tuple[Forward, torch.Tensor]:
@@ -96,7 +97,7 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor, work: Pat
 
 def _surrounded(run: Forward, setting: Setting, device: str) -> Forward:
     # Compilers make their own graph, and inference mode's tensors cannot be part of it.
-    plain = setting.runner in {"eager", "graph"}
+    plain = setting.runner in {"eager", "fused", "graph"}
 
     def forward(images: torch.Tensor) -> torch.Tensor:
         with (
@@ -109,8 +110,10 @@ def _surrounded(run: Forward, setting: Setting, device: str) -> Forward:
 
 
 def _runner(network: nn.Module, setting: Setting, images: torch.Tensor, work: Path) -> Forward:
+    if setting.runner == "fused":
+        return fused(network)
     if setting.runner == "graph":
-        return _graphed(network, images)
+        return _Graph(network, images)
     if setting.runner == "compile":
         return torch.compile(network, dynamic=False)
     if setting.runner == "max-autotune":
@@ -126,26 +129,64 @@ def _runner(network: nn.Module, setting: Setting, images: torch.Tensor, work: Pa
     return network
 
 
-def _graphed(network: nn.Module, images: torch.Tensor) -> Forward:
-    held = images.clone(memory_format=torch.preserve_format)
-    with torch.inference_mode():
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(_WARM_PASSES):
-                network(held)
-        torch.cuda.current_stream().wait_stream(side)
-        torch.cuda.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            logits: torch.Tensor = network(held)
+class ConvRelu(nn.Module):
+    """A convolution with its bias and a ReLU in one kernel of cuDNN's: else each is a pass over the activations."""
 
-    def forward(images: torch.Tensor) -> torch.Tensor:
-        held.copy_(images)
-        graph.replay()
-        return logits
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
 
-    return forward
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """From (N, in, H, W) to (N, out, H, W), on a GPU alone."""
+        conv = self.conv
+        activations: torch.Tensor = torch.cudnn_convolution_relu(
+            images, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+        )
+        return activations
+
+
+def fused(network: nn.Module) -> nn.Module:
+    """Replace each convolution that a ReLU follows, in place, in a network whose batch norms are folded."""
+    for block in network.modules():
+        if not isinstance(block, nn.Sequential):
+            continue
+        last: tuple[int, nn.Conv2d] | None = None
+        for index, layer in enumerate(block):
+            if isinstance(layer, nn.Conv2d):
+                last = (index, layer)
+            elif isinstance(layer, nn.ReLU) and last:
+                block[last[0]], block[index], last = ConvRelu(last[1]), nn.Identity(), None
+            elif not isinstance(layer, nn.Identity):
+                last = None
+    return network
+
+
+class _Graph:
+    """A CUDA graph of a forward pass over batches of one shape.
+
+    It keeps the network: the graph knows the weights by their addresses alone, and does not hold their memory.
+    """
+
+    def __init__(self, network: nn.Module, images: torch.Tensor) -> None:
+        self._network = network
+        self._images = images.clone(memory_format=torch.preserve_format)
+        with torch.inference_mode():
+            side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(_WARM_PASSES):
+                    network(self._images)
+            torch.cuda.current_stream().wait_stream(side)
+            torch.cuda.synchronize()
+            self._graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
+                self._logits: torch.Tensor = network(self._images)
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Give the logits, which the next call overwrites."""
+        self._images.copy_(images)
+        self._graph.replay()
+        return self._logits
 
 
 @dataclass

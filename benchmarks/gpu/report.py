@@ -163,6 +163,12 @@ def _engine(bare: Sequence[Record], engine: Sequence[Record]) -> list[str]:
         f"{one['workload']}, {one['io_processes']}: masks by second {' '.join(map(str, one['by_second']))}."
         for one in of_kind(engine, "engine")
     ]
+    lines += [
+        f"{one['engines']} engines on one GPU, {one['workload']}, --io-processes {one['io_processes']} each: "
+        f"{figure(one['images_per_second'])} images/s, {figure(ratio(one, best_setting(bare, one['workload'])))} of "
+        f"best bare; GPU {figure(one['gpu_percent'])} %, {figure(one['cpus'])} CPUs with the storage."
+        for one in of_kind(engine, "sharing")
+    ]
     return lines
 
 

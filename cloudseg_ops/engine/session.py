@@ -49,7 +49,7 @@ def segment(
     left = result_log.total - result_log.accounted
     loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop)
     check_decoders()
-    pool = _pool(options, store, ref, memory)
+    pool = _pool(options, store, ref, memory, on_gpu=device == "cuda")
     previews = PreviewWriter(options, store, ref)
     try:
         pipeline = Pipeline(
@@ -79,14 +79,14 @@ def segment(
         previews.close(wait=not stop.requested)
 
 
-def _pool(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan) -> IoWorkerPool:
+def _pool(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPlan, *, on_gpu: bool) -> IoWorkerPool:
     setup = Setup(options, ref, memory.largest_image)
 
     def spawn(on_ready: Callable[[], None]) -> ProcessIo:
         return ProcessIo(setup, on_ready)
 
     own = ThreadIo(ImageWork(options, store, ref, memory.largest_image), options.downloads, options.uploads)
-    pool = IoWorkerPool(own, spawn)
+    pool = IoWorkerPool(own, spawn, relieve=on_gpu)
     for _ in range(options.io_processes or 0):
         pool.grow()
     return pool

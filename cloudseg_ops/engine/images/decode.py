@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,14 +99,18 @@ def decode(
     """
     if not data:
         raise BadImageError("the file is empty (zero bytes)")
-    try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with contextlib.ExitStack() as opened:
+        with _reading():
+            image = opened.enter_context(Image.open(io.BytesIO(data), formats=FORMATS))
             _check_header(image, max_pixels)
             full = (image.height, image.width)
             seen = seen_size(full, max_side)
             if seen != full and image.format in {"JPEG", "MPO"}:
                 image.draft(None, (_DRAFT * seen[1], _DRAFT * seen[0]))
-            reserve(_decoding_bytes(image, scaled=seen != full))
+            amount = _decoding_bytes(image, scaled=seen != full)
+        # Outside: a memory budget that cannot be asked says nothing of the photograph.
+        reserve(amount)
+        with _reading():
             image.load()
             if image.format == "TIFF":
                 # Turned by now, which may have swapped its sides.
@@ -113,7 +118,14 @@ def decode(
                 seen = seen_size(full, max_side)
             orientation = _orientation(image)
             pixels = _pixels(image, in_channels, seen, orientation)
-        return DecodedImage(pixels, None if seen == full else _turned(full, orientation))
+    return DecodedImage(pixels, None if seen == full else _turned(full, orientation))
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Raise `BadImageError` for whatever Pillow raises of a file's bytes."""
+    try:
+        yield
     except (BadImageError, EngineError, MemoryError):
         raise
     except UnidentifiedImageError:

@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import logging
 import os
+import queue
 import socket
 import subprocess
 import sys
@@ -44,6 +45,10 @@ class Setup:
     largest_image: int
 
 
+_Letter = tuple[tuple[Any, ...], Array | None]
+"""A message, and an array with it."""
+
+
 @dataclass(slots=True)
 class _Call:
     reply: Callable[[Any], None]
@@ -75,8 +80,11 @@ class ProcessIo:
         self._tickets = itertools.count()
         self._closed = False
         self.alive = True
-        self._wire.send((setup,))
-        threading.Thread(target=self._receive, name="helper", daemon=True).start()
+        # A helper that reads slowly must not hold up whoever has something for it: compute workers, above all.
+        self._outbox: queue.SimpleQueue[_Letter | None] = queue.SimpleQueue()
+        self._outbox.put(((setup,), None))
+        for work, name in ((self._send, "helper-out"), (self._receive, "helper-in")):
+            threading.Thread(target=work, name=name, daemon=True).start()
 
     def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
         """Begin a download."""
@@ -99,6 +107,7 @@ class ProcessIo:
     def close(self) -> None:
         """End the process."""
         self._closed = True
+        self._outbox.put(None)
         self._wire.close()
         # It may hang in an upload: nothing that it holds is needed any more.
         self.process.kill()
@@ -113,10 +122,15 @@ class ProcessIo:
         if not alive:
             call.reply(self._gone())
             return
-        try:
-            self._wire.send((ticket, *message), array)
-        except OSError:
-            self._fail_all()
+        self._outbox.put(((ticket, *message), array))
+
+    def _send(self) -> None:
+        while letter := self._outbox.get():
+            try:
+                self._wire.send(*letter)
+            except OSError:
+                # Whoever receives learns of it, too, and tells all that wait.
+                return
 
     def _receive(self) -> None:
         try:
@@ -134,18 +148,12 @@ class ProcessIo:
             with self._lock:
                 call = self._calls.get(ticket)
             if call and call.need:
-                call.need(rest[0], lambda: self._go(ticket))
+                call.need(rest[0], lambda: self._outbox.put(((ticket, "go"), None)))
             return
         with self._lock:
             call = self._calls.pop(ticket, None)
         if call:
             call.reply(rest[0] if array is None else DecodedImage(array, rest[0]))
-
-    def _go(self, ticket: int) -> None:
-        try:
-            self._wire.send((ticket, "go"))
-        except OSError:
-            self._fail_all()
 
     def _fail_all(self) -> None:
         with self._lock:

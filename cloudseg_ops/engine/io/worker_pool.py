@@ -30,11 +30,13 @@ class Load:
         starved: Share of the time, 0–1, that compute workers waited for images.
         busy: CPUs that this process used besides forward passes, or that the busiest helper used, whichever is more.
         seconds_left: Time left for the chunk at the present speed.
+        on_gpu: Whether forward passes run on a GPU.
     """
 
     starved: float
     busy: float
     seconds_left: float
+    on_gpu: bool = False
 
 
 def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
@@ -45,7 +47,11 @@ def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
         helpers: Number of helpers.
         cpus: CPUs that the engine may use, one a process.
     """
-    if load.starved < STARVED or load.busy < BUSY or load.seconds_left < PAYBACK_SECONDS:
+    if load.busy < BUSY or load.seconds_left < PAYBACK_SECONDS:
+        return 0
+    # A GPU's workers that wait for the GIL look as busy as the GPU is not, until a helper has relieved this process.
+    hidden = load.on_gpu and not helpers
+    if load.starved < STARVED and not hidden:
         return 0
     return max(0, min(helpers + 1, cpus - 1 - helpers))
 
@@ -56,10 +62,15 @@ class IoWorkerPool:
     Args:
         own: The threads of this process.
         spawn: Starts a helper; calls its argument once the helper is ready.
+        relieve: Whether this process does none of that work while a helper can: where it feeds a GPU, a hundred
+            threads that take turns at the GIL keep its kernels from being launched.
     """
 
-    def __init__(self, own: RejectingIo, spawn: Callable[[Callable[[], None]], ProcessIo]) -> None:
+    def __init__(
+        self, own: RejectingIo, spawn: Callable[[Callable[[], None]], ProcessIo], *, relieve: bool = False
+    ) -> None:
         self._own = own
+        self._relieve = relieve
         self._spawn = spawn
         self._lock = threading.Lock()
         self._members: list[ImageIo] = [own]
@@ -140,6 +151,8 @@ class IoWorkerPool:
     def _choose(self) -> ImageIo:
         with self._lock:
             able = [member for member in self._members if not isinstance(member, ProcessIo) or member.alive]
+            if self._relieve and len(able) > 1:
+                able = able[1:]
             member = min(able, key=lambda member: self._in_flight[member])
             self._in_flight[member] += 1
             return member

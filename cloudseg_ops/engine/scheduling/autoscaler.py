@@ -106,4 +106,4 @@ def load_between(before: Reading, now: Reading, *, workers: int, on_gpu: bool, l
     starved = min(1.0, (now.idle - before.idle) / (seconds * workers))
     own = (now.cpu - before.cpu) / seconds - (0.0 if on_gpu else (1 - starved) * workers)
     helpers = [(cpu - before.helpers[pid]) / seconds for pid, cpu in now.helpers.items() if pid in before.helpers]
-    return Load(starved=starved, busy=max([own, *helpers]), seconds_left=left * seconds / done)
+    return Load(starved, max([own, *helpers]), seconds_left=left * seconds / done, on_gpu=on_gpu)

@@ -14,7 +14,7 @@ from benchmarks.gpu.records import read_records
 
 ROOT = Path(__file__).parents[3]
 MOST_FILES = 8
-PARTS = ("machine", "tests", "bare", "engine", "start", "profiling")
+PARTS = ("machine", "tests", "bare", "engine", "profiling", "sharing", "start")
 
 
 def rehearse(out: Path, *, seconds: int, parts: str) -> subprocess.CompletedProcess[str]:
@@ -40,7 +40,7 @@ def test_each_part_leaves_its_results(tmp_path: Path) -> None:
     assert " passed" in (tmp_path / "tests.txt").read_text("utf-8").splitlines()[-1]
     assert {"machine", "copy", "matmul", "import"} <= kinds(tmp_path, "machine")
     assert {"floor", "setting"} <= kinds(tmp_path, "bare")
-    assert {"decode", "engine", "article"} <= kinds(tmp_path, "engine")
+    assert {"decode", "engine", "article", "sharing"} <= kinds(tmp_path, "engine")
     assert {"engine", "phases"} <= kinds(tmp_path, "start")
     assert "profile" in kinds(tmp_path, "profile")
     runs = [one for one in read_records(tmp_path / "engine.jsonl") if one["kind"] == "engine"]

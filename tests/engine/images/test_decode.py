@@ -197,6 +197,17 @@ def test_damage_ends_in_pixels_or_in_a_reason(image_format: str) -> None:
                 assert decode(bytes(damaged), 3, LIMIT).pixels.size
 
 
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), ConnectionResetError(104, "reset"), ValueError("no")]
+)
+def test_a_budget_that_cannot_be_asked_says_nothing_of_the_photograph(error: Exception) -> None:
+    def reserve(_: int) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        decode(encoded(Image.fromarray(noise(8, 8)), "PNG"), 3, 64, reserve=reserve)
+
+
 def test_a_bomb_is_seen_in_its_header() -> None:
     def part(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))

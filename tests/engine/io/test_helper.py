@@ -14,8 +14,9 @@ from PIL import Image
 
 from cloudseg_ops.contracts.proof import Evidence
 from cloudseg_ops.engine.chunk import run_chunk
+from cloudseg_ops.engine.images.restore import Prediction
 from cloudseg_ops.engine.io.helper import ProcessIo, Setup
-from cloudseg_ops.engine.io.items import Item
+from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory
 from cloudseg_ops.engine.process.stopping import Stop
 from gcs_emulator import Emulator
@@ -92,6 +93,23 @@ def test_helpers_do_their_share(lab: Lab) -> None:
     assert helper.process.returncode is not None
 
 
+def test_a_helper_that_reads_nothing_holds_nobody_up(lab: Lab) -> None:
+    (source,) = lab.put_many(1)
+    ready = threading.Event()
+    helper = ProcessIo(Setup(lab.options, lab.ref, GIB), ready.set)
+    try:
+        assert ready.wait(30)
+        helper.process.send_signal(signal.SIGSTOP)
+        mask = Prediction(np.zeros((1000, 1000), np.uint8))
+        item = Item(0, source, Evidence(None, None, None))
+        began = time.monotonic()
+        for _ in range(20):
+            helper.publish(Computed(item, mask, (1000, 1000), began), lambda _: None)
+        assert time.monotonic() - began < 5
+    finally:
+        helper.close()
+
+
 def test_a_photograph_for_which_there_is_no_memory_is_quarantined_with_the_way_out(lab: Lab) -> None:
     lab.write_chunk([lab.put("large.png", picture(400, 300)), *lab.put_many(2)])
     lab.set(io_processes=1)
@@ -145,6 +163,8 @@ def test_helpers_end_with_the_engine_however_it_ends(lab: Lab, emulator: Emulato
         engine.kill()
         engine.wait()
         wait_for(20, lambda: not any(process.is_running() for process in found))
+        # They could not ask for memory any more, which made good photographs «broken» once.
+        assert not [info for info in lab.store.list_objects(lab.options.output) if info.name.startswith("quarantine/")]
     finally:
         emulator.faults.latency = 0
         engine.kill()

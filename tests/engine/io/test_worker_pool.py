@@ -17,6 +17,13 @@ def test_a_helpers_to_add_where_pythons_lock_binds() -> None:
     assert helpers_to_add(BOUND, helpers=6, cpus=8) == 1
 
 
+def test_the_first_helper_of_a_gpu_is_added_though_its_workers_look_busy() -> None:
+    load = Load(starved=0.0, busy=0.9, seconds_left=60, on_gpu=True)
+    assert helpers_to_add(load, helpers=0, cpus=8) == 1
+    assert helpers_to_add(load, helpers=1, cpus=8) == 0
+    assert helpers_to_add(Load(0.0, 0.2, 60, on_gpu=True), helpers=0, cpus=8) == 0
+
+
 def test_processes_double_as_long_as_there_are_cpus() -> None:
     helpers, steps = 0, []
     while more := helpers_to_add(BOUND, helpers=helpers, cpus=16):
@@ -91,6 +98,21 @@ def test_work_goes_where_least_is_going_on() -> None:
     pool.close()
     assert own.closed
     assert helper.closed
+
+
+def test_a_process_that_feeds_a_gpu_leaves_the_work_to_its_helpers() -> None:
+    own, helper = Recorder(), Recorder()
+    pool = IoWorkerPool(own, lambda on_ready: helper, relieve=True)  # type: ignore[arg-type, return-value]
+    got: list[Fetched] = []
+    pool.fetch(item(0), lambda *_: None, got.append)
+    pool._members.append(helper)
+    pool._in_flight[helper] = 0
+    for index in range(1, 5):
+        pool.fetch(item(index), lambda *_: None, got.append)
+    assert (len(own.replies), len(helper.replies)) == (1, 4)
+    pool._members.remove(helper)
+    helper.replies[0](HelperLostError("gone"))
+    assert len(own.replies) == 2
 
 
 def test_what_a_lost_helper_was_at_is_done_again() -> None:
