@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -139,8 +139,10 @@ class ConvRelu(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """From (N, in, H, W) to (N, out, H, W), on a GPU alone."""
         conv = self.conv
+        # Never a word such as `same`: the networks measured here give numbers.
+        padding = cast("tuple[int, ...]", conv.padding)
         activations: torch.Tensor = torch.cudnn_convolution_relu(
-            images, conv.weight, conv.bias, conv.stride, conv.padding, conv.dilation, conv.groups
+            images, conv.weight, conv.bias, conv.stride, padding, conv.dilation, conv.groups
         )
         return activations
 
