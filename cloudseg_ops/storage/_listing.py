@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,11 @@ from urllib.parse import quote
 
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._types import PAGE_SIZE, info_from
+from cloudseg_ops.storage._types import BATCH_SIZE, PAGE_SIZE, info_from
 
 if TYPE_CHECKING:
     from google.cloud.storage import Client
+
 
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
 _TIMEOUT = 60.0  # seconds that one request may take, as the client has it
@@ -77,3 +79,42 @@ def list_pages(client: Client, bucket: str, **where: Any) -> Iterator[Page]:
             yield page
             page = following.result()
         yield page
+
+
+# A page that settles fewer names than this costs more time than asking for each of them.
+_FEW = 10
+
+
+def find_by_listing(
+    names: Sequence[str], list_from: Callable[[str, str], Page]
+) -> tuple[dict[str, ObjectInfo], list[str]]:
+    """List only where wanted names are: each page begins at the first name that is still to be looked for.
+
+    What lies between the end of a page and the next name is never listed. Names may lie so far apart that a page
+    settles few of them: after one such page for each hundred names, it stops.
+
+    Args:
+        names: In the order of their UTF-8 bytes, each once.
+        list_from: Gives a page of the names from one on and before another.
+
+    Returns:
+        What was found, and the names that are still to be looked for.
+    """
+    found: dict[str, ObjectInfo] = {}
+    keys = [name.encode() for name in names]
+    wanted = set(names)
+    budget = max(1, len(names) // BATCH_SIZE)
+    at = 0
+    while at < len(names) and budget:
+        page = list_from(names[at], names[-1] + "\0")
+        found.update((info.name, info) for info in page.objects if info.name in wanted)
+        if page.token is None:
+            return found, []
+        # A page may be empty and yet not the last one: then it says nothing, and the rest is asked for.
+        if not page.objects:
+            break
+        settled = bisect_right(keys, page.objects[-1].name.encode())
+        if settled - at < _FEW:
+            budget -= 1
+        at = settled
+    return found, list(names[at:])

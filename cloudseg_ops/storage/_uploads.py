@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, TYPE_CHECKING, Any
 
 from google.api_core.exceptions import from_http_response
@@ -18,6 +19,7 @@ from cloudseg_ops.storage._types import info_from, info_of
 
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
+
 
 MULTIPART_BYTES = 8 << 20
 """Above this, google-cloud-storage uploads in a resumable session, and so does the store."""
@@ -84,3 +86,42 @@ def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tup
         f"--{boundary}\r\ncontent-type: {content_type}\r\n\r\n"
     )
     return b"".join([head.encode(), data, f"\r\n--{boundary}--".encode()]), f'multipart/related; boundary="{boundary}"'
+
+
+class LineStream(io.RawIOBase):
+    """Reads lines as UTF-8, each with its line end.
+
+    It holds what one read asks for and the rest of a line, and cannot be rewound: a resumable upload keeps the piece
+    that it may have to send again by itself.
+
+    Args:
+        lines: Without their line ends.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        super().__init__()
+        self._lines = iter(lines)
+        self._rest = bytearray()
+        self._position = 0
+
+    def readable(self) -> bool:
+        """It is there to be read."""
+        return True
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Read exactly `size` bytes, or fewer at the end alone; -1: all."""
+        rest = self._rest
+        while size < 0 or len(rest) < size:
+            line = next(self._lines, None)
+            if line is None:
+                break
+            rest += line.encode()
+            rest += b"\n"
+        taken = bytes(rest[:size]) if size >= 0 else bytes(rest)
+        del rest[: len(taken)]
+        self._position += len(taken)
+        return taken

@@ -10,8 +10,8 @@ import pytest
 from cloudseg_ops.contracts.errors import ObjectNotFoundError, StorageError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
+from cloudseg_ops.storage._connection import RANGES_AT_ONCE
 from cloudseg_ops.storage._reads import RANGE_BYTES, RANGED_BYTES
-from cloudseg_ops.storage._store import RANGES_AT_ONCE
 from gcs_emulator import Emulator, Fault
 from tests.storage.conftest import MIB, Counter
 from tests.storage.serving import served, without_answer_header, without_request_header

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.errors import BucketNotFoundError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import PAGE_SIZE, Store
-from cloudseg_ops.storage._listing import Page
-from cloudseg_ops.storage._looking import find_by_listing
+from cloudseg_ops.storage._listing import Page, find_by_listing
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.samples import described, names_in, put_inputs
