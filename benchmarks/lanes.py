@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from benchmarks.settings import Forward, Setting
-from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+from cloudseg_ops.engine.memory.process_memory import tune_malloc
 
 MOST_PASSES = 2000
 _PATIENCE = 900.0

@@ -22,7 +22,7 @@ from benchmarks import lanes, settings, steps, tensors
 from benchmarks.models import plain_network
 from benchmarks.settings import Setting
 from cloudseg_ops.contracts.model_ref import ModelParams
-from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+from cloudseg_ops.engine.memory.process_memory import tune_malloc
 
 AGREEMENT = 0.999
 """Least share of pixels on which a setting must agree with float32, or it cannot win."""

@@ -99,7 +99,7 @@ class Clocks:
 
 def as_the_engine(arguments: list[str]) -> None:
     """Be the engine for one chunk; print what its threads took."""
-    from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+    from cloudseg_ops.engine.memory.process_memory import tune_malloc
     from cloudseg_ops.engine.process.stopping import Stop
 
     clocks = Clocks()

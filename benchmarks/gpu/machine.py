@@ -18,7 +18,7 @@ _IMPORT_SECONDS = time.perf_counter() - _BEGAN
 from benchmarks.gpu.context import Context  # noqa: E402
 from benchmarks.gpu.records import one_line  # noqa: E402
 from benchmarks.machine import describe_machine  # noqa: E402
-from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc  # noqa: E402
+from cloudseg_ops.engine.memory.process_memory import tune_malloc  # noqa: E402
 
 _REPEATS = 10
 

@@ -6,8 +6,7 @@ import logging
 import os
 import sys
 
-from cloudseg_ops.engine.memory.gc_control import postpone_gc
-from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+from cloudseg_ops.engine.memory.process_memory import postpone_gc, tune_malloc
 from cloudseg_ops.engine.process.stopping import Stop, watch_sigterm
 
 

@@ -24,7 +24,7 @@ from cloudseg_ops.engine.images.restore import Prediction
 from cloudseg_ops.engine.io.channel import Array, Channel
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import Fetched, Need, Published, ThreadIo
-from cloudseg_ops.engine.memory.malloc_tuning import tune_malloc
+from cloudseg_ops.engine.memory.process_memory import tune_malloc
 from cloudseg_ops.engine.process.options import EngineOptions
 
 _log = logging.getLogger(__name__)

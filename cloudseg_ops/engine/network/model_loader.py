@@ -14,8 +14,8 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.quantities import in_words
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.sizes import padded_size
-from cloudseg_ops.engine.memory.gc_control import start_gc
 from cloudseg_ops.engine.memory.plan import MemoryPlan
+from cloudseg_ops.engine.memory.process_memory import start_gc
 from cloudseg_ops.engine.network.device import DeviceType, open_device, translate_device_errors
 from cloudseg_ops.engine.network.reference import describe, read_weights
 from cloudseg_ops.engine.process.options import EngineOptions, usable_cpus

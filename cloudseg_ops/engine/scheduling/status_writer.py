@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
 
 from cloudseg_ops.contracts.chunk_status import ChunkStatus
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.engine.scheduling.rate import RateMeter
 from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
@@ -80,3 +80,43 @@ class StatusWriter:
             if not self._told and not ended:
                 _log.warning("how far the chunk is could not be written, and it goes on: %s", error)
             self._told = True
+
+
+_LATELY = 30.0
+"""Seconds: several batches of a slow model, and yet soon over what starting took."""
+
+
+class RateMeter:
+    """Rates from a count that is looked at now and then.
+
+    Args:
+        now: Seconds on any clock that only goes forward, here and in `see`.
+        count: What has been done by then, which counts toward no rate.
+    """
+
+    def __init__(self, now: float, count: int) -> None:
+        self._seen = deque([(now, count)])
+        self._first = self._last = (now, count)
+
+    def see(self, now: float, count: int) -> None:
+        """Take a look at the count."""
+        self._last = (now, count)
+        self._seen.append(self._last)
+        # One look from before the window stays: what lies between two looks belongs to the later one.
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _LATELY:
+            self._seen.popleft()
+
+    @property
+    def lately(self) -> float:
+        """Per second, over the last half a minute or a little more."""
+        return _rate(self._seen[0], self._last)
+
+    @property
+    def overall(self) -> float:
+        """Per second, from the beginning to the last look."""
+        return _rate(self._first, self._last)
+
+
+def _rate(before: tuple[float, int], after: tuple[float, int]) -> float:
+    seconds = after[0] - before[0]
+    return (after[1] - before[1]) / seconds if seconds > 0 else 0.0

@@ -1,8 +1,9 @@
-"""Lets the C library keep memory that it was given, instead of handing it back after each tensor."""
+"""Tunes how this process gets and frees memory: the C library's allocator, and the garbage collector."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 
 # The parameters' numbers: malloc.h of the GNU C library (mallopt(3)).
 _M_TRIM_THRESHOLD = -1
@@ -29,3 +30,22 @@ def tune_malloc() -> bool:
         mallopt(parameter, value)
         for parameter, value in ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _NEVER))
     )
+
+
+def postpone_gc() -> None:
+    """Let nothing be collected until `start_gc`.
+
+    Importing PyTorch makes a million objects that all stay, and the collector walks them again and again: a tenth of
+    the time to the first mask.
+    """
+    gc.disable()
+
+
+def start_gc() -> None:
+    """Collect again, but for what is there already: modules and the model stay as long as the process.
+
+    Does nothing where the collector was never put off.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()

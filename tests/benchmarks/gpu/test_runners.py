@@ -1,0 +1,22 @@
+import torch
+from torch import nn
+
+from benchmarks.generous import folded
+from benchmarks.gpu.runners import ConvRelu, fused
+from cloudseg_ops.engine.network.networks import UNet
+
+
+def test_each_convolution_before_a_relu_is_replaced_and_no_other() -> None:
+    network = fused(folded(UNet(3, 1, 4, 2).eval()))
+    replaced = [layer for layer in network.modules() if isinstance(layer, ConvRelu)]
+    assert len(replaced) == 2 * (3 + 2)
+    assert not [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]
+    assert isinstance(network.head, nn.Conv2d)
+
+
+def test_layers_between_keep_a_convolution_as_it_is() -> None:
+    block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(3, 3, 1))
+    fused(block)
+    assert isinstance(block[0], nn.Conv2d)
+    assert isinstance(block[2], nn.ReLU)
+    assert block(torch.zeros(1, 3, 4, 4)).shape == (1, 3, 2, 2)
