@@ -11,7 +11,7 @@ PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds 
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit progress bench test test-fast lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench setup test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -42,6 +42,10 @@ bench: ## Measure the engine against the machine's limit, a plain loop, Beam and
 	@scripts/bootstrap.sh demo
 	@scripts/bench-venv.sh
 	@$(PY) -m benchmarks --state "$(STATE)" $(BENCH)
+
+setup: ## Make the virtual environment for changes: tests and lint
+	@scripts/bootstrap.sh test
+	@echo "ready: make test-fast, make lint; CONTRIBUTING.md says where things are"
 
 test: ## Run all tests, a whole run under a real Airflow among them
 	@scripts/bootstrap.sh test
