@@ -9,7 +9,6 @@ more images that is than one loop moves which downloads, uploads and deletes one
 """
 
 import argparse
-import io
 import json
 import multiprocessing
 import os
@@ -17,101 +16,19 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from benchmarks.emulator import INPUT, OUTPUT, Emulator, running_emulator
+from benchmarks.io_cases import Case, Measured, as_mask, cases, refreshed
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.engine.images.decode import decode
-from cloudseg_ops.engine.images.masks import encode_mask
 from cloudseg_ops.storage import Store
 
-_SIDES = {50_000: 256, 5_000_000: 2560}
 """Sides in pixels of the JPEGs that stand for a file of so many bytes, where images are decoded."""
 _LOOP_COUNT = 20
-
-
-@dataclass(frozen=True)
-class Case:
-    """One row: what is moved, and by how much in parallel.
-
-    Attributes:
-        size: Bytes of an input.
-        mask: Bytes of a mask, where none is computed.
-        latency: Seconds that every request waits in the emulator.
-        threads: Threads, over all processes; each moves one image at a time.
-        processes: Client processes.
-        count: Images.
-        decode: Whether images are JPEGs that are decoded, and masks PNGs that are encoded.
-    """
-
-    size: int
-    mask: int
-    latency: float
-    threads: int
-    processes: int
-    count: int
-    decode: bool
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a case took: wall-clock and CPU seconds."""
-
-    seconds: float
-    client_cpu: float
-    server_cpu: float
-    requests: int
-
-    def row(self, case: Case) -> dict[str, float]:
-        return {
-            "images_per_second": case.count / self.seconds,
-            "requests_per_second": self.requests / self.seconds,
-            "megabytes_per_second": case.count * case.size / self.seconds / 1e6,
-            "client_cpu_ms_per_request": 1000 * self.client_cpu / self.requests,
-            "server_cpu_ms_per_request": 1000 * self.server_cpu / self.requests,
-        }
-
-
-def photograph(size: int) -> bytes:
-    """A JPEG: sky with noise, of about so many bytes."""
-    side = _SIDES.get(size, 256)
-    rng = np.random.default_rng(size)
-    slope = np.linspace(80, 200, side)[:, None, None]
-    pixels = np.clip(slope + rng.normal(0, 25, (side, side, 3)), 0, 255).astype(np.uint8)
-    best = b""
-    for quality in (95, 90, 80, 70, 50, 30):
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "JPEG", quality=quality)
-        best = stream.getvalue()
-        if len(best) <= size:
-            break
-    return best
-
-
-def as_mask(data: bytes) -> bytes:
-    """Decode an image, and encode a mask of its size."""
-    image = decode(data, 3, 1 << 30)
-    # Blocks, for a network's masks are smooth, too: noise would be the costliest of all to compress.
-    clouds = (image.pixels[::16, ::16, 0] > 140).astype(np.uint8)
-    return encode_mask(np.repeat(np.repeat(clouds, 16, 0), 16, 1), 2)
-
-
-def upload(store: Store, case: Case) -> list[InputObject]:
-    """Inputs for a case, each an object of its own."""
-    data = photograph(case.size) if case.decode else os.urandom(case.size)
-    inputs = []
-    for number in range(case.count):
-        info = store.write(GcsUri(INPUT, f"{case.size}-{case.decode}/{number:06d}.jpg"), data)
-        inputs.append(InputObject(info.name, info.generation, info.size, info.crc32c))
-    return inputs
 
 
 class Work:
@@ -221,20 +138,6 @@ def loop(case: Case, inputs: list[InputObject]) -> float:
     return moved / (time.monotonic() - began)
 
 
-def cases(options: argparse.Namespace) -> Iterator[Case]:
-    """All combinations that were asked for."""
-    for size in options.sizes:
-        for latency in options.latencies:
-            for processes in options.processes:
-                for threads in options.threads:
-                    if threads < processes:
-                        continue
-                    count = options.count or (600 if size <= 1_000_000 else 60)
-                    # One image at a time waits out every answer: fewer of them tell as much.
-                    count = min(count, 20 * threads) if latency else count
-                    yield Case(size, options.mask, latency, threads, processes, count, options.decode)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -270,14 +173,6 @@ def main() -> None:
                 print(line(rows[-1]), flush=True)
     if options.json:
         print(json.dumps(rows, indent=1))
-
-
-def refreshed(emulator: Emulator, case: Case) -> list[InputObject]:
-    """Upload the inputs of a case without waiting, then set its latency."""
-    emulator.set_latency(0)
-    inputs = upload(emulator.store, case)
-    emulator.set_latency(case.latency)
-    return inputs
 
 
 def line(row: dict[str, Any]) -> str:

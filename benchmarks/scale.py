@@ -16,25 +16,16 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.runs.audit import audit_run
-from cloudseg_ops.runs.chunk_plan import write_plan
-from cloudseg_ops.runs.cleanup import Cleaned, clean_inputs, decide
-from cloudseg_ops.runs.evidence import gather_evidence
-from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
-from cloudseg_ops.storage import BATCH_SIZE, Pace, Pacer, Store
-from tests.samples import DIGEST
-from tests.seeding import INPUT, OUTPUT, STAGING
+from benchmarks.scale_phases import PACED_RUN, PHASES, rule_seconds
+from cloudseg_ops.storage import Pace, Pacer, Store
+from tests.seeding import INPUT
 
 _UNPACED = 1e9
-_PACED_RUN = "paced"
 # A page of the emulator and a phase as a whole; what takes longer is broken.
 _START_SECONDS = 120
 _PHASE_SECONDS = 1800
@@ -61,7 +52,7 @@ def main() -> None:
 
 def run(names: list[str], objects: int, paced: int, latency: float = 0.0) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="cloudseg-scale-") as directory:
-        for name, number in (("million", objects), (_PACED_RUN, paced)):
+        for name, number in (("million", objects), (PACED_RUN, paced)):
             began = time.monotonic()
             subprocess.run(
                 [sys.executable, "-m", "tests.seeding", directory, f"{name}/", str(number)],
@@ -70,7 +61,7 @@ def run(names: list[str], objects: int, paced: int, latency: float = 0.0) -> lis
             )
             print(f"made {number} objects and their masks in {time.monotonic() - began:.0f} s", file=sys.stderr)
         with _emulator(directory, latency) as (url, pid):
-            return [_phase(name, url, pid, paced if name == _PACED_RUN else objects) for name in names]
+            return [_phase(name, url, pid, paced if name == PACED_RUN else objects) for name in names]
 
 
 def _phase(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
@@ -150,91 +141,6 @@ def peak_megabytes() -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise SystemExit("this system does not tell a process's highest resident memory in /proc: run it on Linux")
-
-
-def _layout(run_id: str = "million") -> RunLayout:
-    return RunLayout(GcsUri(STAGING), GcsUri(OUTPUT), run_id)
-
-
-def _nothing(_: Store) -> None:
-    return None
-
-
-def _sense(store: Store, _: None, run_id: str = "million") -> str:
-    snapshot = take_snapshot(
-        store,
-        _layout(run_id),
-        GcsUri(INPUT, f"{run_id}/"),
-        now=datetime.now(UTC) + timedelta(hours=1),
-        settle=timedelta(minutes=1),
-        image_types=("jpg",),
-    )
-    return f"{snapshot.objects} new" if snapshot else "nothing new"
-
-
-def _known(store: Store) -> Snapshot:
-    """What the task before has told by XCom."""
-    return count_snapshot(store, _layout())
-
-
-def _plan(store: Store, snapshot: Snapshot) -> str:
-    return f"{len(write_plan(store, _layout(), snapshot, chunk_objects=500, max_chunks=200))} chunks"
-
-
-def _prove(store: Store, _: None) -> str:
-    proven = 0
-    for page in pages(read_inputs(store, _layout().snapshot)):
-        found = gather_evidence(store, page, input_bucket=INPUT, output_bucket=OUTPUT)
-        for version, evidence in zip(page, found, strict=True):
-            fate = decide(version, INPUT, evidence, model_digest=DIGEST, after_success="delete")
-            proven += fate is Cleaned.DELETED
-    return f"{proven} proven"
-
-
-def _delete(store: Store, _: None, run_id: str = "million") -> str:
-    counts = clean_inputs(
-        store,
-        read_inputs(store, _layout(run_id).snapshot),
-        input_bucket=INPUT,
-        output_bucket=OUTPUT,
-        model_digest=DIGEST,
-        after_success="delete",
-    )
-    return ", ".join(f"{number} {fate}" for fate, number in counts.items() if number)
-
-
-def _sense_few(store: Store) -> None:
-    _sense(store, None, _PACED_RUN)
-
-
-def _paced(_: Store, __: None) -> str:
-    told = _delete(Store.open(), None, _PACED_RUN)
-    return f"{told}; by the rule the last batch begins after {rule_seconds(int(told.split()[0])):.1f} s"
-
-
-def rule_seconds(objects: int) -> float:
-    """When the last batch of so many deletes may go out."""
-    pace, begin = Pace(), 0.0
-    for _ in range(0, objects, BATCH_SIZE):
-        begin = pace.turn(BATCH_SIZE, begin)
-    return begin
-
-
-def _audit(store: Store, _: None) -> str:
-    audit = audit_run(store, _layout(), INPUT)
-    places = ", ".join(f"{number} {place}" for place, number in audit.places.items() if number)
-    return f"{places}; conservation {'holds' if audit.holds else 'is BROKEN'}"
-
-
-# What is known before a phase begins, and the phase.
-PHASES: dict[str, tuple[Callable[[Store], Any], Callable[[Store, Any], str]]] = {
-    "sense": (_nothing, _sense),
-    "plan": (_known, _plan),
-    "prove": (_nothing, _prove),
-    "delete": (_nothing, _delete),
-    "audit": (_nothing, _audit),
-    _PACED_RUN: (_sense_few, _paced),
-}
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -17,7 +17,8 @@ import psutil
 
 from benchmarks.emulator import STAGING, chunk_lines
 from benchmarks.engine import Staged
-from benchmarks.gpu.storage import GENERATION, bind, crc32c_of, mask_number, photo_name, staged_path
+from benchmarks.gpu.resources import GENERATION, crc32c_of, mask_number, photo_name, staged_path
+from benchmarks.gpu.storage import bind
 from benchmarks.models import Model
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.uris import GcsUri

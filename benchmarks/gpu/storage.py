@@ -8,7 +8,6 @@ kept; listings of OUTPUT are empty. STAGING is a folder, where results are kept 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
 import re
@@ -17,78 +16,32 @@ import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
-import google_crc32c
 import uvicorn
 
 from benchmarks.emulator import INPUT, OUTPUT
+from benchmarks.gpu.resources import (
+    GENERATION,
+    PHOTOGRAPH,
+    Answer,
+    Headers,
+    crc32c_of,
+    mask_number,
+    object_resource,
+    photo_name,
+    staged_path,
+)
 from gcs_emulator.errors import ApiError
 from gcs_emulator.multipart import related_parts
 
-GENERATION = 1_700_000_000_000_000
-"""Of every object."""
-
-_PHOTOGRAPH = re.compile(r"photo-(\d+)\.jpg$")
-_MASK = re.compile(r"photo-(\d+)\D")
 _OBJECT = re.compile(r"^(?P<kind>/download|/upload)?/storage/v1/b/(?P<bucket>[^/]+)/o(?:/(?P<name>[^/]+))?$")
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Headers = dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: Headers = field(default_factory=dict)
-
-    @classmethod
-    def json(cls, value: object) -> Answer:
-        return cls(200, json.dumps(value).encode(), {"content-type": "application/json"})
-
-
-def photo_name(number: int) -> str:
-    """Name of an input photograph."""
-    return f"photo-{number:07}.jpg"
-
-
-def mask_number(name: str) -> int:
-    """Number of the photograph that a mask is of.
-
-    Raises:
-        ValueError: The name is not that of such a mask.
-    """
-    if found := _MASK.search(name):
-        return int(found[1])
-    raise ValueError(f"{name} is not the mask of a photograph that this stand-in serves")
-
-
-def crc32c_of(data: bytes) -> str:
-    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
-
-
-def object_resource(bucket: str, name: str, size: int, crc32c: str, metadata: object = None) -> dict[str, Any]:
-    """The object resource of the JSON API, as far as cloudseg and google-cloud-storage read it."""
-    return {
-        "kind": "storage#object",
-        "bucket": bucket,
-        "name": name,
-        "generation": str(GENERATION),
-        "metageneration": "1",
-        "size": str(size),
-        "crc32c": crc32c,
-        "updated": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        "metadata": metadata or {},
-    }
 
 
 class Standin:
@@ -154,7 +107,7 @@ class Standin:
 
     def _object(self, bucket: str, name: str) -> tuple[str, int, str, bytes] | None:
         """Name, size, CRC32C and bytes; None where there is no such object."""
-        if bucket == INPUT and (found := _PHOTOGRAPH.search(name)):
+        if bucket == INPUT and (found := PHOTOGRAPH.search(name)):
             data, crc32c = self._photographs[int(found[1]) % len(self._photographs)]
             return name, len(data), crc32c, data
         path = staged_path(self._folder, bucket, name)
@@ -226,11 +179,6 @@ class Standin:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
         return Answer.json(object_resource(bucket, name, len(data), crc32c, resource.get("metadata")))
-
-
-def staged_path(folder: Path, bucket: str, name: str) -> Path:
-    """Where an object of STAGING lies."""
-    return folder / "staged" / quote(bucket, safe="") / quote(name, safe="")
 
 
 def bind(port: int) -> socket.socket:

@@ -6,7 +6,8 @@ import torch
 
 from benchmarks.generous import grouped_forward, prepared
 from benchmarks.lanes import rate
-from benchmarks.limit import LimitJob, Search, load_images, over_all, search
+from benchmarks.limit import Search, load_images, over_all, search
+from benchmarks.limit_job import LimitJob
 from benchmarks.models import Brightness, open_model, plain_network
 from benchmarks.photographs import open_photographs
 from benchmarks.settings import Setting, batches_of, build, lanes_of, missing_compiler, precisions_and_layouts

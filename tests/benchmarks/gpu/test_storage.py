@@ -11,8 +11,8 @@ import requests
 from benchmarks import engine
 from benchmarks.emulator import INPUT, OUTPUT, STAGING
 from benchmarks.gpu.engine import steady
+from benchmarks.gpu.resources import GENERATION, crc32c_of, photo_name
 from benchmarks.gpu.serving import Serving, environment, running_storage
-from benchmarks.gpu.storage import GENERATION, crc32c_of, photo_name
 from benchmarks.gpu.usage import Sample
 from benchmarks.models import open_model
 from benchmarks.photographs import open_photographs

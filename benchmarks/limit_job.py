@@ -1,0 +1,53 @@
+"""What a measurement of the bare forward pass is told, as a file that its process reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True)
+class LimitJob:
+    """What to measure.
+
+    Attributes:
+        weights: The state dict.
+        params: The model's parameters.
+        network: Its class; see `benchmarks.models.new_network`.
+        photographs: Folder of the photographs whose sizes and pixels are used.
+        answer: Where the answer goes, JSON.
+        cpus: CPUs to use.
+        seconds: Time of one measurement.
+        compilers: Whether compilers are tried.
+        processes: Whether lanes that are processes are tried.
+        setting: The setting to measure; None: search it.
+        candidates: Settings that were fast with this model at another size: only they are tried. Empty: all are.
+    """
+
+    weights: str
+    params: dict[str, Any]
+    network: str
+    photographs: str
+    answer: str
+    cpus: int
+    seconds: float
+    compilers: bool = True
+    processes: bool = True
+    setting: dict[str, Any] | None = None
+    candidates: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: str) -> Self:
+        """Read one that `write` wrote."""
+        return cls(**json.loads(Path(path).read_text("utf-8")))
+
+    def write(self, path: Path) -> Path:
+        """Write it as JSON, and give the path back."""
+        path.write_text(json.dumps(asdict(self)), "utf-8")
+        return path
+
+    def with_setting(self, setting: dict[str, Any]) -> Self:
+        """The same, to measure a setting."""
+        return replace(self, setting=setting)
