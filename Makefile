@@ -51,7 +51,7 @@ test: ## Run all tests, a whole run under a real Airflow among them
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4
 
-test-fast: ## Run the tests that start no Airflow
+test-fast: ## Run the tests that start no Airflow and take no more than a few seconds each
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
 

@@ -27,6 +27,7 @@ def test_all_batch_norms_fold_into_convolutions(network: ResNetUNet) -> None:
     torch.testing.assert_close(without(images), expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_its_program_takes_any_multiple_of_the_stride(network: ResNetUNet) -> None:
     program = export_program(network).module()
     for count, rows, columns in ((1, 1, 1), (2, 1, 3), (3, 2, 2)):

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 def test_a_short_run_measures_and_compares(tmp_path: Path) -> None:
     arguments = [
         *("--rows", "tiny-64-50kB", "--contenders", "a,b,c,d", "--repeats", "1", "--seconds", "0.02"),

@@ -137,6 +137,7 @@ def test_a_line_without_end_stops_its_chunk_alone(store: Store, layout: RunLayou
     assert "never ends" in found.notes[0]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_images_are_paged_in_bounded_memory(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, *[500] * 200)
     for chunk in range(200):

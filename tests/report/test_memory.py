@@ -3,6 +3,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
@@ -53,6 +55,7 @@ def _python(code: str, **environment: str) -> str:
     return process.stdout
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_images() -> None:
     with start_emulator() as emulator:
         store = Store(emulator.client())

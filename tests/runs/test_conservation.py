@@ -150,6 +150,7 @@ uploads = st.tuples(st.sampled_from(NAMES), st.booleans())
 kills = st.tuples(st.integers(0, 60), st.booleans(), st.booleans())
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     deadline=None,
@@ -199,6 +200,7 @@ def test_nothing_is_lost_whenever_processes_die_and_uploads_race(
         assert audit.places["input"] == 0
 
 
+@pytest.mark.slow
 def test_every_single_death_of_a_run_is_survived(emulator: Emulator) -> None:
     """Exhaustive where the property above samples: one run of three images dies at each of its requests in turn.
 

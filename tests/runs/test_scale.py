@@ -21,6 +21,7 @@ def runs() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_memory_does_not_grow_with_the_number_of_objects(runs: Any, phase: str) -> None:
     small, large = (row["peak_rss_mb"] for row in runs[phase])

@@ -16,7 +16,7 @@ from gcs_emulator import Emulator, Fault
 from tests.storage.conftest import MIB, Counter
 from tests.storage.serving import served, without_answer_header, without_request_header
 
-DATA = random.Random(7).randbytes(40 * MIB + 3)
+DATA = random.Random(7).randbytes(20 * MIB + 3)
 RANGES = -(-len(DATA) // RANGE_BYTES)
 
 
@@ -136,7 +136,7 @@ def test_what_is_not_compressed_as_it_says_is_told(store: Store, uri: GcsUri, em
         store.read(uri)
 
 
-@pytest.mark.parametrize("size", [1000, 40 * MIB])
+@pytest.mark.parametrize("size", [1000, 20 * MIB])
 def test_a_read_in_one_request_goes_on_after_a_cut(store: Store, uri: GcsUri, emulator: Emulator, size: int) -> None:
     store.write(uri, DATA[:size])
     emulator.faults.add(Fault(action="cut_within", path="alt=media", times=2))

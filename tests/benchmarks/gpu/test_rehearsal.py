@@ -54,6 +54,7 @@ def test_each_part_leaves_its_results(tmp_path: Path) -> None:
     assert report.strip() in done.stdout
 
 
+@pytest.mark.slow
 def test_a_cut_leaves_what_was_done(tmp_path: Path) -> None:
     wanted = ("machine", "bare", "engine", "profiling")
     began = time.monotonic()
@@ -66,6 +67,7 @@ def test_a_cut_leaves_what_was_done(tmp_path: Path) -> None:
     assert all(f"| {name} |" in report or f"part {name}: out of time" in report for name in wanted)
 
 
+@pytest.mark.slow
 def test_a_part_that_hangs_is_cut_with_all_that_it_started(tmp_path: Path) -> None:
     child = tmp_path / "child"
     script = (

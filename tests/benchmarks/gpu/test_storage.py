@@ -80,6 +80,7 @@ def test_it_listens_on_the_loopback_address_alone(serving: Serving) -> None:
     assert serving.url.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.slow
 def test_the_engine_segments_all_of_a_chunk(tmp_path: Path) -> None:
     model = open_model("tiny", tmp_path)
     files = open_photographs("64", 10_000, tmp_path).files()

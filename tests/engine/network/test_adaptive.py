@@ -86,6 +86,7 @@ print(len(predictor.predict(images)), predictor.limit((512, 512)))
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_may_not_grow_does_with_less() -> None:
     done = subprocess.run([sys.executable, "-c", _LIMITED], capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr

@@ -55,6 +55,7 @@ def test_params_and_weights_fit_and_are_small(revision: str) -> None:
     assert (WEIGHTS / f"{revision}.pt").stat().st_size < 3_000_000
 
 
+@pytest.mark.slow
 def test_full_training_beats_the_color_threshold_fitted_to_these_very_scenes() -> None:
     limit = fit_limit(scenes())
     by_color = figures([red_blue_ratio(scene.image) >= limit for scene in scenes()])
@@ -69,6 +70,7 @@ def test_full_training_finds_the_cloud_of_fresh_scenes() -> None:
     assert reached.accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_the_two_revisions_differ_visibly_and_the_second_is_better() -> None:
     differing = np.mean([(one != two).mean() for one, two in zip(found("v1"), found("v2"), strict=True)])
 
