@@ -69,16 +69,16 @@ def site_link(link: str, page: str, repository: str) -> str:
         repository: The repository's web address.
     """
     path, hash_, anchor = link.partition("#")
-    if not path or re.match(r"[a-z]+:", path):
+    if not path or re.match(r"[a-z]+:|/", path):
         return link
     source = next((name for name, made in PAGES.items() if made == page), f"docs/{page}")
     target = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
-    # What does not exist is left to MkDocs, which warns of it.
+    # What does not exist, or is outside of the repository, is left to MkDocs, which warns of it.
     if target in PAGES:
         path = _relative(PAGES[target], page)
     elif target.startswith("docs/"):
         path = _relative(target.removeprefix("docs/"), page)
-    elif (ROOT / target).exists():
+    elif not target.startswith("../") and (ROOT / target).exists():
         kind = "tree" if (ROOT / target).is_dir() else "blob"
         path = f"{repository.rstrip('/')}/{kind}/HEAD/{target}"
     return path + hash_ + anchor

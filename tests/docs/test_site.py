@@ -97,6 +97,8 @@ def test_no_link_of_a_page_leads_nowhere() -> None:
         ("performance.md", "../benchmarks/README.md#on-a-gpu", f"{REPOSITORY}/blob/HEAD/benchmarks/README.md#on-a-gpu"),
         ("delivery.md", "../deploy/environments", f"{REPOSITORY}/tree/HEAD/deploy/environments"),
         ("delivery.md", "../nonesuch.py", "../nonesuch.py"),
+        ("delivery.md", "/etc", "/etc"),
+        ("delivery.md", "../../../etc", "../../../etc"),
     ],
 )
 def test_where_a_link_leads_on_the_site(page: str, link: str, there: str) -> None:
