@@ -11,7 +11,7 @@ PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds 
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit progress bench setup test test-fast lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench setup docs test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this
@@ -68,6 +68,11 @@ format: ## Mend style and format
 	@scripts/bootstrap.sh test
 	@$(STATE)/venv/bin/ruff check --fix .
 	@$(STATE)/venv/bin/ruff format .
+
+# Without --quiet, under which MkDocs counts no warnings.
+docs: ## Build the documentation in build/docs, a warning is an error: SERVE=1 serves it while you write
+	@scripts/docs-venv.sh
+	@NO_MKDOCS_2_WARNING=1 $(STATE)/docs-venv/bin/mkdocs $(if $(SERVE),serve,build) --strict
 
 lock: ## Write requirements/*.lock anew
 	@scripts/bootstrap.sh test

@@ -23,6 +23,9 @@ for name in demo test test-3.1.7 bench; do
     rm "requirements/$name.lock.bak"
 done
 
+# After test.lock, whose versions it takes. With hashes: it is installed by pip alone, without the rest.
+compile docs "" --generate-hashes
+
 # The images are built on one platform, of exactly these files. PyTorch's index gives its wheels no dates.
 set -- --python-platform x86_64-manylinux_2_28 --generate-hashes
 for name in engine-cpu compose; do

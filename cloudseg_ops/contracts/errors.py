@@ -1,7 +1,7 @@
 """Every error that cloudseg raises on purpose, as one tree.
 
 Each message says what was found, where, and what to do next: it is among the last lines that an operator reads in a
-task log. `failures` says of each class whether a retry may mend it.
+task log. `operators.remedies` says of each class whether a retry may mend it.
 """
 
 

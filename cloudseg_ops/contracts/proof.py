@@ -18,19 +18,26 @@ class Proof(StrEnum):
     """What OUTPUT proves of an input version."""
 
     MASKED = "masked"
+    """A mask of exactly this version, by the run's model."""
     QUARANTINED = "quarantined"
+    """A quarantined copy of exactly this version."""
     NONE = "none"
+    """Neither: the input must not be deleted."""
 
 
 class Place(StrEnum):
     """Where an input version of a snapshot is."""
 
     INPUT = "input"
+    """Still in INPUT."""
     MASKED = "masked"
+    """Replaced by its mask in OUTPUT."""
     QUARANTINED = "quarantined"
+    """Below `quarantine/` in OUTPUT, with the reason."""
     SUPERSEDED = "superseded"
     """Whoever uploads has put a newer version under its name; that one has its own place."""
     LOST = "lost"
+    """In none of these places."""
 
 
 @dataclass(frozen=True, slots=True)

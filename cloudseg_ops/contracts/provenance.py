@@ -9,9 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 MASK_SUFFIX = ".mask.png"
+"""What a mask's name adds to its input's."""
 QUARANTINE_FOLDER = "quarantine/"
+"""Folder in OUTPUT of inputs that cannot be segmented."""
 ARCHIVE_FOLDER = "archive/"
+"""Folder in OUTPUT of inputs kept after success."""
 REPORTS_FOLDER = "reports/"
+"""Folder in OUTPUT of the runs' plans and reports."""
 _PREFIX = "cloudseg-"
 # Cloud Storage limits custom metadata to 8 KiB an object (cloud.google.com/storage/quotas); a reason is cut well below.
 _MAX_REASON = 1000

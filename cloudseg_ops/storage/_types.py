@@ -12,15 +12,19 @@ from cloudseg_ops.contracts.objects import ObjectInfo
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
-BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
+PAGE_SIZE = 1000
+"""Most objects that one page of a listing holds (cloud.google.com/storage/docs/json_api/v1/objects/list)."""
+BATCH_SIZE = 100
+"""Most calls of one batch request (cloud.google.com/storage/docs/batch)."""
 LINES_TYPE = "application/jsonl"
+"""Content type of the lists that are JSON lines."""
 
 
 class Deletion(StrEnum):
     """What became of one delete."""
 
     DELETED = "deleted"
+    """It was there, and no longer is."""
     GONE = "gone"
     """It was not there (any more)."""
     CHANGED = "changed"
