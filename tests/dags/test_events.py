@@ -20,7 +20,7 @@ from tests.pubsub import PubSub, start_pubsub
 from tests.running import RunningAirflow, start_airflow
 from tests.webhook import Webhook, start_webhook
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
 
 TOPIC = "projects/cloudseg-test/topics/photographs"
 SUBSCRIPTION = "projects/cloudseg-test/subscriptions/photographs"

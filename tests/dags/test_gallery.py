@@ -18,7 +18,7 @@ from tests.gallery.web.test_safety import check
 from tests.running import RunningAirflow
 
 # One Airflow serves them all, so one worker runs them all.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]
 
 HOSTILE = 'gallery/"><script>alert(1)</script>.png'
 

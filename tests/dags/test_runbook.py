@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from tests import tiny
 from tests.running import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
 
 
 def _upload(airflow: RunningAirflow, prefix: str, count: int) -> list[str]:

@@ -16,7 +16,7 @@ from tests import tiny
 from tests.running import RunningAirflow, kill_process
 
 # One Airflow serves them all, so one worker runs them all.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]
 
 
 def _photographs(prefix: str, count: int) -> dict[str, bytes]:
