@@ -145,6 +145,7 @@ def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
     with _private_caches(), contextlib.ExitStack() as stack:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
+
         # What dvc.api raises for an unknown revision (dvc/scm.py: `resolve_rev`); dvc.exceptions does not have it.
         from dvc.scm import RevError
 
