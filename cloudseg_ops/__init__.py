@@ -22,7 +22,7 @@ _MODULES = {
     "RunReportOperator": "operators.run_report",
     "Settings": "config.settings",
     "dag_schedule": "dag.schedules",
-    "failure_callback": "notifications.callback",
+    "failure_callback": "notifications.run_failure",
     "help_text": "dag.help",
     "masks_asset": "operators.assets",
     "revision_choices": "registry.revision_choices",

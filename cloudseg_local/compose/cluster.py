@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from cloudseg_ops.contracts.errors import LocalError
 
@@ -101,11 +102,9 @@ def _await_file(path: Path) -> str:
 
 
 def _await_node(offer: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + _WAIT_SECONDS
-    while True:
-        try:
-            return offer()
-        except LocalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_PAUSE)
+    return Retrying(
+        retry=retry_if_exception_type(LocalError),
+        stop=stop_after_delay(_WAIT_SECONDS),
+        wait=wait_fixed(_PAUSE),
+        reraise=True,
+    )(offer)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from cloudseg_ops import __version__
+from cloudseg_ops.cli.airflow_commands import add_composer, check_composer, run_airflow_command
 from cloudseg_ops.cli.progress import add_progress, add_run, show_progress
-from cloudseg_ops.config.pools import composer_pool_command, pool_command
+from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.config.settings import Settings
-from cloudseg_ops.contracts.errors import CloudsegError, LocalError, ObjectNotFoundError, RunError, SettingsError
+from cloudseg_ops.contracts.errors import CloudsegError, ObjectNotFoundError, RunError, SettingsError
 from cloudseg_ops.contracts.releases import RELEASE
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.contracts.versions import fits, image_version
 from cloudseg_ops.registry import list_revisions
-from cloudseg_ops.registry.revision_choices import composer_keep_command, keep_command
+from cloudseg_ops.registry.revision_choices import keep_command
 from cloudseg_ops.runs.audit import Audit, audit_run
 from cloudseg_ops.storage import Store
 
@@ -90,47 +89,22 @@ def _pool(options: argparse.Namespace) -> int:
     # Not by all settings: whoever operates Composer from a workstation has none of them there.
     name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
     slots = options.slots or _slots_of_environment()
-    if _on_composer(options):
-        command = composer_pool_command(options.composer, options.location, name, slots, project=options.project)
-    else:
-        command = pool_command(name, slots)
-    return _carry_out(options, command)
+    return run_airflow_command(options, pool_command(name, slots))
 
 
 def _revisions(options: argparse.Namespace) -> int:
     repository = options.repository or os.environ.get("CLOUDSEG_MODEL_REPOSITORY")
     if not repository:
         raise SettingsError("which registry? set CLOUDSEG_MODEL_REPOSITORY, or give --repository URL")
-    on_composer = _on_composer(options)
+    check_composer(options)
     revisions = list_revisions(repository)
     if not options.refresh:
         print("\n".join(revisions) or "the registry has neither tags nor branches")
         return 0
-    if on_composer:
-        command = composer_keep_command(
-            options.composer, options.location, repository, revisions, project=options.project
-        )
-    else:
-        command = keep_command(repository, revisions)
-    return _carry_out(options, command)
+    return run_airflow_command(options, keep_command(repository, revisions))
 
 
 _COMMANDS = {"audit": _audit, "pool": _pool, "progress": show_progress, "revisions": _revisions}
-
-
-def _on_composer(options: argparse.Namespace) -> bool:
-    if (options.composer is None) != (options.location is None):
-        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
-    return options.composer is not None
-
-
-def _carry_out(options: argparse.Namespace, command: Sequence[str]) -> int:
-    if options.print:
-        print(shlex.join(command))
-        return 0
-    if code := _run(command):
-        print(f"cloudseg: the command ended with exit code {code}: {shlex.join(command)}", file=sys.stderr)
-    return 2 if code else 0
 
 
 def _slots_of_environment() -> int:
@@ -141,17 +115,6 @@ def _slots_of_environment() -> int:
         return _positive(text)
     except argparse.ArgumentTypeError as error:
         raise SettingsError(f"CLOUDSEG_POOL_SLOTS: {error}") from None
-
-
-def _run(command: Sequence[str]) -> int:
-    # The airflow of this Python is the one whose database is meant, whatever the PATH says.
-    words = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
-    try:
-        return subprocess.run(words, check=False).returncode  # noqa: S603
-    except OSError as error:
-        raise LocalError(
-            f"`{words[0]}` cannot be run ({error.strerror}); install it, or run where it is: {shlex.join(command)}"
-        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -188,7 +151,7 @@ def _add_pool(commands: Any) -> None:
     pool.add_argument(
         "--slots", type=_positive, metavar="N", help="chunks at once: the GPUs there are (CLOUDSEG_POOL_SLOTS)"
     )
-    _add_composer(pool)
+    add_composer(pool)
 
 
 def _add_revisions(commands: Any) -> None:
@@ -202,14 +165,7 @@ def _add_revisions(commands: Any) -> None:
     )
     revisions.add_argument("--refresh", action="store_true", help="let the trigger form offer them")
     revisions.add_argument("--repository", metavar="URL", help="the registry, as the DAG's environment names it")
-    _add_composer(revisions)
-
-
-def _add_composer(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--composer", metavar="ENVIRONMENT", help="a Composer environment")
-    parser.add_argument("--location", metavar="REGION", help="its region")
-    parser.add_argument("--project", help="its project; gcloud's own when left out")
-    parser.add_argument("--print", action="store_true", help="print the command instead of running it")
+    add_composer(revisions)
 
 
 def _positive(text: str) -> int:

@@ -14,6 +14,9 @@ Size = Annotated[str, AfterValidator(size)]
 Subdomain = Annotated[str, AfterValidator(grammar.subdomain)]
 Pairs = Annotated[dict[str, str], BeforeValidator(grammar.read_pairs)]
 
+MORE_MEMORY = "raise CLOUDSEG_POD_MEMORY, or give the engine less (--memory in CLOUDSEG_ENGINE_OPTIONS)"
+"""Advice on a pod that ran out of main memory, which `--memory` bounds; `--batch` bounds a forward pass."""
+
 
 def _none_is_any(value: Any) -> Any:
     return None if isinstance(value, str) and value.lower() == "none" else value

@@ -1,4 +1,4 @@
-"""The Airflow pool that bounds the chunks at once: what it is, and the commands that make it."""
+"""The Airflow pool that bounds the chunks at once: what it is, and the command that makes it."""
 
 from __future__ import annotations
 
@@ -26,25 +26,5 @@ def pool_command(name: str, slots: int) -> list[str]:
         name: The pool.
         slots: Chunks at once.
     """
-    return ["airflow", "pools", "set", *_arguments(name, slots)]
-
-
-def composer_pool_command(
-    environment: str, location: str, name: str, slots: int, *, project: str | None = None
-) -> list[str]:
-    """The same on a Composer environment, through gcloud.
-
-    Args:
-        environment: Name of the Composer environment.
-        location: Its region.
-        name: The pool.
-        slots: Chunks at once.
-        project: Its project; None: the one that gcloud is set to.
-    """
-    where = [environment, "--location", location, *(["--project", project] if project else [])]
-    return ["gcloud", "composer", "environments", "run", *where, "pools", "set", "--", *_arguments(name, slots)]
-
-
-def _arguments(name: str, slots: int) -> list[str]:
     fields = pool_fields(slots)
-    return [name, str(fields["slots"]), fields["description"], "--include-deferred"]
+    return ["airflow", "pools", "set", name, str(fields["slots"]), fields["description"], "--include-deferred"]

@@ -1,4 +1,4 @@
-"""What every task of a run has in common: the three buckets, an identity, and a clock for the report."""
+"""What the tasks of a run have in common: the three buckets, an identity, templated values, a clock for the report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from cloudseg_ops.config.connections import open_store
+from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.operators._errors import log_remedy_last
@@ -61,3 +62,30 @@ def timed(context: Mapping[str, Any]) -> Iterator[None]:
     started = time.monotonic()
     yield
     context["ti"].xcom_push(key=SECONDS_KEY, value=round(time.monotonic() - started, 3))
+
+
+def as_bool(rendered: object) -> bool:
+    """Read a flag from a rendered template, where everything is text.
+
+    Raises:
+        SettingsError: It is neither true nor false.
+    """
+    text = str(rendered).strip().lower()
+    if text not in ("true", "false"):
+        raise SettingsError(f"{rendered!r} is neither true nor false; correct the DAG param")
+    return text == "true"
+
+
+def as_optional_int(rendered: object) -> int | None:
+    """Read a number from a rendered template; None where it is empty.
+
+    Raises:
+        SettingsError: It is neither empty nor a whole number.
+    """
+    text = str(rendered).strip()
+    if text in ("", "None", "null"):
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise SettingsError(f"{rendered!r} is no whole number; correct the DAG param") from None

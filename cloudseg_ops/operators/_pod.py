@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -14,21 +13,30 @@ from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.engine_command import engine_arguments
-from cloudseg_ops.contracts.errors import PodTemplateError
+from cloudseg_ops.contracts.errors import EngineError, PodTemplateError
 from cloudseg_ops.links.addresses import LoggedContainer, log_address
 from cloudseg_ops.links.operator_links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._base import began
 from cloudseg_ops.operators._errors import log_remedy_last, translate_errors
-from cloudseg_ops.operators._kubernetes_errors import translate_kubernetes_errors
 from cloudseg_ops.operators._label import LabelledChunk
-from cloudseg_ops.operators._retry import RetryingPodManager
-from cloudseg_ops.pods import CONTAINER, PodWork, explain_pod, final_error, load_template, overlay, pod_manifest
-from cloudseg_ops.pods.fields import unknown_fields
+from cloudseg_ops.operators._pod_manager import RetryingPodManager
+from cloudseg_ops.operators.clusters import translate_kubernetes_errors
+from cloudseg_ops.pods import (
+    CONTAINER,
+    PodWork,
+    explain_pod,
+    final_error,
+    load_template,
+    overlay,
+    pod_manifest,
+    unknown_fields,
+)
 from cloudseg_ops.pods.reattach import classify_pods
 
 _LOG_SECONDS = 30
 _POLL_SECONDS = 5.0
 _START_POLL_SECONDS = 2
+_AFTER_GRACE_SECONDS = 60
 
 
 class _Listener:
@@ -126,8 +134,10 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         plan = classify_pods([self._as_json(pod) for pod in found.values()])
         for name in plan.delete:
             self.log.info("deleting pod %s of an earlier try", name)
-            self._delete(found[name])
-        self._await_end([found[name] for name in plan.await_end])
+            self.pod_manager.delete_if_present(found[name])
+        self.pod_manager.await_end(
+            [found[name] for name in plan.await_end], self.settings.pods.pod_grace_seconds + _AFTER_GRACE_SECONDS
+        )
         if plan.reuse is not None:
             pod = found[plan.reuse]
             self.log.info("going on with pod %s of an earlier try: %s", plan.reuse, explain_pod(self._as_json(pod)))
@@ -136,20 +146,14 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:
         """Read this try's own pod: those of earlier tries are sorted out before there is one."""
-        if self.pod is None:
-            return None
-        try:
-            return self.pod_manager.read_pod(self.pod)
-        except ApiException as error:
-            if error.status != 404:
-                raise
-            return None
+        return None if self.pod is None else self.pod_manager.find_pod(self.pod)
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
         """Delete a pod that has ended and say how it ended; a pod that still runs is left to the next try."""
         if self._killed or self.pod is None:
             return
-        seen = self._look(self.pod)
+        found = self.pod_manager.find_pod(self.pod)
+        seen = None if found is None else self._as_json(found)
         name = self.pod.metadata.name
         phase = seen["status"].get("phase") if seen else None
         if seen is None and remote_pod is not None and remote_pod.status.phase == "Succeeded":
@@ -157,11 +161,11 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         if phase == "Running" and not (seen or {})["metadata"].get("deletionTimestamp"):
             self.log.warning("pod %s still runs, and is left to the next try", name)
             return
-        error = None if phase == "Succeeded" else final_error(seen, name, self._warnings() if seen else ())
+        error = None if phase == "Succeeded" else self._final_error(seen, name)
         if seen is not None:
             self.log.info("deleting pod %s", name)
             # What never started has nothing to finish, and a kubelet may hold its GPU for a minute of grace.
-            self._delete(self.pod, grace_seconds=0 if phase == "Pending" else None)
+            self.pod_manager.delete_if_present(self.pod, grace_seconds=0 if phase == "Pending" else None)
         if error is not None:
             raise error
 
@@ -218,32 +222,8 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     def _pods_of_this_task(self, context: Any) -> list[Any]:
         selector = self._build_find_pod_label_selector(context, exclude_checked=False)
-        namespace = self.settings.pods.namespace
-        found = self.pod_manager.retry_through_outage(
-            lambda: self.client.list_namespaced_pod(namespace, label_selector=selector)
-        )
-        return list(found.items)
-
-    def _await_end(self, pods: Sequence[Any]) -> None:
-        # A pod whose node is gone would be ending for ever.
-        deadline = time.monotonic() + self.settings.pods.pod_grace_seconds + 60
-        for pod in pods:
-            self.log.info("waiting until pod %s of an earlier try has ended", pod.metadata.name)
-            while (seen := self._look(pod)) is not None and seen["metadata"].get("uid") == pod.metadata.uid:
-                if time.monotonic() > deadline:
-                    self.log.warning("pod %s does not end; its node may be gone: forgetting it", pod.metadata.name)
-                    self._delete(pod, grace_seconds=0)
-                    break
-                time.sleep(1)
-
-    def _delete(self, pod: Any, grace_seconds: int | None = None) -> None:
-        grace = {} if grace_seconds is None else {"grace_period_seconds": grace_seconds}
-        where = (pod.metadata.name, pod.metadata.namespace)
-        try:
-            self.pod_manager.retry_through_outage(lambda: self.client.delete_namespaced_pod(*where, **grace))
-        except ApiException as error:
-            if error.status != 404:
-                raise
+        found: list[Any] = self.pod_manager.list_pods(self.settings.pods.namespace, selector)
+        return found
 
     def _whole(self, name: str, namespace: str) -> bool:
         try:
@@ -255,17 +235,8 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         pod = self._as_json(found)
         return classify_pods([pod]).reuse is not None
 
-    def _look(self, pod: Any) -> dict[str, Any] | None:
-        try:
-            return self._as_json(self.pod_manager.read_pod(pod))
-        except ApiException as error:
-            if error.status != 404:
-                raise
-            return None
-
-    def _warnings(self) -> list[str]:
-        events = self.pod_manager.read_pod_events(self.pod).items
-        return [f"{event.reason}: {event.message}" for event in events if event.type == "Warning"]
+    def _final_error(self, seen: dict[str, Any] | None, name: str) -> EngineError:
+        return final_error(seen, name, self.pod_manager.read_warnings(self.pod) if seen else ())
 
     def _as_json(self, pod: Any) -> dict[str, Any]:
         document: dict[str, Any] = self.client.api_client.sanitize_for_serialization(pod)

@@ -1,4 +1,4 @@
-"""The cluster that runs the pods: how to reach it, and how to clear it of a run's pods."""
+"""The cluster that runs the pods: how to reach it, what its errors mean, and how to clear it of a run's pods."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 
 from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
 from cloudseg_ops.config.settings import Settings
-from cloudseg_ops.contracts.errors import ClusterError
+from cloudseg_ops.contracts.errors import CloudsegError, ClusterError
 from cloudseg_ops.pods.manifest import APP_LABELS
 from cloudseg_ops.pods.reattach import deletable_pods
+
+_OUTAGE_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 
 def gke_arguments(settings: Settings) -> dict[str, Any]:
@@ -65,6 +67,41 @@ def connect(settings: Settings) -> Any:
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 
     return KubernetesHook(conn_id=settings.pods.kubernetes_conn_id).core_v1_client
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether the Kubernetes API is unavailable for a while, rather than refusing the call."""
+    from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    if isinstance(error, ApiException):
+        return error.status in _OUTAGE_STATUSES
+    return isinstance(error, HTTPError | KubernetesApiException)
+
+
+@contextlib.contextmanager
+def translate_kubernetes_errors() -> Iterator[None]:
+    """Raise what the Kubernetes client raises as our errors, without its traceback.
+
+    Raises:
+        ClusterError: The Kubernetes API did not answer, or refused.
+    """
+    from kubernetes.client.exceptions import ApiException
+
+    try:
+        yield
+    except CloudsegError as error:
+        raise error from None
+    except ApiException as error:
+        raise ClusterError(
+            f"the Kubernetes API refused ({error.status}): {refusal(error)}. See the namespace (CLOUDSEG_NAMESPACE), "
+            "its quota, and the role of the workers' identity there; docs/gke.md lists what it needs"
+        ) from None
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        raise ClusterError(f"the Kubernetes API does not answer: {error}; the next try takes the pod up") from None
 
 
 def refusal(error: Any) -> str:

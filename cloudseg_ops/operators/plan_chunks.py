@@ -14,9 +14,8 @@ from cloudseg_ops.contracts.releases import RELEASE
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.links.operator_links import PlanLink, RunFolderLink, show_folder, show_object
-from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._base import RunOperator, as_bool, timed
 from cloudseg_ops.operators._errors import translate_errors
-from cloudseg_ops.operators._rendered import as_bool
 from cloudseg_ops.report.plan_page import write_plan_pages
 from cloudseg_ops.report.plan_text import aligned, plan_rows
 from cloudseg_ops.runs.chunk_plan import Chunk, write_plan

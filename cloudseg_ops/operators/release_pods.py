@@ -8,8 +8,7 @@ from airflow.sdk import BaseOperator
 
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.operators._errors import log_remedy_last, translate_errors
-from cloudseg_ops.operators._kubernetes_errors import translate_kubernetes_errors
-from cloudseg_ops.operators.clusters import connect, release_pods
+from cloudseg_ops.operators.clusters import connect, release_pods, translate_kubernetes_errors
 
 
 class ReleasePodsOperator(BaseOperator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cloudseg_ops.config.pods import MORE_MEMORY
 from cloudseg_ops.contracts import errors
 
 _LONGEST_MESSAGE = 2000
@@ -133,8 +134,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "See that CLOUDSEG_IMAGE exists and that the nodes may pull it; then clear this task."
     ),
     errors.PodOutOfMemoryError: Remedy(
-        True, "Raise CLOUDSEG_POD_MEMORY, or give the engine less (--memory in CLOUDSEG_ENGINE_OPTIONS); then clear "
-        "this task."
+        True, f"Nothing, if a later try succeeds. If none does, {MORE_MEMORY}; then clear this task."
     ),
     errors.PodDeadlineError: Remedy(
         True, "Make chunks smaller (CLOUDSEG_CHUNK_OBJECTS), or raise CLOUDSEG_POD_DEADLINE_SECONDS; then clear this "

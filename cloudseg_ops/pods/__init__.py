@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.pods.manifest import CONTAINER, PodWork, pod_manifest
 from cloudseg_ops.pods.overlay import overlay
-from cloudseg_ops.pods.template import load_template
+from cloudseg_ops.pods.template import load_template, unknown_fields
 from cloudseg_ops.pods.verdicts import explain_pod, final_error
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "load_template",
     "overlay",
     "pod_manifest",
+    "unknown_fields",
 ]

@@ -1,4 +1,4 @@
-"""Reads a platform team's pod template."""
+"""Reads a platform team's pod template, and names fields that Kubernetes does not know."""
 
 from __future__ import annotations
 
@@ -66,6 +66,35 @@ def check_template(template: Any, name: str = "the pod template") -> None:
         if problem:
             raise PodTemplateError(f"{name}: {path or 'its top'} {problem}")
         todo += [(below, item, level + 1) for below, item in _parts(path, value)]
+
+
+def unknown_fields(given: Any, understood: Any, path: str = "") -> list[str]:
+    """Name the fields of `given` that the Kubernetes client dropped, which it does silently.
+
+    Args:
+        given: A manifest.
+        understood: The same, read into the client's models and written out again.
+        path: Where both lie, for the names.
+
+    Returns:
+        Paths such as `spec.containers[0].resource`.
+    """
+    if isinstance(given, dict) and isinstance(understood, dict):
+        found = []
+        for key, value in given.items():
+            here = f"{path}.{key}" if path else str(key)
+            if key in understood:
+                found += unknown_fields(value, understood[key], here)
+            elif value not in (None, {}, []):
+                found.append(here)
+        return found
+    if isinstance(given, list) and isinstance(understood, list):
+        return [
+            name
+            for index, (one, other) in enumerate(zip(given, understood, strict=False))
+            for name in unknown_fields(one, other, f"{path}[{index}]")
+        ]
+    return []
 
 
 def kind(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloudseg_ops.config.pods import MORE_MEMORY
 from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
     EngineError,
@@ -111,7 +112,7 @@ def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
     if engine_state(status, "terminated").get("reason") == "OOMKilled":
         return PodOutOfMemoryError(
             f"pod {name} needed more memory than {limits.get('memory', 'its limit')}: {_KEPT}. If it fails again, "
-            "raise CLOUDSEG_POD_MEMORY or lower --batch in CLOUDSEG_ENGINE_OPTIONS"
+            f"{MORE_MEMORY}"
         )
     if status.get("reason") == "Evicted" and any(words in message for words in _OWN_DISK):
         return PodError(

@@ -1,16 +1,18 @@
-"""The names of a registry's revisions: what a person may be offered."""
+"""A registry's address, and the names of its revisions."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from cloudseg_ops.contracts.errors import RepositoryUnreachableError
-from cloudseg_ops.contracts.revisions import offer
-from cloudseg_ops.registry._repository import without_credentials
+from cloudseg_ops.contracts.revisions import newest_first, offer
 
 _TAGS = "refs/tags/"
 _BRANCHES = "refs/heads/"
+_TAGS_NAMED = 20
 
 
 def list_revisions(repository: str) -> list[str]:
@@ -24,6 +26,7 @@ def list_revisions(repository: str) -> list[str]:
     Raises:
         RepositoryUnreachableError: There is no readable git repository.
     """
+    # dvc.api.all_tags clones the registry (dvc/api/scm.py: `Repo.open`); this asks for the references alone.
     from dvc.scm import Git
 
     try:
@@ -41,3 +44,53 @@ def list_revisions(repository: str) -> list[str]:
         [ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS)],
         [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)],
     )
+
+
+def list_tags(repository: str) -> list[str]:
+    """The registry's tags, newest version first as far as their numbers tell.
+
+    Raises:
+        RepositoryUnreachableError: There is no readable git repository.
+    """
+    # Not by dvc.api.all_tags, which refuses a git repository that is not under DVC (dvc/api/scm.py: `Repo.open(repo)`).
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+
+    try:
+        with contextlib.closing(DVCFileSystem(clone_address(repository))) as files:
+            return newest_first(files.repo.scm.list_tags())
+    except DvcException as error:
+        raise RepositoryUnreachableError(f"{without_credentials(repository)} cannot be read: {error}") from error
+
+
+def describe_tags(repository: str) -> str:
+    """Name a registry's newest tags in a clause, for the message about a revision that it does not have."""
+    try:
+        tags = list_tags(repository)
+    except RepositoryUnreachableError:
+        return "its tags could not be read"
+    if not tags:
+        return "it has no tags"
+    more = f" and {len(tags) - _TAGS_NAMED} more" if len(tags) > _TAGS_NAMED else ""
+    return f"its tags are {', '.join(tags[:_TAGS_NAMED])}{more}"
+
+
+def without_credentials(repository: str) -> str:
+    """A repository's address as it may be shown: without user and password.
+
+    >>> without_credentials("https://user:token@git.example/models.git")
+    'https://git.example/models.git'
+    """
+    parts = urlsplit(repository)
+    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+        return repository
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def clone_address(repository: str) -> str:
+    """A repository's address as DVC takes it.
+
+    DVC opens a path in place, which needs a working copy; a bare repository is cloned like any other.
+    """
+    path = Path(repository)
+    return path.resolve().as_uri() if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository

@@ -1,4 +1,4 @@
-"""Reads one revision of a git repository under DVC: the seam to DVC, whose errors end here."""
+"""Reads one revision of a git repository under DVC, by `dvc.api.DVCFileSystem`; DVC's errors are translated here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from cloudseg_ops.contracts.errors import (
     ModelObjectMissingError,
@@ -20,10 +19,10 @@ from cloudseg_ops.contracts.errors import (
     UnknownRevisionError,
 )
 from cloudseg_ops.contracts.model_ref import ModelParams
-from cloudseg_ops.contracts.revisions import check_revision, newest_first
+from cloudseg_ops.contracts.revisions import check_revision
+from cloudseg_ops.registry._names import clone_address, describe_tags, without_credentials
 
 PARAMS_FILE = "params.yaml"
-_TAGS_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,9 @@ class TrackedFile:
 class RegistryRevision:
     """One revision of a registry, open for reading: see `open_revision`."""
 
-    def __init__(self, repo: Any, *, repository: str, revision: str, commit: str) -> None:
-        """Wrap an open `dvc.repo.Repo`."""
-        self._repo = repo
+    def __init__(self, files: Any, *, repository: str, revision: str, commit: str) -> None:
+        """Wrap an open `dvc.api.DVCFileSystem`."""
+        self._files = files
         self._where = f"{repository} at {revision} (commit {commit[:12]})"
         self.repository = repository
         self.revision = revision
@@ -62,7 +61,7 @@ class RegistryRevision:
 
         where = f"{PARAMS_FILE} of {self._where}"
         try:
-            document = yaml.safe_load(self._repo.dvcfs.read_text(f"/{PARAMS_FILE}"))
+            document = yaml.safe_load(self._files.read_text(f"/{PARAMS_FILE}"))
         except FileNotFoundError:
             raise ModelParamsError(
                 f"{where}: there is no such file; commit one with a `model` section beside the weights"
@@ -81,7 +80,7 @@ class RegistryRevision:
             ModelPathError: The revision has no such file, or it is a folder, or not under DVC.
         """
         try:
-            info = self._repo.dvcfs.info(f"/{path}")
+            info = self._files.info(f"/{path}")
         except FileNotFoundError:
             raise ModelPathError(
                 f"{self._where} has no {path!r}; under DVC there: {self._outputs() or 'nothing'}. "
@@ -105,7 +104,7 @@ class RegistryRevision:
         from dvc.exceptions import DvcException
 
         try:
-            self._repo.dvcfs.get_file(f"/{file.path}", str(target))
+            self._files.get_file(f"/{file.path}", str(target))
         except FileNotFoundError:
             raise ModelObjectMissingError(
                 f"{file.path!r} (md5 {file.md5}) of {self._where} is not in {self._remote()}; "
@@ -118,11 +117,13 @@ class RegistryRevision:
             ) from error
 
     def _outputs(self) -> list[str]:
-        return sorted(out.def_path or str(out) for out in self._repo.index.outs)
+        # Not by the file system's `find(dvc_only=True)`: it lists a folder's files, for which it asks the remote.
+        return sorted(out.def_path or str(out) for out in self._files.repo.index.outs)
 
     def _remote(self) -> str:
-        name = self._repo.config["core"].get("remote")
-        url = self._repo.config["remote"].get(name, {}).get("url")
+        config = self._files.repo.config
+        name = config["core"].get("remote")
+        url = config["remote"].get(name, {}).get("url")
         return f"the remote {name!r} ({url})" if name else "the cache (the registry has no default remote)"
 
 
@@ -142,76 +143,43 @@ def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
     check_revision(revision)
     name = without_credentials(repository)
     with _private_caches(), contextlib.ExitStack() as stack:
-        from dvc.exceptions import DvcException, NotDvcRepoError
-        from dvc.repo import Repo
-        from dvc.repo.open_repo import clean_repos
+        from dvc.api import DVCFileSystem
+        from dvc.exceptions import DvcException
+
+        # What dvc.api raises for an unknown revision (dvc/scm.py: `resolve_rev`); dvc.exceptions does not have it.
         from dvc.scm import RevError
 
-        stack.callback(clean_repos)
+        stack.callback(_remove_clones)
+        files = stack.enter_context(contextlib.closing(DVCFileSystem(clone_address(repository), rev=revision)))
         try:
-            repo = stack.enter_context(Repo.open(_url(repository), rev=revision))
+            # The file system clones when its repository is first used.
+            repo = files.repo
             commit = str(repo.scm.resolve_commit(revision).hexsha)
         except RevError:
             raise UnknownRevisionError(
-                f"{name} has no revision {revision!r}; {_known_tags(repository)}. "
+                f"{name} has no revision {revision!r}; {describe_tags(repository)}. "
                 "Ask for one that exists, or push the tag"
-            ) from None
-        except NotDvcRepoError:
-            raise RepositoryUnreachableError(
-                f"{name} at {revision!r} is a git repository, but not under DVC; run `dvc init` there, or correct "
-                "CLOUDSEG_MODEL_REPOSITORY"
             ) from None
         except DvcException as error:
             raise RepositoryUnreachableError(
                 f"{name} cannot be read as a git repository: {error.__cause__ or error}; correct "
                 "CLOUDSEG_MODEL_REPOSITORY, or see that this machine reaches it and may read it"
             ) from error
-        yield RegistryRevision(repo, repository=name, revision=revision, commit=commit)
+        # DVCFileSystem opens any git repository (dvc/fs/dvc.py: `Repo.open(uninitialized=True, …)`).
+        if repo.dvc_dir is None:
+            raise RepositoryUnreachableError(
+                f"{name} at {revision!r} is a git repository, but not under DVC; run `dvc init` there, or correct "
+                "CLOUDSEG_MODEL_REPOSITORY"
+            )
+        yield RegistryRevision(files, repository=name, revision=revision, commit=commit)
 
 
-def list_tags(repository: str) -> list[str]:
-    """The registry's tags, newest version first as far as their numbers tell.
+def _remove_clones() -> None:
+    # dvc.api keeps clones for the life of the process, and has no call that removes them
+    # (dvc/repo/open_repo.py: `CLONES`, `CACHE_DIRS`).
+    from dvc.repo.open_repo import clean_repos
 
-    Raises:
-        RepositoryUnreachableError: There is no readable git repository.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo.open(_url(repository), uninitialized=True) as repo:
-            return newest_first(repo.scm.list_tags())
-    except DvcException as error:
-        raise RepositoryUnreachableError(f"{without_credentials(repository)} cannot be read: {error}") from error
-
-
-def without_credentials(repository: str) -> str:
-    """A repository's address as it may be shown: without user and password.
-
-    >>> without_credentials("https://user:token@git.example/models.git")
-    'https://git.example/models.git'
-    """
-    parts = urlsplit(repository)
-    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
-        return repository
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _known_tags(repository: str) -> str:
-    try:
-        tags = list_tags(repository)
-    except RepositoryUnreachableError:
-        return "its tags could not be read"
-    if not tags:
-        return "it has no tags"
-    more = f" and {len(tags) - _TAGS_NAMED} more" if len(tags) > _TAGS_NAMED else ""
-    return f"its tags are {', '.join(tags[:_TAGS_NAMED])}{more}"
-
-
-def _url(repository: str) -> str:
-    # DVC opens a path in place, which needs a working copy; a bare repository is cloned like any other.
-    path = Path(repository)
-    return path.resolve().as_uri() if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository
+    clean_repos()
 
 
 @contextlib.contextmanager

@@ -82,28 +82,7 @@ def read_kept(value: str, repository: str) -> list[str]:
 
 def keep_command(repository: str, revisions: Sequence[str]) -> list[str]:
     """Airflow's command that keeps them."""
-    return ["airflow", "variables", "set", *_arguments(repository, revisions)]
-
-
-def composer_keep_command(
-    environment: str, location: str, repository: str, revisions: Sequence[str], *, project: str | None = None
-) -> list[str]:
-    """The same on a Composer environment, through gcloud.
-
-    Args:
-        environment: Name of the Composer environment.
-        location: Its region.
-        repository: Git URL or path of the registry.
-        revisions: In the order in which they are to be offered.
-        project: Its project; None: the one that gcloud is set to.
-    """
-    where = [environment, "--location", location, *(["--project", project] if project else [])]
-    arguments = _arguments(repository, revisions)
-    return ["gcloud", "composer", "environments", "run", *where, "variables", "set", "--", *arguments]
-
-
-def _arguments(repository: str, revisions: Sequence[str]) -> list[str]:
-    return [VARIABLE, kept(repository, revisions), "--description", DESCRIPTION]
+    return ["airflow", "variables", "set", VARIABLE, kept(repository, revisions), "--description", DESCRIPTION]
 
 
 def _in_dag_processor() -> bool:

@@ -12,11 +12,9 @@ from airflow.sdk import BaseSensorOperator, PokeReturnValue
 from cloudseg_ops.contracts.objects import IMAGE_TYPES, NOT_SETTLED
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.links.operator_links import RunFolderLink, show_folder
-from cloudseg_ops.operators._base import RunOperator, timed
+from cloudseg_ops.operators._base import RunOperator, as_optional_int, timed
 from cloudseg_ops.operators._errors import translate_errors
-from cloudseg_ops.operators._rendered import as_optional_int
 from cloudseg_ops.runs.snapshots import take_snapshot
-from cloudseg_ops.sensors.settling import is_event_triggered, time_to_settle
 
 _LEFT_NAMED = 10
 
@@ -111,6 +109,26 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
                 "bytes": snapshot.total_bytes,
             },
         )
+
+
+def time_to_settle(run_type: str, *, started: datetime, now: datetime, settle: timedelta) -> timedelta:
+    """How long a run that an event started waits until it looks at the bucket; zero: no longer.
+
+    Events that arrive before a run starts are all in that one run. Their objects have settled once the run is as
+    old as photographs need to settle: a look before then would leave some to a next run that nothing starts.
+
+    Args:
+        run_type: Airflow's type of the run.
+        started: When it did.
+        now: The time now.
+        settle: How long photographs need to settle.
+    """
+    return max(started + settle - now, timedelta()) if is_event_triggered(run_type) else timedelta()
+
+
+def is_event_triggered(run_type: str) -> bool:
+    """Whether an event started a run of this type, rather than the clock or a person."""
+    return run_type == "asset_triggered"
 
 
 def _skip(why: str) -> NoReturn:

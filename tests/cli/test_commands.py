@@ -12,10 +12,11 @@ import dvc.repo  # noqa: F401
 import pytest
 
 from cloudseg_ops import __version__
+from cloudseg_ops.cli.airflow_commands import composer_command
 from cloudseg_ops.cli.commands import main
-from cloudseg_ops.config.pools import composer_pool_command, pool_command
+from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.registry.revision_choices import VARIABLE, composer_keep_command, keep_command, read_kept
+from cloudseg_ops.registry.revision_choices import VARIABLE, keep_command, read_kept
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
@@ -135,7 +136,7 @@ def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: O
     assert shlex.split(capsys.readouterr().out) == pool_command("cloudseg_gpu", 4)
     monkeypatch.setenv("CLOUDSEG_POOL", "gpus")
     assert main(["pool", "--slots", "4", "--composer", "prod", "--location", "r", "--project", "p", "--print"]) == 0
-    assert shlex.split(capsys.readouterr().out) == composer_pool_command("prod", "r", "gpus", 4, project="p")
+    assert shlex.split(capsys.readouterr().out) == composer_command(pool_command("gpus", 4), "prod", "r", project="p")
 
 
 def test_the_pools_slots_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
@@ -185,7 +186,9 @@ def test_the_revisions_to_offer_are_set_by_airflows_own_command(registry: str, c
     assert shlex.split(capsys.readouterr().out) == keep_command(registry, revisions)
     composer = ["--composer", "prod", "--location", "r", "--project", "p"]
     assert main(["revisions", "--refresh", "--repository", registry, "--print", *composer]) == 0
-    assert shlex.split(capsys.readouterr().out) == composer_keep_command("prod", "r", registry, revisions, project="p")
+    assert shlex.split(capsys.readouterr().out) == composer_command(
+        keep_command(registry, revisions), "prod", "r", project="p"
+    )
 
 
 @pytest.mark.parametrize("half", [["--composer", "prod"], ["--location", "r"]])
@@ -207,7 +210,7 @@ def test_the_pools_command_runs_and_its_failure_is_told(
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     monkeypatch.setenv("GCLOUD_ENDS_WITH", "0")
     assert main(arguments) == 0
-    assert capfd.readouterr().out.splitlines() == composer_pool_command("prod", "r", "cloudseg_gpu", 4)[1:]
+    assert capfd.readouterr().out.splitlines() == composer_command(pool_command("cloudseg_gpu", 4), "prod", "r")[1:]
     monkeypatch.setenv("GCLOUD_ENDS_WITH", "3")
     assert main(arguments) == 2
     assert "the command ended with exit code 3: gcloud composer" in capfd.readouterr().err

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.config.pools import composer_pool_command
+from cloudseg_ops.cli.airflow_commands import composer_command
+from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.config.settings import Settings, variables
 from tests.infra.reading import NAMES, only
 from tests.infra.terraform import CONFIGURATION, SCHEMAS, Plan, Terraform, initialized
@@ -105,4 +106,6 @@ def test_pool_is_made_as_the_command_line_makes_it(autopilot: Plan, everything: 
     for plan, pool in ((autopilot, Settings.model_fields["pool"].default), (everything, "gpus")):
         (command,) = only(plan, "terraform_data")["triggers_replace"]
         assert plan.outputs["pool_command"] == command
-        assert shlex.split(command) == composer_pool_command("airflow", "us-central1", pool, 4, project="my-airflow")
+        assert shlex.split(command) == composer_command(
+            pool_command(pool, 4), "airflow", "us-central1", project="my-airflow"
+        )

@@ -1,10 +1,16 @@
 """What each error asks of whoever reads it, class by class over the whole tree."""
 
+import re
+
 import pytest
 
+from cloudseg_ops.config.pods import MORE_MEMORY
+from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts import errors
 from cloudseg_ops.contracts.errors import CloudsegError, LocalError, StorageError, UnknownRevisionError
+from cloudseg_ops.engine.process.options import parse_options
 from cloudseg_ops.operators.remedies import REMEDIES, Failure, failure_summary, origin, remedy
+from cloudseg_ops.pods import CONTAINER, final_error
 
 
 def _tree(kind: type[CloudsegError]) -> list[type[CloudsegError]]:
@@ -94,3 +100,23 @@ def test_a_failure_is_small_json() -> None:
     assert told["error"] == "StorageError"
     assert len(told["message"]) == 2000
     assert told["todo"] == REMEDIES[StorageError].todo
+
+
+def test_all_advice_on_a_pods_memory_is_the_same() -> None:
+    seen = {"metadata": {"name": "p"}, "status": {"containerStatuses": [
+        {"name": CONTAINER, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
+    ]}}  # fmt: skip
+    found = final_error(seen, "p")
+    assert MORE_MEMORY in str(found)
+    assert MORE_MEMORY in Failure.of(found).todo
+
+
+def test_advice_names_options_and_variables_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--help"])
+    options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    told = " ".join(entry.todo for entry in REMEDIES.values())
+    assert set(re.findall(r"--[a-z-]+", told)) <= options
+    assert "--memory" in told
+    named = set(re.findall(r"CLOUDSEG_[A-Z_]+[A-Z]", told.replace("CLOUDSEG_*_BUCKET", "")))
+    assert named <= set(variables())

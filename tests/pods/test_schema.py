@@ -19,8 +19,7 @@ from kubernetes_validate import ValidationError, validate  # type: ignore[import
 from kubernetes_validate.utils import all_versions  # type: ignore[import-untyped]
 from packaging.version import Version
 
-from cloudseg_ops.pods import CONTAINER, overlay
-from cloudseg_ops.pods.fields import unknown_fields
+from cloudseg_ops.pods import CONTAINER, overlay, unknown_fields
 from cloudseg_ops.pods.overlay import MERGE_KEYS
 from tests.pods.samples import manifest
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kubernetes.client import ApiClient
 from kubernetes_validate import validate  # type: ignore[import-untyped]
 
 from cloudseg_ops.contracts.errors import PodTemplateError
-from cloudseg_ops.pods import load_template, overlay
+from cloudseg_ops.pods import PodSettings, PodWork, load_template, overlay, pod_manifest, unknown_fields
 from cloudseg_ops.pods.template import check_template
 from tests.pods.samples import IMAGE, manifest
 
@@ -101,3 +102,29 @@ def test_the_example_of_the_docs_does_what_it_says() -> None:
     [engine] = after["spec"]["containers"]
     assert [mount["mountPath"] for mount in engine["volumeMounts"]] == ["/tmp", "/dev/shm", "/etc/certificates"]
     assert engine["image"] == IMAGE
+
+
+def understood(pod: dict[str, Any]) -> Any:
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+
+    return ApiClient().sanitize_for_serialization(PodGenerator.deserialize_model_dict(pod))
+
+
+@pytest.fixture
+def engine_pod() -> dict[str, Any]:
+    work = PodWork("run", 3, "0" * 40, ("--chunk", "x"), spot=True)
+    return pod_manifest(PodSettings(image="i", image_pull_policy="Never", pod_env={"A": "b"}), work)
+
+
+def test_the_client_understands_all_of_the_pod(engine_pod: dict[str, Any]) -> None:
+    assert unknown_fields(engine_pod, understood(engine_pod)) == []
+
+
+def test_a_field_that_is_misspelt_is_named_with_its_place(engine_pod: dict[str, Any]) -> None:
+    engine_pod["spec"]["containers"][0]["resource"] = {"limits": {"memory": "1Gi"}}
+    engine_pod["spec"]["nodeSelectors"] = {"a": "b"}
+    assert unknown_fields(engine_pod, understood(engine_pod)) == ["spec.containers[0].resource", "spec.nodeSelectors"]
+
+
+def test_what_is_empty_is_not_missed() -> None:
+    assert unknown_fields({"a": {}, "b": [], "c": None}, {}) == []

@@ -112,7 +112,7 @@ def test_out_of_memory(pod: dict[str, Any]) -> None:
     error = final_error(pod, NAME)
     assert type(error) is PodOutOfMemoryError
     assert "needed more memory than 10Gi" in str(error)
-    assert "raise CLOUDSEG_POD_MEMORY or lower --batch in CLOUDSEG_ENGINE_OPTIONS" in str(error)
+    assert "raise CLOUDSEG_POD_MEMORY, or give the engine less (--memory in CLOUDSEG_ENGINE_OPTIONS)" in str(error)
 
 
 @pytest.mark.parametrize("state", [None, _ended(143), _ended(137), {"running": {}}, _held("ContainerCreating")])

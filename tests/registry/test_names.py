@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from cloudseg_ops.contracts.errors import RepositoryUnreachableError
-from cloudseg_ops.registry import list_revisions
+from cloudseg_ops.registry import list_revisions, without_credentials
+from cloudseg_ops.registry._names import list_tags
 from tests.registry.conftest import Opener, Registry
 
 
@@ -36,3 +37,14 @@ def test_listing_leaves_nothing_behind(registry: Registry, monkeypatch: pytest.M
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     list_revisions(registry.path.as_uri())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_list_tags_puts_the_newest_version_first(own_registry: Registry) -> None:
+    own_registry.git("tag", "v10", "v1")
+    assert list_tags(str(own_registry.path)) == ["v10", "v2", "v1"]
+
+
+def test_credentials_are_not_shown() -> None:
+    assert without_credentials("https://me:secret@git.example/m.git") == "https://git.example/m.git"
+    assert without_credentials("git@git.example:m.git") == "git@git.example:m.git"
+    assert without_credentials("/srv/m") == "/srv/m"

@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.errors import (
     RepositoryUnreachableError,
     UnknownRevisionError,
 )
-from cloudseg_ops.registry._repository import list_tags, open_revision, without_credentials
+from cloudseg_ops.registry._repository import open_revision
 from tests.registry.conftest import Opener, Registry
 
 
@@ -126,11 +126,6 @@ def test_unusable_params(own_registry: Registry, text: str | None, found: str) -
         opened.read_params()
 
 
-def test_list_tags_puts_the_newest_version_first(own_registry: Registry) -> None:
-    own_registry.git("tag", "v10", "v1")
-    assert list_tags(str(own_registry.path)) == ["v10", "v2", "v1"]
-
-
 def test_nothing_is_left_in_the_temp_folder(
     registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,9 +137,3 @@ def test_nothing_is_left_in_the_temp_folder(
     with pytest.raises(UnknownRevisionError), open_revision(registry.path.as_uri(), "v9"):
         pass
     assert list(temp.iterdir()) == []
-
-
-def test_credentials_are_not_shown() -> None:
-    assert without_credentials("https://me:secret@git.example/m.git") == "https://git.example/m.git"
-    assert without_credentials("git@git.example:m.git") == "git@git.example:m.git"
-    assert without_credentials("/srv/m") == "/srv/m"

@@ -6,7 +6,6 @@ import pytest
 
 from cloudseg_ops.registry.revision_choices import (
     VARIABLE,
-    composer_keep_command,
     keep_command,
     kept,
     read_kept,
@@ -59,12 +58,3 @@ def test_airflow_takes_the_command() -> None:
     read = get_parser().parse_args(keep_command(REPOSITORY, REVISIONS)[1:])
     assert read.key == VARIABLE
     assert read_kept(read.value, REPOSITORY) == REVISIONS
-
-
-def test_on_composer_all_arguments_of_airflow_come_after_the_dashes() -> None:
-    command = composer_keep_command("prod", "europe-west4", REPOSITORY, REVISIONS)
-    assert command[: command.index("--")] == [
-        "gcloud", "composer", "environments", "run", "prod", "--location", "europe-west4", "variables", "set",
-    ]  # fmt: skip
-    assert command[command.index("--") + 1 :] == keep_command(REPOSITORY, REVISIONS)[3:]
-    assert composer_keep_command("prod", "r", REPOSITORY, [], project="p")[5:9] == ["--location", "r", "--project", "p"]

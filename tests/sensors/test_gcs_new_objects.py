@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.sensors.gcs_new_objects import is_event_triggered, time_to_settle
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from gcs_emulator.faults import Fault
@@ -14,6 +15,7 @@ from tests.conftest import Buckets
 from tests.operators.test_errors import TaskInstance
 
 SETTLE = 60.0
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -95,3 +97,19 @@ def test_a_missing_bucket_is_a_failure_and_no_skip(sensor: Any) -> None:
     missing.input_bucket = "no-such-bucket"
     with pytest.raises(AirflowFailException, match=r"BucketNotFoundError: .*no-such-bucket"):
         missing.execute(_context("scheduled"))
+
+
+def test_a_run_that_an_event_started_waits_until_all_it_tells_of_has_settled() -> None:
+    settle = timedelta(seconds=60)
+
+    def wait(seconds: float) -> timedelta:
+        now = START + timedelta(seconds=seconds)
+        return time_to_settle("asset_triggered", started=START, now=now, settle=settle)
+
+    assert [wait(seconds).total_seconds() for seconds in (0, 45, 60, 600)] == [60, 15, 0, 0]
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "manual", "backfill"])
+def test_other_runs_look_at_once(run_type: str) -> None:
+    assert not is_event_triggered(run_type)
+    assert not time_to_settle(run_type, started=START, now=START, settle=timedelta(seconds=60))

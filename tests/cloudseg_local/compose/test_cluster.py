@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from cloudseg_local.cluster import Cluster, kubeconfig_path
+from cloudseg_local.compose import cluster as compose_cluster
 from cloudseg_local.compose.cluster import SERVER, has_image, prepare_cluster, readdressed
 from cloudseg_ops.contracts.errors import LocalError
 
@@ -33,6 +34,29 @@ def test_only_the_address_changes() -> None:
     ]
     assert moved["contexts"] == KUBECONFIG["contexts"]
     assert KUBECONFIG["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"
+
+
+def test_a_node_is_waited_for_as_long_as_it_takes_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_cluster, "_PAUSE", 0.01)
+    refusals = [LocalError("no node yet"), LocalError("no node yet")]
+
+    def offer() -> str:
+        if refusals:
+            raise refusals.pop()
+        return "node-1"
+
+    assert compose_cluster._await_node(offer) == "node-1"
+
+
+def test_a_node_that_does_not_come_is_told_as_the_cluster_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compose_cluster, "_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(compose_cluster, "_PAUSE", 0.01)
+
+    def offer() -> str:
+        raise LocalError("no node yet")
+
+    with pytest.raises(LocalError, match="no node yet"):
+        compose_cluster._await_node(offer)
 
 
 def test_a_kubeconfig_without_a_cluster() -> None:

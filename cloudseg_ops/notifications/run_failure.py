@@ -1,4 +1,4 @@
-"""Tells of a run that failed: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
+"""The notifier of failed runs: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from airflow.sdk import BaseNotifier
+
 from cloudseg_ops.config.receivers import Receiver, checked_webhook
 from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
 from cloudseg_ops.operators._errors import FAILURE_KEY
@@ -18,29 +20,33 @@ TIMEOUT_SECONDS = 10.0
 log = logging.getLogger(__name__)
 
 
-def failure_callback(receiver: Receiver | None) -> Callable[[Any], None] | None:
-    """The DAG's callback.
+class RunFailureNotifier(BaseNotifier):
+    """Notifies a receiver of a failed run.
+
+    It raises nothing and waits no longer than `TIMEOUT_SECONDS`, since the processes that parse DAGs call it.
 
     Args:
-        receiver: Who is told; None: nobody.
-
-    Returns:
-        What Airflow is to call with the context of the failed run. It raises nothing, and waits for the receiver no
-        longer than `TIMEOUT_SECONDS`: the processes that parse DAGs call it.
+        receiver: Who is notified.
     """
-    if receiver is None:
-        return None
 
-    def tell(context: Any) -> None:
+    def __init__(self, receiver: Receiver) -> None:
+        super().__init__()
+        self.receiver = receiver
+
+    def notify(self, context: Any) -> None:
+        """Send the message about the context's run."""
         try:
-            send = prepare(receiver)
+            send = prepare(self.receiver)
             told = read_notice(context)
         except Exception as error:  # noqa: BLE001  whatever is wrong with the receiver, the DAG processor goes on
             log.warning("nobody could be told of the failed run: %s", _in_short(error))
             return
         deliver(send, told)
 
-    return tell
+
+def failure_callback(receiver: Receiver | None) -> RunFailureNotifier | None:
+    """The DAG's `on_failure_callback`: the notifier of a receiver; None where there is no receiver."""
+    return None if receiver is None else RunFailureNotifier(receiver)
 
 
 def prepare(receiver: Receiver) -> Callable[[Mapping[str, Any]], None]:

@@ -13,8 +13,7 @@ from urllib3.util import parse_url
 
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import ClusterError, PodLostError
-from cloudseg_ops.operators._kubernetes_errors import translate_kubernetes_errors
-from cloudseg_ops.operators.clusters import translate_gke_errors
+from cloudseg_ops.operators.clusters import translate_gke_errors, translate_kubernetes_errors
 
 
 def test_a_refusal_names_what_was_refused_and_where_to_look() -> None:

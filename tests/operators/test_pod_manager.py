@@ -13,8 +13,8 @@ from kubernetes import client
 from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.contracts.errors import ClusterError
-from cloudseg_ops.operators import _retry as _patience
-from cloudseg_ops.operators._retry import RetryingPodManager
+from cloudseg_ops.operators import _pod_manager
+from cloudseg_ops.operators._pod_manager import RetryingPodManager
 
 POD = client.V1Pod(metadata=client.V1ObjectMeta(name="engine", namespace="cloudseg"))
 
@@ -38,7 +38,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
         def log_message(self, *_: object) -> None:
             return
 
-    monkeypatch.setattr(_patience, "_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(_pod_manager, "_PAUSE_SECONDS", 0.05)
     # Airflow's own retries would take 15 s each time; that they are too few is what this is about.
     monkeypatch.setattr(PodManager.read_pod.retry, "stop", tenacity.stop_after_attempt(1))
     server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
@@ -81,3 +81,22 @@ def test_a_refusal_is_no_outage(answers: SimpleNamespace, code: int) -> None:
     with pytest.raises(ApiException) as raised:
         manager(answers.url, 30).read_pod(POD)
     assert (raised.value.status, answers.asked) == (code, 1)
+
+
+def test_a_pod_that_is_gone_is_none(answers: SimpleNamespace) -> None:
+    answers.codes = [503, 404]
+    assert manager(answers.url, 30).find_pod(POD) is None
+    assert answers.asked == 2
+
+
+def test_pods_that_are_ending_are_waited_for(answers: SimpleNamespace) -> None:
+    ending = client.V1Pod(metadata=client.V1ObjectMeta(name="engine", namespace="cloudseg", uid=None))
+    answers.codes = [200, 404]
+    manager(answers.url, 30).await_end([ending], seconds=20)
+    assert answers.asked == 2
+
+
+def test_a_new_pod_of_the_same_name_is_not_waited_for(answers: SimpleNamespace) -> None:
+    earlier = client.V1Pod(metadata=client.V1ObjectMeta(name="engine", namespace="cloudseg", uid="earlier"))
+    manager(answers.url, 30).await_end([earlier], seconds=20)
+    assert answers.asked == 1

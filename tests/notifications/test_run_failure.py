@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.config.receivers import Receiver
-from cloudseg_ops.notifications.callback import deliver, failure_callback, prepare
+from cloudseg_ops.notifications.run_failure import deliver, failure_callback, prepare
 from tests.webhook import Webhook, start_webhook
 
 TOLD = {"text": "it failed", "run_id": "r1", "failed_tasks": []}
@@ -31,7 +31,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    caplog.set_level(logging.INFO, logger="cloudseg_ops.notifications.callback")
+    caplog.set_level(logging.INFO, logger="cloudseg_ops.notifications.run_failure")
     return caplog
 
 
@@ -101,3 +101,23 @@ def test_a_callback_whose_receiver_is_not_there_raises_nothing(text: str, logged
     assert callback is not None
     callback({"dag": None, "run_id": "r1"})
     assert "nobody could be told of the failed run" in logged.text
+
+
+def test_the_callback_is_a_notifier_of_airflows() -> None:
+    from airflow.sdk import BaseNotifier
+
+    callback = failure_callback(Receiver.parse(f"{__name__}:note"))
+    assert isinstance(callback, BaseNotifier)
+    assert "note" not in repr(callback.receiver)
+
+
+def test_a_run_that_airflow_cannot_be_asked_about_is_told_all_the_same() -> None:
+    from airflow.sdk import DAG
+
+    called.clear()
+    callback = failure_callback(Receiver.parse(f"{__name__}:note"))
+    assert callback is not None
+    for run_id in ("r1", "r2"):
+        callback({"dag": DAG("clouds", schedule=None), "run_id": run_id, "reason": "task_failure"})
+    assert [told["run_id"] for told in called] == ["r1", "r2"]
+    assert called[0]["message"] == "Airflow gives as its reason: task_failure"
