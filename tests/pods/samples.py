@@ -44,3 +44,24 @@ def seen(
 
 def deleted(pod: dict[str, Any]) -> dict[str, Any]:
     return {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "2026-08-26T03:10:00Z"}}
+
+
+def ended(code: int, reason: str = "Error", message: str | None = None) -> dict[str, Any]:
+    said = {"exitCode": code, "reason": reason} | ({"message": message} if message else {})
+    return {"terminated": said}
+
+
+def held(reason: str, message: str | None = None) -> dict[str, Any]:
+    return {"waiting": {"reason": reason} | ({"message": message} if message else {})}
+
+
+def disrupted(reason: str, message: str) -> dict[str, Any]:
+    return {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}]}
+
+
+def unscheduled(reason: str, message: str) -> dict[str, Any]:
+    return {"conditions": [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message}]}
+
+
+def beside(name: str, state: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "image": "watcher:1", "state": state}

@@ -11,72 +11,49 @@ from cloudseg_ops.contracts.errors import (
     CloudsegError,
     PodDeadlineError,
     PodError,
-    PodImageError,
     PodLostError,
     PodOutOfMemoryError,
-    PodUnschedulableError,
     VersionMismatchError,
 )
 from cloudseg_ops.pods import explain_pod, final_error
-from tests.pods.samples import IMAGE, deleted, seen
+from tests.pods.samples import beside, deleted, disrupted, ended, held, seen, unscheduled
 
 NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"
 
 
-def _ended(code: int, reason: str = "Error", message: str | None = None) -> dict[str, Any]:
-    said = {"exitCode": code, "reason": reason} | ({"message": message} if message else {})
-    return {"terminated": said}
-
-
-def _held(reason: str, message: str | None = None) -> dict[str, Any]:
-    return {"waiting": {"reason": reason} | ({"message": message} if message else {})}
-
-
-def _disrupted(reason: str, message: str) -> dict[str, Any]:
-    return {"conditions": [{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}]}
-
-
-def _unscheduled(reason: str, message: str) -> dict[str, Any]:
-    return {"conditions": [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message}]}
-
-
-def _beside(name: str, state: dict[str, Any]) -> dict[str, Any]:
-    return {"name": name, "image": "watcher:1", "state": state}
-
-
 # What the API server gives of pods that ended in these ways; the words of the kubelet, of the scheduler and of GKE.
 SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
 LOST: list[tuple[str, dict[str, Any], str]] = [
-    ("spot node, graceful", seen("Failed", _ended(143), reason="Terminated", message=SHUTDOWN), SHUTDOWN),
-    ("spot node, abrupt", seen("Failed", _ended(137), reason="Terminated", message=SHUTDOWN), SHUTDOWN),
+    ("spot node, graceful", seen("Failed", ended(143), reason="Terminated", message=SHUTDOWN), SHUTDOWN),
+    ("spot node, abrupt", seen("Failed", ended(137), reason="Terminated", message=SHUTDOWN), SHUTDOWN),
     ("spot node, GKE before 1.22", seen("Failed", reason="Shutdown", message="Node is shutting, evicting pods"),
      "evicting"),
     ("node that is going", seen("Failed", reason="NodeShutdown", message="Pod was rejected"), "Pod was rejected"),
-    ("only a condition", seen("Failed", _ended(143), **_disrupted("TerminationByKubelet", SHUTDOWN)), SHUTDOWN),
-    ("node deleted", seen("Failed", {"running": {}}, **_disrupted("DeletionByPodGC", "node no longer exists")),
+    ("only a condition", seen("Failed", ended(143), **disrupted("TerminationByKubelet", SHUTDOWN)), SHUTDOWN),
+    ("node deleted", seen("Failed", {"running": {}}, **disrupted("DeletionByPodGC", "node no longer exists")),
      "DeletionByPodGC: node no longer exists"),
     ("node silent", seen("Unknown", {"running": {}}, reason="NodeLost", message="Node n which was running"),
      "NodeLost: Node n"),
-    ("node short of memory", seen("Failed", _ended(137, "ContainerStatusUnknown", "gone"), reason="Evicted",
+    ("node short of memory", seen("Failed", ended(137, "ContainerStatusUnknown", "gone"), reason="Evicted",
      message="The node was low on resource: memory. Container engine was using 11Gi."), "low on resource: memory"),
     ("node short of disk", seen("Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. "
      "Container engine was using 34260Ki, request is 2Gi."), "low on resource"),
-    ("preempted", seen("Failed", _ended(137), reason="Preempting", message="Preempted in order to admit critical pod"),
+    ("preempted", seen("Failed", ended(137), reason="Preempting", message="Preempted in order to admit critical pod"),
      "critical pod"),
     ("GPU gone at the start", seen("Failed", reason="UnexpectedAdmissionError", message="Allocate failed due to "
      "requested number of devices unavailable for nvidia.com/gpu"), "unavailable for nvidia.com/gpu"),
     ("labels gone", seen("Failed", reason="NodeAffinity", message="Pod was rejected: Predicate NodeAffinity failed"),
      "NodeAffinity: Pod was rejected"),
-    ("told to stop", seen("Failed", _ended(143)), "SIGTERM"),
-    ("killed", seen("Failed", _ended(137)), "container was killed (SIGKILL)"),
+    ("told to stop", seen("Failed", ended(143)), "SIGTERM"),
+    ("killed", seen("Failed", ended(137)), "container was killed (SIGKILL)"),
     ("no word of the container", seen("Failed"), "no longer says"),
     ("deleted, running", deleted(seen("Running", {"running": {}})), "was deleted while it ran"),
-    ("deleted, stopping", deleted(seen("Running", _ended(143))), "was deleted while it ran"),
+    ("deleted, stopping", deleted(seen("Running", ended(143))), "was deleted while it ran"),
     ("deleted, waiting", deleted(seen("Pending", node=None)), "was deleted while it ran"),
-    ("tainted", deleted(seen("Running", {"running": {}}, **_disrupted("DeletionByTaintManager", "NoExecute taint"))),
+    ("tainted", deleted(seen("Running", {"running": {}}, **disrupted("DeletionByTaintManager", "NoExecute taint"))),
      "DeletionByTaintManager: NoExecute taint"),
-    ("drained", deleted(seen("Failed", _ended(137), **_disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))),
+    ("drained", deleted(seen("Failed", ended(137), **disrupted("EvictionByEvictionAPI", "Eviction API: evicting"))),
      "EvictionByEvictionAPI"),
 ]  # fmt: skip
 
@@ -96,16 +73,16 @@ def test_a_pod_that_is_gone_is_lost() -> None:
     assert str(error).startswith(f"pod {NAME} was deleted while it ran, as a Spot node is taken back")
 
 
-OUT_OF_MEMORY = _ended(137, "OOMKilled")
+OUT_OF_MEMORY = ended(137, "OOMKilled")
 
 
 @pytest.mark.parametrize(
     "pod",
     [
         seen("Failed", OUT_OF_MEMORY),
-        seen("Failed", _ended(1, "OOMKilled")),  # a child was killed, and the engine went after it
+        seen("Failed", ended(1, "OOMKilled")),  # a child was killed, and the engine went after it
         deleted(seen("Failed", OUT_OF_MEMORY)),
-        seen("Failed", OUT_OF_MEMORY, **_disrupted("TerminationByKubelet", SHUTDOWN)),
+        seen("Failed", OUT_OF_MEMORY, **disrupted("TerminationByKubelet", SHUTDOWN)),
     ],
 )
 def test_out_of_memory(pod: dict[str, Any]) -> None:
@@ -115,7 +92,7 @@ def test_out_of_memory(pod: dict[str, Any]) -> None:
     assert "raise CLOUDSEG_POD_MEMORY, or give the engine less (--memory in CLOUDSEG_ENGINE_OPTIONS)" in str(error)
 
 
-@pytest.mark.parametrize("state", [None, _ended(143), _ended(137), {"running": {}}, _held("ContainerCreating")])
+@pytest.mark.parametrize("state", [None, ended(143), ended(137), {"running": {}}, held("ContainerCreating")])
 def test_the_deadline(state: dict[str, Any] | None) -> None:
     told = "Pod was active on the node longer than the specified deadline"
     pod = seen("Failed", state, reason="DeadlineExceeded", message=told)
@@ -135,102 +112,17 @@ def test_the_deadline(state: dict[str, Any] | None) -> None:
     ],
 )
 def test_disk_of_its_own_limit(message: str) -> None:
-    error = final_error(seen("Failed", _ended(137), reason="Evicted", message=message), NAME)
+    error = final_error(seen("Failed", ended(137), reason="Evicted", message=message), NAME)
     assert type(error) is PodError
     assert "used more disk than 2Gi" in str(error)
     assert message.strip() in str(error)
     assert "raise CLOUDSEG_POD_EPHEMERAL_STORAGE" in str(error)
 
 
-@pytest.mark.parametrize(
-    ("reason", "message"),
-    [
-        ("ErrImagePull", "rpc error: code = NotFound desc = manifest unknown"),
-        ("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"'),
-        ("InvalidImageName", "couldn't parse image reference"),
-        ("ImageInspectError", "Failed to inspect image"),
-        ("RegistryUnavailable", "503"),
-        ("SignatureValidationFailed", "not signed"),
-    ],
-)
-def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
-    error = final_error(seen("Pending", _held(reason, message)), NAME)
-    assert type(error) is PodImageError
-    assert f"cannot have the image {IMAGE}: {reason}: {message}" in str(error)
-    assert "CLOUDSEG_IMAGE exists" in str(error)
-    assert "clear this task" in str(error)
-
-
-def test_an_image_that_is_never_pulled() -> None:
-    told = f'Container image "{IMAGE}" is not present with pull policy of Never'
-    error = final_error(seen("Pending", _held("ErrImageNeverPull", told)), NAME)
-    assert type(error) is PodImageError
-    assert "load it there" in str(error)
-
-
-def test_an_image_of_another_container_is_told_by_its_name() -> None:
-    pod = seen(
-        "Pending", _held("PodInitializing"), initContainerStatuses=[_beside("first", _held("ErrImagePull", "no"))]
-    )
-    error = final_error(pod, NAME)
-    assert type(error) is PodImageError
-    assert "cannot have the image watcher:1: ErrImagePull: no" in str(error)
-
-
-def test_no_node() -> None:
-    told = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-    pod = seen("Pending", node=None, **_unscheduled("Unschedulable", told))
-    error = final_error(pod, NAME, ["FailedScheduling: old", "FailedScaleUp: GCE quota exceeded"])
-    assert type(error) is PodUnschedulableError
-    for part in (
-        told.rstrip("."), "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4",
-        "1 of nvidia.com/gpu",
-        "10Gi of memory", "CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS",
-    ):  # fmt: skip
-        assert part in str(error)
-
-
-def test_what_the_scheduler_says_is_said_once() -> None:
-    told = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."
-    pod = seen("Pending", node=None, **_unscheduled("Unschedulable", told))
-    error = final_error(pod, NAME, [f"FailedScheduling: {told}", f"FailedScheduling: {told}"])
-    assert str(error).count("0/1 nodes are available") == 1
-    assert "affinity. See that" in str(error)
-
-
-def test_a_scheduler_that_says_nothing() -> None:
-    error = final_error(seen("Pending", node=None), NAME)
-    assert type(error) is PodUnschedulableError
-    assert "the scheduler has not looked at it" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("state", "events", "told"),
-    [
-        (
-            _held("CreateContainerConfigError", 'secret "s" not found'),
-            (),
-            'CreateContainerConfigError: secret "s" not found',
-        ),
-        (_held("CreateContainerError", "context deadline exceeded"), (), "CreateContainerError: context deadline"),
-        (_held("RunContainerError", "no such device"), (), "RunContainerError: no such device"),
-        (_held("ContainerCreating"), ("FailedMount: secret", "FailedMount: timed out"), "FailedMount: timed out"),
-        (None, ("FailedCreatePodSandBox: network",), "FailedCreatePodSandBox: network"),
-        (None, (), "Kubernetes gives no reason"),
-    ],
-)
-def test_a_start_that_takes_too_long(state: dict[str, Any] | None, events: tuple[str, ...], told: str) -> None:
-    error = final_error(seen("Pending", state), NAME, events)
-    assert type(error) is PodError
-    assert f"pod {NAME} did not start in time" in str(error)
-    assert told in str(error)
-    assert "CLOUDSEG_STARTUP_TIMEOUT_SECONDS" in str(error)
-
-
 @pytest.mark.parametrize(("code", "reason"), [(128, "StartError"), (127, "ContainerCannotRun")])
 def test_an_image_that_is_none_of_the_engine(code: int, reason: str) -> None:
     told = 'exec: "python": executable file not found in $PATH'
-    error = final_error(seen("Failed", _ended(code, reason, told)), NAME)
+    error = final_error(seen("Failed", ended(code, reason, told)), NAME)
     assert type(error) is PodError
     assert told in str(error)
     assert "CLOUDSEG_IMAGE is an image of the engine" in str(error)
@@ -239,7 +131,7 @@ def test_an_image_that_is_none_of_the_engine(code: int, reason: str) -> None:
 @pytest.mark.parametrize("gone", [False, True])
 def test_the_engines_own_failure_is_its_own(gone: bool) -> None:
     log = "first\nsecond\nthird\nModelLoadError: the weights do not fit\n"
-    pod = seen("Failed", _ended(1, "Error", log), **_disrupted("TerminationByKubelet", SHUTDOWN))
+    pod = seen("Failed", ended(1, "Error", log), **disrupted("TerminationByKubelet", SHUTDOWN))
     error = final_error(deleted(pod) if gone else pod, NAME)
     assert type(error) is ChunkUnfinishedError
     assert "exit code 1 (Error): second | third | ModelLoadError: the weights do not fit" in str(error)
@@ -247,33 +139,33 @@ def test_the_engines_own_failure_is_its_own(gone: bool) -> None:
 
 
 def test_a_failure_without_a_message() -> None:
-    assert "it left no message" in str(final_error(seen("Failed", _ended(1)), NAME))
+    assert "it left no message" in str(final_error(seen("Failed", ended(1)), NAME))
 
 
 def test_an_engine_of_another_version_is_told_as_that() -> None:
     log = (
         "2026-11-24 ERROR VersionMismatchError: this engine is cloudseg 0.1.0, and the DAG that started it is 0.2.0: …"
     )
-    error = final_error(seen("Failed", _ended(3, "Error", log)), NAME)
+    error = final_error(seen("Failed", ended(3, "Error", log)), NAME)
     assert type(error) is VersionMismatchError
     assert str(error) == f"pod {NAME}: {log.partition('VersionMismatchError: ')[2]}"
 
 
 def test_an_engine_too_old_to_know_what_is_expected_of_it() -> None:
     log = "usage: …\npython -m cloudseg_ops.engine: error: unrecognized arguments: --expect-version 0.2.0"
-    error = final_error(seen("Failed", _ended(2, "Error", log)), NAME)
+    error = final_error(seen("Failed", ended(2, "Error", log)), NAME)
     assert type(error) is PodError
     assert "unrecognized arguments: --expect-version 0.2.0" in str(error)
     assert "CLOUDSEG_IMAGE is of an older version than the DAG" in str(error)
 
 
 def test_a_container_of_the_template_that_fails_is_told() -> None:
-    first = seen("Failed", _held("PodInitializing"), initContainerStatuses=[_beside("first", _ended(3, "Error", "no"))])
+    first = seen("Failed", held("PodInitializing"), initContainerStatuses=[beside("first", ended(3, "Error", "no"))])
     error = final_error(first, NAME)
     assert type(error) is PodError
     assert "never reached the engine: container first ended with exit code 3: Error: no" in str(error)
-    side = seen("Failed", _ended(0, "Completed"))
-    side["status"]["containerStatuses"].insert(0, _beside("watcher", _ended(1)))
+    side = seen("Failed", ended(0, "Completed"))
+    side["status"]["containerStatuses"].insert(0, beside("watcher", ended(1)))
     error = final_error(side, NAME)
     assert type(error) is PodError
     assert "the engine reached its end, and yet container watcher ended with exit code 1" in str(error)
@@ -286,16 +178,16 @@ def test_a_sidecar_in_front_does_not_lend_its_limits() -> None:
 
 
 EXPLAINED = [
-    (seen("Pending", node=None, **_unscheduled("Unschedulable", "0/3 nodes")), "Pending: Unschedulable: 0/3 nodes"),
-    (seen("Pending", _held("ImagePullBackOff", "Back-off")), "Pending: ImagePullBackOff: Back-off"),
+    (seen("Pending", node=None, **unscheduled("Unschedulable", "0/3 nodes")), "Pending: Unschedulable: 0/3 nodes"),
+    (seen("Pending", held("ImagePullBackOff", "Back-off")), "Pending: ImagePullBackOff: Back-off"),
     (seen("Running", {"running": {}}), "Running"),
-    (seen("Succeeded", _ended(0, "Completed")), "Succeeded"),
-    (seen("Failed", _ended(137, "OOMKilled")), "Failed: exit code 137: OOMKilled"),
+    (seen("Succeeded", ended(0, "Completed")), "Succeeded"),
+    (seen("Failed", ended(137, "OOMKilled")), "Failed: exit code 137: OOMKilled"),
     (seen("Failed", reason="Evicted", message="The node was low"), "Failed: Evicted: The node was low"),
     (deleted(seen("Running", {"running": {}})), "Running: being deleted"),
-    (deleted(seen("Running", **_disrupted("EvictionByEvictionAPI", "e"))),
+    (deleted(seen("Running", **disrupted("EvictionByEvictionAPI", "e"))),
      "Running: being deleted: EvictionByEvictionAPI: e"),
-    (seen("Failed", _held("PodInitializing"), initContainerStatuses=[_beside("first", _ended(3, "Error", "no"))]),
+    (seen("Failed", held("PodInitializing"), initContainerStatuses=[beside("first", ended(3, "Error", "no"))]),
      "Failed: container first ended with exit code 3: Error: no"),
     (seen(), "Unknown"),
 ]  # fmt: skip
@@ -313,7 +205,7 @@ def _parts(pod: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 PODS = [case[1] for case in LOST] + [case[0] for case in EXPLAINED] + [
-    seen("Failed", OUT_OF_MEMORY), seen("Pending", _held("ErrImagePull")), seen("Failed", _ended(1, "Error", "x"))
+    seen("Failed", OUT_OF_MEMORY), seen("Pending", held("ErrImagePull")), seen("Failed", ended(1, "Error", "x"))
 ]  # fmt: skip
 
 

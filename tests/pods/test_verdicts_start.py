@@ -1,0 +1,99 @@
+"""Verdicts on pods whose engine never started: no image, no node, or too long a start."""
+
+from typing import Any
+
+import pytest
+
+from cloudseg_ops.contracts.errors import (
+    PodError,
+    PodImageError,
+    PodUnschedulableError,
+)
+from cloudseg_ops.pods import final_error
+from tests.pods.samples import IMAGE, beside, held, seen, unscheduled
+
+NAME = "cloudseg-00007-x1"
+KEPT = "the masks so far are kept, and a retry does the rest"
+
+
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ErrImagePull", "rpc error: code = NotFound desc = manifest unknown"),
+        ("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"'),
+        ("InvalidImageName", "couldn't parse image reference"),
+        ("ImageInspectError", "Failed to inspect image"),
+        ("RegistryUnavailable", "503"),
+        ("SignatureValidationFailed", "not signed"),
+    ],
+)
+def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
+    error = final_error(seen("Pending", held(reason, message)), NAME)
+    assert type(error) is PodImageError
+    assert f"cannot have the image {IMAGE}: {reason}: {message}" in str(error)
+    assert "CLOUDSEG_IMAGE exists" in str(error)
+    assert "clear this task" in str(error)
+
+
+def test_an_image_that_is_never_pulled() -> None:
+    told = f'Container image "{IMAGE}" is not present with pull policy of Never'
+    error = final_error(seen("Pending", held("ErrImageNeverPull", told)), NAME)
+    assert type(error) is PodImageError
+    assert "load it there" in str(error)
+
+
+def test_an_image_of_another_container_is_told_by_its_name() -> None:
+    pod = seen("Pending", held("PodInitializing"), initContainerStatuses=[beside("first", held("ErrImagePull", "no"))])
+    error = final_error(pod, NAME)
+    assert type(error) is PodImageError
+    assert "cannot have the image watcher:1: ErrImagePull: no" in str(error)
+
+
+def test_no_node() -> None:
+    told = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
+    error = final_error(pod, NAME, ["FailedScheduling: old", "FailedScaleUp: GCE quota exceeded"])
+    assert type(error) is PodUnschedulableError
+    for part in (
+        told.rstrip("."), "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4",
+        "1 of nvidia.com/gpu",
+        "10Gi of memory", "CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS",
+    ):  # fmt: skip
+        assert part in str(error)
+
+
+def test_what_the_scheduler_says_is_said_once() -> None:
+    told = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."
+    pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
+    error = final_error(pod, NAME, [f"FailedScheduling: {told}", f"FailedScheduling: {told}"])
+    assert str(error).count("0/1 nodes are available") == 1
+    assert "affinity. See that" in str(error)
+
+
+def test_a_scheduler_that_says_nothing() -> None:
+    error = final_error(seen("Pending", node=None), NAME)
+    assert type(error) is PodUnschedulableError
+    assert "the scheduler has not looked at it" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("state", "events", "told"),
+    [
+        (
+            held("CreateContainerConfigError", 'secret "s" not found'),
+            (),
+            'CreateContainerConfigError: secret "s" not found',
+        ),
+        (held("CreateContainerError", "context deadline exceeded"), (), "CreateContainerError: context deadline"),
+        (held("RunContainerError", "no such device"), (), "RunContainerError: no such device"),
+        (held("ContainerCreating"), ("FailedMount: secret", "FailedMount: timed out"), "FailedMount: timed out"),
+        (None, ("FailedCreatePodSandBox: network",), "FailedCreatePodSandBox: network"),
+        (None, (), "Kubernetes gives no reason"),
+    ],
+)
+def test_a_start_that_takes_too_long(state: dict[str, Any] | None, events: tuple[str, ...], told: str) -> None:
+    error = final_error(seen("Pending", state), NAME, events)
+    assert type(error) is PodError
+    assert f"pod {NAME} did not start in time" in str(error)
+    assert told in str(error)
+    assert "CLOUDSEG_STARTUP_TIMEOUT_SECONDS" in str(error)
