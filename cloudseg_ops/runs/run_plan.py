@@ -12,11 +12,11 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Proof, proof_of
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.runs.chunk_plan import Chunk
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.runs.forecast import CURRENCY, Forecast, Rate, Spread, forecast
 from cloudseg_ops.runs.snapshots import pages, read_inputs
 from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.concurrency import in_order
+from cloudseg_ops.storage.evidence import gather_evidence
 
 LOOKED_UP = 10_000
 """Of more inputs nobody counts which have masks already: so many take ten pages of a listing, or a second or two."""
