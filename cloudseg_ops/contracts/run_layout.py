@@ -43,11 +43,6 @@ class RunLayout:
         return self.folder / "plan.json"
 
     @property
-    def counts(self) -> GcsUri:
-        """What clean_inputs found and did, as JSON."""
-        return self.folder / "clean.json"
-
-    @property
     def results_folder(self) -> GcsUri:
         """Folder of the chunks' results."""
         return self.folder / "results"
