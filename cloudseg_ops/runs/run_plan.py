@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -35,7 +35,7 @@ class RunPlan:
         after_success: What becomes of proven inputs: `delete`, `archive` or `keep`.
         input_bucket: The input bucket.
         chunks: The run's, by index; at least one.
-        dealt_with: Inputs that OUTPUT proves done by this model, or broken, already; None: not counted.
+        already_processed: Inputs that OUTPUT proves done by this model, or broken, already; None: not counted.
         at_once: Most chunks at once; None: unknown.
         rate: How fast a chunk goes.
         gpu_hour_price: In `CURRENCY`; None: unknown.
@@ -49,7 +49,7 @@ class RunPlan:
     after_success: str
     input_bucket: str
     chunks: Sequence[Chunk]
-    dealt_with: int | None
+    already_processed: int | None
     at_once: int | None
     rate: Rate
     gpu_hour_price: float | None
@@ -61,7 +61,7 @@ class RunPlan:
         return forecast(
             self.chunks,
             self.rate,
-            dealt_with=self.dealt_with,
+            already_processed=self.already_processed,
             at_once=self.at_once,
             gpu_hour_price=self.gpu_hour_price,
         )
@@ -96,12 +96,12 @@ class RunPlan:
             "dry_run": self.dry_run,
             "objects": self.objects,
             "bytes": self.bytes,
-            "dealt_with": self.dealt_with,
+            "dealt_with": self.already_processed,
             "after_success": self.after_success,
             "chunks": {
                 "count": len(self.chunks),
-                "objects": asdict(self.chunk_objects),
-                "bytes": asdict(self.chunk_bytes),
+                "objects": self.chunk_objects.to_json(),
+                "bytes": self.chunk_bytes.to_json(),
             },
             "at_once": self.at_once,
             "rate": {
@@ -128,7 +128,7 @@ class RunPlan:
         }
 
 
-def count_dealt_with(
+def count_already_processed(
     store: Store, layout: RunLayout, *, objects: int, input_bucket: str, model_digest: str
 ) -> int | None:
     """Count the inputs of a snapshot that OUTPUT proves done by this model, or broken, already.
