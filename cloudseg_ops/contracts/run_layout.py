@@ -63,6 +63,16 @@ class RunLayout:
         return GcsUri(self.output.bucket, REPORTS_FOLDER + self.run_id)
 
     @property
+    def report_json(self) -> GcsUri:
+        """The report for programs."""
+        return self.report_folder / "report.json"
+
+    @property
+    def report_html(self) -> GcsUri:
+        """The same as a page."""
+        return self.report_folder / "report.html"
+
+    @property
     def plan_json(self) -> GcsUri:
         """The plan with its forecast for programs, beside the report."""
         return self.report_folder / "plan.json"

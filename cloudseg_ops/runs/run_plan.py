@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Proof, proof_of
@@ -126,6 +128,14 @@ class RunPlan:
             "plan_json": str(self.layout.plan_json),
             "plan_html": str(self.layout.plan_html),
         }
+
+
+def is_dry_run(store: Store, layout: RunLayout) -> bool:
+    """Whether OUTPUT's plan.json says that the run ends with its plan; False where there is none (yet)."""
+    try:
+        return bool(json.loads(store.read(layout.plan_json))["dry_run"])
+    except ObjectNotFoundError:
+        return False
 
 
 def count_already_processed(
