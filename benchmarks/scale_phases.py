@@ -9,9 +9,9 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import audit_run
 from cloudseg_ops.runs.chunk_plan import write_plan
 from cloudseg_ops.runs.cleanup import Cleaned, clean_inputs, decide
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
 from cloudseg_ops.storage import BATCH_SIZE, Pace, Store
+from cloudseg_ops.storage.evidence import gather_evidence
 from tests.samples import DIGEST
 from tests.seeding import INPUT, OUTPUT, STAGING
 

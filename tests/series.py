@@ -40,7 +40,7 @@ def described() -> dict[str, Any]:
     """What must not change within a series: options, names of objects, keys of what is written."""
     staging, layout = GcsUri("staging"), RunLayout(GcsUri("staging"), GcsUri("output"), "run")
     addresses = [
-        *(layout.snapshot, layout.plan, layout.model, layout.counts, layout.chunk(7), layout.results(7)),
+        *(layout.snapshot, layout.plan, layout.model, layout.chunk(7), layout.results(7)),
         *(layout.progress(7), layout.previews_folder, layout.report_folder, staged_weights(staging, "0" * 32, ".pt")),
     ]
     return {

@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudseg_ops.config.settings import Settings
-from cloudseg_ops.contracts.errors import ObjectNotFoundError, RunError
+from cloudseg_ops.contracts.errors import RunError
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.runs.progress import RunProgress, read_run_progress
 from cloudseg_ops.runs.progress_text import chunk_lines, chunks_line, progress_line
+from cloudseg_ops.runs.run_plan import is_dry_run
 from cloudseg_ops.storage import Store
 
 _LOOK_SECONDS = 5.0
@@ -56,17 +57,10 @@ def show_progress(options: argparse.Namespace) -> int:
 
 def is_over(store: Store, layout: RunLayout, progress: RunProgress) -> bool:
     """Whether nothing more is to be expected: all is done, the run was reported on after its engines, or it is dry."""
-    if progress.finished or (not progress.chunks and _is_dry(store, layout)):
+    if progress.finished or (not progress.chunks and is_dry_run(store, layout)):
         return True
-    report = store.stat(layout.report_folder / "report.json")
+    report = store.stat(layout.report_json)
     return report is not None and (progress.updated is None or report.updated >= progress.updated)
-
-
-def _is_dry(store: Store, layout: RunLayout) -> bool:
-    try:
-        return bool(json.loads(store.read(layout.plan_json))["dry_run"])
-    except ObjectNotFoundError:
-        return False
 
 
 def show_run(store: Store, layout: RunLayout, *, watch: bool, as_json: bool, at_once: int | None) -> int:

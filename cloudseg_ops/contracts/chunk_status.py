@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
+
+from cloudseg_ops.contracts.metadata import Decimals, MetadataRecord
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkStatus:
+class ChunkStatus(MetadataRecord):
     """What an engine says of its chunk, in the custom metadata of one object.
 
     Attributes:
@@ -20,30 +22,8 @@ class ChunkStatus:
 
     done: int
     total: int
-    images_per_second: float
+    images_per_second: Annotated[float, Decimals(3)]
     ended: bool
-
-    def to_metadata(self) -> dict[str, str]:
-        """As custom metadata."""
-        return {
-            "cloudseg-done": str(self.done),
-            "cloudseg-total": str(self.total),
-            "cloudseg-images-per-second": f"{self.images_per_second:.3f}",
-            "cloudseg-ended": "true" if self.ended else "false",
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> ChunkStatus | None:
-        """Read it back; None when the object is no such mark."""
-        try:
-            return cls(
-                int(metadata["cloudseg-done"]),
-                int(metadata["cloudseg-total"]),
-                float(metadata["cloudseg-images-per-second"]),
-                metadata["cloudseg-ended"] == "true",
-            )
-        except (KeyError, ValueError):
-            return None
 
 
 _LINE = re.compile(r"\b(progress|summary): (\d+) of (\d+) images, (\d+\.\d+) images/s")

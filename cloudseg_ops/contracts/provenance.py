@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from cloudseg_ops.contracts.metadata import PREFIX, Decimals, MetadataRecord
 
 MASK_SUFFIX = ".mask.png"
 """What a mask's name adds to its input's."""
@@ -16,7 +19,6 @@ ARCHIVE_FOLDER = "archive/"
 """Folder in OUTPUT of inputs kept after success."""
 REPORTS_FOLDER = "reports/"
 """Folder in OUTPUT of the runs' plans and reports."""
-_PREFIX = "cloudseg-"
 # Cloud Storage limits custom metadata to 8 KiB an object (cloud.google.com/storage/quotas); a reason is cut well below.
 _MAX_REASON = 1000
 
@@ -37,7 +39,7 @@ def archive_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Source(MetadataRecord):
     """The input version that an object in OUTPUT stands for.
 
     Attributes:
@@ -47,36 +49,16 @@ class Source:
         crc32c: CRC32C of the input's bytes, base64.
     """
 
+    key_prefix: ClassVar[str] = "source-"
+
     bucket: str
     name: str
     generation: int
     crc32c: str
 
-    def to_metadata(self) -> dict[str, str]:
-        """As custom metadata."""
-        return {
-            f"{_PREFIX}source-bucket": self.bucket,
-            f"{_PREFIX}source-name": self.name,
-            f"{_PREFIX}source-generation": str(self.generation),
-            f"{_PREFIX}source-crc32c": self.crc32c,
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> Source | None:
-        """Read it back; None when the object was not written by cloudseg."""
-        try:
-            return cls(
-                metadata[f"{_PREFIX}source-bucket"],
-                metadata[f"{_PREFIX}source-name"],
-                int(metadata[f"{_PREFIX}source-generation"]),
-                metadata[f"{_PREFIX}source-crc32c"],
-            )
-        except (KeyError, ValueError):
-            return None
-
 
 @dataclass(frozen=True, slots=True)
-class MaskProvenance:
+class MaskProvenance(MetadataRecord):
     """All that a mask says of its origin.
 
     Attributes:
@@ -96,53 +78,20 @@ class MaskProvenance:
     model_commit: str
     model_md5: str
     model_digest: str
-    cloud_fraction: float
+    cloud_fraction: Annotated[float, Decimals(6)]
     run_id: str
     version: str
-
-    def to_metadata(self) -> dict[str, str]:
-        """As custom metadata."""
-        return {
-            **self.source.to_metadata(),
-            f"{_PREFIX}model-revision": self.model_revision,
-            f"{_PREFIX}model-commit": self.model_commit,
-            f"{_PREFIX}model-md5": self.model_md5,
-            f"{_PREFIX}model-digest": self.model_digest,
-            f"{_PREFIX}cloud-fraction": f"{self.cloud_fraction:.6f}",
-            f"{_PREFIX}run-id": self.run_id,
-            f"{_PREFIX}version": self.version,
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> MaskProvenance | None:
-        """Read it back; None when the object is no mask of cloudseg's."""
-        source = Source.from_metadata(metadata)
-        if source is None:
-            return None
-        try:
-            return cls(
-                source,
-                metadata[f"{_PREFIX}model-revision"],
-                metadata[f"{_PREFIX}model-commit"],
-                metadata[f"{_PREFIX}model-md5"],
-                metadata[f"{_PREFIX}model-digest"],
-                float(metadata[f"{_PREFIX}cloud-fraction"]),
-                metadata[f"{_PREFIX}run-id"],
-                metadata[f"{_PREFIX}version"],
-            )
-        except (KeyError, ValueError):
-            return None
 
 
 def quarantine_metadata(source: Source, reason: str, run_id: str) -> dict[str, str]:
     """Custom metadata of a quarantined copy: its source, why it is there and which run put it there."""
     return {
         **source.to_metadata(),
-        f"{_PREFIX}reason": reason[:_MAX_REASON],
-        f"{_PREFIX}run-id": run_id,
+        f"{PREFIX}reason": reason[:_MAX_REASON],
+        f"{PREFIX}run-id": run_id,
     }
 
 
 def quarantine_reason(metadata: Mapping[str, str]) -> str | None:
     """Why an object was quarantined; None when it is no quarantined copy."""
-    return metadata.get(f"{_PREFIX}reason")
+    return metadata.get(f"{PREFIX}reason")

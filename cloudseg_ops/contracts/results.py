@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Annotated
 
 from cloudseg_ops.contracts.errors import ManifestError
+from cloudseg_ops.contracts.metadata import Decimals, MetadataRecord
 from cloudseg_ops.contracts.objects import InputObject
 
 
@@ -89,7 +90,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkSummary:
+class ChunkSummary(MetadataRecord):
     """What a results file says of its chunk as a whole, in its custom metadata.
 
     Attributes:
@@ -100,38 +101,13 @@ class ChunkSummary:
         asked: When the task asked for the engine, seconds since the epoch; None: it did not say.
     """
 
-    started: float
-    finished: float
+    started: Annotated[float, Decimals(3)]
+    finished: Annotated[float, Decimals(3)]
     images: int
     complete: bool
-    asked: float | None = None
+    asked: Annotated[float, Decimals(3)] | None = None
 
     @property
     def start_seconds(self) -> float | None:
         """From the task's request to the engine's beginning: what a node and a pod took; None when nobody knows."""
         return None if self.asked is None else max(0.0, self.started - self.asked)
-
-    def to_metadata(self) -> dict[str, str]:
-        """As custom metadata."""
-        asked = {} if self.asked is None else {"cloudseg-asked": f"{self.asked:.3f}"}
-        return {
-            **asked,
-            "cloudseg-started": f"{self.started:.3f}",
-            "cloudseg-finished": f"{self.finished:.3f}",
-            "cloudseg-images": str(self.images),
-            "cloudseg-complete": "true" if self.complete else "false",
-        }
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, str]) -> ChunkSummary | None:
-        """Read it back; None when the object is no results file."""
-        try:
-            return cls(
-                float(metadata["cloudseg-started"]),
-                float(metadata["cloudseg-finished"]),
-                int(metadata["cloudseg-images"]),
-                metadata["cloudseg-complete"] == "true",
-                float(metadata["cloudseg-asked"]) if "cloudseg-asked" in metadata else None,
-            )
-        except (KeyError, ValueError):
-            return None

@@ -43,11 +43,6 @@ class RunLayout:
         return self.folder / "plan.json"
 
     @property
-    def counts(self) -> GcsUri:
-        """What clean_inputs found and did, as JSON."""
-        return self.folder / "clean.json"
-
-    @property
     def results_folder(self) -> GcsUri:
         """Folder of the chunks' results."""
         return self.folder / "results"
@@ -66,6 +61,16 @@ class RunLayout:
     def report_folder(self) -> GcsUri:
         """Folder of the run's pages, in OUTPUT: its plan and its report."""
         return GcsUri(self.output.bucket, REPORTS_FOLDER + self.run_id)
+
+    @property
+    def report_json(self) -> GcsUri:
+        """The report for programs."""
+        return self.report_folder / "report.json"
+
+    @property
+    def report_html(self) -> GcsUri:
+        """The same as a page."""
+        return self.report_folder / "report.html"
 
     @property
     def plan_json(self) -> GcsUri:

@@ -74,7 +74,7 @@ def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Itera
     def look() -> list[Item]:
         page = list(islice(sources, PAGE_SIZE))
         seen = proofs.look([source for _, source in page])
-        return [Item(index, source, seen[source]) for index, source in page]
+        return [Item(index, source, evidence) for (index, source), evidence in zip(page, seen, strict=True)]
 
     try:
         # The next page is looked up while this one is worked on.

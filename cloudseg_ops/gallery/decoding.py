@@ -7,6 +7,17 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from cloudseg_ops.contracts.errors import NotShownError
+from cloudseg_ops.contracts.photographs import (
+    FORMATS,
+    convert,
+    draft_jpeg,
+    error_text,
+    exif_orientation,
+    fit_size,
+    has_several_frames,
+    is_deep,
+    white_value,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -18,10 +29,7 @@ MOST_PIXELS = 25_000_000
 decoder is asked for, down to an eighth of each side."""
 _HEADER_PIXELS = 170_000_000  # whatever the format; the largest that a camera makes, and Pillow's own limit is near
 DECODING_SECONDS = 10.0
-_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")  # what the engine takes; the other decoders stay closed
-_DRAFT = 2  # so many times what is shown, for the filter that scales it down for good
-_ORIENTATION = 0x0112
-_SIXTEEN_BITS = 65535
+_REDUCING_GAP = 2.0
 
 
 def decode_photograph(data: bytes, side: int) -> Image.Image:
@@ -37,13 +45,13 @@ def decode_photograph(data: bytes, side: int) -> Image.Image:
     from PIL import Image
 
     try:
-        with Image.open(_TimedBytes(data, DECODING_SECONDS), formats=_FORMATS) as image:
+        with Image.open(_TimedBytes(data, DECODING_SECONDS), formats=FORMATS) as image:
             _draft(image, side)
             _check_frames(image)
             image.load()
-            orientation = _orientation(image)
+            orientation = exif_orientation(image)
             small = _shrunk(image, side)
-        return _upright(_rgb(small), orientation)
+        return _upright(convert(small, "RGB"), orientation)
     except NotShownError:
         raise
     except Exception as error:  # noqa: BLE001  Pillow raises whatever its many parsers do on broken bytes
@@ -63,7 +71,7 @@ def decode_mask(data: bytes, side: int) -> Image.Image:
             _check_pixels(image, image.width * image.height, MOST_PIXELS)
             _check_mode(image)
             image.load()
-            return image.resize(_size_within(image.size, side), Image.Resampling.NEAREST)
+            return image.resize(fit_size(image.size, side), Image.Resampling.NEAREST)
     except NotShownError:
         raise
     except Exception as error:  # noqa: BLE001  as above
@@ -88,8 +96,7 @@ def _draft(image: Image.Image, side: int) -> None:
     pixels = image.width * image.height
     _check_pixels(image, pixels, _HEADER_PIXELS)
     if image.format in {"JPEG", "MPO"}:
-        scale = _DRAFT * side / max(image.size)
-        image.draft(None, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        draft_jpeg(image, fit_size(image.size, side))
         # The decoder keeps all of a progressive one in memory, whatever fraction it gives.
         if not image.info.get("progressive"):
             pixels = image.width * image.height
@@ -104,7 +111,7 @@ def _check_pixels(image: Image.Image, pixels: int, most: int) -> None:
 
 
 def _check_frames(image: Image.Image) -> None:
-    if image.format != "MPO" and getattr(image, "is_animated", False):
+    if has_several_frames(image):
         raise NotShownError("it holds several frames, not one photograph")
 
 
@@ -113,48 +120,23 @@ def _check_mode(mask: Image.Image) -> None:
         raise NotShownError(f"it is no mask: its pixels are {mask.mode}, not indices of a palette")
 
 
-def _size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
-    scale = min(1.0, side / max(size))
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
 def _shrunk(image: Image.Image, side: int) -> Image.Image:
     from PIL import Image
 
-    if _is_deep(image):
+    if is_deep(image):
         image = _eight_bits(image)
     elif image.mode != "CMYK":
         # Before it is scaled, which would weigh colors by their transparency, and cannot average a palette's indices.
-        image = _rgb(image)
-    return image.resize(_size_within(image.size, side), Image.Resampling.BILINEAR, reducing_gap=_DRAFT)
-
-
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
+        image = convert(image, "RGB")
+    return image.resize(fit_size(image.size, side), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """A grey image of more than eight bits, with the white that the engine sees in it."""
     values = image if image.mode == "F" else image.convert("I")
     _, high = cast("tuple[float, float]", values.getextrema())
-    full = _SIXTEEN_BITS if image.mode != "F" else next((limit for limit in (1, 255) if high <= limit), _SIXTEEN_BITS)
-    return values.convert("F").point(lambda value: value * (255 / full)).convert("L")
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB; transparency is left out, as for the engine: the colors below it are the photograph's."""
-    if image.mode in {"P", "PA"}:
-        image = image.convert("RGBA")  # straight to RGB, Pillow warns of transparency that is lost
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _orientation(image: Image.Image) -> int:
-    """Read which way is up, 1 to 8 as in EXIF; 1 where the tag cannot be read, for the pixels are fine."""
-    try:
-        # After `load`, which turns a TIFF upright by itself and drops its tag.
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  EXIF is parsed by the same readers of broken bytes
-        return 1
+    white = white_value(image, high)
+    return values.convert("F").point(lambda value: value * (255 / white)).convert("L")
 
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
@@ -177,6 +159,5 @@ def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):  # its own words are of the object in memory
-        return f"it is no image, or none of the formats {', '.join(_FORMATS)}"
-    said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-    return f"no picture can be made of it ({said})"
+        return f"it is no image, or none of the formats {', '.join(FORMATS)}"
+    return f"no picture can be made of it ({error_text(error)})"

@@ -9,8 +9,8 @@ from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.locating import Shown, locate
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.storage import ObjectInfo, Store
+from cloudseg_ops.storage.evidence import gather_evidence
 
 
 @dataclass(frozen=True, slots=True)

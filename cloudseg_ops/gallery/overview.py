@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
 from cloudseg_ops.contracts.results import ChunkSummary, Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.report.head import read_head
+from cloudseg_ops.runs.chunk_plan import read_plan
+from cloudseg_ops.runs.report_file import read_head
 from cloudseg_ops.storage import ObjectInfo, Store
 
 
@@ -78,28 +77,12 @@ def read_overview(store: Store, layout: RunLayout) -> Overview:
         ManifestError: The plan is not of its form.
         StorageError: Cloud Storage failed.
     """
-    chunks = _read_plan(store, layout)
+    chunks = read_plan(store, layout)
     if not chunks:
         return Overview([])
     folder = GcsUri(layout.staging.bucket, layout.results_folder.name + "/")
     found = {info.name: info for info in store.list_objects(folder)}
     return Overview(
-        [ChunkFile(index, objects, found.get(layout.results(index).name)) for index, objects in chunks],
+        [ChunkFile(chunk.index, chunk.objects, found.get(layout.results(chunk.index).name)) for chunk in chunks],
         read_head(store, layout) or {},
     )
-
-
-def _read_plan(store: Store, layout: RunLayout) -> list[tuple[int, int]]:
-    """Indexes of the chunks and how many images each has; empty where there is no plan."""
-    try:
-        planned = json.loads(store.read(layout.plan))
-    except ObjectNotFoundError:
-        return []
-    except ValueError as error:
-        raise ManifestError(f"{layout.plan} is no JSON ({error}); clear `plan_chunks`, which writes it") from error
-    try:
-        return sorted((int(chunk["index"]), int(chunk["objects"])) for chunk in planned)
-    except (TypeError, KeyError, ValueError) as error:
-        raise ManifestError(
-            f"{layout.plan} is no plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
-        ) from error

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cloudseg_ops.contracts.errors import BusyError, NotShownError
+from cloudseg_ops.contracts.overlay import CLOUD, draw_pair, to_jpeg
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery.decoding import MOST_BYTES, decode_mask, decode_photograph
-from cloudseg_ops.gallery.drawing import as_jpeg, as_png, draw_pair
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.storage import ObjectInfo, Store
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIDES = {"small": 320, "large": 960}
 """Longest side in pixels of a photograph, by the size asked for."""
@@ -59,12 +64,32 @@ def make_picture(store: Store, shown: Shown, side: int) -> Picture:
         if shown.photograph:
             photograph = decode_photograph(_read(store, shown.photograph), side)
             if shown.mask is None:
-                return Picture(as_jpeg(photograph), "image/jpeg")
+                return Picture(to_jpeg(photograph), "image/jpeg")
             mask = decode_mask(_read(store, shown.mask), side)
-            return Picture(draw_pair(photograph, mask), "image/jpeg")
+            return Picture(to_jpeg(draw_pair(photograph, cloud_of(mask))), "image/jpeg")
         if shown.mask:
             return Picture(as_png(decode_mask(_read(store, shown.mask), side)), "image/png")
     raise NotShownError("neither its photograph nor a mask of it is there")
+
+
+def cloud_of(mask: Image.Image) -> Image.Image:
+    """Where a mask has cloud, as `draw_pair` takes it.
+
+    Args:
+        mask: Its class indices, with their palette.
+    """
+    from PIL import Image
+
+    indices = Image.frombytes("L", mask.size, mask.tobytes())  # without its palette, which `convert` would apply
+    return indices.point([255 if index == CLOUD else 0 for index in range(256)])
+
+
+def as_png(mask: Image.Image) -> bytes:
+    """Write a mask as PNG, in its palette's colors, with nothing of what its file said besides its pixels."""
+    stream = io.BytesIO()
+    mask.info.clear()
+    mask.save(stream, "PNG")
+    return stream.getvalue()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from cloudseg_ops.contracts.overlay import CLOUD_TINT
 from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.units import three_digits
 from cloudseg_ops.gallery import words
@@ -20,7 +21,6 @@ from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.gallery.overview import Overview
 from cloudseg_ops.gallery.searching import Entry, Found
 from cloudseg_ops.report.page import page_environment
-from cloudseg_ops.report.previews import CLOUD_TINT
 
 if TYPE_CHECKING:
     from jinja2 import Environment

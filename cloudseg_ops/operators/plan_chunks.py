@@ -21,7 +21,7 @@ from cloudseg_ops.report.plan_text import aligned, plan_rows
 from cloudseg_ops.runs.chunk_plan import Chunk, write_plan
 from cloudseg_ops.runs.forecast import Rate, choose_rate
 from cloudseg_ops.runs.measured_rates import read_measured_runs
-from cloudseg_ops.runs.run_plan import RunPlan, count_dealt_with
+from cloudseg_ops.runs.run_plan import RunPlan, count_already_processed
 from cloudseg_ops.runs.snapshots import Snapshot
 from cloudseg_ops.storage import Store
 
@@ -117,7 +117,7 @@ class PlanChunksOperator(RunOperator):
             input_bucket=self.input_bucket,
             chunks=chunks,
             # A real run finds out by itself, and is not to wait for it.
-            dealt_with=count_dealt_with(
+            already_processed=count_already_processed(
                 store, layout, objects=objects, input_bucket=self.input_bucket, model_digest=model.digest
             )
             if dry_run and model

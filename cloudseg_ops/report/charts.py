@@ -15,7 +15,7 @@ _THINNEST = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Bar:
     """A bar of a histogram, in the chart's units, and what it says when pointed at."""
 
     x: float
@@ -38,7 +38,7 @@ class Histogram:
     """A histogram of cloud fractions.
 
     Attributes:
-        boxes: One a bin.
+        bars: One a bin.
         x_ticks: Marks of the cloud fraction.
         y_ticks: Marks of the number of images.
         mean_x: Where the mean is.
@@ -46,7 +46,7 @@ class Histogram:
         mean_anchor: SVG text-anchor that keeps the label inside.
     """
 
-    boxes: list[Box]
+    bars: list[Bar]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     mean_x: float
@@ -71,10 +71,10 @@ def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
     ticks = count_ticks(max(counts))
     bin_width = plot_width / len(counts)
 
-    def box(index: int, count: int) -> Box:
+    def bar(index: int, count: int) -> Bar:
         height = plot_height * count / ticks[-1]
         span = f"{100 * index / len(counts):.0f}–{100 * (index + 1) / len(counts):.0f} % cloud"
-        return Box(
+        return Bar(
             round(_LEFT + index * bin_width + _GAP / 2, 2),
             round(_TOP + plot_height - height, 2),
             round(bin_width - _GAP, 2),
@@ -83,7 +83,7 @@ def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
         )
 
     return Histogram(
-        boxes=[box(index, count) for index, count in enumerate(counts)],
+        bars=[bar(index, count) for index, count in enumerate(counts)],
         x_ticks=[Tick(_LEFT + plot_width * quarter / 4, f"{25 * quarter} %") for quarter in range(5)],
         y_ticks=[Tick(round(_TOP + plot_height * (1 - tick / ticks[-1]), 2), _short(tick)) for tick in ticks],
         mean_x=round(_LEFT + plot_width * mean, 2),

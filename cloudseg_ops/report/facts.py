@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.proof import Place
@@ -30,7 +30,7 @@ class RunFacts:
         bytes: Sum of their sizes.
         model: The run's model; None when `pull_model` did not get that far.
         chunks: The chunks planned.
-        places: Input versions by the name of the place where the audit found them; empty when there was no audit.
+        places: Input versions by the name of the place where the audit found them.
         lost: `name#generation` of the first few input versions that the audit found in no place.
         after_success: What was done with proven inputs: `delete`, `archive` or `keep`.
         seconds: Duration of the phases `sense`, `pull`, `plan` and `clean`, as far as known. That of `segment` is
@@ -51,11 +51,6 @@ class RunFacts:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def audited(self) -> bool:
-        """Whether there was an audit."""
-        return bool(self.places)
-
-    @property
     def lost_count(self) -> int:
         """Input versions that the audit found in no place."""
         return max(self.places.get(Place.LOST, 0), len(self.lost))
@@ -63,20 +58,4 @@ class RunFacts:
     @property
     def uncounted(self) -> int:
         """Input versions that the audit did not count at all."""
-        return max(0, self.objects - sum(self.places.values())) if self.audited else 0
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return {
-            "run_id": self.run_id,
-            "started": self.started,
-            "objects": self.objects,
-            "bytes": self.bytes,
-            "model": self.model.to_json() if self.model else None,
-            "chunks": [dict(chunk) for chunk in self.chunks],
-            "places": dict(self.places),
-            "lost": list(self.lost),
-            "after_success": self.after_success,
-            "version": self.version,
-            "seconds": dict(self.seconds),
-        }
+        return max(0, self.objects - sum(self.places.values()))

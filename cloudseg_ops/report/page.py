@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from cloudseg_ops.contracts.overlay import CLOUD_TINT
 from cloudseg_ops.contracts.proof import Place
 from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.contracts.units import readable_bytes, readable_percent, readable_seconds, readable_time
 from cloudseg_ops.report.charts import Segment, draw_histogram, stack
 from cloudseg_ops.report.chunks import ChunkReading, Reading
 from cloudseg_ops.report.facts import RunFacts
-from cloudseg_ops.report.previews import CLOUD_TINT, Preview
+from cloudseg_ops.report.previews import Preview
 from cloudseg_ops.report.summary import Report
 from cloudseg_ops.report.tiles import make_tiles
 

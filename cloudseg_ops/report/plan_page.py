@@ -65,15 +65,15 @@ def plan_tiles(plan: RunPlan) -> list[Tile]:
     """The plan in six numbers."""
     expected, rate = plan.forecast, plan.rate
     sizes = plan.chunk_objects
-    few = counted(sizes.most, "image")
-    skipped = f"{plan.dealt_with:,} done already" if plan.dealt_with else readable_bytes(plan.bytes)
+    few = counted(sizes.max, "image")
+    skipped = f"{plan.already_processed:,} done already" if plan.already_processed else readable_bytes(plan.bytes)
     cost = expected.cost
     return [
         Tile("inputs", f"{plan.objects:,}", skipped),
         Tile(
             "chunks",
             f"{len(plan.chunks):,}",
-            "of " + (few if sizes.least == sizes.most else f"{sizes.least:,} to {few}"),
+            "of " + (few if sizes.min == sizes.max else f"{sizes.min:,} to {few}"),
         ),
         Tile("at once", UNKNOWN if plan.at_once is None else f"{plan.at_once:,}", "slots of the pool"),
         Tile(

@@ -14,9 +14,10 @@ UNKNOWN = "unknown"
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     """What a plan says, as names and values."""
+    done = plan.already_processed
     return [
         ("inputs", f"{counted(plan.objects, 'image')}, {readable_bytes(plan.bytes)}"),
-        *([] if plan.dealt_with is None else [("done already", dealt_with_words(plan.dealt_with))]),
+        *([] if done is None else [("done already", already_processed_words(done))]),
         ("chunks", f"{len(plan.chunks):,}, of {_images(plan.chunk_objects)}"),
         ("chunk sizes", _sizes(plan.chunk_bytes)),
         ("at once", at_once_words(plan.at_once)),
@@ -37,7 +38,7 @@ def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     return [f"  {name:<{width}}  {value}" for name, value in rows]
 
 
-def dealt_with_words(count: int) -> str:
+def already_processed_words(count: int) -> str:
     """How many inputs are skipped."""
     if not count:
         return "none: no input has a mask by this model, or is in quarantine"
@@ -105,13 +106,13 @@ def afterwards_words(plan: RunPlan) -> str:
 
 
 def _images(spread: Spread) -> str:
-    if spread.least == spread.most:
-        return counted(spread.most, "image")
-    return f"{spread.least:,} to {spread.most:,} images, median {spread.median:,}"
+    if spread.min == spread.max:
+        return counted(spread.max, "image")
+    return f"{spread.min:,} to {spread.max:,} images, median {spread.median:,}"
 
 
 def _sizes(spread: Spread) -> str:
-    if spread.least == spread.most:
-        return readable_bytes(spread.most)
-    least, median, most = map(readable_bytes, (spread.least, spread.median, spread.most))
-    return f"{least} to {most}, median {median}"
+    if spread.min == spread.max:
+        return readable_bytes(spread.max)
+    low, median, high = map(readable_bytes, (spread.min, spread.median, spread.max))
+    return f"{low} to {high}, median {median}"

@@ -16,9 +16,6 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.cover import checked_fraction
 from cloudseg_ops.storage import ObjectInfo, Store
 
-CLOUD_TINT = "#ff4081"
-"""The color that the engine's previews lay over cloud, lightly, and draw its outline in."""
-
 MAX_PREVIEWS = 48
 MAX_PREVIEW_BYTES = 60_000
 _MAX_READ = 1_000_000

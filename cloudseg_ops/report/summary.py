@@ -46,7 +46,6 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
     """Put together what the tasks know and what the results say."""
     counts = outcome_counts(reading.outcomes)
     verdict = judge_run(facts, counts, len(reading.unfinished))
-    json_uri, html_uri = layout.report_folder / "report.json", layout.report_folder / "report.html"
     rate = reading.images_per_second
     head = {
         "run_id": facts.run_id,
@@ -65,10 +64,10 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         "seconds": phase_seconds(facts, reading),
         "images_per_second": None if rate is None else round(rate, 3),
         "cloud_fraction": reading.cover.to_json(),
-        "report_json": str(json_uri),
-        "report_html": str(html_uri),
+        "report_json": str(layout.report_json),
+        "report_html": str(layout.report_html),
     }
-    return Report(counts, reading.unfinished, facts.lost_count, verdict, json_uri, html_uri, head)
+    return Report(counts, reading.unfinished, facts.lost_count, verdict, layout.report_json, layout.report_html, head)
 
 
 def phase_seconds(facts: RunFacts, reading: Reading) -> dict[str, float]:

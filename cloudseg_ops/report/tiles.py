@@ -40,18 +40,16 @@ def make_tiles(report: Report, facts: RunFacts, reading: Reading) -> list[Tile]:
         Tile("inputs", f"{facts.objects:,}", readable_bytes(facts.bytes)),
         Tile("masks", f"{masks:,}", f"{skipped:,} from before" if skipped else "each names its origin"),
         Tile("quarantined", f"{quarantined:,}", "see why below" if quarantined else "no bad images"),
-        _audited("left in INPUT", left_behind(facts, report.counts), facts, "for the next run", "attention"),
-        _audited("lost", report.lost, facts, "names below", "bad"),
+        _audit_tile("left in INPUT", left_behind(facts, report.counts), "for the next run", "attention"),
+        _audit_tile("lost", report.lost, "names below", "bad"),
         Tile("images/s", three_digits(rate) if rate else "–", "over all chunks" if seconds else "nothing segmented"),
     ]
 
 
-def _audited(label: str, number: int, facts: RunFacts, note: str, tone: str) -> Tile:
-    if not facts.audited and facts.objects:
-        return Tile(label, "?", "not audited", "attention")
+def _audit_tile(label: str, number: int, note: str, tone: str) -> Tile:
     return Tile(label, f"{number:,}", note if number else "as it should be", tone if number else "plain")
 
 
 def _in_place(facts: RunFacts, place: Place, said: int) -> int:
     """What the audit counted, or the engine said where the audit cannot tell: a kept input is in INPUT for it."""
-    return said if facts.after_success == "keep" or not facts.audited else facts.places.get(place, 0)
+    return said if facts.after_success == "keep" else facts.places.get(place, 0)

@@ -71,19 +71,11 @@ def _unfinished(facts: RunFacts, unfinished: int) -> Verdict | None:
     detail = (
         "Nothing is lost: what they did not finish is still in INPUT. Clear their `segment` tasks, or leave it to the "
         "next run."
-        if facts.audited
-        else "And nobody has counted where the inputs are. Clear their `segment` tasks and `clean_inputs`."
     )
     return Verdict(Level.ATTENTION, f"{unfinished:,} of {counted(len(facts.chunks), 'chunk')} unfinished", detail)
 
 
 def _unproven(facts: RunFacts, outcomes: Mapping[str, int]) -> Verdict | None:
-    if facts.objects and not facts.audited:
-        return Verdict(
-            Level.ATTENTION,
-            "Not audited",
-            "Nobody has counted where the inputs are, because `clean_inputs` did not finish. Clear it.",
-        )
     if left := left_behind(facts, outcomes):
         return Verdict(
             Level.ATTENTION,

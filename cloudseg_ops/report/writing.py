@@ -15,6 +15,7 @@ from cloudseg_ops.report.page import render_page
 from cloudseg_ops.report.previews import read_previews
 from cloudseg_ops.report.reading import read_results
 from cloudseg_ops.report.summary import Report, summarize
+from cloudseg_ops.runs.report_file import ReportList, list_start
 from cloudseg_ops.storage import Store
 
 QUARANTINED_SHOWN = 200
@@ -74,8 +75,8 @@ def _document(report: Report, reading: Reading, quarantined: Iterable[str], imag
     yield "}"
 
 
-def _list(key: str, entries: Iterable[str]) -> Iterator[str]:
-    yield f'"{key}": ['
+def _list(key: ReportList, entries: Iterable[str]) -> Iterator[str]:
+    yield list_start(key)
     rest = iter(entries)
     last = next(rest, None)
     for entry in rest:

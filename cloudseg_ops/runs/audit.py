@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Place, count_places, place_of
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.runs.snapshots import pages, read_inputs
 from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.concurrency import in_order
+from cloudseg_ops.storage.evidence import gather_evidence
 
 _NAMED = 20
 _PAGES_AT_ONCE = 4

@@ -1,4 +1,4 @@
-"""Writes a run's plan: its chunks, each a list of input versions in STAGING."""
+"""Writes and reads a run's chunk plan: its chunks, each a list of input versions in STAGING."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 
+from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
@@ -80,6 +81,30 @@ def write_plan(
     document = json.dumps([asdict(chunk) for chunk in chunks]).encode()
     store.write(layout.plan, document, content_type="application/json")
     return chunks
+
+
+def read_plan(store: Store, layout: RunLayout) -> list[Chunk]:
+    """Read the list of a run's chunks back, by index; empty before `plan_chunks` has written it, and in a dry run.
+
+    Raises:
+        ManifestError: It is not of its form.
+    """
+    try:
+        planned = json.loads(store.read(layout.plan))
+    except ObjectNotFoundError:
+        return []
+    except ValueError as error:
+        raise ManifestError(f"{layout.plan} is no JSON ({error}); clear `plan_chunks`, which writes it") from error
+    try:
+        chunks = [
+            Chunk(int(chunk["index"]), str(chunk["uri"]), int(chunk["objects"]), int(chunk["bytes"]))
+            for chunk in planned
+        ]
+    except (TypeError, KeyError, ValueError) as error:
+        raise ManifestError(
+            f"{layout.plan} is no plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
+        ) from error
+    return sorted(chunks, key=lambda chunk: chunk.index)
 
 
 def _reckon(uri: GcsUri, index: int, members: Iterator[InputObject]) -> Chunk:

@@ -13,10 +13,10 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence, Proof, proof_of
 from cloudseg_ops.contracts.provenance import Source, archive_name
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.runs.snapshots import pages
 from cloudseg_ops.storage import Deletion, Store
 from cloudseg_ops.storage.concurrency import in_order
+from cloudseg_ops.storage.evidence import gather_evidence
 
 # What is between its proof and its delete is bounded by these: at the first pace, they take four seconds.
 _PAGES_AT_ONCE = 4

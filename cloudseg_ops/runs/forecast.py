@@ -61,16 +61,20 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Sizes of a run's chunks: the least, the median, the most."""
+    """Sizes of a run's chunks: minimum, median and maximum."""
 
-    least: int
+    min: int
     median: int
-    most: int
+    max: int
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> Spread:
         """Describe numbers, of which there is at least one."""
         return cls(min(numbers), round(statistics.median(numbers)), max(numbers))
+
+    def to_json(self) -> dict[str, int]:
+        """As in plan.json."""
+        return {"least": self.min, "median": self.median, "most": self.max}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +124,24 @@ def choose_rate(runs: Iterable[MeasuredRun], *, model_digest: str | None, settin
 
 
 def forecast(
-    chunks: Sequence[Chunk], rate: Rate, *, dealt_with: int | None, at_once: int | None, gpu_hour_price: float | None
+    chunks: Sequence[Chunk],
+    rate: Rate,
+    *,
+    already_processed: int | None,
+    at_once: int | None,
+    gpu_hour_price: float | None,
 ) -> Forecast:
     """Reckon what a run will take.
 
     Args:
         chunks: The run's.
         rate: Of one chunk.
-        dealt_with: Images that are skipped, since OUTPUT proves them done already, wherever they lie; None: unknown.
+        already_processed: Images that are skipped because OUTPUT proves them done; None: unknown.
         at_once: Most chunks at once; None: unknown.
         gpu_hour_price: In `CURRENCY`; None: unknown.
     """
     objects = sum(chunk.objects for chunk in chunks)
-    images = objects - (dealt_with or 0)
+    images = objects - (already_processed or 0)
     share = images / objects if objects else 0.0
     work = [share * chunk.objects / rate.images_per_second for chunk in chunks]
     whole = [(rate.start_seconds or 0.0) + seconds for seconds in work]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,14 +11,14 @@ from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.provenance import REPORTS_FOLDER
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.forecast import MeasuredChunk, MeasuredRun
+from cloudseg_ops.runs.report_file import read_before
 from cloudseg_ops.storage import ObjectInfo, Store
 from cloudseg_ops.storage.concurrency import in_order
 
 REPORTS_READ = 5
 _READS_AT_ONCE = 5
-_LONGEST_HEAD = 4_000_000
-"""Characters of a report before its lists of images; 1,024 chunks take a tenth of it."""
-_END_OF_HEAD = '"quarantined": ['
+_LARGEST_HEAD = 4_000_000
+"""Bytes of a report before its lists of images; 1,024 chunks take a tenth of it."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,23 +63,9 @@ def measured_chunks(chunks: Iterable[Mapping[str, Any]]) -> list[MeasuredChunk]:
 def _read(store: Store, info: ObjectInfo) -> MeasuredRun | None:
     uri = GcsUri(info.bucket, info.name)
     try:
-        head = json.loads(_head(store, uri))
+        head = read_before(store, uri, "quarantined", max_bytes=_LARGEST_HEAD, generation=info.generation)
         model = head.get("model") or {}
         return MeasuredRun(str(head["run_id"]), model.get("digest"), measured_chunks(head["chunks"]))
     except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
         _log.warning("%s tells no rate: %s: %s", uri, type(error).__name__, error)
         return None
-
-
-def _head(store: Store, uri: GcsUri) -> str:
-    """A report up to its lists of images, as JSON of its own."""
-    lines: list[str] = []
-    length = 0
-    for line in store.read_lines(uri):
-        if line == _END_OF_HEAD:
-            return "".join(lines).removesuffix(",") + "}"
-        lines.append(line)
-        length += len(line)
-        if length > _LONGEST_HEAD:
-            break
-    raise ValueError(f"it has no line {_END_OF_HEAD} where one is expected")

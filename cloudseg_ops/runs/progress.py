@@ -5,7 +5,6 @@ One listing gives the marks and the results files of all chunks, of any number o
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from enum import StrEnum
 from typing import Any
 
 from cloudseg_ops.contracts.chunk_status import ChunkStatus
-from cloudseg_ops.contracts.errors import ObjectNotFoundError
 from cloudseg_ops.contracts.results import ChunkSummary
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.runs.chunk_plan import read_plan
 from cloudseg_ops.runs.chunking import last_end
 from cloudseg_ops.storage import ObjectInfo, Store
 
@@ -126,12 +125,10 @@ def read_run_progress(
         What is known; without a plan, 0 of 0 images and no chunk.
 
     Raises:
+        ManifestError: The plan is not of its form.
         StorageError: Cloud Storage failed.
     """
-    try:
-        planned = json.loads(store.read(layout.plan))
-    except ObjectNotFoundError:
-        planned = []
+    planned = read_plan(store, layout)
     # Names of both folders lie next to each other, so that one listing gives both.
     first, behind = f"{layout.progress_folder.name}/", f"{layout.results_folder.name}0"
     folder = GcsUri(layout.staging.bucket, f"{layout.folder.name}/")
@@ -139,10 +136,10 @@ def read_run_progress(
     moment = datetime.now(UTC) if now is None else now
     chunks = (
         judge_chunk(
-            int(plan["index"]),
-            int(plan["objects"]),
-            found.get(layout.progress(int(plan["index"])).name),
-            found.get(layout.results(int(plan["index"])).name),
+            plan.index,
+            plan.objects,
+            found.get(layout.progress(plan.index).name),
+            found.get(layout.results(plan.index).name),
             now=moment,
         )
         for plan in planned

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from cloudseg_ops.contracts.errors import ObjectNotFoundError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Proof, proof_of
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.runs.chunk_plan import Chunk
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.runs.forecast import CURRENCY, Forecast, Rate, Spread, forecast
 from cloudseg_ops.runs.snapshots import pages, read_inputs
 from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.concurrency import in_order
+from cloudseg_ops.storage.evidence import gather_evidence
 
 LOOKED_UP = 10_000
 """Of more inputs nobody counts which have masks already: so many take ten pages of a listing, or a second or two."""
@@ -35,7 +37,7 @@ class RunPlan:
         after_success: What becomes of proven inputs: `delete`, `archive` or `keep`.
         input_bucket: The input bucket.
         chunks: The run's, by index; at least one.
-        dealt_with: Inputs that OUTPUT proves done by this model, or broken, already; None: not counted.
+        already_processed: Inputs that OUTPUT proves done by this model, or broken, already; None: not counted.
         at_once: Most chunks at once; None: unknown.
         rate: How fast a chunk goes.
         gpu_hour_price: In `CURRENCY`; None: unknown.
@@ -49,7 +51,7 @@ class RunPlan:
     after_success: str
     input_bucket: str
     chunks: Sequence[Chunk]
-    dealt_with: int | None
+    already_processed: int | None
     at_once: int | None
     rate: Rate
     gpu_hour_price: float | None
@@ -61,7 +63,7 @@ class RunPlan:
         return forecast(
             self.chunks,
             self.rate,
-            dealt_with=self.dealt_with,
+            already_processed=self.already_processed,
             at_once=self.at_once,
             gpu_hour_price=self.gpu_hour_price,
         )
@@ -96,12 +98,12 @@ class RunPlan:
             "dry_run": self.dry_run,
             "objects": self.objects,
             "bytes": self.bytes,
-            "dealt_with": self.dealt_with,
+            "dealt_with": self.already_processed,
             "after_success": self.after_success,
             "chunks": {
                 "count": len(self.chunks),
-                "objects": asdict(self.chunk_objects),
-                "bytes": asdict(self.chunk_bytes),
+                "objects": self.chunk_objects.to_json(),
+                "bytes": self.chunk_bytes.to_json(),
             },
             "at_once": self.at_once,
             "rate": {
@@ -128,7 +130,15 @@ class RunPlan:
         }
 
 
-def count_dealt_with(
+def is_dry_run(store: Store, layout: RunLayout) -> bool:
+    """Whether OUTPUT's plan.json says that the run ends with its plan; False where there is none (yet)."""
+    try:
+        return bool(json.loads(store.read(layout.plan_json))["dry_run"])
+    except ObjectNotFoundError:
+        return False
+
+
+def count_already_processed(
     store: Store, layout: RunLayout, *, objects: int, input_bucket: str, model_digest: str
 ) -> int | None:
     """Count the inputs of a snapshot that OUTPUT proves done by this model, or broken, already.

@@ -3,7 +3,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 
 LAYOUT = RunLayout(GcsUri("staging"), GcsUri("output"), "manual__2026-08-26T03:00:00+00:00")
 ADDRESSES = (
-    LAYOUT.snapshot, LAYOUT.model, LAYOUT.plan, LAYOUT.counts, LAYOUT.chunk(0), LAYOUT.results(0),
+    LAYOUT.snapshot, LAYOUT.model, LAYOUT.plan, LAYOUT.chunk(0), LAYOUT.results(0),
     LAYOUT.previews_folder / "x", LAYOUT.progress(0), LAYOUT.plan_json, LAYOUT.plan_html,
     LAYOUT.report_folder / "report.json",
 )  # fmt: skip

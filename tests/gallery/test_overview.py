@@ -5,7 +5,7 @@ from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.report import write_report
-from cloudseg_ops.report.head import read_head
+from cloudseg_ops.runs.report_file import read_head
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.gallery.runs import made_up, write_plan, write_results

@@ -19,18 +19,18 @@ def test_ticks_are_few_whole_even_and_reach_the_top(most: int) -> None:
 @given(st.lists(st.integers(0, 1_000_000), min_size=20, max_size=20), st.floats(0, 1))
 def test_a_histogram_stays_within_its_frame(counts: list[int], mean: float) -> None:
     chart = draw_histogram(counts, mean)
-    for box, count in zip(chart.boxes, counts, strict=True):
-        assert chart.left <= box.x <= box.x + box.width <= chart.right
-        assert chart.top - 0.01 <= box.y <= chart.bottom + 0.01
-        assert box.y + box.height == pytest.approx(chart.bottom, abs=0.02)
-        assert f": {count:,} image" in box.title
+    for bar, count in zip(chart.bars, counts, strict=True):
+        assert chart.left <= bar.x <= bar.x + bar.width <= chart.right
+        assert chart.top - 0.01 <= bar.y <= chart.bottom + 0.01
+        assert bar.y + bar.height == pytest.approx(chart.bottom, abs=0.02)
+        assert f": {count:,} image" in bar.title
     assert chart.left <= chart.mean_x <= chart.right
 
 
-def test_a_box_is_as_high_as_its_share() -> None:
+def test_a_bar_is_as_high_as_its_share() -> None:
     chart = draw_histogram([100, 50] + [0] * 18, 0.03)
-    assert chart.boxes[0].height == 2 * chart.boxes[1].height > 0
-    assert chart.boxes[2].height == 0
+    assert chart.bars[0].height == 2 * chart.bars[1].height > 0
+    assert chart.bars[2].height == 0
     assert chart.mean_label == "mean 3 %"
     assert [tick.label for tick in chart.x_ticks] == ["0 %", "25 %", "50 %", "75 %", "100 %"]
 

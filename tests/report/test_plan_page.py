@@ -51,7 +51,7 @@ def test_a_dry_run_says_that_nothing_was_done(layout: RunLayout) -> None:
     [
         ({}, "About 15 s"),
         ({"at_once": None}, "15 s to 24 s"),
-        ({"dealt_with": 140}, "Nothing left to segment"),
+        ({"already_processed": 140}, "Nothing left to segment"),
     ],
 )
 def test_the_headline(layout: RunLayout, changes: dict[str, int | None], expected: str) -> None:
@@ -59,7 +59,7 @@ def test_the_headline(layout: RunLayout, changes: dict[str, int | None], expecte
 
 
 def test_the_tiles(layout: RunLayout) -> None:
-    tiles = plan_tiles(plan_of(layout, 1000, 400, dealt_with=7))
+    tiles = plan_tiles(plan_of(layout, 1000, 400, already_processed=7))
     assert [(tile.label, tile.value, tile.note) for tile in tiles] == [
         ("inputs", "1,400", "7 done already"),
         ("chunks", "2", "of 400 to 1,000 images"),

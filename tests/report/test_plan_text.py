@@ -16,7 +16,7 @@ def _rows(*objects: int, **changes: Any) -> dict[str, str]:
 
 
 def test_a_plan_in_words() -> None:
-    assert _rows(1000, 1000, 400, dealt_with=12) == {
+    assert _rows(1000, 1000, 400, already_processed=12) == {
         "inputs": "2,400 images, 2.40 MB",
         "done already": "12 images with a mask by this model, or in quarantine: skipped",
         "chunks": "3, of 400 to 1,000 images, median 1,000",
@@ -48,7 +48,7 @@ def test_what_is_unknown_says_how_to_make_it_known() -> None:
 
 
 def test_one_of_each() -> None:
-    rows = _rows(1, dealt_with=0, at_once=1, rate=Rate(1.0, None, ("a",)))
+    rows = _rows(1, already_processed=0, at_once=1, rate=Rate(1.0, None, ("a",)))
     assert rows["inputs"] == "1 image, 1.00 kB"
     assert rows["cost"] == "less than USD 0.01, at USD 0.71 a GPU hour"
     assert rows["done already"] == "none: no input has a mask by this model, or is in quarantine"

@@ -23,8 +23,6 @@ def _places(**counts: int) -> dict[str, int]:
         (_places(masked=7), 1, Level.BAD, "3 inputs not accounted for"),
         (_places(masked=6, input=4), 1, Level.ATTENTION, "1 of 2 chunks unfinished"),
         (_places(masked=6, input=4), 0, Level.ATTENTION, "4 inputs left in INPUT"),
-        ({}, 0, Level.ATTENTION, "Not audited"),
-        ({}, 2, Level.ATTENTION, "2 of 2 chunks unfinished"),
     ],
 )
 def test_the_worst_news_come_first(

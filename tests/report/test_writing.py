@@ -82,8 +82,3 @@ def test_lost_inputs_are_named(store: Store, layout: RunLayout) -> None:
     assert report.lost == 1
     assert written(store, layout)["lost"] == {"count": 1, "first": ["a.jpg#7"]}
     assert "a.jpg#7" in store.read(report.html_uri).decode()
-
-
-def test_facts_are_json(layout: RunLayout) -> None:
-    facts = facts_of(layout, planned(layout, 1))
-    assert json.loads(json.dumps(facts.to_json()))["model"] == MODEL.to_json()

@@ -1,10 +1,13 @@
 import json
 from dataclasses import asdict
 
+import pytest
+
+from cloudseg_ops.contracts.errors import ManifestError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.runs.chunk_plan import Chunk, write_plan
+from cloudseg_ops.runs.chunk_plan import Chunk, read_plan, write_plan
 from cloudseg_ops.runs.snapshots import Snapshot, read_inputs
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
@@ -37,6 +40,25 @@ def test_the_list_of_chunks_is_written_too(store: Store, layout: RunLayout) -> N
     chunks = write_plan(store, layout, snapshot, chunk_objects=1, max_chunks=200)
     assert json.loads(store.read(layout.plan)) == [asdict(chunk) for chunk in chunks]
     assert len(chunks) == 3
+    assert read_plan(store, layout) == chunks
+
+
+def test_before_it_is_written_the_plan_is_empty(store: Store, layout: RunLayout) -> None:
+    assert read_plan(store, layout) == []
+
+
+def test_a_plan_is_read_by_index(store: Store, layout: RunLayout) -> None:
+    snapshot, _ = _snapshot(store, layout, [5, 5, 5])
+    chunks = write_plan(store, layout, snapshot, chunk_objects=1, max_chunks=200)
+    store.write(layout.plan, json.dumps([asdict(chunk) for chunk in reversed(chunks)]).encode())
+    assert read_plan(store, layout) == chunks
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"5", b"[7]", b'[{"index": 0}]'])
+def test_a_damaged_plan_says_what_to_clear(store: Store, layout: RunLayout, text: bytes) -> None:
+    store.write(layout.plan, text)
+    with pytest.raises(ManifestError, match="clear `plan_chunks`"):
+        read_plan(store, layout)
 
 
 def test_one_object_and_an_empty_one(store: Store, layout: RunLayout) -> None:

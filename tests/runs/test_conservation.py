@@ -23,9 +23,9 @@ from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.runs.audit import audit_run
 from cloudseg_ops.runs.chunk_plan import Chunk, write_plan
 from cloudseg_ops.runs.cleanup import clean_inputs
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.runs.snapshots import read_inputs, take_snapshot
 from cloudseg_ops.storage import Store
+from cloudseg_ops.storage.evidence import gather_evidence
 from gcs_emulator import Emulator
 from tests import tiny
 from tests.conftest import Buckets

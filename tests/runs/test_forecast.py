@@ -41,7 +41,9 @@ def test_the_setting_where_no_run_tells() -> None:
 
 
 def test_what_a_run_takes() -> None:
-    found = forecast(_chunks(100, 100, 50), Rate(10.0, 5.0, ("r",)), dealt_with=None, at_once=2, gpu_hour_price=0.72)
+    found = forecast(
+        _chunks(100, 100, 50), Rate(10.0, 5.0, ("r",)), already_processed=None, at_once=2, gpu_hour_price=0.72
+    )
     assert found.images == 250
     assert found.chunk_seconds == [15.0, 15.0, 10.0]
     assert found.wall_seconds == 25.0
@@ -52,21 +54,21 @@ def test_what_a_run_takes() -> None:
 
 
 def test_what_is_unknown_stays_so() -> None:
-    found = forecast(_chunks(100), Rate(10.0), dealt_with=None, at_once=None, gpu_hour_price=None)
+    found = forecast(_chunks(100), Rate(10.0), already_processed=None, at_once=None, gpu_hour_price=None)
     assert (found.wall_seconds, found.cost) == (None, None)
     assert (found.shortest_seconds, found.longest_seconds) == (10.0, 10.0)
 
 
 def test_what_is_done_already_takes_no_time_but_its_chunks_start() -> None:
-    half = forecast(_chunks(100, 100), Rate(10.0, 2.0), dealt_with=100, at_once=1, gpu_hour_price=1)
+    half = forecast(_chunks(100, 100), Rate(10.0, 2.0), already_processed=100, at_once=1, gpu_hour_price=1)
     assert (half.images, half.chunk_seconds, half.wall_seconds) == (100, [7.0, 7.0], 14.0)
-    whole = forecast(_chunks(100, 100), Rate(10.0, 2.0), dealt_with=200, at_once=1, gpu_hour_price=1)
+    whole = forecast(_chunks(100, 100), Rate(10.0, 2.0), already_processed=200, at_once=1, gpu_hour_price=1)
     assert (whole.images, whole.gpu_hours, whole.cost, whole.wall_seconds) == (0, 0.0, 0.0, 4.0)
 
 
 @given(st.lists(st.integers(1, 1000), min_size=1, max_size=60), st.integers(1, 70), st.floats(0, 60))
 def test_the_wall_time_is_between_all_at_once_and_one_at_a_time(objects: list[int], at_once: int, start: float) -> None:
-    found = forecast(_chunks(*objects), Rate(10.0, start), dealt_with=None, at_once=at_once, gpu_hour_price=None)
+    found = forecast(_chunks(*objects), Rate(10.0, start), already_processed=None, at_once=at_once, gpu_hour_price=None)
     assert found.wall_seconds is not None
     assert found.shortest_seconds - 1e-6 <= found.wall_seconds <= found.longest_seconds + 1e-6
 

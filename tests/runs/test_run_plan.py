@@ -6,7 +6,7 @@ import pytest
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.runs.chunk_plan import Chunk
 from cloudseg_ops.runs.forecast import Rate
-from cloudseg_ops.runs.run_plan import LOOKED_UP, RunPlan, count_dealt_with
+from cloudseg_ops.runs.run_plan import LOOKED_UP, RunPlan, count_already_processed
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
 from tests.report.runs import MODEL
@@ -22,7 +22,7 @@ def plan_of(layout: RunLayout, *objects: int, **changes: Any) -> RunPlan:
         "after_success": "delete",
         "input_bucket": "photos",
         "chunks": [Chunk(index, str(layout.chunk(index)), count, 1000 * count) for index, count in enumerate(objects)],
-        "dealt_with": None,
+        "already_processed": None,
         "at_once": 2,
         "rate": Rate(10.0, 5.0, ("run-a", "run-b"), same_model=True),
         "gpu_hour_price": 0.71,
@@ -74,7 +74,7 @@ def test_inputs_that_are_dealt_with_already_are_counted(store: Store, buckets: B
     put_mask(store, buckets.output, source_of(versions[4].__class__("e.jpg", 1, 10, "x"), buckets.input))
 
     def count(objects: int) -> int | None:
-        return count_dealt_with(store, layout, objects=objects, input_bucket=buckets.input, model_digest=DIGEST)
+        return count_already_processed(store, layout, objects=objects, input_bucket=buckets.input, model_digest=DIGEST)
 
     assert count(6) == 3
     assert count(LOOKED_UP + 1) is None

@@ -13,23 +13,22 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from cloudseg_ops.contracts.errors import BadImageError, EngineError
-from cloudseg_ops.engine.images.row_blocks import TURNED, convert, to_array, to_deep_array, value_range
-from cloudseg_ops.engine.images.sizes import seen_size
-
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP")
-"""Pillow's names; its JPEG decoder opens MPO, too.
-
-The other decoders stay closed: they are old, rarely tested, and would read what strangers upload.
-"""
+from cloudseg_ops.contracts.photographs import (
+    FORMATS,
+    SIXTEEN_BITS,
+    convert,
+    draft_jpeg,
+    error_text,
+    exif_orientation,
+    fit_size,
+    has_several_frames,
+    is_deep,
+    white_value,
+)
+from cloudseg_ops.engine.images.row_blocks import TURNED, to_array, to_deep_array, value_range
 
 _LONG_SIDE = 1000
 _MAX_ASPECT = 50
-_ORIENTATION = 0x0112
-_SIXTEEN_BITS = 65535
-_MAX_REASON = 200
-_DRAFT = 2
-"""JPEG is decoded at an eighth, a quarter or half its size where that leaves so many times what the network sees: the
-filter that scales it down for good then has enough to work on."""
 
 # Bytes a pixel that decoding takes at its worst (measured, Pillow 12.3): its own copies, and the array.
 _PLAIN_BYTES = 7.5
@@ -104,9 +103,8 @@ def decode(
             image = opened.enter_context(Image.open(io.BytesIO(data), formats=FORMATS))
             _check_header(image, max_pixels)
             full = (image.height, image.width)
-            seen = seen_size(full, max_side)
-            if seen != full and image.format in {"JPEG", "MPO"}:
-                image.draft(None, (_DRAFT * seen[1], _DRAFT * seen[0]))
+            seen = fit_size(full, max_side)
+            draft_jpeg(image, (seen[1], seen[0]))
             amount = _decoding_bytes(image, scaled=seen != full)
         # Outside: a memory budget that cannot be asked says nothing of the photograph.
         reserve(amount)
@@ -115,8 +113,8 @@ def decode(
             if image.format == "TIFF":
                 # Turned by now, which may have swapped its sides.
                 full = (image.height, image.width)
-                seen = seen_size(full, max_side)
-            orientation = _orientation(image)
+                seen = fit_size(full, max_side)
+            orientation = exif_orientation(image)
             pixels = _pixels(image, in_channels, seen, orientation)
     return DecodedImage(pixels, None if seen == full else _turned(full, orientation))
 
@@ -164,26 +162,22 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise BadImageError(
             f"{width} × {height} pixels is no photograph: one side is more than {_MAX_ASPECT} times the other"
         )
-    if image.format != "MPO" and getattr(image, "is_animated", False):
+    if has_several_frames(image):
         raise BadImageError("it holds several frames (an animation or a file of many pages), not one photograph")
 
 
 def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
     """Bytes that decoding takes at its worst."""
     each = _SCALED_BYTES if scaled else _PLAIN_BYTES
-    if _is_deep(image):
+    if is_deep(image):
         each = _DEEP_BYTES
     elif image.format == "WEBP":
         each = _WEBP_BYTES
     return int(each * image.width * image.height)
 
 
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
-
-
 def _pixels(image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int], orientation: int) -> Pixels:
-    if _is_deep(image):
+    if is_deep(image):
         full = _full_value(image)
         if seen != (image.height, image.width):
             image = _resized(image if image.mode == "F" else image.convert("I").convert("F"), seen)
@@ -203,20 +197,9 @@ def _full_value(image: Image.Image) -> float:
     low, high = value_range(image)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise BadImageError("some of its pixels are no numbers (NaN or infinite)")
-    if low < 0 or high > _SIXTEEN_BITS:
+    if low < 0 or high > SIXTEEN_BITS:
         raise BadImageError(f"its pixels run from {low:g} to {high:g}: neither 0–1, 8 nor 16 bits")
-    if image.mode == "F":
-        return next(limit for limit in (1, 255, _SIXTEEN_BITS) if high <= limit)
-    return _SIXTEEN_BITS
-
-
-def _orientation(image: Image.Image) -> int:
-    """Read which way is up, 1 to 8 as in EXIF; 1 where the tag cannot be read, for the pixels are fine."""
-    try:
-        # After `load`, which turns a TIFF upright by itself and drops its tag.
-        return int(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001  EXIF is parsed by the same readers of broken bytes
-        return 1
+    return white_value(image, high)
 
 
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
@@ -224,6 +207,6 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def _broken(error: Exception) -> str:
-    said = " ".join(f"{type(error).__name__}: {error}".split())[:_MAX_REASON]
+    said = error_text(error)
     kind = "cut short" if "truncated" in said.lower() else "broken, or cut short"
     return f"the file is {kind} ({said})"

@@ -9,10 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cloudseg_ops.contracts.overlay import CLOUD
 from cloudseg_ops.engine.images.row_blocks import row_blocks
-
-CLOUD = 1
-"""The class index of cloud; 0 is clear sky."""
 
 Classes = npt.NDArray[np.uint8]
 """A mask: shape (height, width), values are class indices."""

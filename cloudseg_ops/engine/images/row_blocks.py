@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cloudseg_ops.contracts.photographs import convert
 from cloudseg_ops.engine.memory.arrays import empty
 
 BAND_PIXELS = 1 << 20
@@ -86,17 +87,6 @@ def value_range(image: Image.Image) -> tuple[float, float]:
 def _shape(image: Image.Image, channels: int, orientation: int) -> tuple[int, int, int]:
     turned = orientation in TURNED
     return (image.width, image.height, channels) if turned else (image.height, image.width, channels)
-
-
-def convert(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
-    """Convert an image of eight bits or fewer; transparency is left out."""
-    if image.mode == mode:
-        # Pillow's `convert` would copy.
-        return image
-    if image.mode in {"P", "PA"}:
-        # Straight to RGB, Pillow warns of transparency that is lost.
-        image = image.convert("RGBA")
-    return image.convert(mode)
 
 
 def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:

@@ -16,13 +16,6 @@ def stride_of(params: ModelParams) -> int:
     return ARCHITECTURES[params.architecture].stride(params.arguments)
 
 
-def seen_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
-    """Height and width of a photograph of that height and width as the network sees it, before padding."""
-    height, width = size
-    scale = min(1.0, max_side / max(size)) if max_side else 1.0
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
 def padded_size(size: Sequence[int], stride: int) -> tuple[int, int]:
     """Height and width after padding; images that agree in it may share a batch."""
     return math.ceil(size[0] / stride) * stride, math.ceil(size[1] / stride) * stride

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence, Proof, mask_provenance, newest_generation, proof_of
-from cloudseg_ops.contracts.provenance import mask_name, quarantine_name, quarantine_reason
+from cloudseg_ops.contracts.provenance import mask_name, quarantine_reason
 from cloudseg_ops.contracts.results import Outcome, Result
-from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
+from cloudseg_ops.storage.evidence import gather_evidence
 
 NEWER = "a newer version of this name was handled already"
 
@@ -30,22 +30,9 @@ class Proofs:
         self._output = output_bucket
         self._digest = model_digest
 
-    def look(self, sources: Sequence[InputObject]) -> dict[InputObject, Evidence]:
-        """Look at the masks and quarantine copies of many inputs, with few requests."""
-        masks = self._store.stat_many(self._output, [mask_name(source.name) for source in sources])
-        copies = self._store.stat_many(self._output, [quarantine_name(source.name) for source in sources])
-        return {
-            source: Evidence(None, masks.get(mask_name(source.name)), copies.get(quarantine_name(source.name)))
-            for source in sources
-        }
-
-    def look_again(self, source: InputObject) -> Evidence:
-        """Look at those of one input."""
-        return Evidence(
-            None,
-            self._store.stat(GcsUri(self._output, mask_name(source.name))),
-            self._store.stat(GcsUri(self._output, quarantine_name(source.name))),
-        )
+    def look(self, sources: Sequence[InputObject]) -> list[Evidence]:
+        """Look at the masks and quarantine copies of inputs, with few requests."""
+        return gather_evidence(self._store, sources, input_bucket=None, output_bucket=self._output)
 
     def judge(self, source: InputObject, evidence: Evidence, masked: Outcome = Outcome.SKIPPED) -> Result | None:
         """Tell what is proven about an input version.

@@ -104,7 +104,8 @@ class Publisher:
         Raises:
             StorageError: It is there after all.
         """
-        if result := self._proofs.judge(source, self._proofs.look_again(source)):
+        (evidence,) = self._proofs.look([source])
+        if result := self._proofs.judge(source, evidence):
             return result
         address = GcsUri(self._input, source.name)
         present = self._store.stat(address)

@@ -11,7 +11,7 @@ import torch
 
 from cloudseg_ops.engine.images.decode import Pixels
 from cloudseg_ops.engine.images.masks import Classes
-from cloudseg_ops.engine.network.tiling import Box, Tile
+from cloudseg_ops.engine.network.tiling import Tile, Window
 
 Forward = Callable[[Sequence[Pixels]], torch.Tensor]
 """From windows of one shape (h, w, channels), views of the image, to their logits (N, n_classes, h, w)."""
@@ -46,7 +46,7 @@ def classes_of(logits: torch.Tensor) -> torch.Tensor:
     return classes.to(torch.uint8)
 
 
-def _read(frame: Pixels, window: Box) -> Pixels:
+def _read(frame: Pixels, window: Window) -> Pixels:
     part = frame[window.top : window.bottom, window.left : window.right]
     missing = window.shape[0] - part.shape[0], window.shape[1] - part.shape[1]
     if not any(missing):

@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import ImageTooLargeError
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class Window:
     """A rectangle of pixels: rows `top` to `bottom` and columns `left` to `right`, the ends not included."""
 
     top: int
@@ -40,8 +40,8 @@ class Tile:
         core: What the tile answers for.
     """
 
-    window: Box
-    core: Box
+    window: Window
+    core: Window
 
     @property
     def core_in_window(self) -> tuple[slice, slice]:
@@ -84,8 +84,8 @@ def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_p
         down, across = found
     return [
         Tile(
-            Box(top * stride, left * stride, bottom * stride, right * stride),
-            Box(begin * stride, start * stride, min(height, end * stride), min(width, stop * stride)),
+            Window(top * stride, left * stride, bottom * stride, right * stride),
+            Window(begin * stride, start * stride, min(height, end * stride), min(width, stop * stride)),
         )
         for top, bottom, begin, end in _cut(rows, down, margin)
         for left, right, start, stop in _cut(columns, across, margin)

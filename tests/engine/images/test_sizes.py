@@ -1,6 +1,7 @@
 import pytest
 
-from cloudseg_ops.engine.images.sizes import padded_size, seen_size, stride_of
+from cloudseg_ops.contracts.photographs import fit_size
+from cloudseg_ops.engine.images.sizes import padded_size, stride_of
 from cloudseg_ops.engine.network.networks import UNet
 from tests.engine.lab import unet_params
 from tests.engine.network.test_predict import exported_params
@@ -24,7 +25,7 @@ def test_the_stride_is_known_before_the_network_is() -> None:
     ],
 )
 def test_what_the_network_sees(size: tuple[int, int], max_side: int | None, seen: tuple[int, int]) -> None:
-    assert seen_size(size, max_side) == seen
+    assert fit_size(size, max_side) == seen
 
 
 def test_padding_reaches_the_next_multiple() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudseg_ops.contracts.errors import ImageTooLargeError
-from cloudseg_ops.engine.network.tiling import Box, Tile, plan_tiles
+from cloudseg_ops.engine.network.tiling import Tile, Window, plan_tiles
 
 sides = st.integers(1, 400)
 
@@ -54,7 +54,7 @@ def test_any_plan(height: int, width: int, stride: int, halo: int, most_pixels: 
 @pytest.mark.parametrize("halo", [None, 0, 96])
 def test_what_fits_is_one_tile(halo: int | None) -> None:
     (tile,) = plan_tiles(90, 133, stride=16, halo=halo, most_pixels=96 * 144)
-    assert tile == Tile(Box(0, 0, 96, 144), Box(0, 0, 90, 133))
+    assert tile == Tile(Window(0, 0, 96, 144), Window(0, 0, 90, 133))
 
 
 def test_a_strip_is_cut_along_its_long_side_alone() -> None:

@@ -1,8 +1,10 @@
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.runs.evidence import gather_evidence
 from cloudseg_ops.storage import Store
+from cloudseg_ops.storage.evidence import gather_evidence
+from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.samples import put_copy, put_input, put_inputs, put_mask, source_of
+from tests.storage.conftest import Counter
 
 
 def test_what_the_buckets_hold_of_each_version_in_the_order_asked_for(store: Store, buckets: Buckets) -> None:
@@ -26,6 +28,18 @@ def test_what_the_buckets_hold_of_each_version_in_the_order_asked_for(store: Sto
 
 def test_no_versions(store: Store, buckets: Buckets) -> None:
     assert gather_evidence(store, [], input_bucket=buckets.input, output_bucket=buckets.output) == []
+
+
+def test_for_a_proof_only_output_is_looked_at(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg"])
+    put_mask(store, buckets.output, source_of(versions[0], buckets.input))
+    calls = Counter(emulator)
+    found = gather_evidence(store, versions, input_bucket=None, output_bucket=buckets.output)
+    assert [(bool(one.current), bool(one.mask), bool(one.quarantined)) for one in found] == [
+        (False, True, False),
+        (False, False, False),
+    ]
+    assert calls["objects.list"] == 2
 
 
 def test_a_version_that_moves_between_the_two_looks_is_seen(store: Store, buckets: Buckets) -> None:
