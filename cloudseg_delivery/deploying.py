@@ -24,7 +24,7 @@ from cloudseg_ops.contracts.errors import (
     DeliveryRefusedError,
     RollBackError,
 )
-from cloudseg_ops.contracts.releases import release_name
+from cloudseg_ops.contracts.versions import release_name
 
 _HURRIED_SECONDS = 60.0
 

@@ -23,8 +23,8 @@ from cloudseg_ops import (
     segment_chunks,
 )
 from cloudseg_ops.contracts.objects import MAX_NAME_BYTES, PREFIX_PATTERN
-from cloudseg_ops.contracts.releases import RELEASE
 from cloudseg_ops.contracts.revisions import REVISION_PATTERN
+from cloudseg_ops.contracts.versions import RELEASE
 
 settings = Settings.from_environment()
 where: dict[str, Any] = {

@@ -16,10 +16,9 @@ from cloudseg_ops.cli.progress import add_progress, add_run, show_progress
 from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import CloudsegError, ObjectNotFoundError, RunError, SettingsError
-from cloudseg_ops.contracts.releases import RELEASE
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.contracts.versions import fits, image_version
+from cloudseg_ops.contracts.versions import RELEASE, fits, image_version
 from cloudseg_ops.registry import list_revisions
 from cloudseg_ops.registry.revision_choices import keep_command
 from cloudseg_ops.runs.audit import Audit, audit_run

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from cloudseg_ops import __version__
+from cloudseg_ops.contracts.commit import COMMIT
 from cloudseg_ops.contracts.errors import VersionMismatchError
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:[.+-]?[0-9A-Za-z.+-]*)?")
@@ -73,3 +75,15 @@ def image_version(image: str) -> str | None:
     tag = name.partition(":")[2]
     found = re.match(r"\d+\.\d+\.\d+", tag)
     return found[0] if found else None
+
+
+_DIGITS = 12
+
+
+def release_name(version: str, commit: str) -> str:
+    """Name a release: `0.1.0-1a2b3c4d5e6f`, and `0.1.0` where no commit is known."""
+    return f"{version}-{commit[:_DIGITS]}" if commit else version
+
+
+RELEASE = release_name(__version__, COMMIT)
+"""The name of this copy."""

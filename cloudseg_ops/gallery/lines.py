@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from cloudseg_ops.contracts.errors import GalleryError, ManifestError, ObjectNotFoundError
-from cloudseg_ops.contracts.preview_names import image_key
 from cloudseg_ops.contracts.results import Result
-from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout, image_key
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
 
@@ -80,3 +81,39 @@ def parse_line(line: bytes) -> Result | None:
         return Result.from_line(line.decode("utf-8"))
     except (ManifestError, UnicodeDecodeError):
         return None
+
+
+# Generations and offsets have at most 19 digits: more would be no number of Cloud Storage's.
+_CURSOR = re.compile(r"([0-9]{1,5})-([0-9]{1,15})-([0-9]{1,19})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cursor:
+    """A line of a results file.
+
+    Attributes:
+        chunk: Index of the chunk.
+        offset: Bytes of its results file before the line.
+        generation: Version of that file, for its lines move when a retry writes it anew; 0: any.
+    """
+
+    chunk: int = 0
+    offset: int = 0
+    generation: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read what `str` wrote; nothing is the beginning.
+
+        Raises:
+            GalleryError: It is no such place.
+        """
+        if not text:
+            return cls()
+        found = _CURSOR.fullmatch(text)
+        if not found:
+            raise GalleryError(f"{text[:40]!r} is no place in a gallery; begin at its first page")
+        return cls(*map(int, found.groups()))
+
+    def __str__(self) -> str:
+        return f"{self.chunk}-{self.offset}-{self.generation}"

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cloudseg_ops.contracts.objects import InputObject
-from cloudseg_ops.contracts.preview_names import preview_uri
 from cloudseg_ops.contracts.proof import mask_provenance, quarantine_source
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source, archive_name, mask_name, quarantine_name
 from cloudseg_ops.contracts.results import Outcome, Result
-from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout, preview_uri
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery.searching import Entry
 from cloudseg_ops.storage import ObjectInfo, Store

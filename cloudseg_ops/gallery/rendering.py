@@ -14,9 +14,9 @@ from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.units import three_digits
 from cloudseg_ops.gallery import words
 from cloudseg_ops.gallery.addresses import Addresses
-from cloudseg_ops.gallery.cursor import Cursor
 from cloudseg_ops.gallery.details import Details
 from cloudseg_ops.gallery.filters import Filter
+from cloudseg_ops.gallery.lines import Cursor
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.gallery.overview import Overview
 from cloudseg_ops.gallery.searching import Entry, Found

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
-from cloudseg_ops.contracts.preview_names import image_key
 from cloudseg_ops.contracts.results import Result
-from cloudseg_ops.gallery.cursor import Cursor
+from cloudseg_ops.contracts.run_layout import image_key
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import lines_from, parse_line
+from cloudseg_ops.gallery.lines import Cursor, lines_from, parse_line
 from cloudseg_ops.gallery.overview import ChunkFile, Overview
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.storage import Store

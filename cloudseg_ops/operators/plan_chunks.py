@@ -10,9 +10,9 @@ from typing import Any
 from cloudseg_ops import __version__
 from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.contracts.releases import RELEASE
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.contracts.versions import RELEASE
 from cloudseg_ops.links.operator_links import PlanLink, RunFolderLink, show_folder, show_object
 from cloudseg_ops.operators._base import RunOperator, as_bool, timed
 from cloudseg_ops.operators._errors import translate_errors

@@ -24,7 +24,7 @@ from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
 from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import Report, RunFacts, write_report
-from cloudseg_ops.report.figures import figures_line
+from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.runs.audit import Audit, audit_run
 
 

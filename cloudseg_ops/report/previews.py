@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from cloudseg_ops.contracts.errors import ObjectNotFoundError
-from cloudseg_ops.contracts.preview_names import MORE_FOLDER
 from cloudseg_ops.contracts.provenance import MaskProvenance
-from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.run_layout import MORE_FOLDER, RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.cover import checked_fraction
 from cloudseg_ops.storage import ObjectInfo, Store

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.chunks import Reading, outcome_counts
@@ -88,3 +89,20 @@ def _model(facts: RunFacts) -> dict[str, Any] | None:
         "digest": model.digest,
         "repository": model.repository,
     }
+
+
+def figures_line(report: Report) -> str:
+    """Sum a run up as `figures: objects=… quarantined=… quarantined_share=… lost=… unfinished_chunks=…`.
+
+    The metrics and alerts of deploy/terraform read this line: names may be added, none may be changed.
+
+    Args:
+        report: The run in numbers; `quarantined_share` is a share of its inputs, 0–1.
+    """
+    objects = int(report.head["objects"])
+    quarantined = report.counts[Outcome.QUARANTINED]
+    return (
+        f"figures: objects={objects} quarantined={quarantined} "
+        f"quarantined_share={quarantined / objects if objects else 0:.6f} "
+        f"lost={report.lost} unfinished_chunks={len(report.unfinished_chunks)}"
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_ops import __version__
-from cloudseg_ops.contracts.releases import release_name
+from cloudseg_ops.contracts.versions import release_name
 
 
 @dataclass

@@ -18,7 +18,7 @@ from cloudseg_delivery.changes import read_requirements
 from cloudseg_delivery.records import Release, State
 from cloudseg_delivery.targets import FOLDER
 from cloudseg_ops import __version__
-from cloudseg_ops.contracts.releases import release_name
+from cloudseg_ops.contracts.versions import release_name
 from tests.cloudseg_delivery import stand_in
 from tests.cloudseg_delivery.airflow_stand_in import AirflowStandIn, airflow_on
 

@@ -2,8 +2,7 @@ import pytest
 
 from cloudseg_ops import __version__
 from cloudseg_ops.contracts.errors import VersionMismatchError
-from cloudseg_ops.contracts.releases import release_name
-from cloudseg_ops.contracts.versions import fits, image_version, require_fit, require_image, series
+from cloudseg_ops.contracts.versions import fits, image_version, release_name, require_fit, require_image, series
 
 DIGEST = "@sha256:" + "0" * 64
 

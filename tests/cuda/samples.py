@@ -13,7 +13,7 @@ import yaml
 from cloudseg_local.scenes import make_scene
 from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.predict import Predictor

@@ -11,7 +11,7 @@ import torch
 
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor

@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CorruptModelError, ManifestError, ObjectNotFoundError
-from cloudseg_ops.contracts.preview_names import preview_uri
 from cloudseg_ops.contracts.provenance import MaskProvenance, mask_name
 from cloudseg_ops.contracts.results import ChunkSummary, Outcome
+from cloudseg_ops.contracts.run_layout import preview_uri
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.chunk import run_chunk
 from cloudseg_ops.engine.images.decode import DecodedImage, decode

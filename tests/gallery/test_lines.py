@@ -1,11 +1,11 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cloudseg_ops.contracts.errors import GalleryError
-from cloudseg_ops.contracts.preview_names import image_key
-from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.gallery.cursor import Cursor
+from cloudseg_ops.contracts.run_layout import RunLayout, image_key
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import read_result
+from cloudseg_ops.gallery.lines import Cursor, read_result
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.searching import find_images
 from cloudseg_ops.storage import Store
@@ -36,3 +36,21 @@ def test_another_image_in_that_place_is_not_given(store: Store, layout: RunLayou
 def test_a_chunk_without_results_has_no_image(store: Store, layout: RunLayout) -> None:
     with pytest.raises(GalleryError, match="no such image"):
         read_result(store, layout, 4, 0, image_key("a.jpg", 7))
+
+
+@given(st.integers(0, 99_999), st.integers(0, 10**15 - 1), st.integers(0, 10**19 - 1))
+def test_a_cursor_is_read_as_it_was_written(chunk: int, offset: int, generation: int) -> None:
+    cursor = Cursor(chunk, offset, generation)
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_nothing_is_the_beginning() -> None:
+    assert Cursor.parse("") == Cursor(0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "1-2", "1-2-3-4", "-1-2-3", "1-2-x", "1-2-3\n", "٣-1-1", "<b>-1-1", "../1-1-1", "9" * 30 + "-1-1"]
+)
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(GalleryError, match="no place in a gallery"):
+        Cursor.parse(text)

@@ -1,9 +1,8 @@
 """What is shown of an image, wherever its photograph is by now; never another version of it."""
 
 from cloudseg_ops.contracts.objects import InputObject
-from cloudseg_ops.contracts.preview_names import preview_uri
 from cloudseg_ops.contracts.results import Outcome, Result
-from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.run_layout import RunLayout, preview_uri
 from cloudseg_ops.gallery.locating import Shape, Shown, locate
 from cloudseg_ops.gallery.words import note_on
 from cloudseg_ops.storage import Store

@@ -8,9 +8,8 @@ import pytest
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.gallery.cursor import Cursor
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import PIECE_BYTES
+from cloudseg_ops.gallery.lines import PIECE_BYTES, Cursor
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.searching import MOST_LINES, Found, find_images
 from cloudseg_ops.storage import Store

@@ -6,7 +6,7 @@ import re
 
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report import Report
-from cloudseg_ops.report.figures import figures_line
+from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.report.verdict import Level, Verdict
 from tests.docs.commands import DOCS, ROOT
 from tests.infra.reading import NAMES, only

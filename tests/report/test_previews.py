@@ -9,7 +9,7 @@ from PIL import Image
 from cloudseg_ops.contracts.overlay import CLOUD_TINT
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.previews import render_preview
+from cloudseg_ops.engine.io.preview_writer import render_preview
 from cloudseg_ops.report.previews import MAX_PREVIEW_BYTES, MAX_PREVIEWS, read_previews, spread
 from cloudseg_ops.storage import Store
 from tests.report.runs import write_preview

@@ -20,7 +20,7 @@ from cloudseg_ops.contracts.errors import CloudsegError, EngineError, HelperLost
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.io.channel import Array, Channel
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import Fetched, Need, Published, ThreadIo

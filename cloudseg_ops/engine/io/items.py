@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,17 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+from PIL import Image
+
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.contracts.preview_names import preview_uri
+from cloudseg_ops.contracts.overlay import CLOUD, draw_pair, to_jpeg
+from cloudseg_ops.contracts.photographs import fit_size
 from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import preview_uri
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.previews import render_preview
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Classes, Prediction
 from cloudseg_ops.engine.io.image_work import provenance_of
 from cloudseg_ops.engine.process.options import EngineOptions
 from cloudseg_ops.storage import Store
@@ -72,3 +76,24 @@ class PreviewWriter:
             )
         except Exception as error:  # noqa: BLE001  the mask is written: a picture may not undo that
             _log.warning("no preview of %s: %s", source.name, error)
+
+
+MAX_SIDE = 320
+"""Longest side in pixels of each half."""
+
+
+def render_preview(image: DecodedImage, classes: Classes) -> bytes:
+    """Draw photograph and overlay side by side, as JPEG."""
+    cloud = Image.fromarray((classes == CLOUD).astype(np.uint8) * 255)
+    return to_jpeg(draw_pair(_thumbnail(image), cloud))
+
+
+def _thumbnail(image: DecodedImage) -> Image.Image:
+    pixels = image.pixels
+    if pixels.dtype != np.uint8:
+        pixels = np.round(pixels * 255).astype(np.uint8)
+    photograph = Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
+    size = fit_size(photograph.size, MAX_SIDE)
+    if size != photograph.size:
+        photograph = photograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
+    return photograph

@@ -12,7 +12,7 @@ import torch
 from cloudseg_ops.contracts.errors import DeviceError, EngineError
 from cloudseg_ops.contracts.quantities import in_words
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.network.device import device_failure, is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.predict import Predictor

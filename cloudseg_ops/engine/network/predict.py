@@ -14,15 +14,13 @@ import torch
 from cloudseg_ops.contracts.errors import ModelLoadError, NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
-from cloudseg_ops.engine.images.masks import Classes
-from cloudseg_ops.engine.images.restore import Logits, Prediction
+from cloudseg_ops.engine.images.masks import Classes, Logits, Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.memory.arrays import empty
 from cloudseg_ops.engine.network.loading import Network
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.reference import describe
-from cloudseg_ops.engine.network.tiled import classes_of, segment_tiled
-from cloudseg_ops.engine.network.tiling import plan_tiles
+from cloudseg_ops.engine.network.tiling import classes_of, plan_tiles, segment_tiled
 from cloudseg_ops.engine.network.transfers import Transfers
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from cloudseg_ops.contracts.errors import DeviceError
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.scheduling.batching import BatchQueue, Size

@@ -18,7 +18,7 @@ from cloudseg_ops.contracts.errors import BadImageError, EngineError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import Fetched, Published, RejectingIo

@@ -8,10 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from cloudseg_ops.contracts.errors import NotShownError
-from cloudseg_ops.gallery.cursor import Cursor
 from cloudseg_ops.gallery.details import read_details
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import read_result
+from cloudseg_ops.gallery.lines import Cursor, read_result
 from cloudseg_ops.gallery.locating import locate, locate_all
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.pictures import SIDES, make_picture

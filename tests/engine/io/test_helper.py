@@ -14,7 +14,7 @@ from PIL import Image
 
 from cloudseg_ops.contracts.proof import Evidence
 from cloudseg_ops.engine.chunk import run_chunk
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.io.helper import ProcessIo, Setup
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory

@@ -11,7 +11,7 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence
 from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.restore import Prediction
+from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.io.threads import ThreadIo
 from cloudseg_ops.engine.process.stopping import Stop

@@ -140,7 +140,7 @@ def test_a_picture_is_kept_by_its_generation_and_asked_for_again(site: Site) -> 
 
 
 def test_an_image_of_the_run_is_all_that_can_be_asked_for(site: Site) -> None:
-    from cloudseg_ops.contracts.preview_names import image_key
+    from cloudseg_ops.contracts.run_layout import image_key
 
     secret = site.add("secret.jpg")
     site.results.clear()

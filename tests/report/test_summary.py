@@ -4,7 +4,7 @@ import pytest
 
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
-from cloudseg_ops.report.figures import figures_line
+from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.storage import Store
 from tests.report.runs import done, facts_of, planned, quarantined, write_chunk
 

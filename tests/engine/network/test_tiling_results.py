@@ -11,8 +11,7 @@ from torch import nn
 from cloudseg_ops.engine.images.decode import Pixels
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
-from cloudseg_ops.engine.network.tiled import classes_of, segment_tiled
-from cloudseg_ops.engine.network.tiling import plan_tiles
+from cloudseg_ops.engine.network.tiling import classes_of, plan_tiles, segment_tiled
 from tests.engine.lab import noise, tiny_unet
 from tests.engine.network.test_predict import exported
 from tests.engine.peaks import peak_bytes
@@ -164,7 +163,7 @@ def test_windows_of_the_inside_are_no_copies() -> None:
 _LARGE = """
 import numpy as np, torch
 from cloudseg_ops.engine.network.networks import UNet
-from cloudseg_ops.engine.network.tiled import segment_tiled
+from cloudseg_ops.engine.network.tiling import segment_tiled
 from cloudseg_ops.engine.network.tiling import plan_tiles
 
 SIDE = 5000
