@@ -93,7 +93,7 @@ def test_a_pair_is_what_the_engine_previews() -> None:
     assert np.abs(ours - theirs).max() <= 6
 
 
-def test_a_mask_of_another_size_is_fitted() -> None:
+def test_a_pair_with_a_mask_of_another_size_is_fitted() -> None:
     pair = _pair(photograph((64, 48)), half_cloud((6, 4)))
     assert Image.open(io.BytesIO(pair)).size == (2 * 64 + 4, 48)
 
