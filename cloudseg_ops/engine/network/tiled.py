@@ -1,4 +1,4 @@
-"""An image's classes or logits, computed tile by tile."""
+"""Computes an image's classes or logits tile by tile."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudseg_ops.engine.images.masks import Classes
 from cloudseg_ops.engine.network.tiling import Box, Tile
 
 Forward = Callable[[Sequence[Pixels]], torch.Tensor]
-"""From windows of one shape (h, w, channels), views of the image, to their logits (N, n_classes, h, w)."""
+"""Maps windows of the same shape (h, w, channels), views of the image, to their logits (N, n_classes, h, w)."""
 
 
 def segment_tiled(
@@ -22,14 +22,14 @@ def segment_tiled(
 ) -> None:
     """Segment an image tile by tile.
 
-    Takes the memory of one batch of windows and their logits, beside `frame` and `out`.
+    In addition to `frame` and `out`, this takes the memory of one batch of windows and their logits.
 
     Args:
-        frame: The image as the network sees it, before normalization and padding: shape (H, W, channels).
-        tiles: What `plan_tiles` made of its size.
-        forward: Called with at most `batch` windows; those past the image repeat its last row and column.
-        out: Written: shape (H, W), uint8, for classes, or (n_classes, H, W), float32, for logits.
-        batch: Most windows at once.
+        frame: The image before normalization and padding, shape (H, W, channels).
+        tiles: The result of `plan_tiles` for its size.
+        forward: Called with at most `batch` windows; windows that extend past the image repeat its last row and column.
+        out: Receives the result: shape (H, W), uint8, for classes, or (n_classes, H, W), float32, for logits.
+        batch: Maximum number of windows per call of `forward`.
     """
     for first in range(0, len(tiles), batch):
         some = tiles[first : first + batch]
@@ -41,7 +41,7 @@ def segment_tiled(
 
 
 def classes_of(logits: torch.Tensor) -> torch.Tensor:
-    """Give the class of each pixel, uint8; logits of shape (N, n_classes, H, W) make classes of shape (N, H, W)."""
+    """Return the class of each pixel, uint8, shape (N, H, W), from logits of shape (N, n_classes, H, W)."""
     classes = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)
     return classes.to(torch.uint8)
 
