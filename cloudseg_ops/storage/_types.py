@@ -1,4 +1,4 @@
-"""What Cloud Storage tells of objects, and what becomes of deletes."""
+"""Types and limits of the store: object metadata, and outcomes of deletes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cloudseg_ops.contracts.objects import ObjectInfo
 if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
-PAGE_SIZE = 1000  # the most that one page of a listing holds: cloud.google.com/storage/docs/json_api/v1/objects/list
-BATCH_SIZE = 100  # the most calls of one batch request: cloud.google.com/storage/docs/batch
+PAGE_SIZE = 1000  # maximum objects in a page of a listing: cloud.google.com/storage/docs/json_api/v1/objects/list
+BATCH_SIZE = 100  # maximum calls in a batch request: cloud.google.com/storage/docs/batch
 LINES_TYPE = "application/jsonl"
 
 
 class Deletion(StrEnum):
-    """What became of one delete."""
+    """The outcome of a delete."""
 
     DELETED = "deleted"
     GONE = "gone"
-    """It was not there (any more)."""
+    """The object did not exist (any more)."""
     CHANGED = "changed"
-    """Another generation has the name; nothing was deleted."""
+    """The object has another generation; nothing was deleted."""
 
 
 def info_of(blob: Blob) -> ObjectInfo:
-    """Describe an object as the client has it."""
+    """Return the metadata of a `Blob` of the client."""
     return ObjectInfo(
         bucket=blob.bucket.name,
         name=blob.name,
@@ -42,7 +42,7 @@ def info_of(blob: Blob) -> ObjectInfo:
 
 
 def info_from(bucket: str, resource: Mapping[str, Any]) -> ObjectInfo:
-    """Describe an object as the JSON API shows it (cloud.google.com/storage/docs/json_api/v1/objects)."""
+    """Return the metadata of a resource of the JSON API (cloud.google.com/storage/docs/json_api/v1/objects)."""
     return ObjectInfo(
         bucket=bucket,
         name=resource["name"],
