@@ -26,7 +26,7 @@ from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024
-"""Memory for Python, PyTorch and the Cloud Storage client, with room for their caches (measured: 0.35–0.5 GiB)."""
+"""Memory for Python, PyTorch for the CPU and the storage client, with room for caches (measured: 0.35–0.5 GiB)."""
 _BATCHES_AHEAD = 6
 """Decoded batches per worker: one is computed and several are ready, because sizes vary and images come in bursts."""
 

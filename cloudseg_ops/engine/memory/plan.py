@@ -62,7 +62,7 @@ def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
 
 
 def memory_limit() -> int:
-    """Return the bytes that the engine may use: 85 % of the container's limit or of the machine's available memory."""
+    """Return the bytes that the engine may use: 85 % of the container's limit or of available memory, if less."""
     page = os.sysconf("SC_PAGE_SIZE")
     limits = [os.sysconf("SC_PHYS_PAGES") * page, _available()]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):

@@ -31,7 +31,7 @@ class AdaptivePredictor:
 
     Args:
         predictor: Runs the network.
-        tuner: Chooses the batch size; told of batches that run out of memory.
+        tuner: Chooses the batch size, and reduces it when memory runs out.
         stop: The request to stop, checked between the tiles of a large image.
         workers: Number of threads that call this predictor.
         threads: Number of PyTorch threads per worker, on the CPU.

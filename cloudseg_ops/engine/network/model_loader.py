@@ -111,7 +111,7 @@ class ModelLoader:
             threads = max(threads, cpus // workers)
         most_pixels = max(1, int(spare / workers / each))
         _log.info(
-            "%s on %s in %s: %d × %d threads, %s a megapixel, at most %.3g megapixels in a forward pass",
+            "%s on %s in %s: %d workers × %d threads, %s per megapixel, at most %.3g megapixels in a forward pass",
             describe(self._ref),
             network.device.type,
             network.precision,

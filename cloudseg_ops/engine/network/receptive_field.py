@@ -44,8 +44,7 @@ def find_receptive_field(forward: Forward, *, in_channels: int, stride: int, dev
 
     Returns:
         The receptive field in pixels, a multiple of the stride: logits do not depend on pixels farther away in height
-        or in width. None if it exceeds about a thousand pixels, or if the network depends on the position in the
-        image; the log says which.
+        or in width. None if it exceeds about a thousand pixels, or cannot be measured; the log says why.
     """
     probe = _Probe(forward, in_channels, stride, device)
     with torch.inference_mode():
