@@ -26,7 +26,7 @@ def check_composer(options: argparse.Namespace) -> None:
         SettingsError: Only one of `--composer` and `--location` is given.
     """
     if (options.composer is None) != (options.location is None):
-        raise SettingsError("a Composer environment is named by both: --composer ENVIRONMENT --location REGION")
+        raise SettingsError("a Composer environment needs both options: --composer ENVIRONMENT --location REGION")
 
 
 def run_airflow_command(options: argparse.Namespace, command: Sequence[str]) -> int:
@@ -80,5 +80,6 @@ def _run(command: Sequence[str]) -> int:
         return subprocess.run(words, check=False).returncode  # noqa: S603
     except OSError as error:
         raise LocalError(
-            f"`{words[0]}` cannot be run ({error.strerror}); install it, or run where it is: {shlex.join(command)}"
+            f"`{words[0]}` cannot be run ({error.strerror}); install it, or run this command on a machine that has it: "
+            f"{shlex.join(command)}"
         ) from None

@@ -1,4 +1,4 @@
-"""The `cloudseg` command: what an operator asks of a run from a terminal."""
+"""The `cloudseg` command, with which operators inspect runs and configure Airflow from a terminal."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        0: it is well. 1: inputs are lost, or the engine's image does not fit this code. 2: the command could not be
-        carried out.
+        The exit code. 0: success. 1: inputs are lost, or the engine's image is not compatible with this code. 2: the
+        command failed.
     """
     options = _parser().parse_args(arguments)
     if options.command == "version":
@@ -43,7 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def print_audit(run_id: str, audit: Audit, *, as_json: bool) -> int:
-    """Print where a run's inputs are, and give the exit code."""
+    """Print where the inputs of a run are, and return the exit code.
+
+    Args:
+        run_id: The run.
+        audit: Its audit.
+        as_json: Print JSON instead of text.
+    """
     if as_json:
         print(json.dumps({"run_id": run_id, "holds": audit.holds, **asdict(audit)}))
     else:
@@ -59,15 +65,15 @@ def print_audit(run_id: str, audit: Audit, *, as_json: bool) -> int:
 
 def _audit(options: argparse.Namespace) -> int:
     if options.run is None:
-        raise RunError("which run? give its id, as the Airflow UI shows it: `cloudseg audit --run RUN_ID`")
+        raise RunError("no run given; name one by its id in the Airflow UI: `cloudseg audit --run RUN_ID`")
     settings = Settings.from_environment()
     layout: RunLayout = settings.layout(options.run)
     try:
         audit = audit_run(Store.open(), layout, settings.input_bucket)
     except ObjectNotFoundError:
         raise RunError(
-            f"run {options.run!r} has no snapshot at {layout.snapshot}: it took nothing in, or its id is another one; "
-            f"runs are the folders of {GcsUri(settings.staging_bucket, 'runs/')}"
+            f"run {options.run!r} has no snapshot at {layout.snapshot}: it had no inputs, or the id is wrong; the "
+            f"folders in {GcsUri(settings.staging_bucket, 'runs/')} are the runs"
         ) from None
     return print_audit(options.run, audit, as_json=options.json)
 
@@ -77,15 +83,15 @@ def _version(image: str | None) -> int:
     if not image:
         return 0
     found = image_version(image)
-    print(f"image {found or 'of a version that its name does not tell'} ({image})")
+    print(f"image {found or 'of unknown version'} ({image})")
     if found is None or fits(__version__, found):
         return 0
-    print("THEY DO NOT FIT: the engine will refuse to run; deploy both from one revision")
+    print("NOT COMPATIBLE: the engine will refuse to run; deploy code and image from the same revision")
     return 1
 
 
 def _pool(options: argparse.Namespace) -> int:
-    # Not by all settings: whoever operates Composer from a workstation has none of them there.
+    # Not from Settings: a workstation that manages Composer has none of the DAG's variables.
     name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
     slots = options.slots or _slots_of_environment()
     return run_airflow_command(options, pool_command(name, slots))
@@ -94,7 +100,7 @@ def _pool(options: argparse.Namespace) -> int:
 def _revisions(options: argparse.Namespace) -> int:
     repository = options.repository or os.environ.get("CLOUDSEG_MODEL_REPOSITORY")
     if not repository:
-        raise SettingsError("which registry? set CLOUDSEG_MODEL_REPOSITORY, or give --repository URL")
+        raise SettingsError("no model registry given; set CLOUDSEG_MODEL_REPOSITORY, or use --repository URL")
     check_composer(options)
     revisions = list_revisions(repository)
     if not options.refresh:
@@ -109,7 +115,9 @@ _COMMANDS = {"audit": _audit, "pool": _pool, "progress": show_progress, "revisio
 def _slots_of_environment() -> int:
     text = os.environ.get("CLOUDSEG_POOL_SLOTS")
     if not text:
-        raise SettingsError("how many slots? give --slots N, or set CLOUDSEG_POOL_SLOTS, which forecasts read as well")
+        raise SettingsError(
+            "no number of slots given; use --slots N, or set CLOUDSEG_POOL_SLOTS, which forecasts use as well"
+        )
     try:
         return _positive(text)
     except argparse.ArgumentTypeError as error:
@@ -121,15 +129,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
         "version",
-        help="print the versions of this code and of the engine's image; exit 1 when they do not fit",
-        description="Print the version of this code and, where CLOUDSEG_IMAGE names the engine's image, the version "
-        "that its tag tells. Exit code 0: they fit, or one is not known; 1: the engine would refuse to run.",
+        help="print the versions of this code and of the engine's image; exit with 1 if they are not compatible",
+        description="Print the version of this code and, if CLOUDSEG_IMAGE names the engine's image, the version "
+        "in its tag. Exit code 0: they are compatible, or one is unknown; 1: the engine would refuse to run.",
     )
     audit = commands.add_parser(
         "audit",
-        help="count where every input of a run is; exit 1 when one is lost",
-        description="Count where every input version of a run is. Reads the CLOUDSEG_* variables of the environment. "
-        "Exit code 0: every input is accounted for; 1: inputs are lost; 2: the audit could not be made.",
+        help="count where the inputs of a run are; exit with 1 if one is lost",
+        description="Count where the input versions of a run are. Reads the CLOUDSEG_* environment variables. "
+        "Exit code 0: every input is accounted for; 1: inputs are lost; 2: the audit failed.",
     )
     add_run(audit)
     audit.add_argument("--json", action="store_true", help="print JSON")
@@ -142,13 +150,16 @@ def _parser() -> argparse.ArgumentParser:
 def _add_pool(commands: Any) -> None:
     pool = commands.add_parser(
         "pool",
-        help="create the Airflow pool that bounds the chunks at once, or set its slots",
-        description="Create the Airflow pool that bounds the chunks at once, deferred ones included, or set its slots. "
+        help="create the Airflow pool that limits concurrent chunks, or set its slots",
+        description="Create the Airflow pool that limits concurrent chunks, including deferred ones, or set its slots. "
         "Its name is CLOUDSEG_POOL. Works on the Airflow of this Python, or, with --composer, on a Composer "
-        "environment through gcloud. Exit code 0: it is there; 2: the command could not be carried out.",
+        "environment through gcloud. Exit code 0: the pool exists with these slots; 2: the command failed.",
     )
     pool.add_argument(
-        "--slots", type=_positive, metavar="N", help="chunks at once: the GPUs there are (CLOUDSEG_POOL_SLOTS)"
+        "--slots",
+        type=_positive,
+        metavar="N",
+        help="maximum number of concurrent chunks: the number of GPUs (CLOUDSEG_POOL_SLOTS)",
     )
     add_composer(pool)
 
@@ -156,18 +167,20 @@ def _add_pool(commands: Any) -> None:
 def _add_revisions(commands: Any) -> None:
     revisions = commands.add_parser(
         "revisions",
-        help="list the model revisions that the DAG's trigger form offers, or refresh what it offers",
+        help="list the model revisions for the DAG's trigger form, or update the form",
         description="List the newest tags and the branches of the model registry, CLOUDSEG_MODEL_REPOSITORY. With "
-        "--refresh, let the DAG's trigger form offer them, as each run that pulls a model does: on the Airflow of this "
-        "Python, or, with --composer, on a Composer environment through gcloud. Exit code 0: done; 2: the registry "
-        "could not be read, or the command could not be carried out.",
+        "--refresh, update the revisions in the DAG's trigger form, as each run that pulls a model does: in the "
+        "Airflow of this Python, or, with --composer, in a Composer environment through gcloud. Exit code 0: success; "
+        "2: the registry could not be read, or the command failed.",
     )
-    revisions.add_argument("--refresh", action="store_true", help="let the trigger form offer them")
-    revisions.add_argument("--repository", metavar="URL", help="the registry, as the DAG's environment names it")
+    revisions.add_argument("--refresh", action="store_true", help="update the revisions in the trigger form")
+    revisions.add_argument(
+        "--repository", metavar="URL", help="URL of the registry (CLOUDSEG_MODEL_REPOSITORY), as the DAG uses it"
+    )
     add_composer(revisions)
 
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

@@ -1,4 +1,4 @@
-"""`cloudseg progress`: how far a run is, once or until it ends."""
+"""`cloudseg progress`: print the progress of a run, once or until it ends."""
 
 from __future__ import annotations
 
@@ -21,42 +21,48 @@ _INTERRUPTED = 130
 
 
 def add_progress(commands: Any) -> None:
-    """Add the command to the parser's."""
+    """Add the `progress` command to the subparsers."""
     progress = commands.add_parser(
         "progress",
-        help="tell how far a run is: images done of all, rate, time left",
-        description="Tell how far a run is. Reads the CLOUDSEG_* variables of the environment. Exit code 0: it is "
-        "told; 2: it cannot be told.",
+        help="print the progress of a run: images done, rate, time left",
+        description="Print the progress of a run. Reads the CLOUDSEG_* environment variables. Exit code 0: success; "
+        "2: the progress could not be determined.",
     )
     add_run(progress)
-    progress.add_argument("--watch", action="store_true", help="look again every five seconds, until the run has ended")
-    progress.add_argument("--json", action="store_true", help="print JSON, a line a look")
+    progress.add_argument("--watch", action="store_true", help="update every five seconds until the run has ended")
+    progress.add_argument("--json", action="store_true", help="print JSON, one line per update")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a run."""
+    """Add the `--run` option to a command."""
     parser.add_argument("--run", metavar="RUN_ID", help="the run's id, as the Airflow UI shows it")
 
 
 def show_progress(options: argparse.Namespace) -> int:
-    """Print how far a run is.
+    """Print the progress of the run that the options name.
 
     Returns:
-        0; 130 when the watch is ended from the keyboard.
+        The exit code: 0, or 130 if the watch was interrupted from the keyboard.
 
     Raises:
-        RunError: No run is named, or it has no plan.
-        CloudsegError: The settings or Cloud Storage do not allow it.
+        RunError: No run is given, or it has no plan.
+        CloudsegError: The settings are invalid, or Cloud Storage cannot be read.
     """
     if options.run is None:
-        raise RunError("which run? give its id, as the Airflow UI shows it: `cloudseg progress --run RUN_ID`")
+        raise RunError("no run given; name one by its id in the Airflow UI: `cloudseg progress --run RUN_ID`")
     settings = Settings.from_environment()
     layout = settings.layout(options.run)
     return show_run(Store.open(), layout, watch=options.watch, as_json=options.json, at_once=settings.pool_slots)
 
 
 def is_over(store: Store, layout: RunLayout, progress: RunProgress) -> bool:
-    """Whether nothing more is to be expected: all is done, the run was reported on after its engines, or it is dry."""
+    """Return whether a run has ended: all its chunks are done, its report is newer than its progress, or it is dry.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        progress: The progress of the run.
+    """
     if progress.finished or (not progress.chunks and is_dry_run(store, layout)):
         return True
     report = store.stat(layout.report_json)
@@ -64,17 +70,17 @@ def is_over(store: Store, layout: RunLayout, progress: RunProgress) -> bool:
 
 
 def show_run(store: Store, layout: RunLayout, *, watch: bool, as_json: bool, at_once: int | None) -> int:
-    """Print how far a run is, once or until it ends.
+    """Print the progress of a run, once or until it ends.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
-        watch: Look again every few seconds.
-        as_json: Print a line of JSON a look.
-        at_once: Chunks that can run at once; None: unknown.
+        watch: Whether to update every five seconds.
+        as_json: Whether to print one line of JSON per update.
+        at_once: Maximum number of concurrent chunks; None: unknown.
 
     Returns:
-        0; 130 when the watch is ended from the keyboard.
+        The exit code: 0, or 130 if the watch was interrupted from the keyboard.
 
     Raises:
         RunError: The run has no plan.
@@ -85,8 +91,8 @@ def show_run(store: Store, layout: RunLayout, *, watch: bool, as_json: bool, at_
             progress = read_run_progress(store, layout, at_once=at_once)
             if not progress.chunks and not watch:
                 raise RunError(
-                    f"run {layout.run_id!r} has no plan at {layout.plan}: it has not got that far, is a dry run, or "
-                    "its id is another one"
+                    f"run {layout.run_id!r} has no plan at {layout.plan}: it has not planned its chunks yet, it is a "
+                    "dry run, or the id is wrong; check the id in the Airflow UI, or wait with --watch"
                 )
             text = _as_text(layout.run_id, progress, watch=watch, as_json=as_json)
             if text != shown:

@@ -1,4 +1,4 @@
-"""The inference engine: what runs in a pod, one process for a chunk of images.
+"""The inference engine: the process that segments one chunk of images, usually in a pod.
 
-Needs torch, numpy, pillow and google-cloud-storage; neither Airflow nor DVC.
+Requires torch, numpy, pillow and google-cloud-storage, but neither Airflow nor DVC.
 """

@@ -11,7 +11,7 @@ from cloudseg_ops.engine.process.stopping import Stop, watch_sigterm
 
 
 def _leave(code: int) -> None:
-    """End at once: after a stop, threads may still wait for Cloud Storage, and Python would join them."""
+    """Exit without joining threads: after a stop, some may still wait for Cloud Storage."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -21,7 +21,7 @@ def _leave(code: int) -> None:
 def _run() -> None:
     tune_malloc()
     postpone_gc()
-    # Before the heavy imports: they take seconds in which Spot may take the node back.
+    # Before the heavy imports, which take seconds: a Spot node may be reclaimed meanwhile.
     stop = Stop()
     watch_sigterm(stop)
     from cloudseg_ops.engine.cli import main

@@ -1,4 +1,4 @@
-"""One chunk from start to end: what is proven already, the pipeline over the rest, the results file."""
+"""Segments one chunk: skips images that have a proof, runs the pipeline over the rest, and writes the results file."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ _log = logging.getLogger(__name__)
 
 
 def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
-    """Segment a chunk and write its results file, however it ends.
+    """Segment a chunk, and write its results file even if that fails.
 
     Args:
-        options: What to do.
+        options: The engine's options.
         store: Cloud Storage.
-        stop: Where a request to stop arrives.
+        stop: The request to stop.
+
+    Returns:
+        The summary that was written with the results.
 
     Raises:
-        ChunkUnfinishedError: Images are unaccounted for; the results file holds the others.
-        CloudsegError: It could not begin, or not write its results.
+        ChunkUnfinishedError: Images are unaccounted for; the results file contains the others.
+        CloudsegError: The chunk could not be started, or its results could not be written.
     """
     started = time.time()
     with ThreadPoolExecutor(1) as aside:
-        # Each costs a round trip or two: together they cost one.
+        # Both reads take a round trip or two, so they run concurrently.
         reading = aside.submit(read_model_ref, store, options.model)
         worklist = Worklist(store.read_lines(options.chunk))
         ref = reading.result()
@@ -49,7 +52,7 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
         try:
             with marks, ProgressReporter(result_log, options.progress_seconds):
                 if first := next(items, None):
-                    # Here and not above: a chunk that is done already needs neither torch nor threads.
+                    # Imported here, because a chunk that is done already needs neither torch nor threads.
                     from cloudseg_ops.engine.session import segment
 
                     segment(options, store, stop, ref=ref, result_log=result_log, items=chain([first], items))
@@ -67,7 +70,7 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
 
 
 def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Iterator[Item]:
-    """Stream the images that are to be segmented; what is proven already is entered into the result log on the way."""
+    """Stream the images to segment, and record those that already have a proof in the result log."""
     sources = iter(worklist)
     aside = ThreadPoolExecutor(1, "proofs")
 
@@ -77,7 +80,7 @@ def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Itera
         return [Item(index, source, evidence) for (index, source), evidence in zip(page, seen, strict=True)]
 
     try:
-        # The next page is looked up while this one is worked on.
+        # The next page is looked up while this one is processed.
         upcoming = aside.submit(look)
         while page := upcoming.result():
             upcoming = aside.submit(look)
@@ -87,16 +90,16 @@ def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Itera
                 else:
                     yield item
     finally:
-        # After a stop, nobody waits for a page that nobody will work on.
+        # After a stop, do not wait for a page that will not be processed.
         aside.shutdown(wait=False, cancel_futures=True)
 
 
 def _save_results(options: EngineOptions, store: Store, result_log: ResultLog, started: float) -> None:
-    """Write the results so far on the way out of a failure, which is the one to be told."""
+    """Write the results so far after a failure; log an error instead of raising, so as not to hide that failure."""
     try:
         _write_results(options, store, result_log, started)
     except CloudsegError as error:
-        _log.warning("the results so far could not be written: %s", error)
+        _log.warning("the results so far could not be written to %s: %s", options.results, error)
 
 
 def _write_results(options: EngineOptions, store: Store, result_log: ResultLog, started: float) -> ChunkSummary:
@@ -107,9 +110,9 @@ def _write_results(options: EngineOptions, store: Store, result_log: ResultLog, 
 
 def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> ChunkUnfinishedError:
     pending = result_log.total - result_log.accounted
-    why = "stopped on request" if stop.requested else "gave up" if result_log.gives_up else "worked through"
+    why = "stopped on request" if stop.requested else "gave up" if result_log.gives_up else "ended"
     named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in result_log.first_failures)
     return ChunkUnfinishedError(
-        f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, {result_log.failed} of "
-        f"them failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
+        f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, of which "
+        f"{result_log.failed} failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
     )

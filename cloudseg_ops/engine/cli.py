@@ -1,4 +1,4 @@
-"""The engine's entry: command line in, exit status out."""
+"""The engine's entry point: runs a chunk by its command line, and returns the exit status."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
 
     Args:
         arguments: The command line, without the program's name.
-        stop: Where a request to stop arrives.
+        stop: The request to stop.
 
     Returns:
         0: every image of the chunk is accounted for. 1: some are not, or the engine could not start; the last
-        line of the log says why. 3: this engine does not fit the code that started it, and touched nothing. 130:
-        interrupted from the keyboard. 143: stopped on request.
+        line of the log says why. 3: this engine is not compatible with the code that started it, and changed nothing.
+        130: interrupted from the keyboard. 143: stopped on request.
 
     Raises:
-        SystemExit: With status 2: the command line is not usable.
+        SystemExit: With status 2, if the command line is invalid.
     """
-    # Before the options are read: those of another version may be unknown here, and the cause is to be told.
+    # Before the options are parsed: another version may have unknown options, and the mismatch is the real error.
     if wanted := expected_version(arguments):
         try:
             require_fit(wanted, __version__)
@@ -63,6 +63,6 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
             return FAILED
         _log.warning("stopped on request: %s", error)
     except Exception:  # noqa: BLE001  the last line of the log must say why, whatever it was
-        _log.exception("the engine failed in a way it does not know; please report this")
+        _log.exception("the engine failed with an unexpected error; please report this together with the log")
         return FAILED
     return STOPPED if stop.requested else OK

@@ -1,4 +1,4 @@
-"""Puts the engine's parts together for the images of a chunk that are left, and runs them."""
+"""Assembles the engine's parts, and runs them on the remaining images of a chunk."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
 _LIBRARIES = 700 * 1024 * 1024
-"""What Python, PyTorch for the CPU and the client take, with room for their caches (measured: 0.35–0.5 GiB)."""
+"""Memory for Python, PyTorch for the CPU and the storage client, with room for caches (measured: 0.35–0.5 GiB)."""
 _BATCHES_AHEAD = 6
-"""For each worker: one is computed, and some are ready; sizes differ, and images come in bursts."""
+"""Decoded batches per worker: one is computed and several are ready, because sizes vary and images come in bursts."""
 
 
 def segment(
     options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, result_log: ResultLog, items: Iterator[Item]
 ) -> None:
-    """Work through the images that are left.
+    """Segment the remaining images of a chunk.
 
     Args:
-        options: What to do.
+        options: The engine's options.
         store: Cloud Storage.
-        stop: Where a request to stop arrives.
+        stop: The request to stop.
         ref: The run's model.
-        result_log: The chunk's account.
-        items: The images.
+        result_log: The chunk's result log.
+        items: The images to segment.
     """
     device = choose_device(options.device)
     memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=device == "cuda")
@@ -93,19 +93,19 @@ def _pool(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPla
 
 
 def ahead_of(workers: ComputeWorkers, downloads: int) -> int:
-    """How many decoded images may be with the network or wait for it; at first as many as one turn brings."""
+    """Return how many decoded images may be queued for or in the network; at least one per download thread."""
     return max(downloads, _BATCHES_AHEAD * workers.count * workers.largest_batch)
 
 
 def fetches(downloads: int, waiting: int, ahead: int) -> int:
-    """How many images may be on their way in: all that can be while none waits, fewer the more do.
+    """Return how many images may be downloaded or decoded at a time: the more decoded images wait, the fewer.
 
-    So storage is kept busy where it is the bound, and where the network is, memory is not filled with images that it
-    will not come to for long, and a stop loses little.
+    If Cloud Storage is the bottleneck, all download threads stay busy. If the network is, memory does not fill up with
+    waiting images, and a stop loses little work.
 
     Args:
-        downloads: Threads that download.
-        waiting: Decoded images with the network, or waiting for it.
-        ahead: How many of these are enough.
+        downloads: Number of threads that download.
+        waiting: Number of decoded images queued for or in the network.
+        ahead: Number of such images at which downloads pause.
     """
     return math.ceil(downloads * max(0.0, 1 - waiting / ahead))

@@ -1,7 +1,6 @@
-"""The storage seam: the one package that knows google-cloud-storage.
+"""Access to Cloud Storage: the only package that uses google-cloud-storage.
 
-Everything that reads or writes a bucket goes through `Store`, so that preconditions, retries and the translation of
-errors stand in one place.
+All reads and writes go through `Store`, so that preconditions, retries and error translation are in one place.
 """
 
 from cloudseg_ops.contracts.objects import ObjectInfo

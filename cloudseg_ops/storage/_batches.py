@@ -1,7 +1,7 @@
-"""Batch requests: many calls in one, each with its own answer (cloud.google.com/storage/docs/batch).
+"""Batch requests: many calls in one request, each with its own response (cloud.google.com/storage/docs/batch).
 
-The client's own `Batch` writes and reads each call by way of several e-mail messages, which takes ten times as long,
-and pairs answers with calls by their order alone.
+Replaces the client's `Batch`, which builds and parses several e-mail messages per call, which takes ten times as long,
+and matches responses to calls only by their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from google.cloud.storage import Client
 
-_TIMEOUT = 60.0  # seconds that one request may take, as the client has it
+_TIMEOUT = 60.0  # seconds per request, the client's default
 _CONTENT_ID = re.compile(rb"^content-id:\s*<?response-call-(\d+)>?\s*$", re.IGNORECASE | re.MULTILINE)
 _STATUS = re.compile(rb"^HTTP/\S+ (\d{3})", re.MULTILINE)
 
@@ -28,9 +28,9 @@ class Call:
     """One call of a batch, without a body.
 
     Attributes:
-        method: Its HTTP method.
-        path: Below `/storage/v1`, percent-encoded.
-        query: Its parameters.
+        method: HTTP method.
+        path: Path relative to `/storage/v1`, percent-encoded.
+        query: Query parameters.
     """
 
     method: str
@@ -40,11 +40,11 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to one call.
+    """The response to one call.
 
     Attributes:
-        status: Its HTTP status.
-        reason: What Cloud Storage says of an error; empty where it says nothing.
+        status: HTTP status.
+        reason: Cloud Storage's error message; empty if there is none.
     """
 
     status: int
@@ -52,13 +52,13 @@ class Answer:
 
 
 def perform(client: Client, calls: Sequence[Call]) -> list[Answer]:
-    """Send calls as one request; it is sent once.
+    """Send calls as one request, without retries.
 
     Returns:
-        The answers in the order of the calls.
+        The responses in the order of the calls.
 
     Raises:
-        GoogleAPICallError: The request as a whole was refused, or an answer is missing.
+        GoogleAPICallError: The request as a whole was rejected, or a response is missing.
     """
     from google.api_core.exceptions import from_http_response
 
@@ -91,7 +91,7 @@ def _answers(body: bytes, content_type: str, expected: int) -> list[Answer]:
     header["Content-Type"] = content_type
     boundary = f"--{header.get_param('boundary', '')}".encode()
     answers: dict[int, Answer] = {}
-    # Its first piece is a preamble, its last one what follows the end.
+    # Skip the preamble before the first boundary, and the epilogue after the last one.
     for part in body.split(boundary)[1:-1]:
         number, status = _CONTENT_ID.search(part), _STATUS.search(part)
         if number and status:
@@ -99,7 +99,7 @@ def _answers(body: bytes, content_type: str, expected: int) -> list[Answer]:
     missing = expected - len(answers)
     if missing or max(answers, default=-1) >= expected:
         raise ServiceUnavailable(  # type: ignore[no-untyped-call]
-            f"the answer to a batch of {expected} calls lacks {missing} of them: {body[:200]!r}"
+            f"the response to a batch of {expected} calls lacks {missing} of them: {body[:200]!r}"
         )
     return [answers[number] for number in range(expected)]
 

@@ -1,4 +1,4 @@
-"""How a call is made: repeated when that may help, and its errors told in cloudseg's own words."""
+"""Retries and error translation for calls to Cloud Storage."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from cloudseg_ops.contracts.errors import (
     StorageError,
 )
 
-# A 404 does not say by any field whether the bucket or the object is missing, only by this sentence.
+# A 404 has no field that distinguishes a missing bucket from a missing object, only this message.
 _NO_BUCKET = "specified bucket does not exist"
 
 
 @contextlib.contextmanager
 def translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
-    """Turn the client's errors into cloudseg's, which say what was being done and what to do next."""
+    """Translate the client's errors into `StorageError`s that name the operation and what to do next.
+
+    Args:
+        doing: The operation, with which messages begin, such as `read gs://bucket/name`.
+        bucket_only: Whether any 404 means that the bucket is missing.
+    """
     from google.api_core import exceptions
     from google.auth.exceptions import GoogleAuthError
     from google.cloud.storage.exceptions import InvalidResponse
@@ -30,7 +35,7 @@ def translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
         try:
             yield
         except InvalidResponse as error:
-            # Uploads in several requests raise this for a bare status instead of the client's own classes.
+            # Resumable uploads raise this instead of the client's usual exceptions.
             status, text = error.response.status_code, error.response.text
             raise exceptions.from_http_status(status, text) from error  # type: ignore[no-untyped-call]
     except exceptions.NotFound as error:
@@ -38,20 +43,20 @@ def translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
             raise BucketNotFoundError(
                 f"{doing}: there is no such bucket; create it, or correct the CLOUDSEG_*_BUCKET variables"
             ) from error
-        raise ObjectNotFoundError(f"{doing}: it is not there") from error
+        raise ObjectNotFoundError(f"{doing}: there is no such object") from error
     except exceptions.PreconditionFailed as error:
-        raise PreconditionFailedError(f"{doing}: another generation is there by now") from error
+        raise PreconditionFailedError(f"{doing}: the object now has another generation") from error
     except (exceptions.Forbidden, exceptions.Unauthorized, GoogleAuthError) as error:
         raise PermissionDeniedError(
-            f"{doing}: refused ({error}); give the identity that runs this the roles of docs/architecture.md"
+            f"{doing}: refused ({error}); grant the identity that runs this the roles listed in docs/architecture.md"
         ) from error
     except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
         raise StorageError(f"{doing}: {type(error).__name__}: {error}; try again later") from error
 
 
 def retry() -> Any:
-    """The client's policy: exponential backoff on what Cloud Storage calls transient, for two minutes."""
-    # Safe for every call here: each is a read, carries a generation, or writes the same bytes again.
+    """Return the client's retry policy: exponential backoff on transient errors, for two minutes."""
+    # Safe for every call in this package: each is a read, has a precondition, or writes the same bytes again.
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY

@@ -1,4 +1,4 @@
-"""What all calls of the store share: the client, its transport, and the pace of each bucket."""
+"""The state that all calls of the store share: the client, its transport, and the rate limit of each bucket."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
 
 STREAM_CHUNK = 1024 * 1024
 RANGES_AT_ONCE = 8
-"""Ranges that are under way at once, beside the first of each read."""
+"""Maximum number of ranges downloaded concurrently, in addition to the first one of each read."""
 
 
 class Connection:
-    """A client of google-cloud-storage and what is kept beside it; safe to share between threads.
+    """A client of google-cloud-storage with shared state; safe to share between threads.
 
     Args:
-        client: Of google-cloud-storage.
-        pacer: Makes the limit on the rate of a bucket's deletes and copies.
+        client: A client of google-cloud-storage.
+        pacer: Creates the rate limiter for the deletes and copies of a bucket.
     """
 
     def __init__(self, client: Client, *, pacer: Callable[[], Pacer] = Pacer) -> None:
-        # Here and not above: a DAG is parsed without google.auth and requests.
+        # Imported here, because DAG files are parsed without google.auth and requests.
         from cloudseg_ops.storage._transport import Transport
 
         self._client = client
         self._transport = Transport(client)
         self._make_pacer = pacer
         self._pacers: dict[str, Pacer] = {}
-        # Its threads start when the first large object is read.
+        # Starts its threads when the first large object is read.
         self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "range")
 
     def _bucket(self, uri: GcsUri) -> Bucket:
         return self._client.bucket(uri.bucket)
 
     def _pacer(self, bucket: str) -> Pacer:
-        # Atomic: of threads that come at once, all get the same one.
+        # setdefault is atomic: concurrent threads get the same limiter.
         return self._pacers.setdefault(bucket, self._make_pacer())

@@ -1,4 +1,4 @@
-"""Batches of deletes, each call of which has its own answer."""
+"""Deletes objects in batch requests, in which each delete has its own result."""
 
 from __future__ import annotations
 
@@ -24,16 +24,20 @@ _DELETIONS = {
 
 
 def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]], pacer: Pacer) -> list[Deletion]:
-    """Delete exactly these versions in one batch request, and again those that were put off.
+    """Delete exactly these versions in one batch request, and retry deletes with transient errors.
 
     Args:
-        client: Of google-cloud-storage.
-        bucket: Their bucket.
+        client: A client of google-cloud-storage.
+        bucket: Name of the bucket.
         versions: Names and generations, at most `BATCH_SIZE`.
-        pacer: Each delete waits for its turn.
+        pacer: Limits the rate of deletes.
 
     Returns:
-        What became of each, in order.
+        The outcome of each delete, in order.
+
+    Raises:
+        PermissionDeniedError: A delete was refused.
+        StorageError: A delete failed, after two minutes of retries if its error was transient.
     """
     from google.api_core.exceptions import GoogleAPICallError, ServiceUnavailable, from_http_status
 
@@ -54,16 +58,16 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
             outcomes[index] = _DELETIONS[answer.status]
         if len(outcomes) < len(versions):
             raise ServiceUnavailable(  # type: ignore[no-untyped-call]
-                f"{len(versions) - len(outcomes)} of {len(versions)} deletes were put off"
+                f"{len(versions) - len(outcomes)} of {len(versions)} deletes had transient errors"
             )
 
     def put_off(error: Exception) -> None:
-        # A cut connection says nothing of the pace.
+        # A broken connection does not mean that the rate is too high.
         if isinstance(error, GoogleAPICallError):
             pacer.push_back()
         pacer.wait(len(versions) - len(outcomes))
 
-    # Not a part of the call that has two minutes: under a slow pace, a turn may be long in coming.
+    # Outside the call, whose retries end after two minutes: at a low rate, the wait may be longer.
     pacer.wait(len(versions))
     with translated(f"delete {len(versions)} objects of gs://{bucket}"):
         retry()(attempt, on_error=put_off)()

@@ -1,4 +1,4 @@
-"""Listings, a page a request, without the client's own objects: what a million of them cost is the point."""
+"""Lists objects page by page without the client's `Blob` objects, which would be too slow for a million of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _FIELDS = "items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"
-_TIMEOUT = 60.0  # seconds that one request may take, as the client has it
+_TIMEOUT = 60.0  # seconds per request, the client's default
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class Page:
     """One page of a listing.
 
     Attributes:
-        objects: At most `PAGE_SIZE` of them, in the order of their names' UTF-8 bytes.
-        token: Where the next page begins; None: this is the last one.
+        objects: At most `PAGE_SIZE` objects, ordered by the UTF-8 bytes of their names.
+        token: Token of the next page; None if this is the last one.
     """
 
     objects: list[ObjectInfo]
@@ -43,18 +43,18 @@ def list_page(
     end: str | None = None,
     token: str | None = None,
 ) -> Page:
-    """Ask for one page; it is repeated as every other call is.
+    """Request one page of a listing, with retries.
 
     Args:
-        client: Of google-cloud-storage.
-        bucket: Its name.
-        prefix: Only names that begin with this.
-        start: Only names from this one on.
-        end: Only names before this one.
-        token: Of the page before.
+        client: A client of google-cloud-storage.
+        bucket: Name of the bucket.
+        prefix: Only list names that begin with this prefix.
+        start: Only list names from this one on.
+        end: Only list names before this one.
+        token: The `token` of the previous page.
     """
     asked = {"prefix": prefix, "startOffset": start, "endOffset": end, "pageToken": token}
-    # What the client's own listing sends. It makes a Blob of each item, which takes ten times what the rest takes.
+    # The request that the client's `list_blobs` sends, but without a Blob per item, which takes ten times as long.
     answer = client._connection.api_request(
         method="GET",
         path=f"/b/{quote(bucket, safe='')}/o",
@@ -71,7 +71,13 @@ def list_page(
 
 
 def list_pages(client: Client, bucket: str, **where: Any) -> Iterator[Page]:
-    """Stream pages; while one is being worked on, the next one is already asked for."""
+    """Stream the pages of a listing; the next page is requested while the current one is processed.
+
+    Args:
+        client: A client of google-cloud-storage.
+        bucket: Name of the bucket.
+        where: `prefix`, `start` and `end`, as for `list_page`.
+    """
     page = list_page(client, bucket, **where)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="listing") as ahead:
         while token := page.token:
@@ -81,24 +87,24 @@ def list_pages(client: Client, bucket: str, **where: Any) -> Iterator[Page]:
         yield page
 
 
-# A page that settles fewer names than this costs more time than asking for each of them.
+# A page that covers fewer names than this takes longer than requesting each of them.
 _FEW = 10
 
 
 def find_by_listing(
     names: Sequence[str], list_from: Callable[[str, str], Page]
 ) -> tuple[dict[str, ObjectInfo], list[str]]:
-    """List only where wanted names are: each page begins at the first name that is still to be looked for.
+    """Find objects by listing only the ranges that contain their names.
 
-    What lies between the end of a page and the next name is never listed. Names may lie so far apart that a page
-    settles few of them: after one such page for each hundred names, it stops.
+    Each page begins at the next name to find, so objects between a page and that name are never listed. If names are
+    so far apart that pages cover few of them, it stops after one such page per hundred names.
 
     Args:
-        names: In the order of their UTF-8 bytes, each once.
-        list_from: Gives a page of the names from one on and before another.
+        names: The names to find, ordered by their UTF-8 bytes and without duplicates.
+        list_from: Returns a page of the names from its first argument on and before its second.
 
     Returns:
-        What was found, and the names that are still to be looked for.
+        The objects found by name, and the names that are still to be checked.
     """
     found: dict[str, ObjectInfo] = {}
     keys = [name.encode() for name in names]
@@ -110,7 +116,7 @@ def find_by_listing(
         found.update((info.name, info) for info in page.objects if info.name in wanted)
         if page.token is None:
             return found, []
-        # A page may be empty and yet not the last one: then it says nothing, and the rest is asked for.
+        # An empty page may not be the last one, and covers no names: leave the rest to be checked one by one.
         if not page.objects:
             break
         settled = bisect_right(keys, page.objects[-1].name.encode())

@@ -1,4 +1,4 @@
-"""How fast objects of a bucket may be written or deleted: a rule, and what holds threads to it."""
+"""Limits the rate of writes and deletes in a bucket, following Cloud Storage's guidelines for ramping up."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import threading
 import time
 from collections.abc import Callable
 
-# Cloud Storage takes about 1,000 writes a second to a bucket at first, deletes included, and follows a rate that
-# doubles within 20 minutes at the fastest: cloud.google.com/storage/docs/request-rate
+# Cloud Storage initially supports about 1,000 writes per second to a bucket, including deletes, and scales with a rate
+# that doubles no faster than every 20 minutes: cloud.google.com/storage/docs/request-rate
 WRITES_PER_SECOND = 1000.0
 DOUBLING_SECONDS = 20 * 60.0
-# Below the first rate there is nothing to ramp; this only keeps a bucket that has just pushed back from the next push.
+# Time to double a rate below the initial one, so that a bucket that has just pushed back does not do so again.
 _RECOVERY_SECONDS = 60.0
 _LEAST = 1 / 16
-# Calls in flight are pushed back together: they tell of one and the same moment.
+# Calls in flight are pushed back together, and count as one push back.
 _ONE_PUSH_SECONDS = 5.0
 
 
 class Pace:
-    """When writes to one bucket may go out. It has no clock: every call is told the time.
+    """Computes when writes to a bucket may be sent; it has no clock, so each call takes the time.
 
-    Writes get their turns one after another, at a rate that begins at `first` and doubles with each
-    `doubling` seconds of turns given; idle time gives none. A push back halves the rate.
+    Writes are scheduled one after another, at a rate that begins at `first` and doubles with every `doubling` seconds
+    of scheduled writes; idle time does not count. A push back halves the rate.
 
     Args:
-        first: Writes a second at the beginning.
-        doubling: Seconds within which the rate may double.
+        first: Initial rate, in writes per second.
+        doubling: Seconds in which the rate may double.
     """
 
     def __init__(self, first: float = WRITES_PER_SECOND, doubling: float = DOUBLING_SECONDS) -> None:
@@ -36,14 +36,14 @@ class Pace:
         self._pushed = float("-inf")
 
     def turn(self, writes: int, now: float) -> float:
-        """Give the next turn to so many writes at once.
+        """Schedule a group of writes.
 
         Args:
-            writes: Their number.
-            now: The time, in seconds of any clock that never goes back.
+            writes: Number of writes.
+            now: Current time, in seconds of a monotonic clock.
 
         Returns:
-            The time at which they may go out, `now` or later.
+            The time at which they may be sent, `now` or later.
         """
         begin = max(now, self._free)
         seconds = writes / self.rate
@@ -55,7 +55,7 @@ class Pace:
         return begin
 
     def push_back(self, now: float) -> None:
-        """Cloud Storage has answered 408, 429 or 5xx: go on at half the rate, down to a sixteenth of the first."""
+        """Halve the rate after a response 408, 429 or 5xx, down to a sixteenth of the initial rate."""
         if now - self._pushed < _ONE_PUSH_SECONDS:
             return
         self._pushed = now
@@ -63,12 +63,12 @@ class Pace:
 
 
 class Pacer:
-    """Holds threads to a pace.
+    """Makes threads wait until their writes may be sent; safe to share between threads.
 
     Args:
-        pace: The rule.
-        clock: Seconds; never goes back.
-        sleep: Waits for so many seconds.
+        pace: Computes when writes may be sent.
+        clock: Returns the time in seconds of a monotonic clock.
+        sleep: Waits for a number of seconds.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Pacer:
         self._lock = threading.Lock()
 
     def wait(self, writes: int) -> None:
-        """Wait until so many writes may go out."""
+        """Wait until this number of writes may be sent."""
         with self._lock:
             now = self._clock()
             begin = self._pace.turn(writes, now)
@@ -92,6 +92,6 @@ class Pacer:
             self._sleep(begin - now)
 
     def push_back(self) -> None:
-        """Cloud Storage asks for patience."""
+        """Halve the rate after Cloud Storage has pushed back."""
         with self._lock:
             self._pace.push_back(self._clock())

@@ -1,4 +1,4 @@
-"""Downloads whose bytes are compared with their checksum: in one request, or in ranges at once."""
+"""Downloads objects in one request or in concurrent ranges, and verifies their checksums."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ from cloudseg_ops.storage._calls import retry
 from cloudseg_ops.storage._transport import Transport
 
 _WHOLE_PIECE = 16 << 20
-"""What is no larger is read at once, straight into the bytes that are returned."""
+"""Bytes per read: smaller objects are read in one call, without copying."""
 _RANGE_PIECE = 1 << 20
 RANGED_BYTES = 8 << 20
-"""From this size on, an object is read in ranges.
+"""Minimum size of objects that are read in ranges.
 
-Measured at 30 ms and 50 MB/s a connection: 8 MiB take 115 ms in ranges of 4 MiB, 201 ms in one request; 32 MiB take 125
-and 779 ms. Below, the requests cost more CPU than the wait is worth where many images are under way anyway.
+Measured at 30 ms and 50 MB/s per connection: 8 MiB take 115 ms in ranges of 4 MiB and 201 ms in one request; 32 MiB
+take 125 and 779 ms. For smaller objects, the extra requests cost more CPU than the time saved is worth.
 """
 RANGE_BYTES = 4 << 20
-"""About what one of several ranges holds."""
+"""Approximate size of a range."""
 
 
 class NotInRangesError(Exception):
-    """The server does not give this object in ranges of its bytes: it must be read whole."""
+    """The server does not support ranges for this object; it must be read whole."""
 
 
 class Reader:
-    """Downloads of one version of an object.
+    """Downloads one version of an object.
 
     Args:
         transport: Sends the requests.
         uri: The object.
-        generation: The version; None: the present one.
+        generation: The version; None: the current one.
     """
 
     def __init__(self, transport: Transport, uri: GcsUri, generation: int | None) -> None:
@@ -53,15 +53,15 @@ class Reader:
         self._call = transport.new_call()
 
     def read(self, size: int | None, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
-        """Download in ranges what is worth it and can be had so, else in one request.
+        """Download a large object in ranges if the server supports it, any other object in one request.
 
         Args:
-            size: Bytes of the version, where known.
-            executor: As for `in_ranges`.
-            known_crc32c: Tells the checksum of the stored bytes, should the answer not.
+            size: Size of the version in bytes, if known.
+            executor: Downloads ranges other than the first.
+            known_crc32c: Returns the checksum of the stored bytes; called if the response does not include it.
 
         Raises:
-            StorageError: The bytes are not those of the checksum.
+            StorageError: The bytes do not match the checksum.
         """
         if self._generation and size and size >= RANGED_BYTES:
             with suppress(NotInRangesError):
@@ -69,13 +69,13 @@ class Reader:
         return self.whole(known_crc32c)
 
     def whole(self, known_crc32c: Callable[[], str]) -> bytes:
-        """Download in one request; after a broken connection, go on where it stopped.
+        """Download in one request; resume after a broken connection.
 
         Args:
-            known_crc32c: Tells the checksum of the stored bytes, should the answer not.
+            known_crc32c: Returns the checksum of the stored bytes; called if the response does not include it.
 
         Raises:
-            StorageError: The bytes are not those of the checksum.
+            StorageError: The bytes do not match the checksum.
         """
         pieces: list[bytes] = []
         last: list[Response] = []
@@ -86,7 +86,7 @@ class Reader:
                 if response.status_code != 206:
                     pieces.clear()
                 last[:] = [response]
-                # A version that was not asked for by number must not be continued with another one's bytes.
+                # Pin the generation, so that a resumed download does not continue with another version.
                 self._generation = self._generation or int(response.headers.get("X-Goog-Generation", 0)) or None
                 pieces.extend(_pieces(response, _WHOLE_PIECE))
 
@@ -95,20 +95,20 @@ class Reader:
         return _checked(self._uri, stored, last[0], known_crc32c)
 
     def in_ranges(self, size: int, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
-        """Download in ranges at once, the first of them in this thread.
+        """Download in concurrent ranges, the first of them in this thread.
 
         Args:
-            size: Bytes of the version.
-            executor: Runs the others.
-            known_crc32c: As above.
+            size: Size of the version in bytes.
+            executor: Downloads the other ranges.
+            known_crc32c: Returns the checksum of the stored bytes; called if no response includes it.
 
         Raises:
-            NotInRangesError: It cannot be had so.
-            StorageError: The bytes are not those of the checksum.
+            NotInRangesError: The server does not support ranges for this object.
+            StorageError: The bytes do not match the checksum.
         """
         count = -(-size // RANGE_BYTES)
         borders = [size * index // count for index in range(count + 1)]
-        # In CPython, a BytesIO hands out the bytes that it was filled in without another copy.
+        # In CPython, `getvalue` returns the bytes that a BytesIO was created with, without copying.
         stream = io.BytesIO(bytes(size))
         with stream.getbuffer() as buffer:
             ranges = _Ranges(self, buffer, size)
@@ -124,17 +124,23 @@ class Reader:
         return data
 
     def part(self, start: int, end: int) -> bytes:
-        """Download the bytes from `start` to before `end`, fewer where the object ends; no checksum is of a part alone.
+        """Download the bytes from `start` up to `end`, fewer if the object is shorter, without verifying a checksum.
+
+        Args:
+            start: First byte, counted from 0.
+            end: First byte that is not downloaded.
 
         Raises:
-            StorageError: The server gives no parts of this object.
+            StorageError: The object is stored compressed, and so cannot be read in parts.
         """
 
         def attempt() -> bytes:
             try:
                 with self._get(f"bytes={start}-{end - 1}", plain=True) as response:
                     if response.status_code != 206 or "Content-Encoding" in response.headers:
-                        raise StorageError(f"read {self._uri}: it is stored packed, and cannot be read in parts")
+                        raise StorageError(
+                            f"read {self._uri}: it is stored with a Content-Encoding, and so cannot be read in parts"
+                        )
                     return b"".join(_pieces(response, _RANGE_PIECE))
             except RequestRangeNotSatisfiable:
                 return b""
@@ -146,7 +152,7 @@ class Reader:
     def _get(self, span: str | None, *, plain: bool = False) -> Iterator[Response]:
         url = self._transport.media_url(self._uri.bucket, self._uri.name, self._generation)
         headers = self._call if span is None else {**self._call, "Range": span}
-        if plain:  # a packed answer could not be cut where the object is to be
+        if plain:  # offsets into a compressed response would not be those of the object
             headers = {**headers, "Accept-Encoding": "identity"}
         with self._transport.send("GET", url, headers) as response:
             if response.status_code not in {200, 206}:
@@ -155,7 +161,7 @@ class Reader:
 
 
 class _Ranges:
-    """The ranges of one download on their way into one buffer."""
+    """Downloads the ranges of one object into a shared buffer."""
 
     def __init__(self, reader: Reader, buffer: memoryview, size: int) -> None:
         self._reader = reader
@@ -163,10 +169,10 @@ class _Ranges:
         self._size = size
         self._over = False
         self.crc32c = ""
-        """Checksum of the whole, when an answer told it."""
+        """Checksum of the whole object, if a response included it."""
 
     def fill(self, start: int, end: int) -> None:
-        """Download the bytes from `start` to before `end`; after a broken connection, go on where it stopped."""
+        """Download the bytes from `start` up to `end`; resume after a broken connection."""
         position = start
 
         def attempt() -> None:
@@ -179,13 +185,13 @@ class _Ranges:
                     self._buffer[position : position + len(piece)] = piece
                     position += len(piece)
             if position < end:
-                raise ConnectionError(f"the answer ended {end - position} bytes early")
+                raise ConnectionError(f"the response ended {end - position} bytes early")
 
         if not self._over:
             retry()(attempt)()
 
     def _check(self, response: Response, start: int, end: int) -> None:
-        """Hold an answer against what was asked: a range of compressed bytes is none of the object's."""
+        """Raise `NotInRangesError` unless the response is the requested range, uncompressed."""
         told = response.headers
         span = f"bytes {start}-{end - 1}/{self._size}"
         if response.status_code != 206 or told.get("Content-Range") != span or "Content-Encoding" in told:
@@ -193,7 +199,7 @@ class _Ranges:
         self.crc32c = self.crc32c or _promised(response)
 
     def give_up(self, others: Sequence[Future[None]]) -> None:
-        """Keep what has not begun from beginning, and what runs from writing; nothing, when all is done."""
+        """Cancel ranges that have not started, and stop those that are running; no effect once all are done."""
         self._over = True
         for other in others:
             other.cancel()
@@ -205,13 +211,13 @@ def _pieces(response: Response, size: int) -> Iterator[bytes]:
 
 
 def _promised(response: Response) -> str:
-    """Give the CRC32C that an answer promises for the whole stored object; empty when it promises none."""
+    """Return the CRC32C of the whole stored object from a response; empty if the response does not include it."""
     hashes = response.headers.get("X-Goog-Hash", "").split(",")
     return next((item.strip().removeprefix("crc32c=") for item in hashes if item.strip().startswith("crc32c=")), "")
 
 
 def _checked(uri: GcsUri, received: bytes, response: Response, known_crc32c: Callable[[], str]) -> bytes:
-    """Compare what was received with its checksum, which is of the bytes as they are stored, and unpack it."""
+    """Verify the checksum, which is of the stored bytes, and return the decompressed content."""
     crc32c = _promised(response) or known_crc32c()
     if response.headers.get("Content-Encoding") != "gzip":
         _compare(uri, received, crc32c)
@@ -222,7 +228,9 @@ def _checked(uri: GcsUri, received: bytes, response: Response, known_crc32c: Cal
     try:
         content = gzip.decompress(received)
     except (OSError, EOFError, zlib.error) as error:
-        raise StorageError(f"read {uri}: its Content-Encoding is gzip, and its bytes are not ({error})") from error
+        raise StorageError(
+            f"read {uri}: its Content-Encoding is gzip, but its bytes are not ({error}); upload it again"
+        ) from error
     if packed_on_the_way:
         _compare(uri, content, crc32c)
     return content
@@ -232,11 +240,11 @@ def _compare(uri: GcsUri, data: bytes, crc32c: str) -> None:
     actual = crc32c_of(data)
     if actual != crc32c:
         raise StorageError(
-            f"read {uri}: its {len(data)} bytes have the CRC32C {actual}, not {crc32c}: they were damaged on the way "
-            "or where they lie; try again, and upload it anew if that does not help"
+            f"read {uri}: its {len(data)} bytes have the CRC32C {actual}, not {crc32c}: they were corrupted in transit "
+            "or in storage; try again, and if that does not help, upload the object again"
         )
 
 
 def crc32c_of(data: bytes) -> str:
-    """Checksum of bytes as Cloud Storage tells it: big-endian, base64."""
+    """Return the CRC32C of bytes in the format of Cloud Storage: big-endian, base64."""
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()

@@ -1,4 +1,4 @@
-"""The store: every call that cloudseg makes to Cloud Storage."""
+"""The store, through which cloudseg makes all its calls to Cloud Storage."""
 
 from __future__ import annotations
 
@@ -15,22 +15,25 @@ from cloudseg_ops.storage._store_writes import WriteCalls
 class Store(ReadCalls, WriteCalls):
     """Typed calls to Cloud Storage, safe to share between threads.
 
-    Every call retries what Cloud Storage calls transient, with exponential backoff, for two minutes; writes and
-    deletes carry preconditions, so that a repeated one does no harm. `Store(client)` uses an existing client of
-    google-cloud-storage; `Store.open()` makes one.
+    Every call retries transient errors with exponential backoff, for two minutes; writes and deletes can have
+    preconditions, which make repeating them safe. `Store(client)` uses an existing client of google-cloud-storage;
+    `Store.open()` creates one.
     """
 
     @classmethod
     def open(cls, credentials: Any = None, *, connections: int = 32, pacer: Callable[[], Pacer] = Pacer) -> Store:
-        """Connect with the environment's identity, or with `credentials` when given.
+        """Connect with `credentials`, or by default with those of the environment.
 
-        `STORAGE_EMULATOR_HOST` leads to an emulator, without credentials.
+        If `STORAGE_EMULATOR_HOST` is set, connects to that emulator without credentials.
 
         Args:
             credentials: google-auth credentials.
-            connections: Connections kept open, one for each thread that calls; what is beyond them is opened anew for
-                each request. Large reads in ranges keep some more.
-            pacer: Makes what a bucket's deletes and copies are held to.
+            connections: Number of connections kept open, one per calling thread; further ones are opened for each
+                request. Reads in ranges use some in addition.
+            pacer: Creates the rate limiter for the deletes and copies of a bucket.
+
+        Raises:
+            PermissionDeniedError: There are no usable credentials.
         """
         from google.cloud.storage import Client
 
@@ -43,11 +46,11 @@ class Store(ReadCalls, WriteCalls):
 
     @property
     def project(self) -> str | None:
-        """The project of the identity that calls; None where it names none."""
+        """The project of the credentials; None if they have none."""
         return self._client.project or None
 
     def create_bucket(self, name: str) -> None:
-        """Make a bucket unless it exists: for laptops and tests alone."""
+        """Create a bucket unless it exists; only for laptops and tests."""
         with translated(f"create gs://{name}"):
             if self._client.lookup_bucket(name) is None:
                 self._client.create_bucket(name)

@@ -1,4 +1,4 @@
-"""The store's calls that read: listings, looks at single objects, and their bytes."""
+"""The store's read calls: listings, metadata of objects, and downloads."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ _LOOKS_AT_ONCE = 8
 
 
 class ReadCalls(Connection):
-    """Listings, looks and downloads."""
+    """Listings, metadata and downloads."""
 
     def list_objects(self, folder: GcsUri, *, start: str | None = None, end: str | None = None) -> Iterator[ObjectInfo]:
-        """Stream the objects whose names begin with `folder.name`, in the order of their UTF-8 bytes.
+        """Stream the objects whose names begin with `folder.name`, ordered by the UTF-8 bytes of their names.
 
         Args:
             folder: Bucket and prefix.
-            start: Only names from this one on.
-            end: Only names before this one.
+            start: Only list names from this one on.
+            end: Only list names before this one.
 
         Raises:
-            BucketNotFoundError: There is no such bucket.
+            BucketNotFoundError: The bucket does not exist.
         """
         with translated(f"list {folder}", bucket_only=True):
             for page in list_pages(self._client, folder.bucket, prefix=folder.name, start=start, end=end):
                 yield from page.objects
 
     def stat(self, uri: GcsUri) -> ObjectInfo | None:
-        """Describe an object; None when there is none of that name."""
-        with translated(f"look at {uri}"):
+        """Return the metadata of an object; None if it does not exist."""
+        with translated(f"read the metadata of {uri}"):
             blob = self._bucket(uri).get_blob(uri.name)
         return info_of(blob) if blob else None
 
     def stat_many(self, bucket: str, names: Sequence[str]) -> dict[str, ObjectInfo]:
-        """Describe those of `names` that exist, with few requests.
+        """Return the metadata of those `names` that exist, by name, with few requests.
 
-        New inputs tend to lie next to each other, and so do their masks: a listing of the range between the
-        first and the last name finds a thousand a request. Where other objects lie in between, it skips them, and
-        before it costs more than asking for each name, it asks for the rest, several at once.
+        The names of new inputs are usually adjacent, and so are those of their masks: listing finds a thousand of them
+        per request. Other objects between them are skipped, and when listing would take longer than requesting each
+        name, the remaining names are requested concurrently.
         """
 
         def list_from(start: str, end: str) -> Page:
@@ -61,20 +61,20 @@ class ReadCalls(Connection):
     def read(
         self, uri: GcsUri, *, generation: int | None = None, size: int | None = None, crc32c: str | None = None
     ) -> bytes:
-        """Download an object, or exactly that generation of it, and compare its bytes with their checksum.
+        """Download an object and verify its checksum.
 
-        What is stored with the Content-Encoding gzip is unpacked.
+        Objects with the Content-Encoding gzip are decompressed.
 
         Args:
-            uri: Its address.
-            generation: Its version; None: the present one.
-            size: Bytes of that generation, where known: a large one comes faster, in ranges at once.
-            crc32c: CRC32C of that generation, base64, where known: it saves a request when Cloud Storage does not
-                tell it along with a range.
+            uri: The object.
+            generation: The generation to read; None: the current one.
+            size: Size of that generation in bytes, if known; large objects are then read faster, in concurrent ranges.
+            crc32c: CRC32C of that generation, base64, if known; saves a request if the response to a range does not
+                include it.
 
         Raises:
-            ObjectNotFoundError: It, or that generation, is not there.
-            StorageError: Its bytes are not those that were stored, or it could not be read for another reason.
+            ObjectNotFoundError: The object, or that generation of it, does not exist.
+            StorageError: The bytes do not match their checksum, or the object could not be read for another reason.
         """
         from cloudseg_ops.storage._reads import Reader
 
@@ -85,16 +85,18 @@ class ReadCalls(Connection):
             return Reader(self._transport, uri, generation).read(size, self._ranges, known_crc32c)
 
     def read_part(self, uri: GcsUri, start: int, end: int, *, generation: int | None = None) -> bytes:
-        """Download the bytes of an object from `start` to before `end`, in one request, without a checksum.
+        """Download the bytes of an object from `start` up to `end` in one request, without verifying a checksum.
 
         Args:
-            uri: Its address; it must be stored as it is, without a Content-Encoding.
-            start: First byte, from 0.
-            end: The byte after the last one, above `start`; beyond the object's end, fewer bytes come, or none.
-            generation: Its version; None: the present one.
+            uri: The object, which must be stored without a Content-Encoding.
+            start: First byte, counted from 0.
+            end: First byte that is not downloaded, above `start`; if the object is shorter, fewer bytes or none are
+                returned.
+            generation: The generation to read; None: the current one.
 
         Raises:
-            ObjectNotFoundError: It, or that generation, is not there.
+            ObjectNotFoundError: The object, or that generation of it, does not exist.
+            StorageError: The object is stored compressed, or could not be read for another reason.
         """
         from cloudseg_ops.storage._reads import Reader
 
@@ -104,20 +106,20 @@ class ReadCalls(Connection):
     def _stored_crc32c(self, uri: GcsUri, generation: int | None) -> str:
         blob = self._bucket(uri).get_blob(uri.name, generation=generation)
         if blob is None:
-            raise ObjectNotFoundError(f"read {uri}: it is not there any more")
+            raise ObjectNotFoundError(f"read {uri}: the object does not exist any more")
         return blob.crc32c or ""
 
     def read_lines(self, uri: GcsUri) -> Iterator[str]:
-        """Stream the lines of a text object, without their line ends; memory does not grow with its size.
+        """Stream the lines of a text object, without line endings, in bounded memory.
 
         Raises:
-            ObjectNotFoundError: There is no such object.
+            ObjectNotFoundError: The object does not exist.
         """
         with translated(f"read {uri}"):
             blob = self._bucket(uri).get_blob(uri.name)
             if blob is None:
                 raise ObjectNotFoundError(f"read {uri}: there is no such object")
-            # The reader finds out the size by itself only for a live version: pin the one just seen.
+            # `get_blob` pins the generation and its size, which the reader could determine only for a live version.
             with (
                 blob.open("rb", chunk_size=STREAM_CHUNK) as stream,
                 io.TextIOWrapper(stream, "utf-8") as text,

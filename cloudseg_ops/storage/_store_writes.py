@@ -1,4 +1,4 @@
-"""The store's calls that write: uploads, copies within Cloud Storage, and deletes."""
+"""The store's write calls: uploads, copies within Cloud Storage, and deletes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cloudseg_ops.storage._deletes import delete_batch
 from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, Deletion, info_of
 from cloudseg_ops.storage.concurrency import in_order
 
-# A batch of a hundred takes about a second: so many hold the first pace, and the paces to come.
+# A batch of a hundred takes about a second: this many keep up with the initial rate limit and its increase.
 _BATCHES_AT_ONCE = 8
 
 
 class WriteCalls(Connection):
-    """Uploads, copies and deletes, all of which may carry preconditions."""
+    """Uploads, copies and deletes, all of which support preconditions."""
 
     def write(
         self,
@@ -32,17 +32,20 @@ class WriteCalls(Connection):
         metadata: Mapping[str, str] | None = None,
         if_generation_match: int | None = None,
     ) -> ObjectInfo:
-        """Upload an object with its metadata in one request; above 8 MiB in a resumable session.
+        """Upload an object with its metadata in one request; above 8 MiB, in a resumable session.
 
         Args:
-            uri: Its address.
-            data: Its bytes.
+            uri: The object.
+            data: Its content.
             content_type: Its media type.
             metadata: Its custom metadata.
-            if_generation_match: Only if this is the present generation; 0: only if there is none.
+            if_generation_match: Write only if this is the current generation; 0: only if the object does not exist.
+
+        Returns:
+            The metadata of the new object.
 
         Raises:
-            PreconditionFailedError: Another generation is there.
+            PreconditionFailedError: The object has another generation.
         """
         from cloudseg_ops.storage._uploads import MULTIPART_BYTES, upload, upload_in_session
 
@@ -59,8 +62,16 @@ class WriteCalls(Connection):
     def write_file(self, uri: GcsUri, path: Path, *, if_generation_match: int | None = None) -> ObjectInfo:
         """Upload a file.
 
+        Args:
+            uri: The object.
+            path: The file.
+            if_generation_match: Write only if this is the current generation; 0: only if the object does not exist.
+
+        Returns:
+            The metadata of the new object.
+
         Raises:
-            PreconditionFailedError: Another generation is there.
+            PreconditionFailedError: The object has another generation.
         """
         blob = self._bucket(uri).blob(uri.name, chunk_size=STREAM_CHUNK)
         with translated(f"write {uri}"):
@@ -78,15 +89,22 @@ class WriteCalls(Connection):
         metadata: Mapping[str, str] | None = None,
         if_generation_match: int | None = None,
     ) -> None:
-        """Upload a text object line by line, in bounded memory; it appears whole or not at all.
+        """Upload a text object line by line, in bounded memory; the object is created atomically.
+
+        Args:
+            uri: The object.
+            lines: Its lines, without line endings.
+            content_type: Its media type.
+            metadata: Its custom metadata.
+            if_generation_match: Write only if this is the current generation; 0: only if the object does not exist.
 
         Raises:
-            PreconditionFailedError: Another generation is there.
+            PreconditionFailedError: The object has another generation.
         """
         from cloudseg_ops.storage._uploads import LineStream, upload_in_session
 
-        # Not by the client's own stream writer, which uploads what it holds when it is garbage-collected, also after
-        # it was refused or broken off.
+        # Not with the client's `BlobWriter`, which uploads its buffer when it is garbage-collected, even after an
+        # error or a failed precondition.
         blob = self._bucket(uri).blob(uri.name, chunk_size=STREAM_CHUNK)
         with translated(f"write {uri}"):
             upload_in_session(
@@ -106,11 +124,18 @@ class WriteCalls(Connection):
         metadata: Mapping[str, str],
         if_generation_match: int | None = None,
     ) -> None:
-        """Copy exactly that generation within Cloud Storage, with new custom metadata.
+        """Copy one generation of an object within Cloud Storage, with new custom metadata.
+
+        Args:
+            source: The object to copy.
+            generation: The generation to copy.
+            target: The object to write.
+            metadata: Its custom metadata.
+            if_generation_match: Write only if this is the target's current generation; 0: only if it does not exist.
 
         Raises:
-            ObjectNotFoundError: That generation of the source is not there (any more).
-            PreconditionFailedError: Another generation of the target is there.
+            ObjectNotFoundError: That generation of the source does not exist (any more).
+            PreconditionFailedError: The target has another generation.
         """
         origin = self._bucket(source).blob(source.name, generation=generation)
         blob = self._bucket(target).blob(target.name)
@@ -124,14 +149,14 @@ class WriteCalls(Connection):
                     return
 
     def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
-        """Delete exactly these versions, at most 100 a request, at the pace of their bucket.
+        """Delete exactly these versions, at most 100 per request, within the bucket's rate limit.
 
         Args:
-            bucket: Their bucket.
-            versions: Names and generations. A name whose present generation is another one stays.
+            bucket: Name of the bucket.
+            versions: Names and generations. An object whose current generation is another one is not deleted.
 
         Returns:
-            What became of each, in order.
+            The outcome of each delete, in order.
         """
         rest = iter(versions)
         batches = iter(lambda: list(islice(rest, BATCH_SIZE)), [])

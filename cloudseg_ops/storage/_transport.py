@@ -1,7 +1,7 @@
-"""Single requests over the client's own session, without what `requests` and the client do anew for each of them.
+"""Sends single requests over the client's session, without the overhead of `requests` and `Blob`.
 
-A chunk is tens of thousands of small requests. `Blob` and `Session.request` spend about 1 ms of CPU on each, most of it
-on what never changes: proxies from the environment, cookies, URLs taken apart. Here it is done once.
+A chunk takes tens of thousands of small requests. `Blob` and `Session.request` spend about 1 ms of CPU on each, mostly
+on work that is the same each time, such as proxies, cookies and URL parsing. Here it is done once.
 """
 
 from __future__ import annotations
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 TIMEOUT = (61.0, 60.0)
-"""Seconds to connect, and between two bytes of an answer: what google-cloud-storage waits for media."""
+"""Seconds to connect, and between two bytes of a response, as in google-cloud-storage's media requests."""
 _LEFT_TO_SESSION = frozenset({301, 302, 303, 307, 308, 401})
 
 
 class Transport:
     """Sends requests with the client's credentials, endpoint, proxies, certificates and connections.
 
-    What is rare is left to the session itself: a redirect, credentials that were refused, mutual TLS.
+    Rare cases are left to the session: redirects, rejected credentials and mutual TLS.
+
+    Args:
+        client: A client of google-cloud-storage.
     """
 
     def __init__(self, client: Client) -> None:
@@ -44,25 +47,37 @@ class Transport:
         self._refresh = partial(Request(refreshing), timeout=TIMEOUT[1])
 
     def media_url(self, bucket: str, name: str, generation: int | None) -> str:
-        """Where the bytes of an object are."""
+        """Return the download URL of an object.
+
+        Args:
+            bucket: Name of the bucket.
+            name: Name of the object, not percent-encoded.
+            generation: The generation to download; None: the current one.
+        """
         url = f"{self._base}/download/{self._prefix}/{bucket}/o/{quote(name, safe='~')}?alt=media"
         return url if generation is None else f"{url}&generation={generation}"
 
     def upload_url(self, bucket: str, if_generation_match: int | None) -> str:
-        """Where an object and its metadata go in one request."""
+        """Return the URL for uploading an object and its metadata in one request."""
         url = f"{self._base}/upload/{self._prefix}/{bucket}/o?uploadType=multipart"
         return url if if_generation_match is None else f"{url}&ifGenerationMatch={if_generation_match}"
 
     def new_call(self) -> dict[str, str]:
-        """Headers that all tries of one call share: by them Google tells repeats from new calls."""
-        # Spelled as google-auth does, which adds to it.
+        """Return the headers shared by all attempts of a call, by which Google distinguishes retries from new calls."""
+        # In lower case, because google-auth appends to the header of this name.
         return {"x-goog-api-client": f"{self._agent} gccl-invocation-id/{uuid.uuid4()}"}
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
-        """Send one request and return the answer, its body unread; whoever takes it must read or close it.
+        """Send one request and return the response with its body unread; the caller must read or close it.
+
+        Args:
+            method: HTTP method.
+            url: The complete URL.
+            headers: Headers in addition to those of the client.
+            body: The request body, if any.
 
         Raises:
-            requests.RequestException: There was no answer.
+            requests.RequestException: There was no response.
             google.auth.exceptions.GoogleAuthError: There are no usable credentials.
         """
         adapter = self._session.get_adapter(url)
@@ -73,7 +88,7 @@ class Transport:
             authorized["Content-Length"] = str(len(body))
         self._session.credentials.before_request(self._refresh, method, url, authorized)
         request = PreparedRequest()
-        # What `prepare` would make of them: these are complete, quoted and of the right types already.
+        # Set directly, without `prepare`: the values are complete, quoted and of the right types already.
         request.method, request.url, request.body = method, url, body
         request.headers = CaseInsensitiveDict(authorized)
         response = adapter.send(request, timeout=TIMEOUT, **self._settings)
@@ -92,9 +107,9 @@ class Transport:
 
 
 def tune(client: Client, connections: int) -> None:
-    """Let a client keep so many connections open, and read proxies and certificates from the environment once.
+    """Set the size of a client's connection pool, and read proxies and certificates from the environment once.
 
-    Not read from then on: `.netrc`, whose password would take the place of the credentials.
+    From then on, `.netrc` is ignored, too; its passwords would replace the credentials.
     """
     session: AuthorizedSession = client._http
     settings = session.merge_environment_settings(client._connection.get_api_base_url_for_mtls(), {}, None, None, None)

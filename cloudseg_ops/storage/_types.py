@@ -1,4 +1,4 @@
-"""What Cloud Storage tells of objects, and what becomes of deletes."""
+"""Types and limits of the store: object metadata, and outcomes of deletes."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ if TYPE_CHECKING:
     from google.cloud.storage import Blob
 
 PAGE_SIZE = 1000
-"""Most objects that one page of a listing holds (cloud.google.com/storage/docs/json_api/v1/objects/list)."""
+"""Maximum objects in a page of a listing (cloud.google.com/storage/docs/json_api/v1/objects/list)."""
 BATCH_SIZE = 100
-"""Most calls of one batch request (cloud.google.com/storage/docs/batch)."""
+"""Maximum calls in a batch request (cloud.google.com/storage/docs/batch)."""
 LINES_TYPE = "application/jsonl"
 """Content type of the lists that are JSON lines."""
 
 
 class Deletion(StrEnum):
-    """What became of one delete."""
+    """The outcome of a delete."""
 
     DELETED = "deleted"
-    """It was there, and no longer is."""
+    """The object existed, and was deleted."""
     GONE = "gone"
-    """It was not there (any more)."""
+    """The object did not exist (any more)."""
     CHANGED = "changed"
-    """Another generation has the name; nothing was deleted."""
+    """The object has another generation; nothing was deleted."""
 
 
 def info_of(blob: Blob) -> ObjectInfo:
-    """Describe an object as the client has it."""
+    """Return the metadata of a `Blob` of the client."""
     return ObjectInfo(
         bucket=blob.bucket.name,
         name=blob.name,
@@ -46,7 +46,7 @@ def info_of(blob: Blob) -> ObjectInfo:
 
 
 def info_from(bucket: str, resource: Mapping[str, Any]) -> ObjectInfo:
-    """Describe an object as the JSON API shows it (cloud.google.com/storage/docs/json_api/v1/objects)."""
+    """Return the metadata of a resource of the JSON API (cloud.google.com/storage/docs/json_api/v1/objects)."""
     return ObjectInfo(
         bucket=bucket,
         name=resource["name"],

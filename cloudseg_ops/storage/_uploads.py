@@ -1,4 +1,4 @@
-"""Uploads of small objects: bytes, metadata and checksum in one request."""
+"""Uploads objects: small ones in one request, others in a resumable session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 MULTIPART_BYTES = 8 << 20
-"""Above this, google-cloud-storage uploads in a resumable session, and so does the store."""
+"""Maximum size of an upload in one request; above it, the store uses a resumable session, as the client does."""
 
 
 def upload(
@@ -34,10 +34,18 @@ def upload(
     metadata: Mapping[str, str],
     if_generation_match: int | None,
 ) -> ObjectInfo:
-    """Upload an object with its metadata in one request, repeated where that may help.
+    """Upload an object with its metadata in one request, with retries.
 
-    Its checksum goes with it: Cloud Storage refuses bytes that do not have it
+    The request includes the checksum, so Cloud Storage rejects corrupted data
     (cloud.google.com/storage/docs/data-validation).
+
+    Args:
+        transport: Sends the requests.
+        uri: The object.
+        data: Its content.
+        content_type: Its media type.
+        metadata: Its custom metadata.
+        if_generation_match: Write only if this is the current generation; 0: only if the object does not exist.
     """
     resource = {"name": uri.name, "metadata": dict(metadata), "crc32c": crc32c_of(data)}
     body, kind = _related(resource, data, content_type)
@@ -62,10 +70,17 @@ def upload_in_session(
     metadata: Mapping[str, str] | None = None,
     if_generation_match: int | None,
 ) -> ObjectInfo:
-    """Upload a stream from where it stands, whose size nobody needs to know, in a resumable session.
+    """Upload a stream of unknown size in a resumable session, from its current position.
 
-    The only kind of upload that, repeated after a lost answer, finds out that it was done, instead of a generation
-    that it did not expect. A session that is never finished makes no object, and ends within a week.
+    If the last response is lost, a retry in a session finds the finished upload, where any other upload would fail its
+    precondition. An unfinished session creates no object, and expires within a week.
+
+    Args:
+        blob: The object.
+        stream: Its content.
+        content_type: Its media type.
+        metadata: Its custom metadata.
+        if_generation_match: Write only if this is the current generation; 0: only if the object does not exist.
     """
     blob.metadata = dict(metadata or {})
     blob.upload_from_file(
@@ -79,7 +94,7 @@ def upload_in_session(
 
 
 def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tuple[bytes, str]:
-    """Lay out resource and bytes as multipart/related (RFC 2387); return the body and its content type."""
+    """Encode resource and data as multipart/related (RFC 2387); return the body and its content type."""
     boundary = uuid.uuid4().hex
     head = (
         f"--{boundary}\r\ncontent-type: application/json; charset=UTF-8\r\n\r\n{json.dumps(resource)}\r\n"
@@ -89,13 +104,13 @@ def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tup
 
 
 class LineStream(io.RawIOBase):
-    """Reads lines as UTF-8, each with its line end.
+    """A binary stream of lines in UTF-8, each with a line ending.
 
-    It holds what one read asks for and the rest of a line, and cannot be rewound: a resumable upload keeps the piece
-    that it may have to send again by itself.
+    Buffers one read and the rest of a line. It cannot be rewound, which resumable uploads do not need: they keep the
+    piece that they may have to send again.
 
     Args:
-        lines: Without their line ends.
+        lines: The lines, without line endings.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -105,15 +120,15 @@ class LineStream(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """It is there to be read."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Bytes read so far."""
+        """Return the number of bytes read so far."""
         return self._position
 
     def read(self, size: int = -1) -> bytes:
-        """Read exactly `size` bytes, or fewer at the end alone; -1: all."""
+        """Read exactly `size` bytes, fewer only at the end; -1: all."""
         rest = self._rest
         while size < 0 or len(rest) < size:
             line = next(self._lines, None)

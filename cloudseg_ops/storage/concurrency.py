@@ -1,4 +1,4 @@
-"""Work on a stream by several threads at once, in bounded memory."""
+"""Processes a stream in several threads, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ Made = TypeVar("Made")
 
 
 def in_order(work: Callable[[Item], Made], items: Iterable[Item], *, at_once: int) -> Iterator[Made]:
-    """Give what `work` makes of each item, in the items' order, working on at most `at_once` of them.
+    """Yield `work(item)` for each item, in order, with at most `at_once` items in progress.
 
-    Items are taken only as they are needed, unlike `Executor.map`, which takes all of them first. After an error
-    no further item is begun; those in work are waited for.
+    Items are consumed only as needed, unlike with `Executor.map`, which consumes all of them first. After an error no
+    further item is started; those in progress are finished.
 
     Args:
-        work: Called in threads.
-        items: Taken in the caller's thread.
-        at_once: Threads, and items in work or waiting to be given.
+        work: Called in worker threads.
+        items: Consumed in the caller's thread.
+        at_once: Number of threads, and maximum number of items in progress or waiting to be yielded.
     """
     rest = iter(items)
     with ThreadPoolExecutor(max_workers=at_once) as pool:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Where DVC logs to is decided when it is first imported: not while a test holds standard output.
+# DVC chooses its output stream on import, which must not happen while a test captures standard output.
 import dvc.repo  # noqa: F401
 import pytest
 
@@ -36,7 +36,7 @@ def environment(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def run(store: Store, buckets: Buckets, layout: RunLayout) -> str:
-    """A run with one input left, one masked and one lost; the id names it."""
+    """The id of a run with one input left, one masked and one lost."""
     versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg", "c.jpg"])
     put_masks(store, buckets.output, [source_of(versions[1], buckets.input)])
     store.delete_many(buckets.input, [(item.name, item.generation) for item in versions[1:]])
@@ -58,11 +58,11 @@ DIGEST = "@sha256:" + "0" * 64
     ("image", "code", "said"),
     [
         (f"host/engine:{__version__}-abc1234{DIGEST}", 0, [f"image {__version__} (host/engine:{__version__}-abc1234"]),
-        (f"host/engine{DIGEST}", 0, ["image of a version that its name does not tell (host/engine@"]),
-        (f"host/engine:99.0.0{DIGEST}", 1, ["image 99.0.0 (", "THEY DO NOT FIT"]),
+        (f"host/engine{DIGEST}", 0, ["image of unknown version (host/engine@"]),
+        (f"host/engine:99.0.0{DIGEST}", 1, ["image 99.0.0 (", "NOT COMPATIBLE"]),
     ],
 )
-def test_the_images_version(
+def test_the_version_of_the_image(
     image: str, code: int, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     monkeypatch.setenv("CLOUDSEG_IMAGE", image)
@@ -101,7 +101,7 @@ def test_as_json(environment: None, run: str, capsys: Output) -> None:
     assert json.loads(capsys.readouterr().out)["holds"] is True
 
 
-def test_a_run_that_is_not_there(environment: None, buckets: Buckets, capsys: Output) -> None:
+def test_a_run_that_does_not_exist(environment: None, buckets: Buckets, capsys: Output) -> None:
     assert main(["audit", "--run", "nonesuch"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -120,7 +120,7 @@ def test_without_settings(environment: None, monkeypatch: pytest.MonkeyPatch, ca
     assert "CLOUDSEG_INPUT_BUCKET is not set" in capsys.readouterr().err
 
 
-def test_a_missing_bucket_is_no_loss(
+def test_a_missing_bucket_is_not_a_lost_input(
     environment: None, run: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     monkeypatch.setenv("CLOUDSEG_OUTPUT_BUCKET", "nowhere-1")
@@ -129,7 +129,7 @@ def test_a_missing_bucket_is_no_loss(
 
 
 def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    """Without the settings of a DAG: whoever operates Composer from a workstation has none of them there."""
+    """Works without the DAG's settings, which a workstation that manages Composer does not have."""
     for name in [name for name in os.environ if name.startswith("CLOUDSEG_")]:
         monkeypatch.delenv(name)
     assert main(["pool", "--slots", "4", "--print"]) == 0
@@ -172,10 +172,10 @@ def test_the_revisions_are_listed(registry: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("CLOUDSEG_MODEL_REPOSITORY")
     assert main(["revisions", "--repository", registry]) == 0
     assert main(["revisions"]) == 2
-    assert "which registry? set CLOUDSEG_MODEL_REPOSITORY" in capsys.readouterr().err
+    assert "no model registry given; set CLOUDSEG_MODEL_REPOSITORY" in capsys.readouterr().err
 
 
-def test_revisions_of_no_registry(tmp_path: Path, capsys: Output) -> None:
+def test_revisions_of_a_missing_registry(tmp_path: Path, capsys: Output) -> None:
     assert main(["revisions", "--refresh", "--repository", str(tmp_path / "nowhere")]) == 2
     assert "nowhere cannot be listed" in capsys.readouterr().err
 
@@ -197,7 +197,7 @@ def test_a_composer_environment_has_a_name_and_a_region(half: list[str], capsys:
     assert "--composer ENVIRONMENT --location REGION" in capsys.readouterr().err
 
 
-def test_the_pools_command_runs_and_its_failure_is_told(
+def test_the_pool_command_runs_and_its_failure_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gcloud = tmp_path / "gcloud"
@@ -217,7 +217,7 @@ def test_the_pools_command_runs_and_its_failure_is_told(
 
 
 @pytest.mark.slow
-def test_what_airflow_has_afterwards(tmp_path: Path, registry: str) -> None:
+def test_airflow_has_the_pool_and_the_revisions_afterwards(tmp_path: Path, registry: str) -> None:
     """A pool that counts deferred tasks, and the revisions to offer."""
     environment = {
         **os.environ, "AIRFLOW_HOME": str(tmp_path), "CLOUDSEG_POOL": "gpus", "PYTHONWARNINGS": "ignore",
@@ -230,7 +230,7 @@ def test_what_airflow_has_afterwards(tmp_path: Path, registry: str) -> None:
         ).stdout
 
     call("airflow", "db", "migrate")
-    for slots in ("3", "5"):  # it creates the pool, and changes it
+    for slots in ("3", "5"):  # creates the pool, then changes it
         call("cloudseg_ops.cli", "pool", "--slots", slots)
         pool = next(
             item for item in json.loads(call("airflow", "pools", "list", "-o", "json")) if item["pool"] == "gpus"
@@ -247,7 +247,7 @@ def test_what_airflow_has_afterwards(tmp_path: Path, registry: str) -> None:
         ["pool", "--slots", "0"], ["pool", "--slots", "-1"], ["pool", "--slots", "two"],
     ],
 )  # fmt: skip
-def test_what_it_does_not_know(arguments: list[str], capsys: Output) -> None:
+def test_unknown_arguments(arguments: list[str], capsys: Output) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)
     assert raised.value.code == 2
@@ -258,4 +258,4 @@ def test_the_exit_code_reaches_the_shell() -> None:
     command = [sys.executable, "-m", "cloudseg_ops.cli", "audit"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert done.stderr.startswith("cloudseg: which run?")
+    assert done.stderr.startswith("cloudseg: no run given")

@@ -53,10 +53,10 @@ def run(store: Store, layout: RunLayout) -> RunLayout:
     return layout
 
 
-def test_how_far_a_run_is(environment: None, run: RunLayout, capsys: Output) -> None:
+def test_the_progress_of_a_run(environment: None, run: RunLayout, capsys: Output) -> None:
     assert main(["progress", "--run", run.run_id]) == 0
     lines = capsys.readouterr().out.splitlines()
-    # Of two slots one is free: its chunk of two seconds is what is waited for.
+    # One of two slots is free; the chunk that will take it needs two seconds.
     assert lines[0] == "run test-run: 5 of 12 images · 2.0 images/s · about 2.0 s left"
     assert lines[1] == "3 chunks: 1 waiting, 1 running, 1 done"
     assert lines[2].startswith("  00001  running  1 of 4 images     2.0 images/s  heard of ")
@@ -86,7 +86,7 @@ def test_a_watch_ends_with_the_run(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("5 of 12 images · 2.0 images/s · about ")
     assert lines[-1] == "12 of 12 images · every chunk is done · 3 chunks: 3 done"
-    # Only what is new is told.
+    # Unchanged lines are not repeated.
     assert len(lines) == len(set(lines)) < 6
 
 
@@ -101,7 +101,7 @@ def test_a_run_that_was_reported_on_is_over_unless_its_chunks_run_again(store: S
 
 def test_a_watch_of_a_dry_run_ends(environment: None, store: Store, layout: RunLayout, capsys: Output) -> None:
     assert not is_over(store, layout, read_run_progress(store, layout))
-    write_plan_pages(store, plan_of(layout, 5, dry_run=False))  # its list of chunks is about to be seen
+    write_plan_pages(store, plan_of(layout, 5, dry_run=False))  # its list of chunks does not exist yet
     assert not is_over(store, layout, read_run_progress(store, layout))
     write_plan_pages(store, plan_of(layout, 5, dry_run=True))
     assert main(["progress", "--run", layout.run_id, "--watch"]) == 0

@@ -41,14 +41,14 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("variables", "found", "remedy"),
     [
         ({"DRIVER_VERSION": "11040"}, "driver on your system is too old (found version 11040)", "gpu-driver-version"),
-        ({"DRIVER_INIT": "803"}, "unsupported display driver", "is not of the node's driver"),
+        ({"DRIVER_INIT": "803"}, "unsupported display driver", "does not match the node's driver"),
         ({"DRIVER_INIT": "100"}, "No CUDA GPUs are available", "nvidia.com/gpu"),
         ({"DRIVER_INIT": "999"}, "CUDA unknown error", "Xid"),
-        ({"DRIVER_INIT": "2"}, "out of memory", "a GPU of its own"),
+        ({"DRIVER_INIT": "2"}, "out of memory", "its own GPU"),
     ],
     ids=["too old", "of another version", "no GPU", "broken", "no memory"],
 )
-def test_a_broken_driver_is_told_with_what_to_do(
+def test_errors_of_a_broken_driver_say_what_to_do(
     driver: Path, variables: dict[str, str], found: str, remedy: str
 ) -> None:
     libraries = os.pathsep.join(filter(None, (str(driver), os.environ.get("LD_LIBRARY_PATH"))))

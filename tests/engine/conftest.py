@@ -11,7 +11,7 @@ from tests.engine.lab import Lab
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    # Tiny tensors: a second thread costs more than it gives, most of all on a busy machine.
+    # The tensors are tiny: a second thread would cost more than it saves, especially on a busy machine.
     torch.set_num_threads(1)
 
 

@@ -1,4 +1,4 @@
-"""What the engine's tests share: pictures, a tiny model, and a chunk in the emulator's buckets."""
+"""Helpers shared by the engine's tests: pictures, a tiny model, and a chunk in the emulator's buckets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def unet_params(n_classes: int = 1, in_channels: int = 3, **more: Any) -> ModelP
 
 
 def tiny_unet(n_classes: int = 1, in_channels: int = 3, typical: torch.Tensor | None = None) -> UNet:
-    """A U-Net whose batch norms have been through some data, so that folding them can go wrong.
+    """Build a U-Net whose batch norms have statistics of some data, so that mistakes in folding them show.
 
     Its classes are about equally frequent on images like `typical`, by default unnormalized noise.
     """
@@ -174,7 +174,7 @@ class Lab:
         return provenance
 
     def arguments(self, **more: str) -> list[str]:
-        """The command line of these options."""
+        """Return the command line for these options."""
         o = self.options
         given: Mapping[str, str] = {
             "--chunk": str(o.chunk),

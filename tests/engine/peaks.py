@@ -1,4 +1,4 @@
-"""How much memory a piece of code takes at its worst, measured in a process of its own."""
+"""Measures the peak memory of a piece of code in a separate process."""
 
 import subprocess
 import sys
@@ -20,9 +20,9 @@ def measured(work):
 
 
 def peak_bytes(code: str) -> int:
-    """Run Python code that calls `measured(work)`, once; tell by how many bytes the process was larger at its largest.
+    """Run Python code that calls `measured(work)` once, and return by how many bytes the process grew at its peak.
 
-    `VmHWM` is of this process alone, where `getrusage` begins with what its parent had.
+    `VmHWM` covers only the new process, whereas `getrusage` includes the peak of its parent.
     """
     done = subprocess.run(
         [sys.executable, "-c", _MEASURE + code], capture_output=True, text=True, check=False, timeout=200

@@ -1,7 +1,6 @@
-"""A store for any number of images: all are one photograph, and masks are thrown away.
+"""A store with any number of images, which are all the same photograph, and whose masks are discarded.
 
-Stands in for the emulator where only the engine's own memory is looked at: over HTTP, tens of thousands of images take
-minutes.
+Replaces the emulator in tests of the engine's memory: over HTTP, tens of thousands of images would take minutes.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def run(lab: Lab) -> ChunkSummary:
 
 
 def no_reads(lab: Lab, faults: FaultPlan) -> None:
-    """From now on, whoever reads a photograph fails."""
+    """Make every further read of a photograph fail."""
     faults.add(Fault(status=403, method="GET", path=f"/b/{lab.buckets.input}/o/", times=10_000))
 
 
@@ -90,7 +90,7 @@ def test_the_second_run_reads_no_photograph(lab: Lab, faults: FaultPlan) -> None
     assert second[-1].reason == first[-1].reason
 
 
-def test_another_model_is_computed_anew(lab: Lab) -> None:
+def test_images_are_segmented_again_by_another_model(lab: Lab) -> None:
     lab.write_chunk([*lab.put_many(2), lab.put("bad.png", b"bad")])
     run(lab)
     # The same weights with other parameters are another model.
@@ -110,7 +110,7 @@ def test_a_newer_version_and_a_removed_one(lab: Lab) -> None:
     assert list(lab.outcomes().values()) == ["changed", "vanished", "done"]
     assert str(newer.generation) in (lab.results()[0].reason or "")
     assert lab.mask_info(changed.name) is None
-    # The next run takes the newer version in.
+    # The next run processes the newer version.
     lab.write_chunk([newer])
     run(lab)
     assert lab.provenance(changed.name).source.generation == newer.generation
@@ -149,7 +149,7 @@ def test_an_empty_chunk(lab: Lab) -> None:
     assert lab.results() == []
 
 
-def test_storage_trouble_for_one_image(lab: Lab, faults: FaultPlan) -> None:
+def test_a_storage_error_for_one_image(lab: Lab, faults: FaultPlan) -> None:
     sources = lab.put_many(6)
     lab.write_chunk(sources)
     faults.add(Fault(status=403, method="GET", path=r"/o/sky/003\.png", times=100))
@@ -180,7 +180,7 @@ def test_transient_faults_go_unnoticed(lab: Lab, faults: FaultPlan) -> None:
     assert set(lab.outcomes().values()) == {"done"}
 
 
-def test_a_model_that_is_not_the_promised_one_segments_nothing(lab: Lab) -> None:
+def test_a_model_with_another_checksum_segments_nothing(lab: Lab) -> None:
     lab.write_chunk(lab.put_many(2))
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
     with pytest.raises(CorruptModelError):
@@ -189,7 +189,9 @@ def test_a_model_that_is_not_the_promised_one_segments_nothing(lab: Lab) -> None
     assert not lab.summary().complete
 
 
-def test_the_first_failure_is_the_one_told(lab: Lab, faults: FaultPlan, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_while_writing_results_does_not_hide_the_first_one(
+    lab: Lab, faults: FaultPlan, caplog: pytest.LogCaptureFixture
+) -> None:
     lab.write_chunk(lab.put_many(2))
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
     faults.add(Fault(status=403, method="POST", path=f"/b/{lab.buckets.staging}/o", times=10))
@@ -247,14 +249,14 @@ def test_previews_of_all_masks(lab: Lab) -> None:
         assert (provenance.source.name, provenance.source.generation) == (version.name, version.generation)
 
 
-def test_a_preview_that_fails_fails_nothing(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_preview_does_not_fail_the_chunk(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     lab.set(previews=GcsUri("no-such-place", "previews"))
     lab.write_chunk(lab.put_many(2))
     assert run(lab).complete
     assert "no preview of sky/" in caplog.text
 
 
-def test_a_chunk_that_is_none(lab: Lab) -> None:
+def test_an_invalid_chunk_file(lab: Lab) -> None:
     with pytest.raises(ObjectNotFoundError):
         run(lab)
     lab.store.write(lab.options.chunk, b"not a line\n")
@@ -268,7 +270,7 @@ def test_a_stop_in_the_middle_keeps_what_is_done(lab: Lab) -> None:
     seen = lab.store.write
 
     class Stopping(Store):
-        """Asks for the stop when the tenth mask is written."""
+        """Requests the stop when the tenth mask is written."""
 
         count = 0
 
@@ -289,7 +291,7 @@ def test_a_stop_in_the_middle_keeps_what_is_done(lab: Lab) -> None:
     assert run(lab).complete
 
 
-def test_what_the_network_saw_scaled_down_gets_a_mask_of_its_own_size(lab: Lab) -> None:
+def test_an_image_that_was_scaled_down_gets_a_mask_of_its_original_size(lab: Lab) -> None:
     lab.use_model(state_bytes(tiny_unet()), unet_params(max_side=64))
     lab.write_chunk([lab.put("large.jpg", picture(500, 300, "JPEG")), lab.put("small.png", picture(60, 40))])
     run(lab)
@@ -298,7 +300,7 @@ def test_what_the_network_saw_scaled_down_gets_a_mask_of_its_own_size(lab: Lab) 
     assert len(np.unique(np.asarray(lab.mask("large.jpg")))) == 2
 
 
-def test_an_image_that_memory_does_not_hold_at_once_gets_the_mask_of_the_whole(
+def test_an_image_that_is_computed_in_tiles_gets_the_mask_of_the_whole(
     lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")

@@ -8,5 +8,5 @@ def test_the_more_images_wait_the_fewer_are_fetched(waiting: int, allowed: int) 
     assert fetches(32, waiting, ahead=16) == allowed
 
 
-def test_one_is_always_on_its_way_while_not_enough_wait() -> None:
+def test_at_least_one_image_is_fetched_while_too_few_wait() -> None:
     assert fetches(1, 15, ahead=16) == 1

@@ -67,7 +67,7 @@ def test_a_pod_that_is_too_small_says_how_much_it_takes(site: Site) -> None:
     site.overlay({"spec": {"containers": [{"name": CONTAINER, "resources": small}]}})
     run_id = site.airflow.trigger()
     assert site.airflow.wait(run_id) == "failed"
-    assert "give at least 956 MiB with --memory, and the pod as much (CLOUDSEG_POD_MEMORY)" in site.logs(run_id)
+    assert "set at least 956 MiB with --memory, and give the pod as much (CLOUDSEG_POD_MEMORY)" in site.logs(run_id)
     assert site.airflow.audit(run_id).places["input"] == 2
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the storage seam share: faults that must come about, and a count of calls."""
+"""Fixtures shared by the storage tests, and a check that every requested fault occurred."""
 
 import gc
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def _no_faults_left(emulator: Emulator) -> Iterator[None]:
 
 @pytest.fixture
 def no_collection() -> Iterator[None]:
-    """Garbage is collected when the test says so: elsewhere it could be in the emulator's own thread."""
+    """Collect garbage only when the test does so; otherwise it could happen in the emulator's thread."""
     gc.collect()
     gc.disable()
     yield
@@ -35,7 +35,7 @@ def uri(buckets: Buckets) -> GcsUri:
 
 
 class Counter:
-    """Calls of the emulator since the last look."""
+    """Counts the emulator's calls since its creation."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator

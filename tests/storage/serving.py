@@ -1,4 +1,4 @@
-"""A server between the store and the emulator's application: it looks at requests, or answers otherwise than asked."""
+"""Wraps the emulator's application to record requests or to change responses."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ Wrap = Callable[[ASGIApp], ASGIApp]
 
 @contextmanager
 def served(wrap: Wrap) -> Iterator[Emulator]:
-    """An emulator whose application is wrapped."""
+    """Run an emulator whose application is wrapped."""
     emulator = Emulator()
     config = emulator._server.config
     config.app = wrap(config.app)  # type: ignore[arg-type]
@@ -23,12 +23,12 @@ def served(wrap: Wrap) -> Iterator[Emulator]:
 
 
 def header(scope: Scope, name: str) -> str:
-    """A header of a request; empty when it has none of that name."""
+    """Return a header of a request; empty if it has none of that name."""
     return next((value.decode() for key, value in scope["headers"] if key.decode().lower() == name.lower()), "")
 
 
 def without_request_header(name: str) -> Wrap:
-    """A server that does not know a header."""
+    """A server that ignores a request header."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def call(scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,7 +42,7 @@ def without_request_header(name: str) -> Wrap:
 
 
 def without_answer_header(name: str) -> Wrap:
-    """A server that does not tell something."""
+    """A server that omits a response header."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def call(scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +59,7 @@ def without_answer_header(name: str) -> Wrap:
 
 
 def recording(seen: list[dict[str, Any]]) -> Wrap:
-    """A server that notes the method, path and headers of each request."""
+    """A server that records the method, path and headers of each request."""
 
     def wrap(app: ASGIApp) -> ASGIApp:
         async def call(scope: Scope, receive: Receive, send: Send) -> None:

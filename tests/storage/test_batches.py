@@ -1,4 +1,4 @@
-"""Batch requests as they are answered: in any order, with other line ends, or not at all."""
+"""Responses to batch requests: in any order, with other line endings, or incomplete."""
 
 import random
 
@@ -21,7 +21,7 @@ def _part(number: int, status: int, body: str = "") -> str:
     )
 
 
-def test_answers_are_paired_with_calls_by_their_id() -> None:
+def test_responses_are_matched_to_calls_by_id() -> None:
     statuses = [200, 204, 404, 412, 503] * 4
     parts = [_part(number, status) for number, status in enumerate(statuses)]
     random.Random(3).shuffle(parts)
@@ -39,20 +39,20 @@ def test_answers_are_paired_with_calls_by_their_id() -> None:
         ('{"error": "short"}', '{"error": "short"}'),
     ],
 )
-def test_what_is_said_of_an_error(body: str, reason: str) -> None:
+def test_the_reason_of_an_error(body: str, reason: str) -> None:
     (found,) = _answers((_part(0, 403, body) + "--batch_x y--").encode(), TYPE, 1)
     assert found.status == 403
     assert found.reason.strip() == reason
 
 
 @pytest.mark.parametrize("numbers", [[], [0], [0, 2], [0, 0], [0, 1, 2], [7, 8]])
-def test_an_answer_that_lacks_one_is_no_answer(numbers: list[int]) -> None:
+def test_an_incomplete_response_raises(numbers: list[int]) -> None:
     body = "".join(_part(number, 204) for number in numbers) + "--batch_x y--"
     with pytest.raises(ServiceUnavailable, match="of 2 calls"):
         _answers(body.encode(), TYPE, 2)
 
 
-def test_calls_of_several_kinds_get_their_own_answers(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_calls_of_several_kinds_get_their_own_responses(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     (put,) = put_inputs(store, buckets.input, ["Größe 1#2?.jpg"])
     path = f"/b/{buckets.input}/o/Gr%C3%B6%C3%9Fe%201%232%3F.jpg"
     calls = [
@@ -67,7 +67,7 @@ def test_calls_of_several_kinds_get_their_own_answers(store: Store, buckets: Buc
     assert "gone" in found[1].reason
 
 
-def test_a_batch_that_is_refused_as_a_whole(store: Store, emulator: Emulator) -> None:
+def test_a_batch_that_is_rejected_as_a_whole(store: Store, emulator: Emulator) -> None:
     emulator.faults.add(Fault(status=429, method="POST", path="/batch"))
     with pytest.raises(GoogleAPICallError) as raised:
         perform(store._client, [Call("GET", "/b/x")])

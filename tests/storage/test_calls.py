@@ -1,4 +1,4 @@
-"""Transient faults are got over, and the rest is told in words."""
+"""Transient faults are retried, and other errors are translated."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.storage.conftest import MIB
 
 
 @pytest.mark.parametrize("action", ["cut_within", "cut_after"])
-def test_a_write_whose_answer_was_lost_is_repeated(store: Store, uri: GcsUri, emulator: Emulator, action: Any) -> None:
+def test_a_write_whose_response_was_lost_is_retried(store: Store, uri: GcsUri, emulator: Emulator, action: Any) -> None:
     emulator.faults.add(Fault(action=action, method="POST", path="/upload/"))
     found = store.write(uri, b"x")
     assert store.stat(uri) == found
@@ -25,14 +25,18 @@ def test_a_write_whose_answer_was_lost_is_repeated(store: Store, uri: GcsUri, em
 
 @pytest.mark.parametrize("action", ["cut_before", "cut_after", "status"])
 @pytest.mark.parametrize("method", ["POST", "PUT"], ids=["begin", "send"])
-def test_lines_get_over_any_fault(store: Store, uri: GcsUri, emulator: Emulator, method: str, action: Any) -> None:
+def test_writing_lines_recovers_from_any_fault(
+    store: Store, uri: GcsUri, emulator: Emulator, method: str, action: Any
+) -> None:
     emulator.faults.add(Fault(action=action, method=method, path="/upload/"))
     store.write_lines(uri, ["x" * MIB, "y" * MIB], if_generation_match=0)
     assert [len(line) for line in store.read_lines(uri)] == [MIB, MIB]
 
 
 @pytest.mark.parametrize("fault", [Fault(status=503), Fault(action="cut_within"), Fault(action="cut_after")])
-def test_every_other_call_gets_over_a_fault(store: Store, buckets: Buckets, emulator: Emulator, fault: Fault) -> None:
+def test_every_other_call_recovers_from_a_fault(
+    store: Store, buckets: Buckets, emulator: Emulator, fault: Fault
+) -> None:
     source = GcsUri(buckets.input, "a")
     generation = store.write(source, b"x").generation
     calls: list[Callable[[], Any]] = [
@@ -54,7 +58,7 @@ def test_a_refusal_names_the_roles(store: Store, uri: GcsUri, emulator: Emulator
             store.read(uri)
 
 
-def test_any_other_refusal_is_told_with_what_was_being_done(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+def test_any_other_error_names_the_operation(store: Store, uri: GcsUri, emulator: Emulator) -> None:
     emulator.faults.add(Fault(status=400, method="GET"))
     with pytest.raises(StorageError, match=r"read gs://.*BadRequest"):
         store.read(uri)
@@ -68,7 +72,7 @@ def test_it_connects_to_the_emulator_that_the_environment_names(
     assert Store.open(connections=3).read(uri) == b"x"
 
 
-def test_without_any_identity_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_credentials_raise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(PermissionDeniedError, match="connect to Cloud Storage: refused"):

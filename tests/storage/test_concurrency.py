@@ -7,7 +7,7 @@ import pytest
 from cloudseg_ops.storage.concurrency import in_order
 
 
-def test_it_gives_all_in_their_order_however_long_each_takes() -> None:
+def test_results_are_in_order_however_long_each_takes() -> None:
     def work(number: int) -> int:
         time.sleep(0.02 if number % 4 == 0 else 0)
         return number * number
@@ -17,13 +17,13 @@ def test_it_gives_all_in_their_order_however_long_each_takes() -> None:
     assert list(in_order(work, [3], at_once=4)) == [9]
 
 
-def test_several_are_worked_on_at_once() -> None:
-    # Each waits for three others: one after the other, it would never end.
+def test_items_are_processed_concurrently() -> None:
+    # Each item waits for three others, so processing them one by one would never end.
     barrier = threading.Barrier(4)
     assert len(list(in_order(lambda _: barrier.wait(10), range(8), at_once=4))) == 8
 
 
-def test_no_more_is_taken_than_is_worked_on() -> None:
+def test_items_are_consumed_only_as_needed() -> None:
     taken: list[int] = []
 
     def items() -> Iterator[int]:
@@ -36,7 +36,7 @@ def test_no_more_is_taken_than_is_worked_on() -> None:
     assert max(ahead) <= 4
 
 
-def test_after_an_error_nothing_more_is_begun() -> None:
+def test_no_item_is_started_after_an_error() -> None:
     begun: list[int] = []
 
     def work(number: int) -> int:
@@ -52,7 +52,7 @@ def test_after_an_error_nothing_more_is_begun() -> None:
     assert len(begun) < 10
 
 
-def test_an_error_of_the_items_is_the_callers() -> None:
+def test_an_error_of_the_iterator_is_raised_to_the_caller() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise KeyError

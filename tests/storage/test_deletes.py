@@ -1,4 +1,4 @@
-"""Batches of deletes, each of which has its own answer."""
+"""Batches of deletes, each of which has its own outcome."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.samples import names_in, put_inputs
 from tests.storage.conftest import Counter
 
 
-def test_what_became_of_each_delete_in_order(store: Store, buckets: Buckets) -> None:
+def test_outcomes_are_returned_in_order(store: Store, buckets: Buckets) -> None:
     put = {info.name: info for info in put_inputs(store, buckets.input, ["a", "b", "c", "Größe #1?.jpg"])}
     replaced = store.write(GcsUri(buckets.input, "b"), b"newer")
     versions = [("c", put["c"].generation), ("gone", 7), ("b", put["b"].generation),
@@ -29,13 +29,13 @@ def test_what_became_of_each_delete_in_order(store: Store, buckets: Buckets) -> 
     assert store.read(GcsUri(buckets.input, "b"), generation=replaced.generation) == b"newer"
 
 
-def test_nothing_to_delete_asks_for_nothing(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_no_deletes_make_no_request(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     calls = Counter(emulator)
     assert store.delete_many(buckets.input, []) == []
     assert calls["batch"] == 0
 
 
-def test_at_most_a_hundred_deletes_a_request(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_at_most_a_hundred_deletes_per_request(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     versions = [(info.name, info.generation) for info in put_inputs(store, buckets.input, map(str, range(250)))]
     calls = Counter(emulator)
     assert store.delete_many(buckets.input, iter(versions)) == [Deletion.DELETED] * 250
@@ -44,7 +44,7 @@ def test_at_most_a_hundred_deletes_a_request(store: Store, buckets: Buckets, emu
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_deletes_that_are_put_off_are_asked_for_again(
+def test_deletes_with_transient_errors_are_retried(
     store: Store, buckets: Buckets, emulator: Emulator, status: int
 ) -> None:
     put = put_inputs(store, buckets.input, [f"{number:02d}" for number in range(20)])
@@ -55,9 +55,7 @@ def test_deletes_that_are_put_off_are_asked_for_again(
     assert names_in(store, buckets.input) == ["07"]
 
 
-def test_a_batch_that_is_put_off_as_a_whole_is_asked_for_again(
-    store: Store, buckets: Buckets, emulator: Emulator
-) -> None:
+def test_a_batch_with_a_transient_error_is_retried(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     put = put_inputs(store, buckets.input, ["a", "b"])
     emulator.faults.add(Fault(status=503, method="POST", path="/batch", times=2))
     outcomes = store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
@@ -65,7 +63,7 @@ def test_a_batch_that_is_put_off_as_a_whole_is_asked_for_again(
 
 
 @pytest.mark.parametrize(("action", "outcome"), [("cut_before", Deletion.DELETED), ("cut_after", Deletion.GONE)])
-def test_a_batch_whose_connection_is_cut_is_asked_for_again(
+def test_a_batch_whose_connection_breaks_is_retried(
     store: Store, buckets: Buckets, emulator: Emulator, action: Any, outcome: Deletion
 ) -> None:
     put = put_inputs(store, buckets.input, ["a", "b"])
@@ -75,7 +73,7 @@ def test_a_batch_whose_connection_is_cut_is_asked_for_again(
     assert names_in(store, buckets.input) == []
 
 
-def test_a_newer_upload_survives_a_repeated_batch(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_a_newer_upload_survives_a_retried_batch(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     (old,) = put_inputs(store, buckets.input, ["a"])
     emulator.faults.add(Fault(action="cut_after", method="POST", path="/batch"))
     uploads = iter([True])
@@ -85,7 +83,7 @@ def test_a_newer_upload_survives_a_repeated_batch(store: Store, buckets: Buckets
         try:
             return send(*arguments, **options)
         except requests.ConnectionError:
-            # Right between the first request, which has deleted, and its repetition.
+            # Between the first request, which has deleted the object, and its retry.
             if next(uploads, False):
                 Store(emulator.client()).write(GcsUri(buckets.input, "a"), b"newer")
             raise
@@ -95,7 +93,7 @@ def test_a_newer_upload_survives_a_repeated_batch(store: Store, buckets: Buckets
     assert store.read(GcsUri(buckets.input, "a")) == b"newer"
 
 
-def test_a_refused_delete_is_told(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_a_refused_delete_raises(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     put = put_inputs(store, buckets.input, ["a", "b", "c"])
     emulator.faults.add(Fault(status=403, method="DELETE", path="/o/b"))
     with pytest.raises(PermissionDeniedError, match=f"delete 3 objects of gs://{buckets.input}: refused .*roles"):
@@ -104,23 +102,23 @@ def test_a_refused_delete_is_told(store: Store, buckets: Buckets, emulator: Emul
 
 
 def _held_to(emulator: Emulator, pace: Pace, slept: list[float]) -> Store:
-    """A store whose clock stands still: what it would have waited is written down."""
+    """A store whose clock stands still, and which records how long it would have waited."""
     return Store(emulator.client(), pacer=lambda: Pacer(pace, clock=lambda: 0.0, sleep=slept.append))
 
 
-def test_deletes_wait_for_their_turns(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_deletes_wait_for_the_rate_limit(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     put = put_inputs(store, buckets.input, [f"{number:03d}" for number in range(350)])
     slept: list[float] = []
     outcomes = _held_to(emulator, Pace(), slept).delete_many(
         buckets.input, [(info.name, info.generation) for info in put]
     )
     assert outcomes == [Deletion.DELETED] * 350
-    # In whatever order the threads come; the fifty may be among the first.
+    # The order of threads is undefined; the batch of fifty may be among the first.
     assert len(slept) == 3
     assert max(slept) == pytest.approx(0.3, abs=0.051)
 
 
-def test_what_is_put_off_slows_the_pace_and_waits_for_another_turn(
+def test_transient_errors_lower_the_rate_and_retries_wait_for_it(
     store: Store, buckets: Buckets, emulator: Emulator
 ) -> None:
     put = put_inputs(store, buckets.input, ["a", "b", "c"])
@@ -134,7 +132,7 @@ def test_what_is_put_off_slows_the_pace_and_waits_for_another_turn(
     assert slept == [pytest.approx(0.003, rel=0.01)]
 
 
-def test_a_cut_connection_does_not_slow_the_pace(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_a_broken_connection_does_not_lower_the_rate(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     put = put_inputs(store, buckets.input, ["a"])
     pace, slept = Pace(), list[float]()
     emulator.faults.add(Fault(action="cut_before", method="POST", path="/batch"))
@@ -142,7 +140,7 @@ def test_a_cut_connection_does_not_slow_the_pace(store: Store, buckets: Buckets,
     assert pace.rate >= 1000
 
 
-def test_each_bucket_has_its_own_pace(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_each_bucket_has_its_own_rate(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     slept: list[float] = []
     paced = Store(emulator.client(), pacer=lambda: Pacer(clock=lambda: 0.0, sleep=slept.append))
     for bucket in (buckets.input, buckets.output):
@@ -153,7 +151,7 @@ def test_each_bucket_has_its_own_pace(store: Store, buckets: Buckets, emulator: 
     assert slept == [pytest.approx(0.001, rel=0.01)]
 
 
-def test_threads_that_come_at_once_share_the_pace_of_a_bucket(buckets: Buckets, emulator: Emulator) -> None:
+def test_concurrent_threads_share_the_rate_of_a_bucket(buckets: Buckets, emulator: Emulator) -> None:
     slept: list[float] = []
     both = threading.Barrier(2)
 
@@ -168,7 +166,7 @@ def test_threads_that_come_at_once_share_the_pace_of_a_bucket(buckets: Buckets, 
 
 
 class Meeting(HTTPAdapter):
-    """Holds a request back until another one is on its way, too."""
+    """Delays a request until another one is in flight, too."""
 
     def __init__(self) -> None:
         super().__init__(pool_maxsize=8)

@@ -1,4 +1,4 @@
-"""Finding out what is there, with few requests."""
+"""Listings and metadata, with few requests."""
 
 import pytest
 from hypothesis import given
@@ -41,7 +41,7 @@ def test_a_listing_is_in_byte_order_under_a_prefix_and_within_offsets(store: Sto
     assert [info.name for info in store.list_objects(folder, start="a/2", end="é")] == ["a/2", "a0", "b"]
 
 
-def test_the_listing_of_a_bucket_that_is_not_there(store: Store) -> None:
+def test_listing_a_missing_bucket(store: Store) -> None:
     with pytest.raises(BucketNotFoundError, match=r"list gs://nowhere-1: there is no such bucket; .*CLOUDSEG_"):
         list(store.list_objects(GcsUri("nowhere-1")))
 
@@ -52,13 +52,13 @@ def _look(store: Store, bucket: str, names: list[str]) -> set[str]:
     return set(found)
 
 
-def test_those_that_are_there_are_found_whatever_the_order(store: Store, buckets: Buckets) -> None:
+def test_existing_objects_are_found_in_any_order(store: Store, buckets: Buckets) -> None:
     there = {info.name: info.generation for info in put_inputs(store, buckets.input, ["c", "a", "e/f", "é"])}
     found = store.stat_many(buckets.input, ["é", "b", "e/f", "a", "z", "a", "c"])
     assert {name: info.generation for name, info in found.items()} == there
 
 
-def test_no_names_ask_for_nothing(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_no_names_make_no_request(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     calls = Counter(emulator)
     assert store.stat_many(buckets.input, []) == {}
     assert calls["objects.list"] == calls["objects.get"] == 0
@@ -79,7 +79,9 @@ def test_one_name_and_the_last_name_are_within_the_range(store: Store, buckets: 
     assert _look(store, buckets.input, ["zz"]) == set()
 
 
-def test_a_thousand_neighbors_take_two_requests_at_most(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_a_thousand_adjacent_names_take_at_most_two_requests(
+    store: Store, buckets: Buckets, emulator: Emulator
+) -> None:
     names = [f"{number:05d}.jpg" for number in range(PAGE_SIZE)]
     put_inputs(store, buckets.input, names)
     calls = Counter(emulator)
@@ -88,30 +90,30 @@ def test_a_thousand_neighbors_take_two_requests_at_most(store: Store, buckets: B
     assert calls["objects.get"] == 0
 
 
-def test_many_others_in_between_are_not_all_listed(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_many_objects_between_the_names_are_not_all_listed(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     others = [f"m{number:05d}" for number in range(PAGE_SIZE + 200)]
     put_inputs(store, buckets.input, ["a", "z", *others])
     calls = Counter(emulator)
-    # Before the others, the last one that the budget reaches, beyond it, and not there at all.
+    # Names before the others, the last one within the budget, one beyond it, and one that does not exist.
     names = ["a", others[PAGE_SIZE - 2], others[PAGE_SIZE - 1], others[-1], "m00007-missing", "y", "z"]
     assert _look(store, buckets.input, names) == set(names) - {"m00007-missing", "y"}
     assert calls["objects.list"] == 1
     assert 1 <= calls["objects.get"] <= 4
 
 
-def test_looking_at_many_in_a_bucket_that_is_not_there(store: Store) -> None:
+def test_stat_many_in_a_missing_bucket(store: Store) -> None:
     with pytest.raises(BucketNotFoundError):
         store.stat_many("nowhere-1", ["a"])
 
 
-def test_a_name_of_the_greatest_length_is_found(store: Store, buckets: Buckets) -> None:
+def test_a_name_of_maximum_length_is_found(store: Store, buckets: Buckets) -> None:
     longest = "a" * 1024
     put_inputs(store, buckets.input, [longest])
     assert _look(store, buckets.input, [longest]) == {longest}
 
 
 class Listed:
-    """A bucket as pages of a few objects, and what was asked of it."""
+    """A bucket with small pages, which records what was requested."""
 
     def __init__(self, names: set[str], size: int) -> None:
         self._names = sorted(names, key=str.encode)
@@ -125,8 +127,8 @@ class Listed:
         return Page([described(name) for name in shown], "more" if len(inside) > len(shown) else None)
 
 
-def test_what_lies_between_two_groups_of_names_is_not_listed() -> None:
-    """Masks of today at every station, between those of all the days before."""
+def test_objects_between_two_groups_of_names_are_not_listed() -> None:
+    """Today's masks of every station, between those of all previous days."""
     there = {f"station-{station}/{number:05d}" for station in range(5) for number in range(3000)}
     wanted = [f"station-{station}/{number:05d}" for station in range(5) for number in range(2900, 3000)]
     bucket = Listed(there, PAGE_SIZE)
@@ -144,7 +146,7 @@ def test_many_small_groups_take_a_page_each() -> None:
     assert len(bucket.pages) <= 50
 
 
-def test_one_name_far_from_the_others_does_not_spoil_the_listing() -> None:
+def test_one_distant_name_does_not_end_the_listing() -> None:
     there = {f"{number:06d}" for number in range(20_000)}
     wanted = ["000000", *(f"{number:06d}" for number in range(10_000, 10_999))]
     found, rest = find_by_listing(wanted, bucket := Listed(there, PAGE_SIZE))
@@ -152,7 +154,7 @@ def test_one_name_far_from_the_others_does_not_spoil_the_listing() -> None:
     assert len(bucket.pages) == 2
 
 
-def test_names_too_far_apart_are_left_to_be_asked_for() -> None:
+def test_names_too_far_apart_are_left_to_be_checked() -> None:
     there = {f"{number:06d}" for number in range(100_000)}
     wanted = [f"{number:06d}" for number in range(0, 100_000, 500)]
     bucket = Listed(there, PAGE_SIZE)
@@ -162,7 +164,7 @@ def test_names_too_far_apart_are_left_to_be_asked_for() -> None:
     assert len(found) == 4
 
 
-def test_an_empty_page_that_is_not_the_last_one_says_nothing() -> None:
+def test_an_empty_page_that_is_not_the_last_one_proves_nothing_absent() -> None:
     found, rest = find_by_listing(["a", "b"], lambda start, end: Page([], "more"))
     assert (found, rest) == ({}, ["a", "b"])
 

@@ -1,4 +1,4 @@
-"""The rule of how fast objects may be written or deleted, and how threads are held to it."""
+"""The rate limit of writes and deletes, and the waiting of threads."""
 
 import threading
 from math import log, log2
@@ -14,14 +14,14 @@ DOUBLING = 20 * 60
 
 
 def _saturated(pace: Pace, writes: int) -> float:
-    """When the last of so many writes goes out, if each batch is there as soon as it may go."""
+    """Return when the last of a number of writes is sent, if each batch is ready as soon as it may be sent."""
     now = 0.0
     for _ in range(writes // BATCH):
         now = pace.turn(BATCH, now)
     return now
 
 
-def test_the_first_goes_at_once_and_the_next_ones_at_a_thousand_a_second() -> None:
+def test_the_first_write_is_immediate_and_the_next_ones_follow_at_a_thousand_per_second() -> None:
     pace = Pace()
     assert [round(pace.turn(BATCH, 50.0), 3) for _ in range(4)] == [50.0, 50.1, 50.2, 50.3]
 
@@ -47,7 +47,7 @@ def test_the_rate_has_doubled_after_twenty_minutes_and_again_after_forty() -> No
     assert pace.rate == pytest.approx(4000, rel=0.001)
 
 
-def test_idle_time_gives_no_faster_pace_and_no_turns_to_catch_up_with() -> None:
+def test_idle_time_neither_raises_the_rate_nor_allows_a_burst() -> None:
     pace = Pace()
     pace.turn(BATCH, 0.0)
     assert pace.turn(BATCH, 24 * 3600.0) == 24 * 3600.0
@@ -56,7 +56,7 @@ def test_idle_time_gives_no_faster_pace_and_no_turns_to_catch_up_with() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 400), st.integers(1, 100), st.booleans()), min_size=2, max_size=60))
-def test_no_pattern_of_arrivals_and_refusals_gets_past_the_ramp(steps: list[tuple[float, int, bool]]) -> None:
+def test_no_pattern_of_arrivals_and_push_backs_exceeds_the_ramp(steps: list[tuple[float, int, bool]]) -> None:
     pace, now = Pace(), 0.0
     gone: list[tuple[float, int]] = []
     for pause, writes, refused in steps:
@@ -68,13 +68,13 @@ def test_no_pattern_of_arrivals_and_refusals_gets_past_the_ramp(steps: list[tupl
     for first in range(len(gone)):
         sent = 0
         for when, writes in gone[first:]:
-            # Whatever went out before this write, from any moment on, is within the fastest rate there can be by now.
+            # In any period before this write, the number of writes is within the highest rate possible by now.
             fastest = 1000 * 2 ** (when / DOUBLING)
             assert sent <= (when - gone[first][0]) * fastest * (1 + 1e-9) + 1e-6
             sent += writes
 
 
-def test_a_push_back_halves_the_rate_once_for_all_that_were_in_flight() -> None:
+def test_a_push_back_halves_the_rate_once_for_all_calls_in_flight() -> None:
     pace = Pace()
     for moment in (10.0, 10.1, 11.0, 14.9):
         pace.push_back(moment)
@@ -85,14 +85,14 @@ def test_a_push_back_halves_the_rate_once_for_all_that_were_in_flight() -> None:
     assert pace.rate == pytest.approx(250, rel=0.01)
 
 
-def test_it_never_stops_altogether() -> None:
+def test_the_rate_never_reaches_zero() -> None:
     pace = Pace()
     for minute in range(60):
         pace.push_back(60.0 * minute)
     assert pace.rate == 1000 / 16
 
 
-def test_after_a_push_back_it_finds_its_way_to_the_first_rate_and_ramps_from_there() -> None:
+def test_after_a_push_back_the_rate_recovers_and_then_ramps_up() -> None:
     pace, now = Pace(), 0.0
     pace.push_back(0.0)
     while now < 60:
@@ -104,7 +104,7 @@ def test_after_a_push_back_it_finds_its_way_to_the_first_rate_and_ramps_from_the
 
 
 class Clock:
-    """A time that passes only while somebody sleeps."""
+    """A clock that advances only while a thread sleeps."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -118,7 +118,7 @@ class Clock:
         self.now += seconds
 
 
-def test_a_pacer_sleeps_for_as_long_as_the_rule_says() -> None:
+def test_a_pacer_sleeps_until_the_scheduled_time() -> None:
     clock = Clock()
     pacer = Pacer(clock=clock, sleep=clock.sleep)
     for _ in range(200):

@@ -1,4 +1,4 @@
-"""Large reads in ranges at once: the same bytes, whatever befalls one of the ranges."""
+"""Large reads in concurrent ranges return the same bytes, whatever happens to one of the ranges."""
 
 import gzip
 import random
@@ -30,7 +30,7 @@ def read(store: Store, info: ObjectInfo) -> bytes:
 
 
 def corrupt(emulator: Emulator, position: int) -> None:
-    """Turn a bit of the only object of about that size, where it lies."""
+    """Flip a bit of the stored bytes of the only object of about that size."""
     payloads: Any = emulator._service.store.payloads
     (payload,) = [key for key, data in payloads._bytes.items() if len(data) > position]
     data = bytearray(payloads._bytes[payload])
@@ -38,7 +38,7 @@ def corrupt(emulator: Emulator, position: int) -> None:
     payloads._bytes[payload] = bytes(data)
 
 
-def test_a_large_object_comes_in_ranges(store: Store, large: ObjectInfo, emulator: Emulator) -> None:
+def test_a_large_object_is_read_in_ranges(store: Store, large: ObjectInfo, emulator: Emulator) -> None:
     calls = Counter(emulator)
     assert read(store, large) == DATA
     assert calls["objects.download"] == RANGES > 2
@@ -46,7 +46,7 @@ def test_a_large_object_comes_in_ranges(store: Store, large: ObjectInfo, emulato
 
 
 @pytest.mark.parametrize("size", [RANGED_BYTES - 1, RANGED_BYTES, RANGED_BYTES + 1])
-def test_what_is_smaller_comes_in_one_request(store: Store, uri: GcsUri, emulator: Emulator, size: int) -> None:
+def test_a_smaller_object_is_read_in_one_request(store: Store, uri: GcsUri, emulator: Emulator, size: int) -> None:
     info = store.write(uri, DATA[:size])
     calls = Counter(emulator)
     assert read(store, info) == DATA[:size]
@@ -55,14 +55,16 @@ def test_what_is_smaller_comes_in_one_request(store: Store, uri: GcsUri, emulato
 
 @pytest.mark.parametrize("skip", [0, RANGES - 1], ids=["first", "last"])
 @pytest.mark.parametrize("action", ["status", "cut_before", "cut_within", "cut_after"])
-def test_a_range_gets_over_a_fault(store: Store, large: ObjectInfo, emulator: Emulator, action: Any, skip: int) -> None:
+def test_a_range_recovers_from_a_fault(
+    store: Store, large: ObjectInfo, emulator: Emulator, action: Any, skip: int
+) -> None:
     emulator.faults.add(Fault(action=action, path="alt=media", skip=skip))
     calls = Counter(emulator)
     assert read(store, large) == DATA
     assert calls["objects.download"] == RANGES + (action in {"cut_within", "cut_after"})
 
 
-def test_a_range_that_is_refused_is_told(store: Store, large: ObjectInfo, emulator: Emulator) -> None:
+def test_a_refused_range_raises(store: Store, large: ObjectInfo, emulator: Emulator) -> None:
     emulator.faults.add(Fault(status=400, path="alt=media", skip=2))
     with pytest.raises(StorageError, match=r"read gs://.*BadRequest"):
         read(store, large)
@@ -71,17 +73,17 @@ def test_a_range_that_is_refused_is_told(store: Store, large: ObjectInfo, emulat
 
 def test_exactly_that_generation_is_read_in_ranges(store: Store, uri: GcsUri, large: ObjectInfo) -> None:
     store.write(uri, b"newer")
-    with pytest.raises(ObjectNotFoundError, match=f"#{large.generation}: it is not there"):
+    with pytest.raises(ObjectNotFoundError, match=f"#{large.generation}: there is no such object"):
         read(store, large)
 
 
 @pytest.mark.parametrize("told", [-1, 1, MIB])
-def test_a_wrong_size_does_no_harm(store: Store, uri: GcsUri, large: ObjectInfo, told: int) -> None:
+def test_a_wrong_size_is_harmless(store: Store, uri: GcsUri, large: ObjectInfo, told: int) -> None:
     assert store.read(uri, generation=large.generation, size=large.size + told) == DATA
 
 
 @pytest.mark.parametrize("size", [1000, len(DATA)], ids=["whole", "in ranges"])
-def test_damaged_bytes_are_not_handed_out(size: int) -> None:
+def test_corrupted_bytes_are_not_returned(size: int) -> None:
     with served(lambda app: app) as emulator:
         store, uri = Store(emulator.client()), GcsUri("bucket", "a")
         info = store.write(uri, DATA[:size])
@@ -90,14 +92,14 @@ def test_damaged_bytes_are_not_handed_out(size: int) -> None:
             read(store, info)
 
 
-def test_a_server_that_gives_no_ranges_is_read_whole() -> None:
+def test_without_support_for_ranges_an_object_is_read_whole() -> None:
     with served(without_request_header("range")) as emulator:
         store, uri = Store(emulator.client()), GcsUri("bucket", "a")
         assert read(store, store.write(uri, DATA)) == DATA
 
 
 @pytest.mark.parametrize("size", [1000, len(DATA)], ids=["whole", "in ranges"])
-def test_a_checksum_that_is_not_told_is_asked_for(size: int) -> None:
+def test_a_missing_checksum_is_requested(size: int) -> None:
     with served(without_answer_header("x-goog-hash")) as emulator:
         store, uri = Store(emulator.client()), GcsUri("bucket", "a")
         info = store.write(uri, DATA[:size])
@@ -123,21 +125,23 @@ def packed(store: Store, uri: GcsUri, emulator: Emulator) -> ObjectInfo:
     return info
 
 
-def test_what_is_stored_compressed_is_unpacked(store: Store, uri: GcsUri, packed: ObjectInfo) -> None:
+def test_a_compressed_object_is_decompressed(store: Store, uri: GcsUri, packed: ObjectInfo) -> None:
     assert read(store, packed) == DATA
     assert store.read(uri) == DATA
 
 
-def test_what_is_not_compressed_as_it_says_is_told(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+def test_a_wrong_content_encoding_raises(store: Store, uri: GcsUri, emulator: Emulator) -> None:
     blob = emulator.client().bucket(uri.bucket).blob(uri.name)
     blob.content_encoding = "gzip"
     blob.upload_from_string(b"no gzip")
-    with pytest.raises(StorageError, match="Content-Encoding is gzip, and its bytes are not"):
+    with pytest.raises(StorageError, match="Content-Encoding is gzip, but its bytes are not"):
         store.read(uri)
 
 
 @pytest.mark.parametrize("size", [1000, 20 * MIB])
-def test_a_read_in_one_request_goes_on_after_a_cut(store: Store, uri: GcsUri, emulator: Emulator, size: int) -> None:
+def test_a_read_in_one_request_resumes_after_a_broken_connection(
+    store: Store, uri: GcsUri, emulator: Emulator, size: int
+) -> None:
     store.write(uri, DATA[:size])
     emulator.faults.add(Fault(action="cut_within", path="alt=media", times=2))
     calls = Counter(emulator)
@@ -145,21 +149,21 @@ def test_a_read_in_one_request_goes_on_after_a_cut(store: Store, uri: GcsUri, em
     assert calls["objects.download"] == 3
 
 
-def test_a_read_that_goes_on_does_not_mix_versions(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+def test_a_resumed_read_does_not_mix_versions(store: Store, uri: GcsUri, emulator: Emulator) -> None:
     store.write(uri, b"old" * 1000)
     emulator.faults.add(Fault(action="cut_within", path="alt=media"))
-    emulator.faults.add(Fault(path="alt=media&generation"))  # what comes after the cut waits a while
+    emulator.faults.add(Fault(path="alt=media&generation"))  # delays the retry after the broken connection
     writer = threading.Timer(0.3, lambda: store.write(uri, b"new" * 1000))
     writer.start()
     try:
         assert store.read(uri) == b"old" * 1000
     except ObjectNotFoundError:
-        pass  # the newer one came first: that version is told as gone
+        pass  # the newer version came first: the pinned one no longer exists
     finally:
         writer.join()
 
 
-def test_more_readers_than_ranges_at_once_all_come_through(store: Store, large: ObjectInfo) -> None:
+def test_more_readers_than_range_threads_all_finish(store: Store, large: ObjectInfo) -> None:
     found: list[bool] = []
     readers = [
         threading.Thread(target=lambda: found.append(read(store, large) == DATA)) for _ in range(RANGES_AT_ONCE + 4)

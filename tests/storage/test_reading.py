@@ -1,4 +1,4 @@
-"""Reads, of objects and of lines."""
+"""Reads of objects and lines."""
 
 from pathlib import Path
 from typing import Any
@@ -16,19 +16,19 @@ def test_exactly_that_generation_is_read(store: Store, uri: GcsUri) -> None:
     assert store.read(uri, generation=old) == b"old"
     new = store.write(uri, b"new").generation
     assert store.read(uri) == store.read(uri, generation=new) == b"new"
-    with pytest.raises(ObjectNotFoundError, match=f"#{old}: it is not there"):
+    with pytest.raises(ObjectNotFoundError, match=f"#{old}: there is no such object"):
         store.read(uri, generation=old)
 
 
-def test_what_is_not_there_cannot_be_read(store: Store, uri: GcsUri) -> None:
+def test_a_missing_object_cannot_be_read(store: Store, uri: GcsUri) -> None:
     with pytest.raises(ObjectNotFoundError):
         store.read(uri)
     with pytest.raises(ObjectNotFoundError):
         list(store.read_lines(uri))
 
 
-def test_a_missing_object_is_no_missing_bucket_whatever_its_name_is(store: Store) -> None:
-    # The commonest names of buckets hold the word itself, and Cloud Storage's message holds the name.
+def test_a_missing_object_is_not_a_missing_bucket_whatever_its_name_is(store: Store) -> None:
+    # Many bucket names contain the word "bucket", and Cloud Storage's message contains the name.
     store.create_bucket("the-input-bucket")
     with pytest.raises(ObjectNotFoundError):
         store.read(GcsUri("the-input-bucket", "a.jpg"))
@@ -41,7 +41,7 @@ def test_a_missing_object_named_after_a_bucket_is_a_missing_object(store: Store,
         store.read(GcsUri(buckets.input, "bucket.jpg"))
 
 
-def test_a_missing_bucket_is_told_on_every_call(store: Store, buckets: Buckets, tmp_path: Path) -> None:
+def test_every_call_reports_a_missing_bucket(store: Store, buckets: Buckets, tmp_path: Path) -> None:
     nowhere = GcsUri("nowhere-1", "a")
     there = store.write(GcsUri(buckets.input, "a"), b"x")
     (tmp_path / "x").write_bytes(b"x")

@@ -1,4 +1,4 @@
-"""What goes with every request that does not go by way of the client's own calls."""
+"""Headers, credentials and proxies of the requests that bypass the client's own calls."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ URI = GcsUri("bucket", "a/Größe 1#2?.jpg")
 
 
 class Tokens:
-    """Hands out tokens; the second is the last."""
+    """Issues two tokens, then fails."""
 
     def __init__(self) -> None:
         self.given = 0
@@ -27,7 +27,7 @@ class Tokens:
         self.given += 1
         if self.given > 2:
             raise RefreshError("no more tokens")  # type: ignore[no-untyped-call]
-        # google-auth wants it without a time zone.
+        # google-auth expects it without a time zone.
         return f"token-{self.given}", datetime.now(UTC).replace(tzinfo=None) + timedelta(hours=1)
 
 
@@ -54,7 +54,7 @@ def test_identity_and_origin_go_with_reads_and_writes() -> None:
     assert read["path"] == f"/download/storage/v1/b/bucket/o/{URI.name}"
 
 
-def test_the_tries_of_one_call_say_so() -> None:
+def test_the_attempts_of_one_call_share_an_id() -> None:
     seen: list[dict[str, Any]] = []
     with served(recording(seen)) as emulator:
         store = Store(client(emulator.url))
@@ -66,7 +66,7 @@ def test_the_tries_of_one_call_say_so() -> None:
     assert first == again != other
 
 
-def test_a_token_that_is_refused_is_renewed_once() -> None:
+def test_a_rejected_token_is_refreshed_once() -> None:
     seen: list[dict[str, Any]] = []
     with served(recording(seen)) as emulator:
         store = Store(client(emulator.url))
@@ -81,7 +81,7 @@ def test_a_token_that_is_refused_is_renewed_once() -> None:
 
 
 def test_proxies_of_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy on loopback is one server more that sees the request, with the whole address in its first line."""
+    """A proxy on loopback sees the request with the complete URL in its first line."""
     seen: list[dict[str, Any]] = []
     with served(recording(seen)) as proxy:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://storage.example")
@@ -93,7 +93,7 @@ def test_proxies_of_the_environment_are_used(monkeypatch: pytest.MonkeyPatch) ->
         assert [item["host"] for item in seen if item["path"].startswith("/download")] == ["storage.example"]
 
 
-def test_connections_are_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_are_reused(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(lambda app: app) as emulator:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
         store = Store.open(connections=4)

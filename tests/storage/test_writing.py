@@ -1,4 +1,4 @@
-"""Writes: whole or not at all, and only over what was seen."""
+"""Writes are atomic, and replace only the expected generation."""
 
 import gc
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.storage.conftest import MIB, Counter
 
 def test_a_write_with_a_precondition(store: Store, uri: GcsUri) -> None:
     first = store.write(uri, b"1", if_generation_match=0)
-    with pytest.raises(PreconditionFailedError, match="another generation is there by now"):
+    with pytest.raises(PreconditionFailedError, match="the object now has another generation"):
         store.write(uri, b"2", if_generation_match=0)
     second = store.write(uri, b"3", if_generation_match=first.generation)
     assert second.generation > first.generation
@@ -57,7 +57,7 @@ def test_lines_are_read_as_they_were_written(store: Store, uri: GcsUri, lines: l
     assert store.read(uri) == "".join(line + "\n" for line in lines).encode()
 
 
-def test_a_last_line_without_an_end_counts(store: Store, uri: GcsUri) -> None:
+def test_a_last_line_without_a_line_ending_counts(store: Store, uri: GcsUri) -> None:
     store.write(uri, b"a\nb")
     assert list(store.read_lines(uri)) == ["a", "b"]
 
@@ -72,7 +72,7 @@ def test_lines_stream(store: Store, uri: GcsUri, emulator: Emulator) -> None:
     assert downloads < calls["objects.download"], "all of it was downloaded for the first line"
 
 
-def test_lines_that_are_replaced_while_they_are_read_are_no_mixture(store: Store, uri: GcsUri) -> None:
+def test_lines_that_are_replaced_while_they_are_read_are_not_mixed(store: Store, uri: GcsUri) -> None:
     store.write_lines(uri, ["old" * 100] * 10_000)
     lines = store.read_lines(uri)
     next(lines)
@@ -89,7 +89,7 @@ def test_lines_with_a_precondition(store: Store, uri: GcsUri, size: int) -> None
     assert store.read(uri) == b"first\n"
 
 
-def test_of_two_writers_of_the_same_lines_one_is_told(store: Store, uri: GcsUri) -> None:
+def test_one_of_two_concurrent_writers_fails(store: Store, uri: GcsUri) -> None:
     def raced() -> Iterator[str]:
         yield "x" * 2 * MIB
         store.write(uri, b"the other one", if_generation_match=0)
@@ -101,7 +101,7 @@ def test_of_two_writers_of_the_same_lines_one_is_told(store: Store, uri: GcsUri)
 
 
 @pytest.mark.parametrize("size", [0, 10, 3 * MIB])
-def test_lines_that_break_off_leave_no_object(store: Store, uri: GcsUri, size: int) -> None:
+def test_an_aborted_upload_of_lines_leaves_no_object(store: Store, uri: GcsUri, size: int) -> None:
     def broken() -> Iterator[str]:
         if size:
             yield "x" * size
@@ -112,7 +112,7 @@ def test_lines_that_break_off_leave_no_object(store: Store, uri: GcsUri, size: i
     assert store.stat(uri) is None
 
 
-def test_lines_that_break_off_leave_the_object_before_as_it_was(store: Store, uri: GcsUri) -> None:
+def test_an_aborted_upload_of_lines_leaves_the_previous_object(store: Store, uri: GcsUri) -> None:
     store.write_lines(uri, ["whole"])
 
     def broken() -> Iterator[str]:
@@ -124,8 +124,8 @@ def test_lines_that_break_off_leave_the_object_before_as_it_was(store: Store, ur
     assert list(store.read_lines(uri)) == ["whole"]
 
 
-def test_lines_that_were_refused_are_not_written_later(store: Store, uri: GcsUri, no_collection: None) -> None:
-    """The client's stream tries again when it is collected, unless it was closed: long after the caller was told no."""
+def test_rejected_lines_are_not_written_later(store: Store, uri: GcsUri, no_collection: None) -> None:
+    """The client's stream uploads again when it is garbage-collected unclosed, long after the caller got the error."""
     first = store.write(uri, b"first", if_generation_match=0)
     with pytest.raises(PreconditionFailedError) as raised:
         store.write_lines(uri, ["second"], if_generation_match=0)
@@ -135,7 +135,7 @@ def test_lines_that_were_refused_are_not_written_later(store: Store, uri: GcsUri
     assert store.stat(uri) is None
 
 
-def test_lines_that_break_off_are_not_written_later(
+def test_aborted_lines_are_not_written_later(
     store: Store, uri: GcsUri, emulator: Emulator, no_collection: None
 ) -> None:
     def broken() -> Iterator[str]:
@@ -177,7 +177,7 @@ def test_a_copy_is_of_exactly_that_generation_with_new_metadata(store: Store, bu
     assert store.read(target) == b"photograph"
 
 
-def test_a_copy_of_what_is_gone(store: Store, buckets: Buckets) -> None:
+def test_a_copy_of_a_deleted_object(store: Store, buckets: Buckets) -> None:
     with pytest.raises(ObjectNotFoundError):
         store.copy(GcsUri(buckets.input, "gone"), 7, GcsUri(buckets.output, "x"), metadata={})
     assert store.stat(GcsUri(buckets.output, "x")) is None

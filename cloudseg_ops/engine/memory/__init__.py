@@ -1,1 +1,1 @@
-"""A budget of main memory, and the allocator and collector behind it."""
+"""Main memory: the budget that images share, and tuning of malloc and the garbage collector."""

@@ -1,4 +1,4 @@
-"""Large arrays whose memory goes back to the system, beside a heap that keeps what it has (see `allocator`)."""
+"""Allocates large arrays outside the heap, which never returns memory to the system (see `tune_malloc`)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 _LARGE = 64 * 1024 * 1024
-"""Bytes from which a hole in the heap would cost more than asking the system does."""
+"""Minimum size in bytes: fragmenting the heap with larger arrays would cost more than a system call."""
 
 
 def empty(shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Make an array, as `numpy.empty` does; a large one has a mapping of its own, which ends with it."""
+    """Return an array like `numpy.empty`; large ones use a separate memory mapping, which is freed with the array."""
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     if nbytes < _LARGE:
         return np.empty(shape, dtype)

@@ -1,4 +1,4 @@
-"""A bound on bytes in memory that threads and processes share, first come first served."""
+"""A limit on bytes in memory that threads and processes share, first come, first served."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """Bytes that one image holds, or waits for.
+    """Bytes that an image holds or waits for.
 
     Attributes:
-        amount: How many.
-        granted: Whether it holds them.
+        amount: Number of bytes.
+        granted: Whether the image holds them.
     """
 
     amount: int
@@ -25,11 +25,11 @@ class Share:
 class MemoryBudget:
     """Grants shares of a budget in the order of the requests.
 
-    A share above the whole budget is granted when nothing else is held: it has the memory to itself then, and
-    whoever asks has to know that it fits. Nobody waits while holding, if each image asks once.
+    A request above the capacity is granted once no other share is held; the caller must make sure that it fits into
+    memory. There is no deadlock as long as each image holds at most one share.
 
     Args:
-        capacity: Bytes to be had.
+        capacity: Size of the budget in bytes.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -40,15 +40,18 @@ class MemoryBudget:
 
     @property
     def held(self) -> int:
-        """Bytes held now."""
+        """Bytes held at present."""
         return self._held
 
     def request(self, amount: int, granted: Callable[[], None]) -> Share:
-        """Ask for bytes.
+        """Request bytes without blocking.
 
         Args:
-            amount: How many.
-            granted: Called once when they are granted, by this thread or by the one that gave others back.
+            amount: Number of bytes.
+            granted: Called once when they are granted, in this thread or in the one that releases another share.
+
+        Returns:
+            The share, to be passed to `release`.
         """
         share = Share(amount, _tell=granted)
         with self._lock:
@@ -57,7 +60,7 @@ class MemoryBudget:
         return share
 
     def shrink(self, share: Share, amount: int) -> None:
-        """Give back all but `amount` of a share."""
+        """Release all but `amount` bytes of a share."""
         with self._lock:
             if share.granted and amount < share.amount:
                 self._held -= share.amount - amount
@@ -65,7 +68,7 @@ class MemoryBudget:
         self._serve()
 
     def release(self, share: Share) -> None:
-        """Give a share back, or stop waiting for it; once more does no harm."""
+        """Release a share, or cancel its request; releasing it again has no effect."""
         with self._lock:
             if share.granted:
                 self._held -= share.amount
@@ -75,7 +78,7 @@ class MemoryBudget:
         self._serve()
 
     def close(self) -> None:
-        """Grant all that waits: the run is over, and whoever waits has to see that."""
+        """Notify all waiting requests, so that their threads see that the run has ended."""
         with self._lock:
             served = list(self._waiting)
             self._waiting.clear()

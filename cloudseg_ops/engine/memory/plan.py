@@ -1,4 +1,4 @@
-"""How much memory the engine may take, and who in it may have how much."""
+"""Determines how much main memory the engine may use, and divides it between its stages."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from cloudseg_ops.contracts.errors import EngineError
 from cloudseg_ops.contracts.quantities import in_words
 
 _SHARE = 0.85
-"""Of what is there: the rest is for what nobody counts, such as the page cache of /tmp and the allocator's waste."""
+"""Share of the memory to use; the rest is for what is not counted, such as fragmentation and the page cache of /tmp."""
 _SMALLEST = 256 * 1024 * 1024
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """A budget of main memory, in bytes, and its parts.
+    """A budget of main memory and its parts, in bytes.
 
     Attributes:
-        budget: What the process and its helpers may take in all.
-        downloads: For files on their way in, before they are decoded.
-        images: For photographs from their decoding to their mask's upload.
-        largest_image: What one photograph may take when it has the memory to itself.
-        compute: For the forward passes, where they run on the CPU.
+        budget: Total for the process and its helpers.
+        downloads: For downloaded files that are not decoded yet.
+        images: For images from decoding to the upload of their masks.
+        largest_image: Maximum for a single image while no other image is in memory.
+        compute: For forward passes; 0 if they run on a GPU.
     """
 
     budget: int
@@ -35,22 +35,22 @@ class MemoryPlan:
 
 
 def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
-    """Share out what is left of a budget.
+    """Divide the part of a budget that remains for images.
 
     Args:
-        budget: Bytes that the engine may take.
-        resident: Bytes that it takes before the first image: libraries and weights.
-        on_gpu: Whether the forward passes take no main memory.
+        budget: Bytes that the engine may use.
+        resident: Bytes that it uses before the first image, for libraries and weights.
+        on_gpu: Whether forward passes run on a GPU, and so take no main memory.
 
     Raises:
-        EngineError: Nothing worth sharing is left.
+        EngineError: Less than 256 MiB remain.
     """
     rest = budget - resident
     if rest < _SMALLEST:
         raise EngineError(
-            f"a memory budget of {in_words(budget)} leaves {in_words(max(0, rest))} for images, beside the "
-            f"{in_words(resident)} of libraries and weights; give at least {in_words(resident + _SMALLEST)} with "
-            "--memory, and the pod as much (CLOUDSEG_POD_MEMORY)"
+            f"a memory budget of {in_words(budget)} leaves {in_words(max(0, rest))} for images, in addition to "
+            f"{in_words(resident)} for libraries and weights; set at least {in_words(resident + _SMALLEST)} with "
+            "--memory, and give the pod as much (CLOUDSEG_POD_MEMORY)"
         )
     return MemoryPlan(
         budget=budget,
@@ -62,7 +62,7 @@ def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
 
 
 def memory_limit() -> int:
-    """Bytes that this process may count on: of its container's limit, or of what the machine has free."""
+    """Return the bytes that the engine may use: 85 % of the container's limit or of available memory, if less."""
     page = os.sysconf("SC_PAGE_SIZE")
     limits = [os.sysconf("SC_PHYS_PAGES") * page, _available()]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):

@@ -1,11 +1,11 @@
-"""Tunes how this process gets and frees memory: the C library's allocator, and the garbage collector."""
+"""Tunes memory management of this process: malloc and the garbage collector."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 
-# The parameters' numbers: malloc.h of the GNU C library (mallopt(3)).
+# Parameter numbers from malloc.h of the GNU C library (mallopt(3)).
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 _M_ARENA_MAX = -8
@@ -13,14 +13,14 @@ _NEVER = 2**31 - 1
 
 
 def tune_malloc() -> bool:
-    """Make freed memory stay with this process, for the next tensor of its size.
+    """Make malloc keep freed memory for reuse instead of returning it to the kernel.
 
-    By default the GNU C library asks the kernel for each large block anew, and the kernel clears every page of it
-    first: a tenth of a forward pass at 1024 × 1024. In one heap, blocks are used again. The process stays as large as
-    it once was, which is no loss: its next batch takes as much.
+    By default, the GNU C library requests each large block from the kernel, which clears every page first: a tenth of
+    the time of a forward pass at 1024 × 1024. With a single heap, blocks are reused. The process does not shrink, but
+    its next batch needs the memory anyway.
 
     Returns:
-        Whether this C library knows how; another one keeps its own ways.
+        Whether the C library supports this; if not, nothing is changed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -33,18 +33,18 @@ def tune_malloc() -> bool:
 
 
 def postpone_gc() -> None:
-    """Let nothing be collected until `start_gc`.
+    """Disable the garbage collector until `start_gc`.
 
-    Importing PyTorch makes a million objects that all stay, and the collector walks them again and again: a tenth of
-    the time to the first mask.
+    Importing PyTorch creates a million permanent objects, which the collector would scan repeatedly: a tenth of the
+    time to the first mask.
     """
     gc.disable()
 
 
 def start_gc() -> None:
-    """Collect again, but for what is there already: modules and the model stay as long as the process.
+    """Enable the garbage collector again, and exempt all existing objects, such as modules and the model.
 
-    Does nothing where the collector was never put off.
+    Does nothing if the collector is enabled.
     """
     if not gc.isenabled():
         gc.freeze()

@@ -1,1 +1,1 @@
-"""The network on its device: loading, precision, prediction, tiles."""
+"""The network on its device: loading, precision, prediction and tiling."""

@@ -1,4 +1,4 @@
-"""A predictor that finds its batch size, and uses smaller batches and tiles when memory runs out."""
+"""A predictor that tunes its batch size, and falls back to smaller batches and tiles when memory runs out."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 _log = logging.getLogger(__name__)
 
 _LEFT = 0.5
-"""Share of the GPU memory there was at the start, below which another process has taken it."""
+"""Share of the initially available GPU memory; if less is left, another process must have taken it."""
 
 
 class AdaptivePredictor:
-    """Segments images in one batch, in smaller ones, or tile by tile; safe to share between threads.
+    """Segments images in one batch, in smaller batches, or tile by tile; safe to share between threads.
 
     Args:
-        predictor: The network.
-        tuner: Knows which batches fit into memory, and learns from those that do not.
-        stop: The request to stop: a large image may take longer than is left.
-        workers: Number of threads that call it.
-        threads: PyTorch threads of each of them, on the CPU.
+        predictor: Runs the network.
+        tuner: Chooses the batch size, and reduces it when memory runs out.
+        stop: The request to stop, checked between the tiles of a large image.
+        workers: Number of threads that call this predictor.
+        threads: Number of PyTorch threads per worker, on the CPU.
     """
 
     def __init__(self, predictor: Predictor, tuner: BatchTuner, stop: Stop, *, workers: int, threads: int) -> None:
@@ -52,30 +52,30 @@ class AdaptivePredictor:
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[None]:
-        """Give the context of a worker's thread: on a GPU, its CUDA stream."""
+        """Return the context in which a worker's thread runs: on a GPU, its CUDA stream."""
         torch.set_num_threads(self._threads)
         if not self.on_gpu:
             yield
             return
         device = self._predictor.network.device
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        # The weights were put in place by the default stream, for which no other stream waits by itself.
+        # The weights were copied on the default stream, which other streams do not wait for implicitly.
         stream.wait_stream(torch.cuda.default_stream(device))
         with torch.cuda.stream(stream):
             yield
 
     def limit(self, size: Size) -> int:
-        """Give the largest batch for images of that padded size (height, width), now."""
+        """Return the current maximum batch size for images of a padded size (height, width)."""
         return self._tuner.limit(size) if self._predictor.network.any_batch else 1
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
-        """Segment photographs of one padded size, and learn from the time and memory that they take.
+        """Segment images of the same padded size, and tune the batch size by the time and memory they take.
 
         Raises:
-            ModelLoadError: The network's output is not of the shape that the parameters promise.
-            ImageTooLargeError: Not even small tiles of it fit into memory.
-            NonFiniteLogitsError: The network gave logits that are NaN or infinite.
-            DeviceError: The GPU failed, or another process has taken its memory: no image is to blame.
+            ModelLoadError: The shape of the network's output does not match the parameters.
+            ImageTooLargeError: The image does not fit into memory, even in small tiles.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
+            DeviceError: The GPU failed, or another process has taken its memory; no image is to blame.
         """
         size = padded_size((images[0].height, images[0].width), self._predictor.network.stride)
         began = time.monotonic()
@@ -92,12 +92,12 @@ class AdaptivePredictor:
         else:
             self._tuner.record(size, len(images), time.monotonic() - began)
             return predictions
-        # Out of the handler, for its traceback holds the tensors that took the memory.
+        # Outside the handler: the traceback references the tensors that took the memory.
         return self._with_less(images, size, told)
 
     def _check_stop(self) -> None:
         if self._stop.seconds_since > COMPUTE_SECONDS:
-            raise EngineError("stopped on request in the middle of a large image, which the next try does again")
+            raise EngineError("stopped on request in the middle of a large image; the next try starts it again")
 
     def _with_less(self, images: Sequence[DecodedImage], size: Size, told: str) -> list[Prediction]:
         pixels = size[0] * size[1] * len(images)
@@ -105,21 +105,23 @@ class AdaptivePredictor:
         if self.on_gpu:
             torch.cuda.empty_cache()
             self._check_gpu_memory(told)
-        _log.warning("%d images of %d × %d did not fit into memory (%s): trying less", len(images), *size, told)
+        _log.warning(
+            "%d images of %d × %d did not fit into memory (%s): trying with fewer pixels", len(images), *size, told
+        )
         half = len(images) // 2
-        # One alone is cut into tiles, of half the pixels each time, until it fits or cannot be cut.
+        # A single image is cut into tiles, which halve with each attempt until they fit or cannot be cut further.
         return [*self.predict(images[:half]), *self.predict(images[half:])] if half else self.predict(images)
 
     def _check_gpu_memory(self, told: str) -> None:
         left = _gpu_memory()
         if left < self._gpu_memory * _LEFT:
             raise DeviceError(
-                f"out of GPU memory ({told}): this process may have {in_words(left)} now and could have "
-                f"{in_words(self._gpu_memory)} when the model was loaded, so another process has taken the rest; give "
-                "each pod a GPU of its own, and run the chunk again"
+                f"out of GPU memory ({told}): {in_words(left)} are available to this process now, and "
+                f"{in_words(self._gpu_memory)} were when the model was loaded, so another process has taken the rest; "
+                "give each pod its own GPU, and run the chunk again"
             )
 
 
 def _gpu_memory() -> int:
-    """Bytes of GPU memory that this process holds or can still allocate."""
+    """Return the bytes of GPU memory that this process holds or can still allocate."""
     return int(torch.cuda.mem_get_info()[0]) + int(torch.cuda.memory_reserved())

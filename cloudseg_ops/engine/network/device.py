@@ -1,7 +1,7 @@
-"""Which device computes the forward passes, and proof that it can before the first photograph depends on it.
+"""Chooses the device for the forward passes, and checks that it works before the first image is computed.
 
-A pod with a GPU is paid for the GPU. So a GPU that is there and cannot be used fails the chunk with the reason; the
-engine never falls back to the CPU by itself.
+The engine never falls back from a GPU to the CPU by itself, which would waste a GPU that is paid for: if a visible GPU
+cannot be used, the chunk fails with the reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DeviceType = Literal["cuda", "cpu"]
 _CONTROL_NODE = Path("/dev/nvidiactl")
 _DRIVER_VERSIONS = (Path("/sys/module/nvidia/version"), Path("/proc/driver/nvidia/version"))
 _HIDDEN = {"", "-1", "NoDevFiles"}
-"""Values of CUDA_VISIBLE_DEVICES by which a person hides all GPUs."""
+"""Values of CUDA_VISIBLE_DEVICES that hide all GPUs."""
 _ON_PURPOSE = "or compute on the CPU on purpose: CLOUDSEG_DEVICE=cpu, or the engine's option --device cpu"
 _MAX_DETAIL = 300
 
@@ -35,8 +35,8 @@ _OUT_OF_MEMORY = (
     "not enough memory",
     "bad_alloc",
     "could not create a memory",
-    # The CUDA runtime and driver (also of pinned main memory), cuBLAS and cuDNN. PyTorch gives cuDNN's engines up one
-    # by one when their workspaces do not fit, and then reports that it found none.
+    # The CUDA runtime and driver (also for pinned main memory), cuBLAS and cuDNN. When the workspaces of all cuDNN
+    # engines are too large, PyTorch reports that it found no engine.
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -52,26 +52,26 @@ _REMEDIES = {
     "gpu-driver-version=latest), or use an image with an older PyTorch",
     "driver version is insufficient": "install the driver that this PyTorch's CUDA needs (on GKE: "
     "gpu-driver-version=latest), or use an image with an older PyTorch",
-    "unsupported display driver": "the libcuda.so that the container loads is not of the node's driver: take the "
-    "container's own out of LD_LIBRARY_PATH, or restart the node after an upgrade of its driver",
+    "unsupported display driver": "the libcuda.so that the container loads does not match the node's driver: remove "
+    "the container's own libcuda.so from LD_LIBRARY_PATH, or restart the node if its driver was upgraded",
     "no kernel image is available": "this PyTorch has no kernels for a GPU of this generation: choose another "
     "CLOUDSEG_GPU_TYPE",
-    "out of memory": "another process holds the GPU's memory: give each pod a GPU of its own",
-    "No CUDA GPUs are available": "the container was given none, or CUDA_VISIBLE_DEVICES names one that is not there: "
-    "see the pod's limits for nvidia.com/gpu",
+    "out of memory": "another process holds the GPU's memory: give each pod its own GPU",
+    "No CUDA GPUs are available": "the container was given no GPU, or CUDA_VISIBLE_DEVICES names one that does not "
+    "exist: check the pod's limits for nvidia.com/gpu",
 }
-"""What to do, by words of PyTorch's or CUDA's message."""
+"""What to do, by a part of PyTorch's or CUDA's message."""
 _OTHERWISE = "look for Xid errors in the node's kernel log and replace the node"
 
 _log = logging.getLogger(__name__)
 
 
 def choose_device(wanted: DeviceChoice) -> DeviceType:
-    """Choose where to compute, without PyTorch, whose import takes seconds.
+    """Choose the device without importing PyTorch, which takes seconds.
 
     Args:
-        wanted: `cuda` and `cpu` are orders. `auto` is `cuda` where an NVIDIA GPU is visible to this process, whether it
-            works or not, else `cpu`.
+        wanted: `cuda` and `cpu` are returned as they are. `auto` is `cuda` if an NVIDIA GPU is visible to this
+            process, whether it works or not, else `cpu`.
     """
     if wanted != "auto":
         return wanted
@@ -80,12 +80,12 @@ def choose_device(wanted: DeviceChoice) -> DeviceType:
 
 
 def open_device(kind: DeviceType) -> torch.device:
-    """Initialize the device, prove that it computes, and log what it is.
+    """Initialize the device, check that it can compute, and log its properties.
 
-    Float32 means IEEE float32 from here on: PyTorch's default would compute convolutions in TF32.
+    Disables TF32, which PyTorch uses for float32 convolutions by default.
 
     Raises:
-        DeviceError: The GPU cannot be used; the message says why, and what to do.
+        DeviceError: The GPU cannot be used; the message says why and what to do.
     """
     import torch
 
@@ -94,7 +94,7 @@ def open_device(kind: DeviceType) -> torch.device:
         _log.info("computing on the CPU: %s", _cpu_name(), extra=_event(device="cpu"))
         return device
     try:
-        # Raises what `torch.cuda.is_available` would answer with False.
+        # Raises the reason for which `torch.cuda.is_available` would only return False.
         torch.cuda.init()  # type: ignore[no-untyped-call]
         allow_tf32(allowed=False)
         probe = torch.ones((1, 1, 8, 8), device=device)
@@ -106,7 +106,7 @@ def open_device(kind: DeviceType) -> torch.device:
 
 
 def allow_tf32(*, allowed: bool) -> None:
-    """Let float32 convolutions and matrix products be computed in TF32 on a GPU: for the whole process."""
+    """Allow or forbid TF32 for float32 convolutions and matrix products on a GPU, for the whole process."""
     import torch
 
     torch.backends.cudnn.allow_tf32 = allowed
@@ -114,7 +114,7 @@ def allow_tf32(*, allowed: bool) -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error of PyTorch's means that memory ran out, on a GPU or in main memory."""
+    """Return whether an error means that PyTorch ran out of GPU memory or main memory."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -123,7 +123,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_device_failure(error: BaseException) -> bool:
-    """Tell whether the GPU failed, after which nothing in this process can use it again."""
+    """Return whether an error means that the GPU failed and cannot be used by this process again."""
     import torch
 
     if isinstance(error, CloudsegError) or is_out_of_memory(error):
@@ -133,7 +133,7 @@ def is_device_failure(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def translate_device_errors(device: torch.device) -> Iterator[None]:
-    """Raise `DeviceError` for what a GPU refuses or fails at in the block; errors on the CPU pass unchanged."""
+    """Re-raise GPU failures and GPU out-of-memory errors as `DeviceError`; errors on the CPU pass unchanged."""
     try:
         yield
     except Exception as error:
@@ -143,10 +143,10 @@ def translate_device_errors(device: torch.device) -> Iterator[None]:
 
 
 def device_failure(error: BaseException) -> DeviceError:
-    """Describe a GPU that failed while it computed."""
+    """Return the `DeviceError` for a GPU that failed during a forward pass."""
     return DeviceError(
-        f"the GPU failed while it computed ({_detail(error)}), and this process cannot use it any more; masks so far "
-        f"are kept, and a retry does the rest. If it happens again: {_OTHERWISE}"
+        f"the GPU failed while it computed ({_detail(error)}), and this process cannot use it any more; the masks "
+        f"written so far are kept, and a retry does the rest. If it happens again: {_OTHERWISE}"
     )
 
 
@@ -157,7 +157,7 @@ def _unusable(error: BaseException) -> DeviceError:
 
 
 def _detail(error: BaseException) -> str:
-    # PyTorch goes on with where to download things.
+    # PyTorch's messages continue with download links.
     found = " ".join(str(error).split()).partition(" Please ")[0]
     return f"{type(error).__name__}: {found}"[:_MAX_DETAIL]
 
@@ -199,7 +199,7 @@ def _log_gpu(device: torch.device) -> None:
 
 
 def _driver_version() -> str | None:
-    """Give the version of the kernel's NVIDIA driver, such as 580.95.05."""
+    """Return the version of the kernel's NVIDIA driver, such as 580.95.05."""
     for path in _DRIVER_VERSIONS:
         try:
             words = path.read_text("ascii", "replace").split()

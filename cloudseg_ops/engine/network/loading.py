@@ -1,4 +1,4 @@
-"""From the bytes of a weights file to a network on a device."""
+"""Builds a network on a device from the bytes of a weights file."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONVOLUTIONS = (
     torch.ops.aten.conv_transpose2d.input,
     torch.ops.aten.convolution.default,
 )
-"""Operations of exported programs that autocast computes in bfloat16, weights and biases included."""
+"""Operations of exported programs that autocast runs in bfloat16, including their weights and biases."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,15 @@ class Network:
     """A network ready to run.
 
     Attributes:
-        forward: From normalized images (N, in_channels, H, W) to logits (N, n_classes, H, W).
-        device: Where it is.
+        forward: Maps normalized images (N, in_channels, H, W) to logits (N, n_classes, H, W).
+        device: The device that holds its weights.
         stride: H and W must be multiples of it.
-        any_batch: Whether N may be any number; else it is 1.
-        dtype: Of its weights, and of the images that it takes.
-        autocast: Compute convolutions in bfloat16 all the same.
-        tf32: On a GPU, compute in TF32 what is computed in float32.
-        exact: The same network in float32, where this one is of a lower precision.
-        narrowest: Makes a network of one channel with the same receptive field that computes fastest, if there is one.
+        any_batch: Whether N may be any number; if not, it must be 1.
+        dtype: Type of the weights and of the images passed to `forward`.
+        autocast: Whether convolutions run in bfloat16 although `dtype` is float32.
+        tf32: Whether float32 operations run in TF32 on a GPU.
+        exact: The same network in float32, if this one has a lower precision.
+        narrowest: Builds the smallest network of one channel with the same receptive field; None if unknown.
         built_in: Whether it is one of cloudseg's architectures, all of which can be converted to bfloat16.
     """
 
@@ -61,9 +61,9 @@ class Network:
     built_in: bool = False
 
     def run(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the logits of normalized images, float32, shape (N, in_channels, H, W), on the device."""
+        """Return the logits of normalized images, float32, shape (N, in_channels, H, W), on the device."""
         if self.device.type == "cuda":
-            # The switch is the process's; networks that differ in it never run at the same time.
+            # The switch affects the whole process; networks with different settings never run concurrently.
             allow_tf32(allowed=self.tf32)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             logits: torch.Tensor = self.forward(images.to(self.dtype))
@@ -76,14 +76,14 @@ class Network:
 
     @property
     def precision(self) -> str:
-        """In what convolutions are computed, in words."""
+        """Name of the precision of convolutions: `bfloat16`, `TF32` or `float32`."""
         return "bfloat16" if self.bf16 else "TF32" if self.tf32 else "float32"
 
     def in_bf16(self) -> Network:
-        """Give the same network with convolutions in bfloat16; this one stays as it is.
+        """Return a copy of this network that computes convolutions in bfloat16.
 
-        A built-in network is converted once. In an exported program only convolutions are known to bear it, and
-        autocast finds them; their weights are converted once.
+        A built-in network is converted as a whole. In an exported program, only convolutions are known to tolerate
+        bfloat16: autocast selects them, and their weights are converted in advance.
         """
         if self.built_in:
             converted = copy.deepcopy(self.forward).to(torch.bfloat16)
@@ -91,15 +91,20 @@ class Network:
         return replace(self, forward=with_bf16_convolutions(self.forward), autocast=True, exact=self)
 
     def in_tf32(self) -> Network:
-        """Give the same network with what is float32 computed in TF32."""
+        """Return this network with float32 operations computed in TF32."""
         return replace(self, tf32=True, exact=self)
 
 
 def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     """Build the network of a model on a device, in evaluation mode.
 
+    Args:
+        ref: The model.
+        data: Contents of its weights file.
+        device: The device to which the weights are copied.
+
     Raises:
-        ModelLoadError: The bytes do not fit the parameters.
+        ModelLoadError: The weights file does not fit the parameters.
     """
     if ref.params.architecture == EXPORTED:
         return _load_exported(ref, data, device)
@@ -116,7 +121,7 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     network: nn.Module = build(params.in_channels, params.n_classes, **params.arguments)
     try:
         state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-        # Copied, not assigned: on weights that lie as they came from the file, a pass took a tenth longer.
+        # Copied, not assigned: with the memory layout of the file, a pass took a tenth longer.
         network.load_state_dict(state, strict=True)
     except (RuntimeError, TypeError, ValueError, EOFError, KeyError, AttributeError, pickle.UnpicklingError) as error:
         if is_out_of_memory(error):
@@ -125,7 +130,7 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         raise _misfit(ref, error, f"the weights file must be the state dict of a {kind} of exactly these") from error
     network.eval().requires_grad_(requires_grad=False)
     _fold_batch_norm(network)
-    # Convolutions are fastest with the channels of a pixel side by side, on GPUs and CPUs alike.
+    # Convolutions are fastest in the channels-last layout, on GPUs and CPUs.
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     narrow = architecture.narrowest
     narrowest = (lambda: build(1, 1, **narrow(params.arguments))) if narrow else None
@@ -133,7 +138,7 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
 
 
 def _fold_batch_norm(network: nn.Module) -> None:
-    """Make each batch norm part of the convolution before it: in evaluation it is a linear map, too."""
+    """Fold each batch norm into the preceding convolution: in evaluation mode, both are linear."""
     for block in network.modules():
         if not isinstance(block, nn.Sequential):
             continue
@@ -163,8 +168,8 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
         )
     if device.type == "cuda":
-        # Or cuDNN would turn them around at each pass: the images' channels lie side by side. No other parameters, of
-        # which a program may take views that this layout does not have.
+        # Images are channels last, so cuDNN would convert other weights in each pass. Other parameters keep their
+        # layout: the program may take views of them that channels last does not support.
         for parameter in _convolution_parameters(forward).values():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
@@ -172,7 +177,7 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
 
 
 def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymInt]:
-    """Give the shape that a program was exported with; dimensions it leaves open are symbols."""
+    """Return the input shape that a program was exported with; dynamic dimensions are symbols."""
     names = program.graph_signature.user_inputs
     images: Any = next(node for node in program.graph.nodes if node.name == names[0])
     return list(images.meta["val"].shape)
@@ -190,18 +195,17 @@ def _misfit(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
 
 
 def with_bf16_convolutions(program: nn.Module) -> nn.Module:
-    """Copy an exported program, with the weights that only convolutions use in bfloat16.
+    """Copy an exported program, and convert the weights used only by convolutions to bfloat16.
 
-    Autocast leaves such weights as they are; others it would convert at each pass, which takes as long as reading all
-    of them. The results are the same to the bit.
+    This saves autocast the conversion of the weights in each pass. The results are identical.
 
     Args:
         program: The module of an exported program, with its weights in float32.
     """
-    # Weights are shared with the program but for those that are converted.
+    # The copy shares all weights with the program except those that are converted.
     shared = {id(tensor): tensor for tensor in (*program.parameters(), *program.buffers())}
     with warnings.catch_warnings():
-        # PyTorch's own: copying a program's signature uses what it has deprecated. A log is for what people can change.
+        # Copying a program's signature makes PyTorch warn of its own deprecations, about which users can do nothing.
         warnings.simplefilter("ignore", FutureWarning)
         program = copy.deepcopy(program, dict(shared))
     for name, parameter in _convolution_parameters(program).items():
@@ -212,7 +216,7 @@ def with_bf16_convolutions(program: nn.Module) -> nn.Module:
 
 
 def _convolution_parameters(program: nn.Module) -> dict[str, nn.Parameter]:
-    """Give the parameters that only convolutions use, as weight or bias, by name."""
+    """Return the parameters used only by convolutions, as weight or bias, by name."""
     graph = getattr(program, "graph", None)
     if graph is None:
         return {}
@@ -226,11 +230,11 @@ def _convolution_parameters(program: nn.Module) -> dict[str, nn.Parameter]:
     return {
         name: parameter
         for name, parameter in parameters.items()
-        # A tensor with a second name may be used under it elsewhere.
+        # A tensor with a second name may be used elsewhere under that name.
         if only_convolutions.get(name) and names[id(parameter)] == 1
     }
 
 
 def _is_weight_of(user: Any, node: Any) -> bool:
-    """Tell whether a node of a graph is a convolution with another node for its weight or bias, not for its image."""
+    """Return whether `user` is a convolution that takes `node` as its weight or bias, not as its input."""
     return user.target in _CONVOLUTIONS and node not in (user.args[0], user.kwargs.get("input"))

@@ -1,4 +1,4 @@
-"""How much memory a network's forward pass takes, measured on a small image and scaled by area."""
+"""Measures how much memory a forward pass takes per pixel, on small images."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors alive while its `with` block runs.
+    """Counts the bytes of live tensors while its `with` block runs.
 
     Attributes:
-        live: Bytes of the tensors made in the block and alive now.
-        peak: The most that were alive at once.
+        live: Bytes of the tensors that were created in the block and are still alive.
+        peak: Maximum of `live` so far.
     """
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class LiveBytes(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # Or PyTorch imports its compiler, for seconds, to keep it away from here.
+        # True makes PyTorch import its compiler, which takes seconds.
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation, and note the storages that it makes."""
+        """Run an operation, and count the storages it allocates."""
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, torch.Tensor):
@@ -53,13 +53,14 @@ class LiveBytes(TorchDispatchMode):
 
 
 def bytes_per_pixel(run: Callable[[torch.Tensor], object], small: torch.Tensor, large: torch.Tensor) -> float:
-    """Measure what a forward pass takes at its worst, in bytes for each pixel of its input (N × H × W).
+    """Measure the peak memory of a forward pass, in bytes per input pixel (N × H × W).
 
-    By what two images differ: what they have in common, such as converted weights, does not grow with them.
+    Computed from the difference of two passes, which cancels memory that does not depend on the image size, such as
+    converted weights.
 
     Args:
         run: The forward pass.
-        small: Images as it takes them, shape (N, C, H, W).
+        small: Images to pass to it, shape (N, C, H, W).
         large: Images with more pixels.
     """
     more = large.numel() // large.shape[1] - small.numel() // small.shape[1]

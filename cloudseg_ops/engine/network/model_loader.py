@@ -1,4 +1,4 @@
-"""Loads a chunk's model while its first photographs are on their way, and fits it to device and memory."""
+"""Loads a chunk's model while the first images are downloaded, and fits it to the device and its memory."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ if TYPE_CHECKING:
     from cloudseg_ops.engine.network.loading import Network
 
 _MOST_WORKERS = 8
-"""Each worker on the CPU has activations of its own; beyond so many, operations get more threads instead."""
+"""Maximum number of workers on the CPU, each of which needs its own activations; further CPUs become threads."""
 _GPU_WORKERS = 2
-"""One copies while the other computes."""
+"""Two workers: one copies while the other computes."""
 _GPU_START = 4
-"""Images of the first batches on a GPU, for which one would be a waste."""
+"""Initial batch size on a GPU, which a single image would not fill."""
 _GPU_SHARE = 0.9
-"""Of the GPU's free memory: the rest is for the convolutions' workspaces."""
+"""Share of the GPU's free memory to use; the rest is for the workspaces of convolutions."""
 _LEAST_GPU_PIXELS = 512 * 512
 _WASTE = 1.15
-"""What allocators and oneDNN's scratch take beyond the tensors."""
+"""Factor for the memory that allocators and oneDNN's scratchpads take in addition to tensors."""
 
 _log = logging.getLogger(__name__)
 
 
 class ModelLoader:
-    """Begins to load when it is made; called with the first photographs, it gives the finished model.
+    """Starts loading the model when constructed; call it with the first images to get the predictor.
 
     Args:
-        options: Batch, threads and precision.
+        options: Batch size, threads and precision.
         store: Cloud Storage.
         ref: The model.
-        device: Where the forward passes are computed.
-        memory: What the forward passes may take.
-        expected: Images of the chunk that are left.
-        stop: Told when there is work that a stop has to wait for.
+        device: The device for the forward passes.
+        memory: The memory plan, which limits the forward passes on the CPU.
+        expected: Number of images left in the chunk.
+        stop: The request to stop; from the end of loading on, it lets work in flight finish.
     """
 
     def __init__(
@@ -76,12 +76,12 @@ class ModelLoader:
         threading.Thread(target=self._load, name="load", daemon=True).start()
 
     def __call__(self, images: Sequence[DecodedImage]) -> AdaptivePredictor:
-        """Give the model, fitted to what it is to compute.
+        """Wait for the model and return a predictor fitted to these images.
 
         Raises:
-            CorruptModelError: The weights are not those that the reference promises.
-            ModelLoadError: They do not fit the parameters.
-            DeviceError: The GPU cannot be used, or has no memory for the model.
+            CorruptModelError: The weights do not match the checksum of the model reference.
+            ModelLoadError: The weights do not fit the parameters.
+            DeviceError: The GPU cannot be used, or has too little free memory for the model.
         """
         exact = self._network.result()
         with translate_device_errors(exact.device):
@@ -111,7 +111,7 @@ class ModelLoader:
             threads = max(threads, cpus // workers)
         most_pixels = max(1, int(spare / workers / each))
         _log.info(
-            "%s on %s in %s: %d × %d threads, %s a megapixel, at most %.3g megapixels in a forward pass",
+            "%s on %s in %s: %d workers × %d threads, %s per megapixel, at most %.3g megapixels in a forward pass",
             describe(self._ref),
             network.device.type,
             network.precision,
@@ -129,48 +129,52 @@ class ModelLoader:
         try:
             with ThreadPoolExecutor(1, "weights") as pool:
                 weights = pool.submit(read_weights, self._store, self._ref)
-                # Meanwhile: PyTorch's import takes seconds, and so does a GPU's first use.
+                # During the download: importing PyTorch takes seconds, and so does the first use of a GPU.
                 device = open_device(self._device)
                 from cloudseg_ops.engine.network.loading import load_network
 
                 data = weights.result()
                 with translate_device_errors(device):
                     self._network.set_result(load_network(self._ref, data, device))
-        except Exception as error:  # noqa: BLE001  raised where the model is asked for
+        except Exception as error:  # noqa: BLE001  raised by `__call__`
             self._network.set_exception(error)
 
 
 def workers_and_threads(cpus: int, expected: int) -> tuple[int, int]:
-    """Share out CPUs: how many workers compute at once, and how many threads an operation has in each.
+    """Divide the CPUs into workers and PyTorch threads per worker.
 
-    Workers beat threads: two forward passes with a thread each never wait for one another.
+    Prefers workers: two forward passes with one thread each do not wait for one another.
 
     Args:
-        cpus: CPUs to compute on.
-        expected: Images left: more workers than that would idle.
+        cpus: Number of CPUs to use.
+        expected: Number of images left; further workers would be idle.
+
+    Returns:
+        The number of workers, and the number of threads of each.
     """
     workers = max(1, min(cpus // math.ceil(cpus / _MOST_WORKERS), expected))
     return workers, cpus // workers
 
 
 def _spare_on_gpu(each: float) -> float:
-    """Bytes of GPU memory for the forward passes.
+    """Return the bytes of GPU memory available for forward passes.
 
     Args:
-        each: Bytes that a pixel takes in one.
+        each: Bytes that a forward pass takes per pixel.
 
     Raises:
-        DeviceError: Another process holds so much that no image would fit, and each would seem too large.
+        DeviceError: Another process holds so much memory that every image would seem too large.
     """
     import torch
 
-    # What trying has left in PyTorch's cache is free for the passes as well.
+    # Return to the GPU what PyTorch has cached since the precision was chosen.
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
     if free < total / 2 and free < each * _LEAST_GPU_PIXELS:
         raise DeviceError(
-            f"the GPU cannot be used: {in_words(free)} of its {in_words(total)} are free, and one image of 512 × 512 "
-            f"takes {in_words(each * _LEAST_GPU_PIXELS)}; another process holds the rest: give each pod its own GPU"
+            f"the GPU cannot be used: {in_words(free)} of its {in_words(total)} are free, and an image of 512 × 512 "
+            f"pixels takes {in_words(each * _LEAST_GPU_PIXELS)}; another process holds the rest: give each pod its "
+            "own GPU"
         )
     return free * _GPU_SHARE
 
@@ -185,8 +189,7 @@ def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
         shape = (1, ref.params.in_channels, side, side)
         return torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
 
-    # On the CPU small ones, for it is done before the first mask. On a GPU they cost nothing, and those of cuDNN's
-    # workspaces that do not grow with an image would outweigh small ones. At least two strides: a program may have been
-    # exported for more than one.
+    # Small on the CPU, where measuring delays the first mask; larger on a GPU, where cuDNN workspaces of constant
+    # size would distort a small measurement. At least two strides: some exported programs reject one.
     small = max(128 if network.device.type == "cuda" else 32, 2 * network.stride)
     return bytes_per_pixel(network.run, images(small), images(2 * small))

@@ -27,7 +27,7 @@ class UNet(nn.Module):
         in_channels: Channels of the images, 1 (grey) or 3 (RGB).
         n_classes: Channels of the logits: 1 (sigmoid: cloud or not) or the number of classes (argmax).
         width: Channels after the first convolution; they double at each level.
-        depth: How often the image is halved.
+        depth: Number of times the image is halved.
     """
 
     def __init__(self, in_channels: int, n_classes: int, width: int = 64, depth: int = 4) -> None:
@@ -43,10 +43,10 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(widths[0], n_classes, 1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the logits of a batch.
+        """Return the logits of a batch.
 
         Args:
-            images: Normalized images, float, shape (N, in_channels, H, W); H and W multiples of `stride`.
+            images: Normalized images, float, shape (N, in_channels, H, W); H and W are multiples of `stride`.
 
         Returns:
             Logits, float, shape (N, n_classes, H, W).

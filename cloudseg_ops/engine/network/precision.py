@@ -1,4 +1,4 @@
-"""Whether to compute in bfloat16 or TF32: where the device is fast at it, and the masks stay the same."""
+"""Chooses bfloat16 or TF32 if the device is faster in it and the masks stay the same, else float32."""
 
 from __future__ import annotations
 
@@ -23,21 +23,22 @@ from cloudseg_ops.engine.network.reference import describe
 from cloudseg_ops.engine.process.options import Precision
 
 AGREEMENT = 0.999
-"""Share of a sample's pixels whose class must be the same in bfloat16 as in float32."""
+"""Share of a sample's pixels that must have the same class in the lower precision as in float32."""
 SAMPLE_PIXELS = 4 * 256 * 256
-"""Pixels of the sample, ..."""
+"""Number of pixels to compare."""
 SAMPLE_SECONDS = 0.5
-"""... unless it has taken so long, and a picture of `LEAST_PIXELS` has been tried: enough to see one in a thousand."""
+"""Time after which the comparison ends with fewer pixels, but not before the first image."""
 LEAST_PIXELS = 256 * 256
+"""Pixels sampled per image: enough to see a difference of one in a thousand."""
 
 _FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
-"""CPU flags of units that multiply bfloat16 faster than float32."""
+"""CPU flags of units that multiply bfloat16 faster than float32, as /proc/cpuinfo names them."""
 
 _log = logging.getLogger(__name__)
 
 
 def fast_in_bf16(device: torch.device) -> bool:
-    """Tell whether the device has units that are faster in bfloat16."""
+    """Return whether the device computes faster in bfloat16 than in float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
@@ -50,22 +51,25 @@ def fast_in_bf16(device: torch.device) -> bool:
 def choose_precision(
     ref: ModelRef, exact: Network, precision: Precision, images: Sequence[DecodedImage], expected: int
 ) -> Network:
-    """Choose the precision for a chunk, on some of its own photographs.
+    """Choose the precision for a chunk by comparing the classes of a sample of its images.
 
     Args:
         ref: The model.
         exact: Its network in float32.
-        precision: `fp32` and `bf16` are orders. `auto` takes bfloat16 where the device is faster in it and it agrees
-            with float32 on at least `AGREEMENT` of the sample's pixels; else TF32, on the same conditions; else
-            float32.
-        images: Photographs to try it on.
-        expected: Images of the chunk: a few would be done in float32 before they had been tried in both.
+        precision: `fp32` and `bf16` force a precision. `auto` chooses bfloat16 if the device is faster in it and it
+            agrees with float32 on at least `AGREEMENT` of the sample's pixels; else TF32, on the same conditions;
+            else float32.
+        images: Images to compare.
+        expected: Number of images left in the chunk; one or two are not worth a comparison on the CPU.
+
+    Returns:
+        The network in the chosen precision.
     """
     if precision == "fp32" or (precision == "auto" and exact.device.type == "cpu" and expected <= 2):
         return exact
     if precision == "bf16":
         coarse = exact.in_bf16()
-        _agrees(ref, exact, coarse, images, otherwise="and --precision bf16 insists")
+        _agrees(ref, exact, coarse, images, otherwise="used nevertheless because of --precision bf16")
         return coarse
     choices = [exact.in_bf16()] if fast_in_bf16(exact.device) else []
     choices += [exact.in_tf32()] if has_tf32(exact.device) else []
@@ -77,7 +81,7 @@ def choose_precision(
 
 
 def has_tf32(device: torch.device) -> bool:
-    """Tell whether the device computes in TF32: NVIDIA GPUs since compute capability 8.0."""
+    """Return whether the device supports TF32: NVIDIA GPUs since compute capability 8.0."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
@@ -96,9 +100,12 @@ def _agrees(ref: ModelRef, exact: Network, coarse: Network, images: Sequence[Dec
 
 
 def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedImage]) -> float:
-    """Share of pixels, 0–1, to which two predictors give the same class, on a sample of the images' middles.
+    """Return the share of pixels, 0–1, to which two predictors assign the same class, in the centers of some images.
 
-    It is 0 where the second one overflows. An image at which the first one fails is left out: it fails by itself later.
+    Args:
+        exact: The reference. Images for which its logits are not finite are skipped.
+        coarse: The predictor to compare. If its logits are not finite, the result is 0.
+        images: Images to sample from.
     """
     same = total = 0
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""From photographs to classes: pad, normalize, forward, classify."""
+"""Segments decoded images: padding, normalization, forward pass and classification."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ from cloudseg_ops.engine.network.transfers import Transfers
 
 
 class Predictor:
-    """A network with what a model's parameters say of pixels and logits; safe to share between threads.
+    """Runs a network with the preprocessing its model parameters specify; safe to share between threads.
 
-    On a GPU, each thread's copies and kernels go to the CUDA stream that is current in it: of two threads, one copies
-    while the other computes.
+    On a GPU, each thread uses its current CUDA stream, so that one thread can copy while another computes.
 
     Args:
         ref: The model.
@@ -50,20 +49,20 @@ class Predictor:
 
     @torch.inference_mode()
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
-        """Segment photographs that agree in their padded size.
+        """Segment images of equal padded size.
 
         Raises:
-            ModelLoadError: The network's output is not of the shape that the parameters promise.
-            NonFiniteLogitsError: The network gave logits that are NaN or infinite.
+            ModelLoadError: The shape of the network's output does not match the parameters.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
         """
         logits = self._logits([image.pixels for image in images])
-        # Of what was scaled down, the logits go back: they are scaled up before they are classified.
+        # Images that were scaled down return logits, which are scaled up before they are classified.
         scaled = [place for place, image in enumerate(images) if image.full_size]
         whole = [place for place, image in enumerate(images) if not image.full_size]
         parts = [all_finite(logits)]
         parts += [logits[scaled].float()] if scaled else []
         parts += [classes_of(logits[whole] if scaled else logits)] if whole else []
-        # One wait for all of them: while this thread waits, the GPU has the other worker's batch to compute.
+        # Wait once for all copies; meanwhile, the GPU computes the other worker's batch.
         finite, *arrays = self._transfers.to_host(parts)
         self._require_finite(bool(finite), logits.shape)
         values = dict(zip([*scaled, *whole], itertools.chain.from_iterable(arrays), strict=True))
@@ -73,22 +72,24 @@ class Predictor:
         ]
 
     def _own(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Give contiguous values that keep no pinned memory: on a GPU a copy, for the next batch needs that memory."""
+        """Return a contiguous array; on a GPU, a copy that frees the pinned memory for the next batch."""
         return np.array(values, order="C") if self._device.type == "cuda" else np.ascontiguousarray(values)
 
     @torch.inference_mode()
     def predict_tiled(
         self, image: DecodedImage, most_pixels: int, check: Callable[[], None] = lambda: None
     ) -> Prediction:
-        """Segment a photograph in parts; what comes of it is what comes of the whole.
+        """Segment an image tile by tile, with the same result as for the whole image.
 
         Args:
-            image: The photograph.
-            most_pixels: Of a part.
-            check: Called before each part; may raise, where there is no time for all of them.
+            image: The image.
+            most_pixels: Maximum number of pixels of a tile.
+            check: Called before each tile; may raise to abort.
 
         Raises:
-            ImageTooLargeError: The network looks too far around each pixel for parts so small.
+            ImageTooLargeError: The network's receptive field is too large for tiles of this size.
+            ModelLoadError: The shape of the network's output does not match the parameters.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
         """
 
         def forward(windows: Sequence[Pixels]) -> torch.Tensor:
@@ -109,7 +110,7 @@ class Predictor:
 
     @cached_property
     def _receptive_field(self) -> int | None:
-        """How far around each pixel the network looks."""
+        """The network's receptive field in pixels; None if it is unlimited or unknown."""
         params = self._ref.params
         exact = self.network.exact or self.network
         if narrowest := exact.narrowest:
@@ -117,9 +118,9 @@ class Predictor:
         return find_receptive_field(exact.run, in_channels=params.in_channels, stride=exact.stride, device=exact.device)
 
     def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """Give the logits of images that agree in their padded size: shape (N, n_classes, H, W), on the device."""
+        """Return the logits of images of equal padded size, shape (N, n_classes, H, W), on the device."""
         pixels = self._assemble(images)
-        # In place, for each step costs as much as a look at every pixel; pixels are channels last already.
+        # In place, because each step reads and writes every pixel; the pixels are channels last already.
         batch = self._transfers.to_device(pixels).permute(0, 3, 1, 2).to(torch.float32, copy=True)
         if pixels.dtype == torch.uint8:
             batch.div_(255)
@@ -129,7 +130,7 @@ class Predictor:
         return logits
 
     def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """Lay images into one padded array in main memory, (N, H, W, channels), the last row and column repeated."""
+        """Copy images into one array in main memory, (N, H, W, channels), padded with their last row and column."""
         height, width = padded_size(images[0].shape[:2], self.network.stride)
         deep = any(pixels.dtype != np.uint8 for pixels in images)
         batch = self._transfers.empty(
@@ -149,20 +150,20 @@ class Predictor:
         found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         if not isinstance(logits, torch.Tensor) or found != expected:
             raise ModelLoadError(
-                f"{describe(self._ref)} gave {found} for images of shape {tuple(batch.shape)}, and its parameters "
-                f"promise logits of shape {expected}; correct n_classes or size_multiple in params.yaml"
+                f"{describe(self._ref)} returned {found} for images of shape {tuple(batch.shape)}; by its parameters, "
+                f"the logits should have shape {expected}; correct n_classes or size_multiple in params.yaml"
             )
 
     def _require_finite(self, finite: bool, shape: Sequence[int]) -> None:
         if not finite:
             raise NonFiniteLogitsError(
-                f"{describe(self._ref)} gave logits that are NaN or infinite, in a batch of shape {tuple(shape)}: such "
-                "a mask would mean nothing; check the weights, and --precision fp32"
+                f"{describe(self._ref)} returned logits that are NaN or infinite, in a batch of shape {tuple(shape)}; "
+                "no mask was made of them; check the weights, or try --precision fp32"
             )
 
 
 def all_finite(logits: torch.Tensor) -> torch.Tensor:
-    """Tell on the logits' own device whether all of them are finite: a tensor of one bool, for which nothing waits."""
+    """Return whether all logits are finite, as a tensor of one bool on their device, without synchronizing."""
     # If any logit is NaN or infinite, min + max is not finite.
     least, largest = torch.aminmax(logits)
     return torch.isfinite(least + largest)

@@ -1,10 +1,9 @@
-"""How far a pixel's influence reaches through a network: what a tile must read beyond what it answers for.
+"""Finds a network's receptive field, which determines how far tiles must overlap.
 
-Found by trying, so that it holds for any program that a team exports. A number that is none (NaN) at a place makes
-none of everything computed from that place, however small its weight; so a block of them in the input marks, in the
-logits, all that the block can influence. This holds for convolutions, pooling, upsampling, normalization and
-activations in PyTorch; a network with an operation that swallows NaN, or that treats one place of an image otherwise
-than another, is found out by giving it a part of an image and comparing with the whole.
+It is measured, and so works for any exported program. NaN propagates to everything computed from it, however small the
+weight: a block of NaN in the input marks all logits that the block can influence. This holds for convolutions, pooling,
+upsampling, normalization and activations in PyTorch. Networks with operations that swallow NaN, or that depend on the
+position in the image, are detected by comparing the logits of a part of an image with those of the whole.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ from torch import nn
 _log = logging.getLogger(__name__)
 
 _FARTHEST = 1024
-"""Pixels: what reaches farther is taken for reaching everywhere. More than any network in use, so that a strip of twice
-as much shows also what a pixel influences across a gap (a convolution of large dilation)."""
+"""Largest receptive field in pixels; a larger one counts as unlimited. Exceeds that of any network in use, so that a
+strip of twice the length also shows influence across a gap (a convolution with large dilation)."""
 _LEAST_BLOCKS = 16
-"""Blocks of stride × stride pixels along a strip: enough for a U-Net of any depth, which reaches six."""
+"""Minimum length of a strip, in blocks of stride × stride pixels: a U-Net of any depth reaches six."""
 _ACROSS = 32
-"""Pixels across a strip, or two blocks where these are more."""
+"""Width of a strip in pixels, at least two blocks."""
 _TOLERANCE = 1e-3
-"""By how much logits may differ, as a share of their largest."""
+"""Allowed difference of logits, as a share of the largest."""
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
 def find_receptive_field(forward: Forward, *, in_channels: int, stride: int, device: torch.device) -> int | None:
-    """Find out how far a pixel's influence reaches.
+    """Measure how far a pixel's influence reaches through a network.
 
-    Costs a few forward passes of small images. Autocast, compilers and reduced precision must be
-    off: some fused kernels swallow NaN, and a part must give what the whole does.
+    Takes a few forward passes of small images. Autocast, compilers and reduced precision must be off: some fused
+    kernels swallow NaN, and the logits of a part must equal those of the whole.
 
     Args:
-        forward: From float32 images (N, in_channels, H, W) to logits (N, n_classes, H, W), in evaluation mode.
-        in_channels: Of the images.
+        forward: Maps float32 images (N, in_channels, H, W) to logits (N, n_classes, H, W), in evaluation mode.
+        in_channels: Number of channels of the images.
         stride: H and W are multiples of it.
-        device: Where to compute.
+        device: The device to compute on.
 
     Returns:
-        Pixels, a multiple of the stride: logits are the same whatever is farther away in height or in width. None:
-        there is no such number up to a thousand, or the network treats places differently; the log says which.
+        The receptive field in pixels, a multiple of the stride: logits do not depend on pixels farther away in height
+        or in width. None if it exceeds about a thousand pixels, or cannot be measured; the log says why.
     """
     probe = _Probe(forward, in_channels, stride, device)
     with torch.inference_mode():
@@ -56,7 +55,7 @@ def find_receptive_field(forward: Forward, *, in_channels: int, stride: int, dev
 
 
 def module_receptive_field(network: nn.Module, stride: int) -> int | None:
-    """Find the receptive field of a small network of one channel, on the CPU, where it costs next to nothing."""
+    """Measure the receptive field of a small network of one input channel, on the CPU."""
     return find_receptive_field(network.eval(), in_channels=1, stride=stride, device=torch.device("cpu"))
 
 
@@ -70,7 +69,7 @@ class _Probe:
         self._random = torch.Generator().manual_seed(0)
 
     def reach_along(self, axis: int) -> int | None:
-        """Put NaN across the middle of a long strip along an axis, and see which logits are numbers."""
+        """Put NaN across the middle of a long strip along an axis, and return how far NaN spreads in the logits."""
         stride = self._stride
         refused = None
         for blocks, across in self._strips():
@@ -79,21 +78,21 @@ class _Probe:
                 marked = self._marked(axis, length, across * stride, begin)
                 self._across = across
                 break
-            except Exception as error:  # noqa: BLE001  a program refuses a size in its own words; it may take others
+            except Exception as error:  # noqa: BLE001  programs reject sizes with any exception
                 refused = error
         else:
-            self._untold(f"it fails on small images ({type(refused).__name__}: {refused})")
+            self._untold(f"the network fails on small images ({type(refused).__name__}: {refused})")
             return None
         if not marked:
-            self._untold("it hides numbers that are none (NaN)")
+            self._untold("an operation hides NaN")
             return None
         if marked[0] == 0 or marked[-1] == length - 1:
-            self._untold(f"it is more than {begin} pixels, if not all of the image")
+            self._untold(f"it is more than {begin} pixels, possibly the whole image")
             return None
         return math.ceil(max(begin - marked[0], marked[-1] + 1 - begin - stride, 0) / stride) * stride
 
     def _strips(self) -> Iterator[tuple[int, int]]:
-        """Give lengths and breadths to try, in blocks; the later ones are for programs that refuse the first."""
+        """Yield the (length, width) of strips to try, in blocks; later ones are for programs that reject the first."""
         least = max(_LEAST_BLOCKS, math.ceil(2 * _ACROSS / self._stride))
         length = math.ceil(2 * _FARTHEST / self._stride) + 3
         while length > least:
@@ -104,14 +103,14 @@ class _Probe:
         yield 4 * least, 4 * least
 
     def _marked(self, axis: int, length: int, across: int, begin: int) -> list[int]:
-        """Tell at which places along an axis logits are NaN, when pixels of the block that begins there are."""
+        """Return the positions along an axis where logits are NaN, if the input is NaN in the block at `begin`."""
         images = self._images(*((length, across) if axis == 2 else (across, length)))
         images.narrow(axis, begin, self._stride).fill_(math.nan)
         marked = self._forward(images).isnan().movedim(axis, 0).flatten(1).any(dim=1)
         return [int(place) for place in marked.nonzero().flatten()]
 
     def part_is_as_the_whole(self, reach: int) -> bool:
-        """Compare the logits of an image with those of its parts, where these do not look past their edges."""
+        """Return whether the logits of two parts equal those of the whole image, away from the cut edges."""
         cut = 2 * self._stride
         kept = max(reach + cut, 2 * self._across * self._stride)
         alike = kept - reach
@@ -121,7 +120,7 @@ class _Probe:
             whole = self._forward(images)
             first, last = (self._forward(part.contiguous(memory_format=torch.channels_last)) for part in parts)
         except Exception as error:  # noqa: BLE001  as above
-            self._untold(f"it fails on an image of {kept + cut} pixels ({type(error).__name__}: {error})")
+            self._untold(f"the network fails on an image of {kept + cut} pixels ({type(error).__name__}: {error})")
             return False
         apart = torch.maximum(
             (first - whole[..., :kept, :kept])[..., :alike, :alike].abs().max(),
@@ -130,7 +129,10 @@ class _Probe:
         largest = whole.abs().max()
         if apart <= _TOLERANCE * largest:
             return True
-        self._untold(f"logits of a part of an image differ by {apart:.2g} from the whole's, up to {largest:.2g}")
+        self._untold(
+            f"the logits of a part of an image differ by {apart:.2g} from those of the whole, whose largest is "
+            f"{largest:.2g}"
+        )
         return False
 
     def _images(self, height: int, width: int) -> torch.Tensor:
@@ -138,4 +140,4 @@ class _Probe:
         return images.to(self._device).contiguous(memory_format=torch.channels_last)
 
     def _untold(self, why: str) -> None:
-        _log.warning("how far this network looks around each pixel cannot be told: %s; large images stay whole", why)
+        _log.warning("cannot determine the network's receptive field: %s; large images stay whole", why)

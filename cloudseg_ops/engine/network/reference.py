@@ -1,4 +1,4 @@
-"""The run's model as the chunk was promised it: read, and checked byte by byte."""
+"""Reads the run's model reference and weights, and verifies their checksums."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from cloudseg_ops.storage import Store
 
 
 def describe(ref: ModelRef) -> str:
-    """Name a model in messages."""
+    """Return the name of a model for messages."""
     return f"model {ref.revision} (commit {ref.commit[:12]}, md5 {ref.md5})"
 
 
 def read_model_ref(store: Store, uri: GcsUri) -> ModelRef:
-    """Read the run's model reference.
+    """Read and verify the run's model reference.
 
     Raises:
-        ManifestError: It is no model reference.
-        CorruptModelError: Its digest is not that of its md5 and parameters.
+        ManifestError: The object is not a valid model reference.
+        CorruptModelError: Its digest does not match its MD5 and parameters.
     """
     try:
         fields = json.loads(store.read(uri))
     except ValueError as error:
-        raise ManifestError(f"{uri} is no JSON ({error}); clear `pull_model`, which writes it") from None
+        raise ManifestError(f"{uri} is not valid JSON ({error}); clear `pull_model`, which writes it") from None
     ref = ModelRef.from_json(fields, str(uri))
     if (digest := model_digest(ref.md5, ref.params)) != ref.digest:
         raise CorruptModelError(
-            f"{uri} names the digest {ref.digest}, and its md5 and parameters give {digest}: it was edited, or "
-            "written by another version of cloudseg; clear `pull_model`, which writes it"
+            f"{uri} has the digest {ref.digest}, but its md5 and parameters give {digest}: it was edited, or written "
+            "by another version of cloudseg; clear `pull_model`, which writes it"
         )
     return ref
 
 
 def read_weights(store: Store, ref: ModelRef) -> bytes:
-    """Download the weights.
+    """Download and verify the weights.
 
     Raises:
-        CorruptModelError: The bytes are not those that the reference promises.
+        CorruptModelError: Their MD5 is not that of the model reference.
     """
     data = store.read(GcsUri.parse(ref.uri))
     found = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if found != ref.md5:
         raise CorruptModelError(
-            f"{ref.uri} has md5 {found}, and {describe(ref)} was promised: nothing was segmented; remove that "
-            "object and clear `pull_model`, which stages it anew"
+            f"{ref.uri} has md5 {found}, but {describe(ref)} was expected: nothing was segmented; delete that object "
+            "and clear `pull_model`, which stages it again"
         )
     return data

@@ -1,9 +1,9 @@
-"""How an image that does not fit is cut into tiles whose results, put together, are those of the whole image.
+"""Cuts images that do not fit into memory into tiles whose combined result equals that of the whole image.
 
-A network whose logits depend on pixels at most `halo` away gives the same logits for a part of the image as for the
-whole of it, except within `halo` of an edge that cuts through the image. So each tile reads a window and answers for
-a core: the window without `halo` pixels along such edges. At the image's own edges nothing is cut off, and the
-network pads there as it would for the whole.
+If logits depend only on pixels at most `halo` away, the network computes the same logits for a part of the image as
+for the whole, except within `halo` pixels of an edge that cuts through the image. So each tile has a window, which the
+network reads, and a core, which is kept: the window without `halo` pixels along such edges. At the image's own edges
+nothing is discarded; there the network pads as it does for the whole image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cloudseg_ops.engine.images.masks import Classes
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of pixels: rows `top` to `bottom` and columns `left` to `right`, the ends not included."""
+    """A rectangle of pixels: rows `top` to `bottom` and columns `left` to `right`, excluding the ends."""
 
     top: int
     left: int
@@ -43,9 +43,9 @@ class Tile:
     """A part of an image.
 
     Attributes:
-        window: What the network reads; its sides are multiples of the stride, and reach past the image where the whole
-            image would be padded to one.
-        core: What the tile answers for.
+        window: What the network reads; its sides are multiples of the stride, and extend past the image where the
+            whole image would be padded.
+        core: The part of the window whose result is kept.
     """
 
     window: Window
@@ -53,7 +53,7 @@ class Tile:
 
     @property
     def core_in_window(self) -> tuple[slice, slice]:
-        """Rows and columns of the core, counted from the window's corner."""
+        """Rows and columns of the core, relative to the window's top left corner."""
         core, window = self.core, self.window
         return (
             slice(core.top - window.top, core.bottom - window.top),
@@ -64,21 +64,21 @@ class Tile:
 def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_pixels: int) -> list[Tile]:
     """Cut an image into tiles.
 
-    The cores partition the image. All windows are of one shape, chosen so that the network computes as few pixels as
-    possible; one tile is the whole image, if it fits.
+    The cores partition the image. All windows have the same shape, chosen so that the network computes as few pixels
+    as possible. If the whole image fits, it is the only tile.
 
     Args:
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        stride: The network takes sides that are multiples of it.
-        halo: How far a pixel's influence reaches, in pixels; None: across the whole image.
-        most_pixels: Most pixels of a window.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+        stride: Sides of the network's input are multiples of it.
+        halo: The network's receptive field, in pixels; None if unlimited.
+        most_pixels: Maximum number of pixels of a window.
 
     Returns:
         The tiles, row by row.
 
     Raises:
-        ImageTooLargeError: No window of so few pixels holds its halo and something to answer for.
+        ImageTooLargeError: No window of at most `most_pixels` has a core within its halo.
     """
     rows, columns = math.ceil(height / stride), math.ceil(width / stride)
     most_blocks = most_pixels // stride**2
@@ -102,10 +102,10 @@ def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_p
 
 def _too_large(height: int, width: int, halo: int | None, most_pixels: int) -> ImageTooLargeError:
     why = (
-        "this network looks at the whole image, or in a way of its own at each place, for every pixel it gives, so "
-        "that no part stands for itself"
+        "this network looks at the whole image for every pixel, or depends on the position in it, so the image cannot "
+        "be cut into tiles"
         if halo is None
-        else f"no tile of so few holds the {halo} pixels on each side that this network looks at"
+        else f"no tile of that size has room for the {halo} pixels on each side that this network looks at"
     )
     return ImageTooLargeError(
         f"{width} × {height} pixels are more than the {most_pixels} that fit into memory at once, and {why}; give the "
@@ -114,20 +114,17 @@ def _too_large(height: int, width: int, halo: int | None, most_pixels: int) -> I
 
 
 def _window(blocks: int, parts: int, margin: int) -> int:
-    """Length of the windows, in blocks, that cut an axis of so many blocks into so many parts.
-
-    `parts` windows of one length overlap by twice the margin, and reach from end to end.
-    """
+    """Return the length, in blocks, of `parts` equal windows that span the axis and overlap by twice the margin."""
     return blocks if parts == 1 else math.ceil((blocks - 2 * margin) / parts) + 2 * margin
 
 
 def _most_parts(blocks: int, margin: int) -> int:
-    """Into how many parts an axis can be cut, so that each answers for a block that others do not."""
+    """Return the maximum number of parts of an axis, each with at least one block of core."""
     return max(1, blocks - 2 * margin)
 
 
 def _fewest_pixels(rows: int, columns: int, margin: int, most_blocks: int) -> tuple[int, int] | None:
-    """Number of tiles down and across whose windows hold the fewest blocks together, each at most so many."""
+    """Return the number of tiles (down, across) that minimizes the total size of windows of at most `most_blocks`."""
     best: tuple[int, int, int] | None = None
     for down in range(1, _most_parts(rows, margin) + 1):
         window_height = _window(rows, down, margin)
@@ -139,7 +136,7 @@ def _fewest_pixels(rows: int, columns: int, margin: int, most_blocks: int) -> tu
 
 
 def _fewest_parts(blocks: int, margin: int, longest: int) -> int | None:
-    """Into how many parts an axis must be cut for windows of at most `longest` blocks."""
+    """Return the minimum number of parts of an axis with windows of at most `longest` blocks; None if impossible."""
     if blocks <= longest:
         return 1
     gain = longest - 2 * margin
@@ -149,10 +146,10 @@ def _fewest_parts(blocks: int, margin: int, longest: int) -> int | None:
 
 
 def _cut(blocks: int, parts: int, margin: int) -> list[tuple[int, int, int, int]]:
-    """Cut an axis: begin and end of each part's window, begin and end of its core, in blocks."""
+    """Cut an axis; return the begin and end of each part's window, and of its core, in blocks."""
     length = _window(blocks, parts, margin)
     begins = [part * (blocks - length) // max(1, parts - 1) for part in range(parts)]
-    # A core ends in the middle of what its window shares with the next one: at least the margin away from both ends.
+    # A core ends in the middle of the overlap with the next window, at least the margin away from both window ends.
     ends = [(begin + length + following) // 2 for begin, following in pairwise(begins)]
     return [
         (begin, begin + length, core_begin, core_end)
@@ -169,14 +166,14 @@ def segment_tiled(
 ) -> None:
     """Segment an image tile by tile.
 
-    Takes the memory of one batch of windows and their logits, beside `frame` and `out`.
+    In addition to `frame` and `out`, this takes the memory of one batch of windows and their logits.
 
     Args:
-        frame: The image as the network sees it, before normalization and padding: shape (H, W, channels).
-        tiles: What `plan_tiles` made of its size.
-        forward: Called with at most `batch` windows; those past the image repeat its last row and column.
-        out: Written: shape (H, W), uint8, for classes, or (n_classes, H, W), float32, for logits.
-        batch: Most windows at once.
+        frame: The image before normalization and padding, shape (H, W, channels).
+        tiles: The result of `plan_tiles` for its size.
+        forward: Called with at most `batch` windows; windows that extend past the image repeat its last row and column.
+        out: Receives the result: shape (H, W), uint8, for classes, or (n_classes, H, W), float32, for logits.
+        batch: Maximum number of windows per call of `forward`.
     """
     for first in range(0, len(tiles), batch):
         some = tiles[first : first + batch]
@@ -188,7 +185,7 @@ def segment_tiled(
 
 
 def classes_of(logits: torch.Tensor) -> torch.Tensor:
-    """Give the class of each pixel, uint8; logits of shape (N, n_classes, H, W) make classes of shape (N, H, W)."""
+    """Return the class of each pixel, uint8, shape (N, H, W), from logits of shape (N, n_classes, H, W)."""
     classes = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(dim=1)
     return classes.to(torch.uint8)
 

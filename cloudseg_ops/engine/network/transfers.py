@@ -1,4 +1,4 @@
-"""Copies between main memory and the device, by way of pinned memory where the device is a GPU."""
+"""Copies tensors between main memory and the device, through pinned memory if the device is a GPU."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _log = logging.getLogger(__name__)
 class Transfers:
     """Moves tensors to a device and back; safe to share between threads.
 
-    On a GPU, copies are queued on the thread's current CUDA stream and need no stream to be synchronized but that one.
-    PyTorch's allocator for pinned memory gives a block out again only once the copies that were queued from it are
-    done, so a tensor may be dropped while its copy is still under way.
+    On a GPU, copies are queued on the thread's current CUDA stream, and only that stream needs to be synchronized.
+    PyTorch's allocator for pinned memory reuses a block only after the copies queued from it are done, so a tensor may
+    be dropped while its copy is in progress.
 
     Args:
-        device: The other side; on the CPU nothing is copied.
+        device: The device to copy to and from; on the CPU nothing is copied.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -28,14 +28,14 @@ class Transfers:
         self._pins = device.type == "cuda"
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """Make a tensor in main memory, pinned if the device is a GPU."""
+        """Allocate a tensor in main memory, pinned if the device is a GPU."""
         if self._pins:
             try:
                 return torch.empty(shape, dtype=dtype, pin_memory=True)
             except RuntimeError as error:
-                # Copies from other memory are right as well, and slower.
+                # Copies from pageable memory are correct, too, but slower.
                 self._pins = False
-                _log.warning("main memory cannot be pinned (%s): copies to the GPU take longer", error)
+                _log.warning("main memory cannot be pinned (%s): copies to the GPU will be slower", error)
         return torch.empty(shape, dtype=dtype)
 
     def to_device(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -43,13 +43,13 @@ class Transfers:
         return tensor.to(self._device, non_blocking=True)
 
     def to_host(self, tensors: Sequence[torch.Tensor]) -> list[npt.NDArray[Any]]:
-        """Copy tensors to main memory and wait for all of them, once; on the CPU, return views of them."""
+        """Copy tensors to main memory and wait once for all of them; on the CPU, return views of them."""
         if self._device.type == "cpu":
             return [tensor.numpy() for tensor in tensors]
         copies = [self.empty(tensor.shape, tensor.dtype) for tensor in tensors]
         for copy, tensor in zip(copies, tensors, strict=True):
             copy.copy_(tensor, non_blocking=True)
-        # Blocking: by default CUDA waits by spinning, and on a node with few CPUs, decoding needs them.
+        # Blocking: by default CUDA busy-waits, which takes CPU time from decoding on nodes with few CPUs.
         done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         done.record()
         done.synchronize()

@@ -1,1 +1,1 @@
-"""The engine as a process: its command line, its log, how it stops."""
+"""The engine as a process: command line, logging and stopping."""

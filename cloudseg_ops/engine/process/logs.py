@@ -1,4 +1,4 @@
-"""The engine's log: lines for people, or one JSON object a line as Cloud Logging reads it."""
+"""Sets up the engine's log: plain text, or one JSON object per line for Cloud Logging."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from typing import Literal
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one JSON object: `severity`, `time`, `event`, `message` and the event's own fields.
+    """Formats a record as one JSON object: `severity`, `time`, `event`, `message` and the fields of the event.
 
-    `severity` and `message` are the names that Cloud Logging looks for
-    (cloud.google.com/logging/docs/structured-logging).
+    Cloud Logging interprets `severity` and `message` (cloud.google.com/logging/docs/structured-logging).
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line for a record."""
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
@@ -32,14 +31,14 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logging(log_format: Literal["text", "json"]) -> None:
-    """Send the log to standard output: Cloud Logging takes each text line on standard error for an error."""
+    """Send the log to standard output: Cloud Logging treats every text line on standard error as an error."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         JsonFormatter() if log_format == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     )
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # A reader that went away must not turn each line into a traceback.
+    # Without this, a closed standard output would cause a traceback for each line.
     logging.raiseExceptions = False
-    # Odd tags in photographs are no news to anyone; nor, in a pod, is the end of a Python version years ahead.
+    # Nobody can act on odd EXIF tags in photographs, or in a pod on the end of life of a Python version.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.filterwarnings("ignore", module=r"google\.", category=FutureWarning)

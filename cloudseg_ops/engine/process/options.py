@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.quantities import in_bytes, size
 from cloudseg_ops.contracts.uris import GcsUri
 
 MAX_PIXELS = 1 << 29
-"""Enough for 20,000 × 20,000. What an image may take in memory bounds it as well."""
+"""Default limit of pixels per image: enough for 20,000 × 20,000. The memory budget limits images as well."""
 
 DeviceChoice = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -24,35 +24,35 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What one engine process is to do, and with how much.
+    """The parsed options of an engine process.
 
     Attributes:
         chunk: The input versions to segment, JSONL.
         model: The run's ModelRef, JSON.
         input: The bucket of the photographs.
         output: The bucket of masks and quarantine.
-        results: Where the results file goes.
-        run_id: The Airflow run, for the metadata of what is written.
-        progress: Where to write, while it works, how far the chunk is; None: nowhere.
-        asked: When the task asked for this engine, seconds since the epoch; None: it did not say.
-        previews: Folder for small pictures of the first masks; None: none are made.
-        preview_count: How many of them.
-        preview_all: Make one of every further mask, too, for the run's gallery.
+        results: The results file to write.
+        run_id: The Airflow run, recorded in the metadata of written objects.
+        progress: The object to which the chunk status is written while the engine works; None: not written.
+        asked: When the task requested this engine, in seconds since the epoch; None: unknown.
+        previews: Folder for previews of the first masks; None: no previews.
+        preview_count: Number of previews.
+        preview_all: Whether to make a preview of every further mask, too, for the run's gallery.
         chunk_index: Number of the chunk within its run.
-        log_format: `text` for people, `json` for Cloud Logging.
-        progress_seconds: Time between two progress lines.
-        batch: Most images in one forward pass; None: found by measuring.
-        memory: Bytes that the engine may take; None: most of what its container or machine has.
-        downloads: Threads that download and decode, in each process.
-        uploads: Threads that encode and upload, in each process.
-        io_processes: Helper processes that download, decode, encode and upload as well; None: as many as pay.
-        max_pixels: An image of more pixels is quarantined as a decompression bomb.
-        threads: Threads that compute on the CPU, in all; None: as many as there are usable CPUs.
-        device: Where forward passes are computed; `auto` is the GPU if one is visible, else the CPU.
-        precision: `auto` is bfloat16, else TF32, where the device is faster in it and the masks stay the same; else
+        log_format: `text` for a terminal, `json` for Cloud Logging.
+        progress_seconds: Seconds between two progress lines.
+        batch: Maximum number of images in a forward pass; None: found by measuring.
+        memory: Bytes that the engine may use; None: most of the memory of its container or machine.
+        downloads: Threads that download and decode, per process.
+        uploads: Threads that encode and upload, per process.
+        io_processes: Helper processes that download, decode, encode and upload as well; None: chosen while it runs.
+        max_pixels: Images with more pixels are quarantined as decompression bombs.
+        threads: Total number of threads that compute on the CPU; None: the number of usable CPUs.
+        device: The device for forward passes; `auto` is the GPU if one is visible, else the CPU.
+        precision: `auto` is bfloat16, else TF32, if the device is faster in it and the masks stay the same; else
             float32.
-        tether: Stop, as on SIGTERM, when standard input ends.
-        expect_version: Version of the code that started the engine; None: nobody says.
+        tether: Whether to stop, as on SIGTERM, when standard input is closed.
+        expect_version: Version of the code that started the engine; None: unknown.
     """
 
     chunk: GcsUri
@@ -83,14 +83,14 @@ class EngineOptions:
 
 
 def expected_version(arguments: Sequence[str]) -> str | None:
-    """The version that a command line expects, also where it has options that this engine does not know."""
+    """Return the `--expect-version` of a command line, even if it has options that this engine does not know."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--expect-version")
     return str(known) if (known := parser.parse_known_args(arguments)[0].expect_version) else None
 
 
 def usable_cpus() -> int:
-    """Count the CPUs that this process may use: its affinity, and the container's quota where there is one."""
+    """Return the number of CPUs this process may use, by its affinity and the container's CPU quota."""
     cpus = len(os.sched_getaffinity(0))
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
@@ -100,10 +100,10 @@ def usable_cpus() -> int:
 
 
 def parse_options(arguments: Sequence[str]) -> EngineOptions:
-    """Read the command line.
+    """Parse the command line.
 
     Raises:
-        SystemExit: With status 2 and a line that says what is wrong; with 0 after `--help`.
+        SystemExit: With status 2 and an error message if it is invalid; with status 0 after `--help`.
     """
     options = vars(_parser().parse_args(arguments))
     if options["chunk_index"] is None:
@@ -112,7 +112,7 @@ def parse_options(arguments: Sequence[str]) -> EngineOptions:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # No abbreviations: a new option must not make a command line of an older runtime ambiguous.
+    # No abbreviations: a new option must not make a command line of an older version ambiguous.
     parser = argparse.ArgumentParser(
         prog="python -m cloudseg_ops.engine",
         description="Segment the images of one chunk.",
@@ -123,51 +123,54 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", type=_object, required=True, help="the run's model.json")
     add("--input", type=_bucket, required=True, help="bucket of the photographs")
     add("--output", type=_bucket, required=True, help="bucket of masks and quarantine")
-    add("--results", type=_object, required=True, help="where the results file goes")
-    add("--run-id", default="", help="Airflow run, for the metadata of masks")
-    add("--progress", type=_object, help="where to write, while it works, how far the chunk is")
-    add("--asked", type=_seconds, help="when the task asked for this engine, seconds since the epoch")
-    add("--previews", type=_object, help="folder for small pictures of the first masks")
-    add("--preview-count", type=_number(0), default=12, help="how many previews (12)")
-    add("--preview-all", action="store_true", help="preview every further mask, too")
-    add("--chunk-index", type=_number(0), help="number of the chunk (from the name of its file, else 0)")
+    add("--results", type=_object, required=True, help="results file to write")
+    add("--run-id", default="", help="Airflow run, recorded in the metadata of masks")
+    add("--progress", type=_object, help="object to write the chunk's status to while the engine works")
+    add("--asked", type=_seconds, help="when the task requested this engine, in seconds since the epoch")
+    add("--previews", type=_object, help="folder for previews of the first masks")
+    add("--preview-count", type=_number(0), default=12, help="number of previews (12)")
+    add("--preview-all", action="store_true", help="make a preview of every further mask, too")
+    add("--chunk-index", type=_number(0), help="number of the chunk (taken from the name of its file, else 0)")
     add("--log-format", choices=("text", "json"), default="text")
-    add("--progress-seconds", type=_seconds, default=10.0, help="time between progress lines (10)")
-    add("--batch", type=_or_auto(_number(1)), default=None, help="most images in one forward pass, or auto (auto)")
-    add("--memory", type=_or_auto(_memory), default=None, help="main memory to take, such as 8Gi, or auto (auto)")
-    add("--downloads", type=_number(1), default=32, help="threads that download and decode, in each process (32)")
-    add("--uploads", type=_number(1), default=32, help="threads that encode and upload, in each process (32)")
+    add("--progress-seconds", type=_seconds, default=10.0, help="seconds between progress lines (10)")
+    add("--batch", type=_or_auto(_number(1)), default=None, help="maximum images per forward pass, or auto (auto)")
+    add("--memory", type=_or_auto(_memory), default=None, help="main memory to use, such as 8Gi, or auto (auto)")
+    add("--downloads", type=_number(1), default=32, help="threads that download and decode, per process (32)")
+    add("--uploads", type=_number(1), default=32, help="threads that encode and upload, per process (32)")
     add(
         "--io-processes",
         type=_or_auto(_number(0)),
         default=None,
         help="helper processes for downloads and uploads, or auto (auto)",
     )
-    add("--max-pixels", type=_number(1), default=MAX_PIXELS, help=f"quarantine above this ({MAX_PIXELS})")
+    add("--max-pixels", type=_number(1), default=MAX_PIXELS, help=f"quarantine images with more pixels ({MAX_PIXELS})")
     add("--threads", type=_or_auto(_number(1)), default=None, help="CPU threads that compute, or auto (auto)")
     add(
         "--device",
         choices=("auto", "cuda", "cpu"),
         default="auto",
-        help="where to compute: auto is cuda if an NVIDIA GPU is visible, and a GPU that cannot be used is an error",
+        help="device to compute on: auto is cuda if an NVIDIA GPU is visible; a GPU that cannot be used is an error",
     )
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
-    add("--tether", action="store_true", help="stop when standard input ends")
-    add("--expect-version", help="version of the DAG's code: end with status 3 where this engine does not fit it")
+    add("--tether", action="store_true", help="stop when standard input is closed")
+    add(
+        "--expect-version",
+        help="version of the DAG's code; exit with status 3 if this engine is not compatible with it",
+    )
     return parser
 
 
 def _object(text: str) -> GcsUri:
     uri = _uri(text)
     if not uri.name:
-        raise argparse.ArgumentTypeError(f"{text!r} names a bucket and nothing in it; write gs://bucket/name")
+        raise argparse.ArgumentTypeError(f"{text!r} names a bucket but no object in it; write gs://bucket/name")
     return uri
 
 
 def _bucket(text: str) -> GcsUri:
     uri = _uri(text)
     if uri.name:
-        raise argparse.ArgumentTypeError(f"{text!r} is more than a bucket; write gs://bucket")
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a bucket name; write gs://bucket")
     return uri
 
 
@@ -182,7 +185,7 @@ def _number(least: int) -> Callable[[str], int]:
     def whole_number(text: str) -> int:
         number = int(text)
         if number < least:
-            raise argparse.ArgumentTypeError(f"{number} is too small; give {least} or more")
+            raise argparse.ArgumentTypeError(f"{number} is too small; use {least} or more")
         return number
 
     return whole_number
@@ -205,7 +208,7 @@ def _or_auto(read: Callable[[str], int]) -> Callable[[str], int | None]:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait; give seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a valid number of seconds; use a number above 0")
     return seconds
 
 

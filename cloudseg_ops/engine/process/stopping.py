@@ -1,6 +1,6 @@
-"""How the engine is asked to stop, and how it keeps its word to be gone in time.
+"""Handles requests to stop the engine, and ends the process within the grace period.
 
-Light on imports on purpose: it watches while torch is still being imported.
+Imports little on purpose: it must work while torch is still being imported.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import threading
 import time
 
 STOPPED = 143
-"""Exit status after a stop: 128 + SIGTERM, as shells and Kubernetes count."""
+"""Exit status after a stop: 128 + SIGTERM, the convention of shells and Kubernetes."""
 
 COMPUTE_SECONDS = 8.0
-"""After a request, forward passes are begun for so long, ..."""
+"""Time after the request during which new forward passes start."""
 FINISH_SECONDS = 14.0
-"""... and uploads are waited for so long, which leaves the results file the rest."""
+"""Time after the request during which uploads are waited for; the rest is for the results file."""
 _LAST_SECOND = 19.0
-"""Seconds from the request to a forced end. Spot nodes give 25 s at most, and of a Standard cluster 15 s by default
-(cloud.google.com/kubernetes-engine/docs/concepts/spot-vms)."""
+"""Time after the request at which the process is ended. Spot nodes allow at most 25 s, those of a Standard cluster 15 s
+by default (cloud.google.com/kubernetes-engine/docs/concepts/spot-vms)."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 class Stop:
     """The request to stop, shared by all threads.
 
-    Until `begin_work` there is nothing to save, and a request ends the process at once.
+    Before `begin_work` there is nothing to save, and a request ends the process immediately.
     """
 
     def __init__(self) -> None:
@@ -40,24 +40,24 @@ class Stop:
 
     @property
     def requested(self) -> bool:
-        """Whether to take no new image."""
+        """Whether a stop was requested; no new image is started from then on."""
         return self._event.is_set()
 
     @property
     def seconds_since(self) -> float:
-        """Seconds since the request; 0 when there was none."""
+        """Seconds since the request; 0 if there was none."""
         return time.monotonic() - self._at if self.requested else 0.0
 
     def begin_work(self) -> None:
-        """From now on there is work to finish and results to write before the process may end."""
+        """Declare that there is work to finish and results to write before the process may end."""
         with self._lock:
             self._working = True
 
     def request(self) -> bool:
-        """Ask for the stop.
+        """Request a stop.
 
         Returns:
-            Whether there is work to finish first.
+            Whether there is work to finish before the process may end.
         """
         with self._lock:
             if not self.requested:
@@ -66,15 +66,15 @@ class Stop:
             return self._working
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a request, at most so long; tell whether there is one."""
+        """Wait up to `seconds` for a request; return whether there is one."""
         return self._event.wait(seconds)
 
 
 def watch_sigterm(stop: Stop) -> None:
     """Turn SIGTERM into a request to stop.
 
-    A thread waits for the signal instead of a handler in the main thread: that one may be inside a long call
-    of C code, and a handler may not take locks. Blocked, the signal reaches process 1 of a container as well.
+    A thread waits for the signal, because a handler would run in the main thread, which may be inside a long C call,
+    and could not take locks. A blocked signal is also delivered to process 1 of a container.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
@@ -86,7 +86,7 @@ def watch_sigterm(stop: Stop) -> None:
 
 
 def watch_stdin(stop: Stop) -> None:
-    """Turn the end of standard input into a request to stop: its other end is held by whoever started this."""
+    """Turn the end of standard input into a request to stop: the parent process holds its other end."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 4096):
@@ -100,7 +100,7 @@ def _end_in_time(stop: Stop, cause: str) -> None:
     if stop.request():
         _log.warning("%s: taking no new image, finishing those in flight", cause)
         time.sleep(_LAST_SECOND)
-        _log.error("%s was %.0f s ago: leaving with work in flight, which the next try does again", cause, _LAST_SECOND)
+        _log.error("%s was %.0f s ago: exiting with images in flight; the next try repeats them", cause, _LAST_SECOND)
     else:
         _log.warning("%s before the first image: nothing to finish", cause)
     os._exit(STOPPED)

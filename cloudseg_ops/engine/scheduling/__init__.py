@@ -1,1 +1,1 @@
-"""Which image goes where when: the pipeline, batches, workers, helpers, and the account of the chunk."""
+"""Schedules the images of a chunk: the pipeline, batches, compute workers, helper processes and the result log."""

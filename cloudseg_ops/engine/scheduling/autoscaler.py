@@ -1,4 +1,4 @@
-"""Starts helper processes while a chunk runs, where they make it end sooner."""
+"""Adds helper processes while a chunk runs, if they are expected to shorten it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudseg_ops.engine.scheduling.compute_workers import ComputeWorkers
 from cloudseg_ops.engine.scheduling.result_log import ResultLog
 
 _SECONDS = 2.0
-"""Time between two readings: a few batches, and short compared with the time in which a helper pays."""
+"""Seconds between two readings: several batches, yet short compared with the time a helper needs to pay off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,11 @@ class Reading:
     """Counters of the engine at one moment.
 
     Attributes:
-        at: Monotonic seconds.
-        cpu: CPU seconds of this process so far.
-        helpers: CPU seconds of each helper so far, by its process id.
-        idle: Seconds that workers have waited for images so far, summed over workers.
-        done: Images accounted for so far.
+        at: Time of the reading, in seconds of the monotonic clock.
+        cpu: CPU seconds that this process has used.
+        helpers: CPU seconds that each helper has used, by process id.
+        idle: Seconds that compute workers have waited for images, summed over all workers.
+        done: Images accounted for.
     """
 
     at: float
@@ -37,13 +37,13 @@ class Reading:
 
 
 class IoAutoscaler:
-    """Takes readings while its `with` block runs, and adds helpers.
+    """Measures the load while its `with` block runs, and adds helper processes as needed.
 
     Args:
-        pool: The processes.
+        pool: The pool to which helpers are added.
         workers: The compute workers.
-        result_log: The results so far.
-        cpus: CPUs that this process may use.
+        result_log: The chunk's result log.
+        cpus: CPUs that this process may use; 0 disables scaling.
     """
 
     def __init__(self, pool: IoWorkerPool, workers: ComputeWorkers, result_log: ResultLog, *, cpus: int) -> None:
@@ -75,7 +75,7 @@ class IoAutoscaler:
                 left=self._result_log.total - self._result_log.accounted,
             )
             before = now
-            # The effect of helpers that are starting is not known yet.
+            # Helpers that are still starting do not show in the load yet.
             if load and not self._pool.joining:
                 for _ in range(helpers_to_add(load, helpers=self._pool.helpers, cpus=self._cpus)):
                     self._pool.grow()
@@ -91,14 +91,17 @@ class IoAutoscaler:
 
 
 def load_between(before: Reading, now: Reading, *, workers: int, on_gpu: bool, left: int) -> Load | None:
-    """Compute the load between two readings; None before the model is loaded, or when no image was done.
+    """Compute the load between two readings.
 
     Args:
-        before: The first reading.
-        now: The second one.
-        workers: How many workers there are; 0 before the model is loaded.
-        on_gpu: Whether forward passes leave the CPUs alone; else each worker that does not wait takes one.
-        left: Images that are left.
+        before: The earlier reading.
+        now: The later reading.
+        workers: Number of compute workers; 0 before the model is loaded.
+        on_gpu: Whether forward passes run on a GPU. On the CPU, each busy worker counts as one used CPU.
+        left: Number of images left.
+
+    Returns:
+        The load; None before the model is loaded, or if no image was completed between the readings.
     """
     seconds, done = now.at - before.at, now.done - before.done
     if not workers or not done:

@@ -1,4 +1,4 @@
-"""Groups images of one size into batches, and lets those that are not full wait a little."""
+"""Groups images of the same size into batches, and holds incomplete batches back for a short time."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ Item = TypeVar("Item")
 Size: TypeAlias = tuple[int, int]
 
 PATIENCE_SECONDS = 0.005
-"""A batch that is not full waits so long for others of its size: little beside the time that a batch takes on a
-device for which batches matter."""
+"""Longest wait of an incomplete batch: short compared with a forward pass on a device that benefits from batching."""
 
 
 class BatchQueue(Generic[Item]):
-    """Items waiting to be computed, by size; safe to share between threads.
+    """A queue of items to compute, grouped by size; safe to share between threads.
 
     Args:
-        limit: Most items of a batch of that size (height and width in pixels) now.
-        expecting: Whether more items may come soon: if not, nothing waits.
-        patience: Longest wait of a batch that is not full, in seconds.
+        limit: Returns the current maximum batch size for a size (height and width in pixels).
+        expecting: Returns whether more items may arrive soon; if not, incomplete batches are released immediately.
+        patience: Longest wait of an incomplete batch, in seconds.
     """
 
     def __init__(
@@ -38,25 +37,25 @@ class BatchQueue(Generic[Item]):
         self._closed = False
 
     def put(self, item: Item, size: Size) -> None:
-        """Let an item wait for others of its size."""
+        """Add an item, to be batched with others of the same size."""
         with self._changed:
             self._waiting.setdefault(size, []).append((time.monotonic(), item))
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Wake all who wait: nothing is to be taken any more."""
+        """Close the queue and wake all waiting threads; `take` returns empty batches from then on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def take(self, seconds: float) -> list[Item]:
-        """Take a full batch, or else the one that has waited longest and long enough.
+        """Take a full batch, or the oldest incomplete one once it has waited long enough.
 
         Args:
-            seconds: Wait at most so long.
+            seconds: Timeout.
 
         Returns:
-            Items of one size; empty when none came in time.
+            Items of the same size; empty after the timeout.
         """
         deadline = time.monotonic() + seconds
         with self._changed:
@@ -71,14 +70,14 @@ class BatchQueue(Generic[Item]):
             return []
 
     def peek(self, seconds: float) -> list[Item]:
-        """Look at what waits, and leave it; wait for a first item at most so long."""
+        """Return the queued items without removing them; if there are none, wait up to `seconds` for the first."""
         with self._changed:
             if not self._waiting and not self._closed:
                 self._changed.wait(seconds)
             return [item for entries in self._waiting.values() for _, item in entries]
 
     def drain(self) -> list[Item]:
-        """Take all that waits, of whatever size."""
+        """Remove and return all queued items, of any size."""
         with self._changed:
             items = [item for entries in self._waiting.values() for _, item in entries]
             self._waiting.clear()

@@ -23,13 +23,13 @@ class Compute(Protocol):
     """A loaded model, shared by all workers."""
 
     def limit(self, size: Size) -> int:
-        """Give the largest batch for images of that size, now."""
+        """Return the current maximum batch size for images of this size."""
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
         """Segment a batch."""
 
     def worker(self) -> contextlib.AbstractContextManager[None]:
-        """Give the context of a worker's thread: on a GPU, its CUDA stream."""
+        """Return the context in which a worker's thread runs: on a GPU, its CUDA stream."""
 
     @property
     def workers(self) -> int:
@@ -58,16 +58,16 @@ class Job:
 
 
 Done = Callable[[Job, Prediction | Exception | None], None]
-"""Called with a job and its result; None: it was not computed."""
+"""Called with a job and its result; None: the job was dropped without being computed."""
 
 
 class ComputeWorkers:
-    """Computes jobs in batches; the workers' threads call `done` once for each job.
+    """Computes jobs in batches; the worker threads call `done` once for each job.
 
     Args:
-        load: Loads the model; called once, with the first photographs.
-        stop: Where a request to stop arrives.
-        expecting: Whether more jobs may come soon.
+        load: Loads the model; called once, with the first images.
+        stop: The request to stop.
+        expecting: Returns whether more jobs may arrive soon.
         done: Called with the result of each job.
     """
 
@@ -98,17 +98,17 @@ class ComputeWorkers:
         self._queue.put(job, job.size)
 
     def close(self) -> None:
-        """End the threads; jobs that still wait are dropped."""
+        """Stop the threads; jobs that are still queued are dropped."""
         self._closed = True
         self._queue.close()
 
     def limit(self, size: Size) -> int:
-        """Give the largest batch for images of that size, now."""
+        """Return the current maximum batch size for images of this size; 1 before the model is loaded."""
         return self._compute.limit(size) if self._compute else 1
 
     @property
     def largest_batch(self) -> int:
-        """Largest batch so far, in images."""
+        """Largest batch size so far, in images."""
         return self._largest_batch
 
     @property
@@ -134,7 +134,7 @@ class ComputeWorkers:
     def _load_and_run(self) -> None:
         compute: Compute | None = None
         try:
-            # The first photographs tell what the model is to be good for.
+            # The model's precision and memory limits are chosen from the first images.
             while compute is None and not self._closed:
                 if jobs := self._queue.peek(_POLL_SECONDS):
                     compute = self._load([job.image for job in jobs])
@@ -179,13 +179,13 @@ class ComputeWorkers:
         try:
             predictions = compute.predict([job.image for job in jobs])
         except DeviceError:
-            # Not the fault of an image, and the next batches would fail as well.
+            # No image is to blame, and further batches would fail as well.
             raise
         except Exception as error:  # noqa: BLE001  whatever PyTorch raises
             if len(jobs) == 1:
                 self._done(jobs[0], error)
                 return
-            # One of them may be to blame.
+            # A single image may be to blame: compute them one by one.
             for job in jobs:
                 self._compute_batch(compute, [job])
             return

@@ -1,9 +1,9 @@
-"""Downloads, computes and uploads at the same time, within bounds on images and bytes.
+"""Downloads, computes and uploads concurrently, within limits on images and bytes.
 
     items ──► [download, wait for memory, decode] ──► ready ──► [compute: workers, batches] ──► [encode, upload]
        └── waits while too much is in flight ◄────────────────────────────────────────────────────┘
 
-The queues need no bounds of their own: no more images exist at any moment than there are places in flight.
+The queues are unbounded, because the limit on images in flight bounds them all.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ class _Flight:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What may be in flight.
+    """Limits on what is in flight.
 
     Attributes:
-        images: Tells how many images, now.
-        fetching: Tells how many images may be on their way in, now, given how many are with the network.
-        download_bytes: Of files that are not decoded yet.
-        image_bytes: Of photographs from their decoding on.
+        images: Returns the current maximum number of images in flight.
+        fetching: Returns the current maximum number of images being downloaded or decoded, given the number of
+            decoded images that are queued for or in the network.
+        download_bytes: Maximum bytes of files that are not decoded yet.
+        image_bytes: Maximum bytes of decoded images, until their masks are uploaded.
     """
 
     images: Callable[[], int]
@@ -54,17 +55,18 @@ class Bounds:
 
 
 class Pipeline:
-    """Runs the images of a chunk through downloads, workers and uploads, once.
+    """Runs the images of a chunk through download, compute workers and upload; `run` is called once.
 
     Args:
         io: Downloads and uploads.
-        workers: Makes the workers that compute, from two callables: whether more jobs may come, and what reports a job.
-        stride: Images whose sizes agree when padded to its multiples may share a batch.
-        record: Called with what became of each image; an exception means that it stays unaccounted for.
+        workers: Creates the compute workers from two callables: `expecting` returns whether more jobs may arrive,
+            and `done` takes the result of a job.
+        stride: Images are padded to multiples of it; those of equal padded size may share a batch.
+        record: Called with the result of each image; an exception leaves the image unaccounted for.
         preview: Called with each image whose mask was written.
-        stop: Where a request to stop arrives.
-        gives_up: Tells whether to give up.
-        bounds: What may be in flight.
+        stop: The request to stop.
+        gives_up: Returns whether to start no further images because too many failed.
+        bounds: Limits on what is in flight.
     """
 
     def __init__(
@@ -97,15 +99,15 @@ class Pipeline:
 
     @property
     def in_flight(self) -> int:
-        """Images between the start of their download and the end of their upload."""
+        """Number of images between the start of their download and the end of their upload."""
         return len(self._flights)
 
     def run(self, items: Iterable[Item]) -> None:
-        """Work through the images; return when none is in flight, or in time after a request to stop.
+        """Process the images; return when none is in flight, or `FINISH_SECONDS` after a request to stop.
 
         Raises:
-            Exception: Whatever the model's loading raised.
-            EngineError: A worker ended before its time.
+            Exception: Loading the model failed, or the device did.
+            EngineError: A compute worker ended unexpectedly.
         """
         self.workers.start()
         try:
@@ -130,7 +132,7 @@ class Pipeline:
         return self.in_flight >= self._bounds.images() or self._fetching >= self._bounds.fetching(self._with_network)
 
     def _enter(self, item: Item) -> bool:
-        """Wait for a place in flight; False when no new image is to be taken."""
+        """Wait until the image may enter; return False if no further image is to be started."""
         with self._changed:
             while self._is_full:
                 if self._closing:
@@ -152,7 +154,7 @@ class Pipeline:
         return True
 
     def _leave(self, item: Item, result: Result | Exception | None) -> None:
-        """Give the place in flight back; None: it was not worked on."""
+        """Record the result and release what the image held; `result` is None if it was not processed."""
         try:
             if result is not None:
                 self._record(item.index, item.source, result)
@@ -177,13 +179,13 @@ class Pipeline:
         if self.workers.failure:
             raise self.workers.failure
         if not self.workers.alive:
-            raise EngineError("a computing thread ended before its time; please report this with the log above")
+            raise EngineError("a compute thread ended unexpectedly; please report this together with the log above")
 
     def _need(self, item: Item) -> Callable[[int, Callable[[], None]], None]:
         def need(amount: int, granted: Callable[[], None]) -> None:
             flight = self._flights[item.index]
             if flight.memory:
-                # Asked for by a helper that is no more.
+                # Requested by a helper process that has died since.
                 self._image_budget.release(flight.memory)
             flight.memory = self._image_budget.request(amount, granted)
 
@@ -200,7 +202,7 @@ class Pipeline:
             return
         self._download_budget.release(flight.download)
         if flight.memory:
-            # Its pixels, once more on their way to the network, and its mask.
+            # The pixels, their copy in a batch for the network, and the mask.
             pixels = fetched.pixels.nbytes * 2
             self._image_budget.shrink(flight.memory, pixels + fetched.mask_size[0] * fetched.mask_size[1])
         size = padded_size((fetched.height, fetched.width), self._stride)

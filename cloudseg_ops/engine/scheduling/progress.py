@@ -1,4 +1,4 @@
-"""Progress lines: how far a chunk is, how fast, and for how long still."""
+"""Logs the progress of a chunk: images done, rate, and time left."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 class ProgressReporter:
-    """Logs a line every so often while its `with` block runs, and a summary after it.
+    """Logs progress at a fixed interval while its `with` block runs, and a summary when it exits.
 
     Args:
-        result_log: The results to report. Images in it when the block begins, and those that turn out to be done
-            already, do not count toward the speed.
-        seconds: Time between two lines.
+        result_log: The results to report. Images that are in it when the block is entered, and images that are
+            skipped because their mask exists, do not count toward the rate.
+        seconds: Seconds between two progress lines.
     """
 
     def __init__(self, result_log: ResultLog, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""The account of a chunk: what became of each of its images so far, in memory that hardly grows with their number."""
+"""The result log of a chunk: the outcome of each image so far, at eight bytes of memory per image."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 
 _HOPELESS = 32
-"""Failures in a row after which it is not the images. Each may have cost two minutes of retries on a GPU node."""
+"""Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries."""
 _NAMED = 5
-"""Failures that are kept with their image, for the message at the end."""
+"""Failures kept with their image, for the final error message."""
 _NONE = -1
 
 
 class ResultLog:
     """Outcomes and failures of a chunk's images; safe to share between threads.
 
-    Results lie in a temporary file until they are written out; eight bytes an image stay in memory.
+    Results are kept in a temporary file; only an offset of eight bytes per image stays in memory.
 
     Args:
-        total: Images of the chunk; they are numbered from 0, in the chunk's order.
+        total: Number of images in the chunk; they are numbered from 0, in chunk order.
     """
 
     def __init__(self, total: int) -> None:
@@ -50,7 +50,13 @@ class ResultLog:
         self._lines.close()
 
     def record(self, index: int, source: InputObject, result: Result | Exception) -> None:
-        """Enter what became of an image, once; an exception leaves it unaccounted for."""
+        """Record the result of an image; call once per image.
+
+        Args:
+            index: Number of the image in the chunk.
+            source: The input version.
+            result: Its result; an exception leaves the image unaccounted for.
+        """
         with self._lock:
             if isinstance(result, Exception):
                 self._failed += 1
@@ -69,7 +75,7 @@ class ResultLog:
 
     @property
     def gives_up(self) -> bool:
-        """Whether so many images failed in a row that the next ones would, too."""
+        """Whether so many images failed in a row that the following ones would fail, too."""
         return self._failures_in_a_row >= _HOPELESS
 
     @property
@@ -79,33 +85,33 @@ class ResultLog:
 
     @property
     def accounted(self) -> int:
-        """Images accounted for."""
+        """Number of images accounted for."""
         return self._accounted
 
     @property
     def worked(self) -> int:
-        """Images accounted for by work, not by a mask that was there already: what a speed is made of."""
+        """Number of images processed, without those skipped because their mask existed; rates are computed from it."""
         with self._lock:
             return self._accounted - self._counts[Outcome.SKIPPED]
 
     @property
     def failed(self) -> int:
-        """Images that failed."""
+        """Number of images that failed."""
         return self._failed
 
     @property
     def first_failures(self) -> list[tuple[InputObject, Exception]]:
-        """The first few images that failed, and why."""
+        """The first few images that failed, each with its error."""
         with self._lock:
             return list(self._first_failures)
 
     def counts(self) -> dict[Outcome, int]:
-        """Images by outcome."""
+        """Return the number of images per outcome."""
         with self._lock:
             return dict(self._counts)
 
     def lines(self) -> Iterator[str]:
-        """Stream the results so far as JSON lines without line ends, in the chunk's order."""
+        """Stream the results so far as JSON lines without line endings, in chunk order."""
         for offset in self._offsets:
             if offset != _NONE:
                 with self._lock:

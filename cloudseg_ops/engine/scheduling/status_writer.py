@@ -1,4 +1,4 @@
-"""Writes how far a chunk is to STAGING while it works, for whoever looks at the run as a whole."""
+"""Writes the status of a running chunk to STAGING, from which the progress of the run is computed."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ from cloudseg_ops.engine.scheduling.result_log import ResultLog
 from cloudseg_ops.storage import Store
 
 _FIRST_SECONDS = 2.0
-"""A chunk that is over by then is told by its results file alone, and pays for one mark."""
+"""Delay before the first status, so that a shorter chunk writes only the final one."""
 _LEAST_SECONDS, _MOST_SECONDS = 1.0, 5.0
-"""Between two marks: one name takes about one write a second (cloud.google.com/storage/quotas)."""
+"""Bounds of the interval: Cloud Storage accepts about one write per second to an object name
+(cloud.google.com/storage/quotas)."""
 _SETTLE_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """Writes a mark every few seconds while its `with` block runs, and a last one after it.
+    """Writes the chunk status every few seconds while its `with` block runs, and once more when it exits.
 
-    All in a thread of its own, which nobody waits for: Cloud Storage may be slow or away, and the chunk goes on.
+    Writes happen in a separate thread, so that a slow or unavailable Cloud Storage does not delay the chunk.
 
     Args:
         store: Cloud Storage.
-        uri: Where the mark goes; None: nowhere, and there is no thread.
-        result_log: The account to read. Images in it when the block begins do not count toward the rate.
-        seconds: Time between two marks, within 1 to 5 s.
+        uri: The status object; None disables writing.
+        result_log: The chunk's result log. Images that are in it when the block is entered do not count toward the
+            rate.
+        seconds: Seconds between two writes, clamped to 1–5.
     """
 
     def __init__(self, store: Store, uri: GcsUri | None, result_log: ResultLog, seconds: float) -> None:
@@ -57,7 +59,7 @@ class StatusWriter:
         self._over.set()
 
     def settle(self) -> None:
-        """Give the last mark a moment more than the results file took, which it goes out beside."""
+        """Wait up to one second for the final write; call after the results file is written."""
         if self._thread is not None:
             self._thread.join(_SETTLE_SECONDS)
 
@@ -75,23 +77,23 @@ class StatusWriter:
         )
         try:
             self._store.write(uri, b"", content_type="text/plain", metadata=mark.to_metadata())
-        except Exception as error:  # noqa: BLE001  what is for show may not harm the chunk
-            # Nothing about the last one: the last line of the log is to say how the chunk ended.
+        except Exception as error:  # noqa: BLE001  the status is informational and must not fail the chunk
+            # A failed final write is not logged: the last log line must say how the chunk ended.
             if not self._told and not ended:
-                _log.warning("how far the chunk is could not be written, and it goes on: %s", error)
+                _log.warning("could not write the chunk's status; the chunk continues without it: %s", error)
             self._told = True
 
 
 _LATELY = 30.0
-"""Seconds: several batches of a slow model, and yet soon over what starting took."""
+"""Averaging window in seconds: several batches of a slow model, yet short enough to forget the start-up soon."""
 
 
 class RateMeter:
-    """Rates from a count that is looked at now and then.
+    """Computes rates from samples of a counter.
 
     Args:
-        now: Seconds on any clock that only goes forward, here and in `see`.
-        count: What has been done by then, which counts toward no rate.
+        now: Time of the first sample, in seconds of a monotonic clock; `see` takes times of the same clock.
+        count: Value of the counter at that time, which is excluded from the rates.
     """
 
     def __init__(self, now: float, count: int) -> None:
@@ -99,21 +101,21 @@ class RateMeter:
         self._first = self._last = (now, count)
 
     def see(self, now: float, count: int) -> None:
-        """Take a look at the count."""
+        """Add a sample of the counter."""
         self._last = (now, count)
         self._seen.append(self._last)
-        # One look from before the window stays: what lies between two looks belongs to the later one.
+        # Keep one sample from before the window, so that the samples span all of it.
         while len(self._seen) > 2 and self._seen[1][0] <= now - _LATELY:
             self._seen.popleft()
 
     @property
     def lately(self) -> float:
-        """Per second, over the last half a minute or a little more."""
+        """Rate per second over the last 30 seconds or slightly more."""
         return _rate(self._seen[0], self._last)
 
     @property
     def overall(self) -> float:
-        """Per second, from the beginning to the last look."""
+        """Rate per second between the first and the last sample."""
         return _rate(self._first, self._last)
 
 

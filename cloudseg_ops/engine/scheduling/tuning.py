@@ -1,4 +1,4 @@
-"""Finds the size of batches by what they turn out to cost: on the work itself, not on a rehearsal."""
+"""Finds the batch size by timing the batches of the chunk itself, without a separate benchmark."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from collections import defaultdict
 from cloudseg_ops.engine.scheduling.batching import Size
 
 MOST_IMAGES = 256
-"""Beyond this no device gets faster, and each image waits for all others of its batch."""
+"""Upper bound of the batch size: larger batches are no faster on any device, and delay each image."""
 
 _SAMPLES = 3
-"""Batches by which a number of images is judged: one may have been disturbed."""
+"""Batches timed per batch size; the median discards an outlier."""
 _GAIN = 1.04
-"""A larger batch must be so much faster to be worth its memory and its wait."""
+"""Speed-up that a doubled batch must reach to be worth its memory and latency."""
 
 
 class BatchTuner:
-    """How many images go into a batch; safe to share between threads.
+    """Chooses the number of images per batch; safe to share between threads.
 
-    For images of about one size, batches grow to twice the images for as long as that makes a pixel cheaper, and then
-    stay at the best number. Running out of memory ends the growth at half of what was too much.
+    For images of similar size, the batch size doubles for as long as that reduces the time per pixel, and then stays
+    at the best value. When memory runs out, batches are limited to half the pixels that did not fit.
 
     Args:
-        start: Images of a batch to begin with.
-        most_pixels: Most pixels of a batch of more than one image: what memory allows.
-        fixed: Images of a batch, where somebody insists; memory still bounds it.
+        start: Initial batch size, in images.
+        most_pixels: Maximum number of pixels in a batch of several images: what fits into memory.
+        fixed: Batch size set by the user, in images; `most_pixels` still limits it. None: found by measuring.
     """
 
     def __init__(self, start: int, most_pixels: int, fixed: int | None = None) -> None:
@@ -37,29 +37,29 @@ class BatchTuner:
         self.most_pixels = most_pixels
 
     def limit(self, size: Size) -> int:
-        """Most images of that size (height, width) in a batch now, at least 1."""
+        """Return the current maximum batch size for images of a size (height, width); at least 1."""
         images = self._fixed or self._search(size).images
         return max(1, min(images, self.most_pixels // (size[0] * size[1])))
 
     def record(self, size: Size, images: int, seconds: float) -> None:
-        """Learn from a batch that was computed.
+        """Record the duration of a batch.
 
         Args:
-            size: Height and width of its images.
-            images: How many.
-            seconds: What it took.
+            size: Height and width of its images, in pixels.
+            images: Number of images.
+            seconds: Time that the batch took.
         """
         area = size[0] * size[1]
         with self._lock:
             self._search(size).record(size, images, seconds / (area * images), self.most_pixels // area)
 
     def shrink(self, pixels: int) -> None:
-        """Learn that a batch of so many pixels did not fit into memory."""
+        """Lower the limit after a batch with this number of pixels did not fit into memory."""
         with self._lock:
             self.most_pixels = max(1, min(self.most_pixels, pixels // 2))
 
     def _search(self, size: Size) -> _BatchSizeSearch:
-        # By powers of two of the area: photographs come in any size, and a climb must see several batches.
+        # Sizes are grouped by powers of two of the area: each search needs several batches, and sizes vary freely.
         return self._searches.setdefault((size[0] * size[1]).bit_length(), _BatchSizeSearch(self._start))
 
 
@@ -74,7 +74,7 @@ class _BatchSizeSearch:
         if self._settled or images != self.images:
             return
         if (size, images) not in self._seen:
-            # The first of its shape pays for choosing algorithms.
+            # The first batch of a shape includes the time to choose algorithms.
             self._seen.add((size, images))
             return
         self._costs[images].append(cost)

@@ -1,4 +1,4 @@
-"""The images of a chunk on the local disk: counted before the first one is read, and streamed from there."""
+"""Stores the images of a chunk on the local disk, which makes their number known before the first one is processed."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cloudseg_ops.contracts.objects import InputObject
 
 
 class Worklist:
-    """The input versions of a chunk in its order; one that is named twice counts once.
+    """The input versions of a chunk, in order and without duplicates.
 
     Args:
-        lines: The lines of the chunk's file.
+        lines: The lines of the chunk file.
 
     Raises:
-        ManifestError: A line is no input version.
+        ManifestError: A line does not describe an input version.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.total = 0
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  closed by `__exit__`
         self._previous: tuple[bytes, int] = (b"", 0)
-        # Chunks are in the order of a listing, where a repetition shows by itself: only others need their keys.
+        # Chunks are usually in listing order, where duplicates are adjacent. Keys are kept only for unordered chunks.
         self._keys: set[tuple[bytes, int]] | None = None
         for line in lines:
             if line.strip():
@@ -39,7 +39,7 @@ class Worklist:
         self._file.close()
 
     def __iter__(self) -> Iterator[tuple[int, InputObject]]:
-        """Stream numbers from 0 and input versions; one reader at a time."""
+        """Yield (index, input version) pairs, counted from 0; supports one iterator at a time."""
         self._file.seek(0)
         yield from enumerate(map(InputObject.from_line, self._file))
 

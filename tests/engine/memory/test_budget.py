@@ -7,7 +7,7 @@ def ask(gate: MemoryBudget, amount: int, granted: list[int]) -> Share:
     return gate.request(amount, lambda: granted.append(amount))
 
 
-def test_what_fits_is_granted_at_once() -> None:
+def test_requests_that_fit_are_granted_immediately() -> None:
     granted: list[int] = []
     gate = MemoryBudget(100)
     first, _, third = (ask(gate, amount, granted) for amount in (60, 40, 1))
@@ -18,7 +18,7 @@ def test_what_fits_is_granted_at_once() -> None:
     assert gate.held == 41
 
 
-def test_nobody_overtakes() -> None:
+def test_requests_are_granted_in_order() -> None:
     granted: list[int] = []
     gate = MemoryBudget(100)
     first = ask(gate, 60, granted)
@@ -29,7 +29,7 @@ def test_nobody_overtakes() -> None:
     assert granted == [60, 90, 10]
 
 
-def test_too_much_is_granted_alone() -> None:
+def test_a_request_above_the_capacity_is_granted_alone() -> None:
     granted: list[int] = []
     gate = MemoryBudget(100)
     first = ask(gate, 1, granted)
@@ -42,7 +42,7 @@ def test_too_much_is_granted_alone() -> None:
     assert granted == [1, 500, 1]
 
 
-def test_a_share_may_shrink_and_is_given_back_once() -> None:
+def test_a_share_may_shrink_and_is_released_once() -> None:
     granted: list[int] = []
     gate = MemoryBudget(100)
     first = ask(gate, 90, granted)
@@ -56,7 +56,7 @@ def test_a_share_may_shrink_and_is_given_back_once() -> None:
     assert gate.held == 80
 
 
-def test_whoever_stops_waiting_lets_the_next_one_in() -> None:
+def test_a_canceled_request_makes_way_for_the_next() -> None:
     granted: list[int] = []
     gate = MemoryBudget(100)
     ask(gate, 60, granted)
@@ -66,7 +66,7 @@ def test_whoever_stops_waiting_lets_the_next_one_in() -> None:
     assert granted == [60, 40]
 
 
-def test_closing_wakes_all() -> None:
+def test_close_wakes_all_waiting_threads() -> None:
     granted: list[int] = []
     gate = MemoryBudget(10)
     for _ in range(3):
@@ -75,7 +75,7 @@ def test_closing_wakes_all() -> None:
     assert granted == [8, 8, 8]
 
 
-def test_many_threads_never_hold_more_than_there_is() -> None:
+def test_many_threads_never_hold_more_than_the_capacity() -> None:
     gate = MemoryBudget(100)
     most = [0]
 

@@ -13,7 +13,7 @@ print(gc.isenabled(), gc.get_freeze_count() > 1000)
 """
 
 
-def test_collection_is_put_off_until_the_model_is_there() -> None:
+def test_garbage_collection_is_postponed_until_the_model_is_loaded() -> None:
     done = subprocess.run([sys.executable, "-c", _RUN], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "0", "False", "True", "True"]
 
@@ -41,6 +41,6 @@ def faults(how: str) -> int:
 
 
 def test_memory_that_is_kept_is_not_cleared_again() -> None:
-    # 48 MiB are 12,288 pages, each of which is a fault when it comes from the system.
+    # 48 MiB are 12,288 pages, each of which causes a fault when it comes from the system.
     assert faults("as it comes") > 30 * 1000
     assert faults("keep") < 1000

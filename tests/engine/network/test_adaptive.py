@@ -29,7 +29,7 @@ def plain() -> Predictor:
 
 
 class Cramped(Predictor):
-    """A device on which no more than three images fit at once."""
+    """A device whose memory fits at most three images."""
 
     batches: list[int]
 
@@ -40,7 +40,7 @@ class Cramped(Predictor):
         return super().predict(images)  # type: ignore[return-value]
 
 
-def test_it_backs_off_and_every_image_comes_out(caplog: pytest.LogCaptureFixture) -> None:
+def test_it_backs_off_and_segments_every_image(caplog: pytest.LogCaptureFixture) -> None:
     cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
     cramped.batches = []
     tuner = BatchTuner(8, 10**9)
@@ -87,7 +87,7 @@ print(len(predictor.predict(images)), predictor.limit((512, 512)))
 
 
 @pytest.mark.slow
-def test_a_process_that_may_not_grow_does_with_less() -> None:
+def test_a_process_with_limited_memory_uses_smaller_batches() -> None:
     done = subprocess.run([sys.executable, "-c", _LIMITED], capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     images, limit = map(int, done.stdout.split())
@@ -95,7 +95,7 @@ def test_a_process_that_may_not_grow_does_with_less() -> None:
     assert 1 <= limit < 64
 
 
-def test_an_image_that_memory_does_not_hold_comes_out_in_tiles_as_the_whole() -> None:
+def test_an_image_that_does_not_fit_into_memory_gives_the_same_mask_in_tiles() -> None:
     (image,) = [DecodedImage(noise(400, 300))]
     whole = plain().predict([image])[0].classes
     tiled = (
@@ -105,9 +105,9 @@ def test_an_image_that_memory_does_not_hold_comes_out_in_tiles_as_the_whole() ->
     assert len(np.unique(whole)) == 2
 
 
-def test_tiles_that_do_not_fit_get_smaller_until_they_cannot() -> None:
+def test_tiles_that_do_not_fit_shrink_to_the_minimum() -> None:
     class Tight(Predictor):
-        """A device on which no more than 120 × 120 pixels fit."""
+        """A device whose memory fits at most 120 × 120 pixels."""
 
         most = 120 * 120
 
@@ -128,7 +128,7 @@ def test_tiles_that_do_not_fit_get_smaller_until_they_cannot() -> None:
         AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
 
 
-def test_logits_of_what_was_scaled_down_come_in_tiles_too() -> None:
+def test_an_image_that_was_scaled_down_gives_logits_in_tiles_too() -> None:
     image = DecodedImage(noise(200, 160), (320, 400))
     whole = plain().predict([image])[0].values
     tiled = (
@@ -150,7 +150,7 @@ def test_a_stop_does_not_wait_for_all_tiles(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 class Broken(Predictor):
-    """A predictor on a GPU that raises what it is given."""
+    """A predictor on a GPU that raises a given error."""
 
     def break_with(self, error: Exception) -> None:
         self.error = error
@@ -172,12 +172,12 @@ def test_a_gpu_that_failed_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -
         on_broken_gpu(torch.AcceleratorError("CUDA error: unspecified launch failure")).predict(IMAGES)
 
 
-def test_memory_that_another_process_took_is_no_fault_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_taken_by_another_process_is_not_blamed_on_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     left = [10 * 2**30]
     monkeypatch.setattr(adaptive, "_gpu_memory", lambda: left[0])
     crowded = on_broken_gpu(torch.OutOfMemoryError("CUDA out of memory"))
     left[0] = 4 * 2**30
-    with pytest.raises(DeviceError, match=r"4 GiB now and could have 10 GiB .*another process"):
+    with pytest.raises(DeviceError, match=r": 4 GiB are available .* and 10 GiB were .*another process"):
         crowded.predict(IMAGES[:1])
     left[0] = 6 * 2**30
     with pytest.raises(ImageTooLargeError):

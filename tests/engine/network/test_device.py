@@ -27,7 +27,7 @@ on_cpu_build = pytest.mark.skipif(bool(torch.version.cuda), reason="this PyTorch
 
 @pytest.fixture
 def _visible_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine whose GPU shows, and cannot be used: here PyTorch has no CUDA."""
+    """A machine whose GPU is visible but cannot be used: here PyTorch has no CUDA."""
     node = tmp_path / "nvidiactl"
     node.touch()
     monkeypatch.setattr(device, "_CONTROL_NODE", node)
@@ -35,7 +35,7 @@ def _visible_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_visible_gpu")
-def test_a_gpu_that_shows_is_chosen_unless_it_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_visible_gpu_is_chosen_unless_it_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("auto") == "cuda"
     assert choose_device("cpu") == "cpu"
     for hidden in ("", "-1", "NoDevFiles"):
@@ -59,7 +59,7 @@ def test_the_cpu_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @on_cpu_build
-def test_a_pytorch_without_cuda_is_told_with_the_way_out() -> None:
+def test_the_error_for_a_pytorch_without_cuda_says_what_to_do() -> None:
     with pytest.raises(DeviceError) as refused:
         open_device("cuda")
     told = str(refused.value)
@@ -83,7 +83,7 @@ def test_a_chunk_does_not_fall_back_to_the_cpu(lab: Lab) -> None:
 
 
 @on_cpu_build
-def test_a_process_that_is_to_use_a_gpu_ends_with_the_reason(lab: Lab, emulator: object) -> None:
+def test_a_process_that_cannot_use_its_gpu_exits_with_the_reason(lab: Lab, emulator: object) -> None:
     lab.write_chunk(lab.put_many(2))
     done = subprocess.run(
         [sys.executable, "-m", "cloudseg_ops.engine", *lab.arguments(**{"--device": "cuda"})],
@@ -104,14 +104,12 @@ def test_a_process_that_is_to_use_a_gpu_ends_with_the_reason(lab: Lab, emulator:
         (RuntimeError("Found no NVIDIA driver on your system."), "LD_LIBRARY_PATH"),
         (RuntimeError("The NVIDIA driver on your system is too old (found version 11040)."), "gpu-driver-version"),
         (torch.AcceleratorError("CUDA error: no kernel image is available for execution"), "CLOUDSEG_GPU_TYPE"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."), "a GPU of its own"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."), "its own GPU"),
         (RuntimeError("No CUDA GPUs are available"), "nvidia.com/gpu"),
         (torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered"), "Xid"),
     ],
 )
-def test_what_is_wrong_with_a_gpu_is_told_with_what_to_do(
-    error: Exception, remedy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gpu_errors_say_what_to_do(error: Exception, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> None:
         raise error
 
@@ -122,9 +120,9 @@ def test_what_is_wrong_with_a_gpu_is_told_with_what_to_do(
     assert remedy in str(told.value).partition("PyTorch")[2]
 
 
-def test_what_a_gpu_refuses_later_is_told_as_well() -> None:
+def test_later_gpu_errors_are_translated_too() -> None:
     with (
-        pytest.raises(DeviceError, match=r"OutOfMemoryError: CUDA out of memory.*a GPU of its own"),
+        pytest.raises(DeviceError, match=r"OutOfMemoryError: CUDA out of memory.*its own GPU"),
         translate_device_errors(GPU),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -141,7 +139,7 @@ def test_other_errors_are_not_translated() -> None:
         raise MemoryError
 
 
-def test_out_of_memory_is_told_from_other_errors() -> None:
+def test_out_of_memory_is_distinguished_from_other_errors() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
     assert is_out_of_memory(RuntimeError("could not create a memory object"))
@@ -152,13 +150,13 @@ def test_out_of_memory_is_told_from_other_errors() -> None:
     assert not is_out_of_memory(ValueError("can't allocate memory"))
 
 
-def test_a_real_allocation_that_fails_is_one() -> None:
+def test_a_real_failed_allocation_is_out_of_memory() -> None:
     with pytest.raises(RuntimeError) as failed:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(failed.value)
 
 
-def test_a_gpu_that_failed_is_told_from_memory_that_ran_out() -> None:
+def test_a_failed_gpu_is_distinguished_from_out_of_memory() -> None:
     assert is_device_failure(torch.AcceleratorError("CUDA error: device-side assert triggered"))
     assert is_device_failure(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_device_failure(torch.AcceleratorError("CUDA error: out of memory"))

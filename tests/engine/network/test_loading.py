@@ -42,7 +42,7 @@ def test_arguments_that_the_architecture_does_not_know() -> None:
 
 @pytest.mark.parametrize("weights", [b"", b"no weights", b"PK\x03\x04 nearly"])
 @pytest.mark.parametrize("params", [unet_params(), exported_params()], ids=["unet", "exported"])
-def test_bytes_that_are_no_weights(weights: bytes, params: ModelParams) -> None:
+def test_bytes_that_are_not_weights(weights: bytes, params: ModelParams) -> None:
     with pytest.raises(ModelLoadError, match="does not fit its parameters"):
         load(weights, params)
 
@@ -60,14 +60,14 @@ def test_weights_cannot_run_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ran code" not in capsys.readouterr().out
 
 
-def test_a_list_is_no_state_dict() -> None:
+def test_a_list_is_not_a_state_dict() -> None:
     stream = io.BytesIO()
     torch.save([1, 2], stream)
     with pytest.raises(ModelLoadError):
         load(stream.getvalue(), unet_params())
 
 
-def test_a_program_of_one_fixed_size_is_refused_at_once() -> None:
+def test_a_program_with_a_fixed_input_size_is_rejected() -> None:
     stream = io.BytesIO()
     torch.export.save(torch.export.export(Brightness(), (torch.rand(1, 3, 16, 16),)), stream)
     with pytest.raises(ModelLoadError, match="dynamic H and W"):

@@ -11,7 +11,7 @@ def images(side: int) -> torch.Tensor:
 
 
 class Chain(nn.Module):
-    """At most two images of three float channels are alive at once, besides its input."""
+    """Keeps at most two images of three float channels alive at a time, besides its input."""
 
     def forward(self, given: torch.Tensor) -> torch.Tensor:
         values = given + 1
@@ -36,12 +36,12 @@ def test_views_count_once() -> None:
     assert len(kept) == 3
 
 
-def test_bytes_of_a_pixel() -> None:
-    # The input, and two more of its size.
+def test_bytes_per_pixel() -> None:
+    # The input, and two more tensors of its size.
     assert bytes_per_pixel(Chain(), images(16), images(32)) == pytest.approx(3 * 3 * 4)
 
 
-def test_what_all_sizes_share_is_no_pixels() -> None:
+def test_memory_of_constant_size_does_not_count_toward_pixels() -> None:
     weight = torch.zeros(10**6)
 
     def run(given: torch.Tensor) -> torch.Tensor:

@@ -66,7 +66,7 @@ def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture)
     assert "on cpu in float32: " in caplog.text
 
 
-def test_what_goes_wrong_is_told_to_whoever_asks(lab: Lab) -> None:
+def test_errors_while_loading_are_raised_to_the_caller(lab: Lab) -> None:
     lab.use_model(state_bytes(tiny_unet(in_channels=1)), unet_params(in_channels=3))
     with pytest.raises(ModelLoadError):
         loader(lab)(images())
@@ -75,7 +75,7 @@ def test_what_goes_wrong_is_told_to_whoever_asks(lab: Lab) -> None:
         loader(lab)(images())
 
 
-def test_a_program_that_refuses_images_of_one_stride_is_measured(lab: Lab) -> None:
+def test_a_program_that_rejects_images_of_one_stride_is_measured(lab: Lab) -> None:
     program = exported(tiny_unet(), multiple=32, least=2)
     lab.use_model(program, exported_params(32))
     network = load_network(lab.ref, program, torch.device("cpu"))

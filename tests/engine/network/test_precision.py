@@ -40,12 +40,12 @@ def loaded(bias: float | None = None) -> tuple[ModelRef, Network]:
 
 @pytest.fixture
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device on which bfloat16 pays, whatever this one is."""
+    """A device that is faster in bfloat16, whatever this one is."""
     monkeypatch.setattr(precision, "fast_in_bf16", lambda _: True)
 
 
 @pytest.mark.usefixtures("_fast")
-def test_orders_are_followed() -> None:
+def test_a_forced_precision_is_used() -> None:
     ref, exact = loaded()
     assert choose_precision(ref, exact, "fp32", IMAGES, 1000) is exact
     coarse = choose_precision(ref, exact, "bf16", IMAGES, 1)
@@ -64,17 +64,17 @@ def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.usefixtures("_fast")
-def test_float32_where_they_do_not(caplog: pytest.LogCaptureFixture) -> None:
-    # On noise, half the logits of this network are next to nothing.
+def test_float32_where_the_masks_differ(caplog: pytest.LogCaptureFixture) -> None:
+    # On noise, half of this network's logits are close to zero.
     ref, exact = loaded()
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
     assert "less than 99.9%: computing in float32" in caplog.text
     assert choose_precision(ref, exact, "bf16", IMAGES, 1000).bf16
-    assert "--precision bf16 insists" in caplog.text
+    assert "used nevertheless because of --precision bf16" in caplog.text
 
 
 @pytest.mark.usefixtures("_fast")
-def test_one_image_is_not_worth_the_trial() -> None:
+def test_one_image_is_not_worth_a_comparison() -> None:
     ref, exact = loaded(bias=5.0)
     assert choose_precision(ref, exact, "auto", IMAGES, 1) is exact
 
@@ -120,7 +120,7 @@ def test_agreement_is_a_share() -> None:
     assert agreement_of(Predictor(ref, exact), Predictor(ref, other), IMAGES) == pytest.approx(clouds)
 
 
-def test_this_device_is_one_or_the_other() -> None:
+def test_the_speed_of_this_device_is_known() -> None:
     flags = Path("/proc/cpuinfo").read_text()
     assert fast_in_bf16(CPU) is ("amx_bf16" in flags or "avx512_bf16" in flags)
 
@@ -163,7 +163,7 @@ def test_weights_that_only_convolutions_use_are_converted_once() -> None:
 
 
 @pytest.mark.usefixtures("_fast")
-def test_a_precision_that_overflows_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_that_overflows_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     ref, exact = loaded(bias=5.0)
     _, overflowing = loaded(bias=float("nan"))
     monkeypatch.setattr(Network, "in_bf16", lambda _: overflowing)

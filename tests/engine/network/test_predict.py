@@ -46,7 +46,7 @@ def ready(image: DecodedImage, params: ModelParams) -> torch.Tensor:
 
 
 def plain_logits(network: nn.Module, image: DecodedImage, params: ModelParams) -> torch.Tensor:
-    """The logits as anyone would compute them who has one image of a fitting size."""
+    """Reference logits of a single image whose size needs no padding."""
     with torch.inference_mode():
         logits: torch.Tensor = network(ready(image, params))
     return logits
@@ -99,14 +99,14 @@ def test_sixteen_bits_give_what_eight_give() -> None:
 
 
 class Brightness(nn.Module):
-    """Cloud where the mean over the channels, as it was given to the network, is above a half."""
+    """Predicts cloud where the mean over the normalized channels is above 0.5."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=1, keepdim=True) - 0.5
 
 
 def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4, least: int = 1) -> bytes:
-    """A program for H and W that are at least `least` times `multiple`, and multiples of it; None: any batch."""
+    """Export a program whose H and W are multiples of `multiple`, at least `least` of them; batch None: any N."""
     height, width = torch.export.Dim("h", min=least, max=256), torch.export.Dim("w", min=least, max=256)
     dims: dict[int, Any] = {2: multiple * height, 3: multiple * width}
     if batch is None:
@@ -136,7 +136,7 @@ def test_an_exported_program(batch: int | None) -> None:
     assert masks_of(it, images([(13, 10)]))[0].shape == (10, 13)
 
 
-def test_what_was_scaled_down_comes_back_at_its_own_size() -> None:
+def test_an_image_that_was_scaled_down_gets_a_mask_of_its_original_size() -> None:
     it = predictor(exported(Brightness()), exported_params(max_side=32))
     seen = np.zeros((20, 32, 3), np.uint8)
     seen[:, 16:] = 255
@@ -156,7 +156,7 @@ def test_scaled_and_unscaled_share_a_batch() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_logits_that_are_nan_make_no_mask() -> None:
+def test_nan_logits_are_rejected() -> None:
     network = tiny_unet()
     with torch.no_grad():
         assert network.head.bias is not None
@@ -165,7 +165,7 @@ def test_logits_that_are_nan_make_no_mask() -> None:
         predictor(state_bytes(network), unet_params()).predict(images([(8, 8)]))
 
 
-def test_an_output_of_another_shape_is_refused() -> None:
+def test_an_output_of_another_shape_is_rejected() -> None:
     it = predictor(exported(Brightness()), exported_params(n_classes=2))
     with pytest.raises(ModelLoadError, match="n_classes"):
         it.predict(images([(8, 8)]))

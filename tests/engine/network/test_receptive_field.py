@@ -54,7 +54,7 @@ def test_reach_of_the_built_in_network(depth: int, expected: int) -> None:
 
 
 def influenced(network: UNet, side: int, block: int) -> torch.Tensor:
-    """Pixels whose logits have a gradient by some pixel of a block on the diagonal: the definition, in float64."""
+    """Find pixels whose logits have a gradient with respect to a block on the diagonal: the definition, in float64."""
     images = torch.rand(1, 3, side, side, dtype=torch.float64, requires_grad=True)
     logits = network(images)
     found = torch.zeros(side)
@@ -65,7 +65,7 @@ def influenced(network: UNet, side: int, block: int) -> torch.Tensor:
     return found.nonzero().flatten()
 
 
-def test_reach_is_that_of_gradients() -> None:
+def test_reach_matches_gradients() -> None:
     network = tiny_unet().double()
     block = 32
     found = influenced(network, 68, block)
@@ -79,7 +79,7 @@ def test_an_exported_program() -> None:
 
 
 class Least(nn.Module):
-    """Takes no small images."""
+    """Rejects small images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ def test_a_network_that_takes_no_small_images() -> None:
 
 
 class Most(nn.Module):
-    """Takes no large images."""
+    """Rejects large images."""
 
     def __init__(self, size: int, side: int) -> None:
         super().__init__()
@@ -118,28 +118,28 @@ class Fails(nn.Module):
 
 
 class Global(nn.Module):
-    """Adds what the whole image holds on average."""
+    """Adds the mean of the whole image."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images + images.mean(dim=(2, 3), keepdim=True)
 
 
 class Bins(nn.Module):
-    """Adds means over ninths of the image: parts, whose sizes are the image's."""
+    """Adds means over ninths of the image, whose size depends on that of the image."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images + nn.functional.interpolate(nn.functional.adaptive_avg_pool2d(images, 9), images.shape[2:])
 
 
 class Places(nn.Module):
-    """Tells pixels by where they are."""
+    """Depends on the position of each pixel."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images + torch.linspace(-1, 1, images.shape[3])
 
 
 class Swallows(nn.Module):
-    """Hides NaN in the one of its branches that reaches far."""
+    """Hides NaN in the branch with the large receptive field."""
 
     def __init__(self, near: nn.Module) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Nothing(nn.Module):
         (Fails(), r"fails on small images \(ValueError: never"),
     ],
 )
-def test_what_cannot_be_cut(network: nn.Module, why: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_networks_that_cannot_be_tiled(network: nn.Module, why: str, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(1)
     with caplog.at_level(logging.WARNING):
         assert reach(network) is None

@@ -8,19 +8,19 @@ from cloudseg_ops.engine.network.reference import read_model_ref, read_weights
 from tests.engine.lab import Lab
 
 
-def test_what_was_staged_is_what_is_read(lab: Lab) -> None:
+def test_the_staged_model_is_read_back(lab: Lab) -> None:
     ref = read_model_ref(lab.store, lab.options.model)
     assert ref == lab.ref
     assert read_weights(lab.store, ref)
 
 
-def test_weights_that_are_not_those_promised(lab: Lab) -> None:
+def test_weights_with_another_checksum(lab: Lab) -> None:
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
     with pytest.raises(CorruptModelError, match=f"has md5 .*{lab.ref.md5}"):
         read_weights(lab.store, lab.ref)
 
 
-def test_parameters_that_are_not_those_promised(lab: Lab) -> None:
+def test_parameters_that_do_not_match_the_digest(lab: Lab) -> None:
     fields = lab.ref.to_json()
     fields["params"]["max_side"] = 512
     lab.store.write(lab.options.model, json.dumps(fields).encode())
@@ -29,7 +29,7 @@ def test_parameters_that_are_not_those_promised(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b'{"md5": 1}'])
-def test_no_reference(lab: Lab, data: bytes) -> None:
+def test_an_invalid_reference(lab: Lab, data: bytes) -> None:
     lab.store.write(lab.options.model, data)
     with pytest.raises(ManifestError, match="pull_model"):
         read_model_ref(lab.store, lab.options.model)

@@ -52,7 +52,7 @@ def test_any_plan(height: int, width: int, stride: int, halo: int, most_pixels: 
 
 
 @pytest.mark.parametrize("halo", [None, 0, 96])
-def test_what_fits_is_one_tile(halo: int | None) -> None:
+def test_an_image_that_fits_is_one_tile(halo: int | None) -> None:
     (tile,) = plan_tiles(90, 133, stride=16, halo=halo, most_pixels=96 * 144)
     assert tile == Tile(Window(0, 0, 96, 144), Window(0, 0, 90, 133))
 
@@ -64,7 +64,7 @@ def test_a_strip_is_cut_along_its_long_side_alone() -> None:
         assert len(tiles) == 6
 
 
-def test_a_core_is_where_its_window_says() -> None:
+def test_a_core_is_located_relative_to_its_window() -> None:
     image = np.arange(300 * 200).reshape(300, 200)
     for tile in plan_tiles(300, 200, stride=4, halo=10, most_pixels=6000):
         window, core = tile.window, tile.core
@@ -73,7 +73,7 @@ def test_a_core_is_where_its_window_says() -> None:
 
 
 def brute_force(height: int, width: int, stride: int, halo: int, most_pixels: int) -> int:
-    """Fewest pixels that any grid of equal windows computes."""
+    """Find the minimum number of pixels that any grid of equal windows computes."""
 
     def choices(side: int) -> list[tuple[int, int]]:
         blocks, margin = -(-side // stride), -(-halo // stride)

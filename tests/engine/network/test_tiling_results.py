@@ -34,14 +34,14 @@ def unet(depth: int, in_channels: int = 3, n_classes: int = 1) -> UNet:
 
 
 def picture(height: int, width: int, channels: int = 3) -> npt.NDArray[np.uint8]:
-    """Noise on a slope: places far apart differ."""
+    """Noise on a gradient, so that distant positions differ."""
     slope = np.linspace(0, 120, width) + np.linspace(-60, 60, height)[:, None]
     grain = noise(width, height, channels).reshape(height, width, channels) / 2
     return np.clip(grain + slope[..., None], 0, 255).astype(np.uint8)
 
 
 class Computer:
-    """Calls a network as the engine does, and remembers with what."""
+    """Calls a network as the engine does, and records the calls."""
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network
@@ -113,7 +113,7 @@ def test_no_seams(depth: int, size: tuple[int, int], most_pixels: int, in_channe
 
 @pytest.mark.parametrize(
     ("depth", "halo", "least"),
-    # No halo, half of it, and one block less than is needed.
+    # No halo, half of it, and one block less than needed.
     [(1, 0, 0.1), (2, 0, 0.1), (3, 0, 0.1), (1, 4, 0.01), (2, 12, 1e-4), (3, 24, 3e-5), (1, 6, 1e-3), (2, 20, 1e-5)],
 )
 def test_seams_show_when_tiles_read_too_little(depth: int, halo: int, least: float) -> None:
@@ -138,7 +138,7 @@ def test_an_exported_program() -> None:
     assert apart(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5
 
 
-def test_batches_are_of_one_shape_and_no_larger_than_asked() -> None:
+def test_batches_have_one_shape_and_at_most_the_requested_size() -> None:
     tiles = plan_tiles(200, 300, stride=4, halo=8, most_pixels=3_000)
     assert len(tiles) > 4
     computer = Computer(nn.Conv2d(3, 1, 3, padding=1))
@@ -147,7 +147,7 @@ def test_batches_are_of_one_shape_and_no_larger_than_asked() -> None:
     assert {shape[0] for shape in computer.batches} == {4, 4 - -len(tiles) % 4}
 
 
-def test_windows_of_the_inside_are_no_copies() -> None:
+def test_windows_inside_the_image_are_views() -> None:
     frame = picture(96, 96)
     shared: list[bool] = []
 

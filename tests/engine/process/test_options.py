@@ -23,12 +23,12 @@ def test_defaults() -> None:
     assert not options.tether
 
 
-def test_the_chunks_number_can_be_given() -> None:
+def test_the_number_of_the_chunk_can_be_given() -> None:
     assert parse_options([*NEEDED, "--chunk-index", "7"]).chunk_index == 7
     assert parse_options(["--chunk", "gs://staging/one.jsonl", *NEEDED[2:]]).chunk_index == 0
 
 
-def test_numbers_instead_of_what_is_found_by_measuring() -> None:
+def test_numbers_replace_values_found_by_measuring() -> None:
     options = parse_options([*NEEDED, "--batch", "4", "--memory", "6Gi", "--io-processes", "0", "--threads", "auto"])
     assert (options.batch, options.memory, options.io_processes, options.threads) == (4, 6 * 2**30, 0, None)
     assert usable_cpus() >= 1
@@ -46,9 +46,9 @@ def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
     [
         ([], "--chunk"),
         (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "no Cloud Storage address"),
-        (["--chunk", "gs://staging", *NEEDED[2:]], "names a bucket and nothing in it"),
+        (["--chunk", "gs://staging", *NEEDED[2:]], "names a bucket but no object in it"),
         ([*NEEDED, "--input", "gs://photographs/2024"], "more than a bucket"),
-        ([*NEEDED, "--batch", "0"], "give 1 or more"),
+        ([*NEEDED, "--batch", "0"], "use 1 or more"),
         ([*NEEDED, "--uploads", "many"], "invalid whole_number"),
         ([*NEEDED, "--memory", "6"], "is its unit missing"),
         ([*NEEDED, "--memory", "much"], "such as 512Mi"),

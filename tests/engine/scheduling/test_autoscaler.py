@@ -10,16 +10,16 @@ def reading(at: float, cpu: float, idle: float, done: int, helpers: Mapping[int,
     return Reading(at, cpu, idle, done, helpers or {})
 
 
-def test_a_load_is_what_lies_between_two_readings() -> None:
+def test_the_load_is_computed_between_two_readings() -> None:
     load = load_between(reading(10, 5, 1, 100), reading(12, 7.4, 2, 300), workers=2, on_gpu=False, left=1000)
     assert load
-    # Of four worker seconds, one was waited; of 2.4 CPU seconds, the workers had three quarters of two CPUs.
+    # Workers waited one of four worker seconds; of 2.4 CPU seconds, they used three quarters of two CPUs.
     assert load.starved == pytest.approx(0.25)
     assert load.busy == pytest.approx(1.2 - 1.5)
     assert load.seconds_left == pytest.approx(10)
 
 
-def test_workers_of_a_gpu_take_no_cpu() -> None:
+def test_workers_on_a_gpu_use_no_cpu() -> None:
     load = load_between(reading(10, 5, 1, 100), reading(12, 7.4, 2, 300), workers=2, on_gpu=True, left=1000)
     assert load
     assert load.busy == pytest.approx(1.2)
@@ -33,7 +33,7 @@ def test_the_busiest_helper_counts_where_it_is_busier_than_this_process() -> Non
     assert load.busy == pytest.approx(0.9)
 
 
-def test_before_the_first_image_there_is_nothing_to_tell() -> None:
+def test_there_is_no_load_before_the_first_image() -> None:
     nothing, something = reading(0, 0, 0, 0), reading(2, 1, 0, 5)
     assert load_between(nothing, reading(2, 1, 0, 0), workers=2, on_gpu=False, left=10) is None
     assert load_between(nothing, something, workers=0, on_gpu=False, left=10) is None
@@ -51,14 +51,14 @@ class Team:
 
 
 class Endless:
-    """The account of a chunk that takes for ever."""
+    """The result log of a chunk that takes forever."""
 
     total = 10**12
     accounted = 0
 
 
 class Idle:
-    """Workers that wait all the time."""
+    """Workers that are always idle."""
 
     count = 1
     on_gpu = False
@@ -68,7 +68,7 @@ class Idle:
         return time.monotonic()
 
 
-def test_a_pool_grows_while_workers_starve_and_python_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pool_grows_while_workers_starve_and_python_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
     pool, result_log = Team(), Endless()
     with IoAutoscaler(pool, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ def test_a_pool_grows_while_workers_starve_and_python_is_busy(monkeypatch: pytes
     assert pool.helpers == 2
 
 
-def test_no_further_helper_is_started_while_one_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_further_helper_is_started_while_another_one_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
     pool, result_log = Team(), Endless()
     pool.joining = 1

@@ -8,7 +8,7 @@ def queue(limit: int = 2, *, expecting: bool = False, patience: float = 0.05) ->
     return BatchQueue(lambda _: limit, lambda: expecting, patience)
 
 
-def test_full_batches_go_first_and_the_longest_waiting_next() -> None:
+def test_full_batches_come_first_and_then_the_oldest() -> None:
     waiting = queue()
     waiting.put("lone", (1, 1))
     for item in "abc":
@@ -19,7 +19,7 @@ def test_full_batches_go_first_and_the_longest_waiting_next() -> None:
     assert waiting.take(0) == []
 
 
-def test_a_batch_that_is_not_full_waits_for_more_but_not_for_long() -> None:
+def test_an_incomplete_batch_waits_for_more_items_but_not_for_long() -> None:
     waiting = queue(expecting=True, patience=0.2)
     waiting.put("a", (8, 8))
     began = time.monotonic()
@@ -28,14 +28,14 @@ def test_a_batch_that_is_not_full_waits_for_more_but_not_for_long() -> None:
     assert 0.15 < time.monotonic() - began < 2
 
 
-def test_it_goes_at_once_when_it_is_full() -> None:
+def test_a_full_batch_is_released_immediately() -> None:
     waiting = queue(expecting=True, patience=60)
     waiting.put("a", (8, 8))
     threading.Timer(0.05, lambda: waiting.put("b", (8, 8))).start()
     assert waiting.take(10) == ["a", "b"]
 
 
-def test_the_limit_is_asked_for_each_size() -> None:
+def test_each_size_has_its_own_limit() -> None:
     waiting: BatchQueue[int] = BatchQueue(lambda size: 1 if size[0] > 50 else 3, lambda: False)
     for item in range(2):
         waiting.put(item, (100, 100))
@@ -46,7 +46,7 @@ def test_the_limit_is_asked_for_each_size() -> None:
     assert [5, 6, 7] in taken
 
 
-def test_looking_takes_nothing() -> None:
+def test_peek_removes_nothing() -> None:
     waiting = queue()
     assert waiting.peek(0) == []
     waiting.put("a", (8, 8))
@@ -55,7 +55,7 @@ def test_looking_takes_nothing() -> None:
     assert waiting.take(0) == []
 
 
-def test_closing_wakes_whoever_waits() -> None:
+def test_close_wakes_waiting_threads() -> None:
     waiting = queue()
     threading.Timer(0.05, waiting.close).start()
     began = time.monotonic()

@@ -24,7 +24,7 @@ NOTHING = Evidence(None, None, None)
 
 
 class Steps:
-    """Work and a model that take a moment, count what they hold, and fail where they are told to."""
+    """I/O and a model that take a short time, count what they hold, and fail on request."""
 
     workers = 1
     on_gpu = False
@@ -148,12 +148,12 @@ def test_bytes_of_decoded_images_are_bounded() -> None:
     steps.image_bytes = 30
     result_log, pipeline = run(steps, inputs(range(60)), bounds=(MIB, 100))
     assert result_log.complete
-    # Each shrinks to its pixels, two copies and a mask, once it is decoded: 28 or 56 bytes here, never more at once.
+    # Once decoded, each shrinks to two copies of its pixels and a mask: at most 28 or 56 bytes at a time here.
     assert steps.most_held <= 4
     assert pipeline._image_budget.held == 0
 
 
-def test_bytes_of_files_on_their_way_are_bounded() -> None:
+def test_bytes_of_downloads_are_bounded() -> None:
     steps = Steps(slow="fetch", seconds=0.003)
     result_log, pipeline = run(steps, inputs(range(30), size=60), bounds=(100, MIB))
     assert result_log.complete
@@ -193,7 +193,7 @@ def test_a_failure_costs_only_its_image(stage: str) -> None:
     assert (result_log.accounted, result_log.failed) == (37, 3)
 
 
-def test_when_everything_fails_it_gives_up() -> None:
+def test_it_gives_up_when_everything_fails() -> None:
     names = range(500)
     result_log, _ = run(Steps("fetch", bad=map(str, names)), inputs(names))
     assert result_log.gives_up
@@ -225,7 +225,7 @@ def interrupted(sources: list[InputObject], error: BaseException) -> Iterable[It
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("the list broke off")])
-def test_an_interrupted_feed_ends_the_run(error: BaseException) -> None:
+def test_an_error_in_the_input_stream_ends_the_run(error: BaseException) -> None:
     sources = inputs(range(100))
     with pytest.raises(type(error)):
         run(Steps(slow="predict", seconds=0.01), sources, feed=interrupted(sources, error))
@@ -251,7 +251,7 @@ class OnFailingGpu(Steps):
 
 
 @pytest.mark.timeout(20)
-def test_a_gpu_that_fails_ends_the_run_and_no_image_is_tried_alone() -> None:
+def test_a_gpu_failure_ends_the_run_and_no_image_is_retried_alone() -> None:
     steps = OnFailingGpu(slow="fetch", seconds=0.003)
     with pytest.raises(DeviceError):
         run(steps, inputs(range(100)))

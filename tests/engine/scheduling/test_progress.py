@@ -13,7 +13,7 @@ from cloudseg_ops.engine.scheduling.result_log import ResultLog
 SOURCES = [InputObject(f"{index}.jpg", 1, 1, "") for index in range(10)]
 
 
-def test_lines_say_how_far_how_fast_and_how_long_still(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_report_images_done_rate_and_time_left(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     result_log = ResultLog(len(SOURCES))
     result_log.record(0, SOURCES[0], Result(SOURCES[0], Outcome.SKIPPED))
@@ -27,13 +27,13 @@ def test_lines_say_how_far_how_fast_and_how_long_still(caplog: pytest.LogCapture
     last = lines[-2]
     assert (last["done"], last["total"], last["failures"]) == (2, 10, 1)
     assert last["outcomes"] == {"done": 1, "skipped": 1}
-    assert 0 < last["images_per_second"] < 100  # the skipped one was there before
+    assert 0 < last["images_per_second"] < 100  # the skipped image does not count
     assert last["seconds_left"] == pytest.approx(8 / last["images_per_second"], rel=0.05)
     assert last["severity"] == "INFO"
     assert "2 of 10 images" in last["message"]
 
 
-def test_what_turns_out_to_be_done_already_makes_no_speed(caplog: pytest.LogCaptureFixture) -> None:
+def test_skipped_images_do_not_count_toward_the_rate(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     result_log = ResultLog(len(SOURCES))
     with ProgressReporter(result_log, 60):
@@ -43,7 +43,7 @@ def test_what_turns_out_to_be_done_already_makes_no_speed(caplog: pytest.LogCapt
     assert (summary["done"], summary["images_per_second"]) == (5, 0.0)
 
 
-def test_no_speed_yet(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_time_left_is_unknown_before_the_first_image(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with ProgressReporter(ResultLog(10), 0.05):
         time.sleep(0.12)

@@ -5,7 +5,7 @@ from cloudseg_ops.engine.scheduling.result_log import ResultLog
 SOURCES = [InputObject(f"{index:06}.jpg", 1, 1, "") for index in range(100)]
 
 
-def test_results_come_out_in_the_chunks_order() -> None:
+def test_results_are_streamed_in_chunk_order() -> None:
     with ResultLog(100) as result_log:
         for index in reversed(range(0, 100, 3)):
             result_log.record(index, SOURCES[index], Result(SOURCES[index], Outcome.DONE))
@@ -18,13 +18,13 @@ def test_results_come_out_in_the_chunks_order() -> None:
         assert result_log.counts() == {Outcome.DONE: 34, Outcome.QUARANTINED: 1}
 
 
-def test_an_empty_one_is_complete() -> None:
+def test_an_empty_log_is_complete() -> None:
     with ResultLog(0) as result_log:
         assert result_log.complete
         assert list(result_log.lines()) == []
 
 
-def test_failures_in_a_row_are_hopeless_and_few_are_kept() -> None:
+def test_it_gives_up_after_many_failures_in_a_row_and_keeps_only_the_first() -> None:
     with ResultLog(100) as result_log:
         for index in range(31):
             result_log.record(index, SOURCES[index], ValueError(str(index)))

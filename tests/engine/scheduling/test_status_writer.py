@@ -33,13 +33,13 @@ def wait_for_mark(store: Store, layout: RunLayout, done: int, within: float = 10
     raise AssertionError(f"no mark of {done} images: {said(store, layout)}")
 
 
-def test_marks_say_how_far_and_how_fast_and_the_last_one_that_it_is_over(store: Store, layout: RunLayout) -> None:
+def test_statuses_report_progress_and_rate_and_the_last_one_the_end(store: Store, layout: RunLayout) -> None:
     result_log = ResultLog(10)
     account(result_log, 0, Outcome.SKIPPED)
     writer = StatusWriter(store, layout.progress(3), result_log, 1.0)
     with writer:
         account(result_log, 1, Outcome.DONE)
-        # Found done already on the way: it counts as done, and toward no rate.
+        # Skipped because its mask exists: it counts as done, but not toward the rate.
         account(result_log, 2, Outcome.SKIPPED)
         first = wait_for_mark(store, layout, 3)
         account(result_log, 3, Outcome.QUARANTINED)
@@ -47,13 +47,13 @@ def test_marks_say_how_far_and_how_fast_and_the_last_one_that_it_is_over(store: 
     writer.settle()
     last = said(store, layout)
     assert (first.total, first.ended, second.ended) == (10, False, False)
-    assert 0.2 < first.images_per_second < 0.6  # one in two seconds and a little
+    assert 0.2 < first.images_per_second < 0.6  # one image in slightly more than two seconds
     assert last is not None
     assert (last.done, last.ended) == (4, True)
     assert 0.2 < last.images_per_second < 1.0
 
 
-def test_a_chunk_that_is_over_at_once_has_one_mark(store: Store, layout: RunLayout, emulator: Emulator) -> None:
+def test_a_chunk_that_ends_immediately_writes_one_status(store: Store, layout: RunLayout, emulator: Emulator) -> None:
     before = emulator.calls().get("objects.insert", 0)
     writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
     with writer:
@@ -65,7 +65,7 @@ def test_a_chunk_that_is_over_at_once_has_one_mark(store: Store, layout: RunLayo
     assert emulator.calls()["objects.insert"] - before == 1
 
 
-def test_the_last_mark_is_written_after_a_failure_too(store: Store, layout: RunLayout) -> None:
+def test_the_final_status_is_written_after_a_failure_too(store: Store, layout: RunLayout) -> None:
     writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
     with pytest.raises(ZeroDivisionError), writer:
         raise ZeroDivisionError
@@ -75,7 +75,7 @@ def test_the_last_mark_is_written_after_a_failure_too(store: Store, layout: RunL
     assert last.ended
 
 
-def test_nowhere_to_write_costs_nothing(store: Store, emulator: Emulator) -> None:
+def test_without_an_address_nothing_is_written(store: Store, emulator: Emulator) -> None:
     before = emulator.calls()
     writer = StatusWriter(store, None, ResultLog(1), 10.0)
     with writer:
@@ -85,7 +85,7 @@ def test_nowhere_to_write_costs_nothing(store: Store, emulator: Emulator) -> Non
     assert emulator.calls() == before
 
 
-def test_a_refusal_is_told_once_and_harms_nothing(
+def test_a_refused_write_is_logged_once_and_the_chunk_continues(
     store: Store, layout: RunLayout, faults: FaultPlan, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -93,15 +93,17 @@ def test_a_refusal_is_told_once_and_harms_nothing(
     result_log = ResultLog(10)
     writer = StatusWriter(store, layout.progress(3), result_log, 1.0)
     with writer:
-        time.sleep(3.3)  # marks after 2 s and 3 s
+        time.sleep(3.3)  # writes after 2 s and 3 s
     writer.settle()
     assert said(store, layout) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "it goes on" in caplog.text
+    assert "the chunk continues without it" in caplog.text
     assert "PermissionDenied" in caplog.text or "refused" in caplog.text
 
 
-def test_storage_that_does_not_answer_holds_nobody_up(store: Store, layout: RunLayout, faults: FaultPlan) -> None:
+def test_storage_that_does_not_answer_does_not_delay_the_chunk(
+    store: Store, layout: RunLayout, faults: FaultPlan
+) -> None:
     faults.latency = 5.0
     writer = StatusWriter(store, layout.progress(3), ResultLog(1), 10.0)
     began = time.monotonic()
@@ -111,30 +113,30 @@ def test_storage_that_does_not_answer_holds_nobody_up(store: Store, layout: RunL
     assert time.monotonic() - began < 1.5
 
 
-def test_what_was_there_at_the_beginning_counts_toward_nothing() -> None:
+def test_the_initial_count_is_excluded_from_the_rates() -> None:
     pace = RateMeter(100.0, 400)
     assert (pace.lately, pace.overall) == (0.0, 0.0)
     pace.see(110.0, 450)
     assert (pace.lately, pace.overall) == (5.0, 5.0)
 
 
-def test_a_slow_start_is_forgotten_lately_and_counts_in_all() -> None:
+def test_a_slow_start_affects_the_overall_rate_but_not_the_recent_one() -> None:
     pace = RateMeter(0.0, 0)
     for second in range(5, 65, 5):
-        # Nothing in the first 20 seconds, then ten a second.
+        # Nothing in the first 20 seconds, then ten per second.
         pace.see(float(second), max(0, 10 * (second - 20)))
     assert pace.lately == pytest.approx(10.0)
     assert pace.overall == pytest.approx(400 / 60)
 
 
-def test_looks_far_apart_still_give_a_rate() -> None:
+def test_samples_far_apart_still_give_a_rate() -> None:
     pace = RateMeter(0.0, 0)
     pace.see(100.0, 100)
     pace.see(200.0, 300)
     assert pace.lately == 2.0
 
 
-def test_a_halt_shows_within_half_a_minute() -> None:
+def test_a_stall_shows_within_half_a_minute() -> None:
     pace = RateMeter(0.0, 0)
     for second in range(5, 105, 5):
         pace.see(float(second), min(10 * second, 500))
