@@ -21,8 +21,10 @@ from pydantic import (
     model_validator,
 )
 
+from cloudseg_ops.config.extensions import check_name
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
+from cloudseg_ops.config.results_formats import RESULTS_FORMATS
 from cloudseg_ops.contracts.errors import InvalidRevisionError, SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES, MAX_NAME_BYTES, PREFIX_PATTERN
 from cloudseg_ops.contracts.revisions import check_revision
@@ -54,12 +56,12 @@ def _prefix(text: str) -> str:
     return text
 
 
+def _words(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
 def _extensions(value: Any) -> Any:
-    return (
-        tuple(word.strip().lower().removeprefix(".") for word in value.split(",") if word.strip())
-        if isinstance(value, str)
-        else value
-    )
+    return tuple(word.lower().removeprefix(".") for word in _words(value)) if isinstance(value, str) else value
 
 
 def _schedule(value: Any) -> Any:
@@ -75,6 +77,7 @@ def _receiver(value: Any) -> Any:
 
 
 Bucket = Annotated[str, AfterValidator(_bucket)]
+FormatName = Annotated[str, AfterValidator(lambda name: check_name(name, RESULTS_FORMATS))]
 AfterSuccess = Literal["delete", "archive", "keep"]
 
 
@@ -144,6 +147,11 @@ class Settings(BaseModel):
         default="some",
         description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
         "`all`, `none`",
+    )
+    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(_words)] = Field(
+        default=(),
+        description="Further files that a run's results are written to, beside report.json, with commas: `csv`, a row "
+        "for each image; `package.module:NAME`, a `ResultsFormat` of your own",
     )
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"
