@@ -26,7 +26,7 @@ _MODULES = {
     "help_text": "dag.help",
     "masks_asset": "operators.assets",
     "revision_choices": "registry.revision_choices",
-    "segment_chunks": "dag.runtimes",
+    "segment_chunks": "dag.segment_chunks",
 }
 
 __all__ = ["__version__", *_MODULES]  # noqa: PLE0604  names alone

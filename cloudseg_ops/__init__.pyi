@@ -1,8 +1,8 @@
 from cloudseg_ops.config.pods import PodSettings as PodSettings
 from cloudseg_ops.config.settings import Settings as Settings
 from cloudseg_ops.dag.help import help_text as help_text
-from cloudseg_ops.dag.runtimes import segment_chunks as segment_chunks
 from cloudseg_ops.dag.schedules import dag_schedule as dag_schedule
+from cloudseg_ops.dag.segment_chunks import segment_chunks as segment_chunks
 from cloudseg_ops.notifications.run_failure import failure_callback as failure_callback
 from cloudseg_ops.operators.assets import masks_asset as masks_asset
 from cloudseg_ops.operators.clean_inputs import CleanInputsOperator as CleanInputsOperator

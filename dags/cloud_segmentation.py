@@ -160,6 +160,7 @@ with DAG(
         chunks=chunks.output,
         after_success="{{ params.after_success }}",
         prefix="{{ params.input_prefix or '' }}",
+        results_formats=settings.results_formats,
         outlets=[masks_asset()],
         phases={"sense": "sense_inputs", "pull": "pull_model", "plan": "plan_chunks", "clean": "clean_inputs"},
         trigger_rule=TriggerRule.NONE_SKIPPED,

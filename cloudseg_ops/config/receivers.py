@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from cloudseg_ops.contracts.imports import is_reference
+
 _CONNECTION = re.compile(r"conn:([A-Za-z0-9_.-]+)")
-_FUNCTION = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -34,7 +35,7 @@ class Receiver:
         """
         if found := _CONNECTION.fullmatch(text):
             return cls("connection", found[1])
-        if _FUNCTION.fullmatch(text):
+        if is_reference(text):
             return cls("function", text)
         return cls("webhook", checked_webhook(text))
 

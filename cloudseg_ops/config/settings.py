@@ -21,8 +21,11 @@ from pydantic import (
     model_validator,
 )
 
+from cloudseg_ops.config.extensions import check_name
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
+from cloudseg_ops.config.results_formats import RESULTS_FORMATS
+from cloudseg_ops.config.runtimes import RUNTIMES, find_runtime
 from cloudseg_ops.contracts.errors import InvalidRevisionError, SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES, MAX_NAME_BYTES, PREFIX_PATTERN
 from cloudseg_ops.contracts.revisions import check_revision
@@ -54,12 +57,12 @@ def _prefix(text: str) -> str:
     return text
 
 
+def _words(value: Any) -> Any:
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
 def _extensions(value: Any) -> Any:
-    return (
-        tuple(word.strip().lower().removeprefix(".") for word in value.split(",") if word.strip())
-        if isinstance(value, str)
-        else value
-    )
+    return tuple(word.lower().removeprefix(".") for word in _words(value)) if isinstance(value, str) else value
 
 
 def _schedule(value: Any) -> Any:
@@ -75,6 +78,8 @@ def _receiver(value: Any) -> Any:
 
 
 Bucket = Annotated[str, AfterValidator(_bucket)]
+RuntimeName = Annotated[str, AfterValidator(lambda name: check_name(name, RUNTIMES))]
+FormatName = Annotated[str, AfterValidator(lambda name: check_name(name, RESULTS_FORMATS))]
 AfterSuccess = Literal["delete", "archive", "keep"]
 
 
@@ -93,10 +98,10 @@ class Settings(BaseModel):
         default="main", description="Pinned revision: a tag, a branch or a commit"
     )
     model_path: str = Field(default="model.pt", min_length=1, description="Path of the weights file in the registry")
-    runtime: Literal["local", "kubernetes", "gke"] = Field(
+    runtime: RuntimeName = Field(
         default="local",
         description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
-        "connection, `gke` a pod on a GKE cluster",
+        "connection, `gke` a pod on a GKE cluster; `package.module:NAME` a `Runtime` of your own",
     )
     schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
         default="@daily", description="The DAG's schedule, as Airflow reads it; `none`: runs are triggered by hand"
@@ -145,6 +150,11 @@ class Settings(BaseModel):
         description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
         "`all`, `none`",
     )
+    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(_words)] = Field(
+        default=(),
+        description="Further files that a run's results are written to, beside report.json, with commas: `csv`, a row "
+        "for each image; `package.module:NAME`, a `ResultsFormat` of your own",
+    )
     retry_delay_seconds: float = Field(
         default=60, ge=0, description="Delay before the first retry; it doubles from there"
     )
@@ -187,8 +197,8 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _runtime_is_complete(self) -> Settings:
-        needed = {"kubernetes": ("image",), "gke": ("image", "gke_cluster", "gke_location")}.get(self.runtime, ())
-        if missing := [PREFIX + name.upper() for name in needed if getattr(self.pods, name) is None]:
+        # A team's own runtime is imported, and asked for what it requires, where the DAG is built.
+        if self.runtime in RUNTIMES and (missing := RUNTIMES[self.runtime].missing_variables(self)):
             raise ValueError(f"CLOUDSEG_RUNTIME={self.runtime} needs {', '.join(missing)}")
         return self
 
@@ -217,7 +227,7 @@ class Settings(BaseModel):
     @property
     def engine_device(self) -> str:
         """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
-        in_pod_with_gpu = self.runtime != "local" and self.pods.gpus > 0
+        in_pod_with_gpu = self.pods.gpus > 0 and find_runtime(self).cluster is not None
         return self.device or ("cuda" if in_pod_with_gpu else "auto")
 
     def layout(self, run_id: str) -> RunLayout:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
+
+from cloudseg_ops.contracts.imports import import_reference
 
 EXPORTED = "exported"
 """Not built in: the weights file is a program that `torch.export.save` wrote."""
@@ -34,8 +35,7 @@ class Architecture:
 
     def load(self) -> Callable[..., Any]:
         """Import the network's class."""
-        module, _, name = self.network.partition(":")
-        loaded: Callable[..., Any] = getattr(import_module(module), name)
+        loaded: Callable[..., Any] = import_reference(self.network)
         return loaded
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from airflow.sdk import BaseNotifier
 
 from cloudseg_ops.config.receivers import Receiver, checked_webhook
+from cloudseg_ops.contracts.imports import import_reference
 from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
 from cloudseg_ops.operators._errors import FAILURE_KEY
 
@@ -57,8 +57,7 @@ def prepare(receiver: Receiver) -> Callable[[Mapping[str, Any]], None]:
         Exception: Airflow has no such connection, or Python no such function.
     """
     if receiver.kind == "function":
-        module, _, name = receiver.value.partition(":")
-        function: Callable[[Mapping[str, Any]], None] = getattr(importlib.import_module(module), name)
+        function: Callable[[Mapping[str, Any]], None] = import_reference(receiver.value)
         return function
     from airflow.sdk.log import mask_secret
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
+from cloudseg_ops.config.runtimes import find_runtime
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import CloudsegError, ClusterError
+from cloudseg_ops.contracts.imports import import_reference
 from cloudseg_ops.pods.manifest import APP_LABELS
 from cloudseg_ops.pods.reattach import deletable_pods
 
@@ -62,11 +64,27 @@ def connect(settings: Settings) -> Any:
     Raises:
         ClusterError: Google does not say where it is.
     """
-    if settings.runtime == "gke":
-        return _gke_hook(settings).core_v1_client
+    # A DAG of a team's own may run chunks as pods whatever CLOUDSEG_RUNTIME says.
+    connect_cluster = import_reference(
+        find_runtime(settings).cluster or "cloudseg_ops.operators.clusters:connect_kubernetes"
+    )
+    return connect_cluster(settings)
+
+
+def connect_kubernetes(settings: Settings) -> Any:
+    """Connect to the cluster of an Airflow connection; returns a `kubernetes.client.CoreV1Api`."""
     from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
 
     return KubernetesHook(conn_id=settings.pods.kubernetes_conn_id).core_v1_client
+
+
+def connect_gke(settings: Settings) -> Any:
+    """Connect to a GKE cluster; returns a `kubernetes.client.CoreV1Api`.
+
+    Raises:
+        ClusterError: Google does not say where it is.
+    """
+    return _gke_hook(settings).core_v1_client
 
 
 def is_outage(error: BaseException) -> bool:

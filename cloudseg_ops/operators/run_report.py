@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops import __version__
+from cloudseg_ops.config.results_formats import find_results_format
 from cloudseg_ops.contracts.errors import InputsLostError, RunIncompleteError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.proof import Place
@@ -41,6 +42,7 @@ class RunReportOperator(RunOperator):
         chunks: What `PlanChunksOperator` returned; templated; None when it failed.
         after_success: `delete`, `archive` or `keep`; templated.
         prefix: The run's input prefix, and so that of its masks; templated.
+        results_formats: Further formats of the results, by their names in `RESULTS_FORMATS`.
         phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the times.
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
 
@@ -65,6 +67,7 @@ class RunReportOperator(RunOperator):
         after_success: str,
         phases: Mapping[str, str],
         prefix: str = "",
+        results_formats: Sequence[str] = (),
         **task: Any,
     ) -> None:
         super().__init__(**task)
@@ -74,6 +77,9 @@ class RunReportOperator(RunOperator):
         self.after_success = after_success
         self.phases = dict(phases)
         self.prefix = prefix
+        self.results_formats = tuple(results_formats)
+        for name in self.results_formats:  # One that does not exist breaks the DAG's import, not its last task.
+            find_results_format(name)
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
@@ -99,6 +105,7 @@ class RunReportOperator(RunOperator):
                 version=__version__,
                 seconds=self._seconds(context["ti"]),
             ),
+            formats=self.results_formats,
         )
         self.log.info("%s: %s", report.verdict.headline, report.html_uri)
         self.log.info("%s", figures_line(report))

@@ -7,7 +7,8 @@ outcome, times and cloud fractions come from the chunks' results files, which ar
 from __future__ import annotations
 
 from cloudseg_ops.report.facts import PlannedChunk, RunFacts
+from cloudseg_ops.report.run_results import RunResults
 from cloudseg_ops.report.summary import Report
 from cloudseg_ops.report.writing import write_report
 
-__all__ = ["PlannedChunk", "Report", "RunFacts", "write_report"]
+__all__ = ["PlannedChunk", "Report", "RunFacts", "RunResults", "write_report"]

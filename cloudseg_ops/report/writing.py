@@ -1,106 +1,64 @@
-"""Writes report.json and report.html."""
+"""Writes the files of a run's report: the page, report.json, and the further formats that are asked for."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Iterable, Iterator
-from typing import IO, Any
+from collections.abc import Iterable
 
+from cloudseg_ops.config.results_formats import REPORT_FORMAT, find_results_format
 from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.report.chunks import Reading
 from cloudseg_ops.report.facts import RunFacts
 from cloudseg_ops.report.page import render_page
 from cloudseg_ops.report.previews import read_previews
 from cloudseg_ops.report.reading import read_results
+from cloudseg_ops.report.run_results import ResultSpool, RunResults
 from cloudseg_ops.report.summary import Report, summarize
-from cloudseg_ops.runs.report_file import ReportList, list_start
 from cloudseg_ops.storage import Store
 
 QUARANTINED_SHOWN = 200
 
 
-def write_report(store: Store, layout: RunLayout, facts: RunFacts) -> Report:
-    """Write a run's report.json and report.html, in place of any that are there.
+def write_report(store: Store, layout: RunLayout, facts: RunFacts, *, formats: Iterable[str] = ()) -> Report:
+    """Write a run's report.json and report.html and its results in further formats, in place of any that are there.
 
     The results are read once: what the counts say and what `images` lists is of one moment, even while a pod still
-    writes. The lists of images go through a temporary file (about 200 bytes an image) rather than through memory.
+    writes. The lists of images go through a temporary file (about 150 bytes an image) rather than through memory.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
         facts: What the tasks know.
+        formats: Names in `RESULTS_FORMATS`, or `package.module:NAME` of a team's own; report.json is always written.
 
     Returns:
         The numbers, for the task to judge by.
 
     Raises:
+        SettingsError: There is no such format.
         StorageError: Cloud Storage failed; writing again does no harm.
     """
-    with _spool() as images, _spool() as quarantined:
+    further = [name for name in dict.fromkeys(formats) if name != REPORT_FORMAT]
+    # report.json comes last of them: where it is, the others are there too.
+    chosen = [find_results_format(name) for name in (*further, REPORT_FORMAT)]
+    with ResultSpool() as images, ResultSpool() as quarantined:
         first_quarantined: list[Result] = []
 
         def take(result: Result) -> None:
-            images.write(_image_entry(result) + "\n")
+            images.append(result)
             if result.outcome is Outcome.QUARANTINED:
-                quarantined.write(_quarantined_entry(result) + "\n")
+                quarantined.append(result)
                 if len(first_quarantined) < QUARANTINED_SHOWN:
                     first_quarantined.append(result)
 
         reading = read_results(store, layout, facts.chunks, take)
         report = summarize(layout, facts, reading)
-        images.seek(0)
-        quarantined.seek(0)
-        store.write_lines(
-            report.json_uri, _document(report, reading, quarantined, images), content_type="application/json"
-        )
+        run = RunResults(facts, report, reading.chunks, images, quarantined, layout.output)
+        for results_format in chosen:
+            store.write_lines(
+                layout.report_folder / results_format.file,
+                results_format.load_writer()(run),
+                content_type=results_format.content_type,
+            )
     page = render_page(report, facts, reading, first_quarantined, read_previews(store, layout))
     store.write(report.html_uri, page.encode(), content_type="text/html; charset=utf-8")
     return report
-
-
-def _spool() -> IO[str]:
-    return tempfile.TemporaryFile("w+", encoding="utf-8", newline="\n", prefix="cloudseg-report-")
-
-
-def _document(report: Report, reading: Reading, quarantined: Iterable[str], images: Iterable[str]) -> Iterator[str]:
-    head = json.dumps(report.to_json(), indent=2, ensure_ascii=False)
-    yield head.removesuffix("\n}") + ","
-    yield from _list("chunks", (json.dumps(chunk.to_json(), ensure_ascii=False) for chunk in reading.chunks))
-    yield ","
-    yield from _list("quarantined", quarantined)
-    yield ","
-    yield from _list("images", images)
-    yield "}"
-
-
-def _list(key: ReportList, entries: Iterable[str]) -> Iterator[str]:
-    yield list_start(key)
-    rest = iter(entries)
-    last = next(rest, None)
-    for entry in rest:
-        yield f"{last}".rstrip("\n") + ","
-        last = entry
-    if last is not None:
-        yield last.rstrip("\n")
-    yield "]"
-
-
-def _image_entry(result: Result) -> str:
-    return _line(
-        name=result.source.name,
-        generation=result.source.generation,
-        outcome=result.outcome.value,
-        mask=result.mask,
-        cloud_fraction=result.cloud_fraction,
-        reason=result.reason,
-    )
-
-
-def _quarantined_entry(result: Result) -> str:
-    return _line(name=result.source.name, generation=result.source.generation, reason=result.reason)
-
-
-def _line(**fields: Any) -> str:
-    return json.dumps(fields, ensure_ascii=False)

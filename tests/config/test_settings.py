@@ -97,6 +97,7 @@ BAD = [
     ("pod_labels", "team=a b"), ("pod_labels", "run_id=x"), ("pod_annotations", "a b=c"), ("node_selector", "a=b/c"),
     ("gke_endpoint", "public"), ("pubsub_subscription", "photographs"),
     ("pubsub_subscription", "projects/p/topics/photographs"), ("pubsub_subscription", "projects/p/subscriptions/1"),
+    ("runtime", "my_runtime"), ("runtime", "my_runtime:"), ("runtime", "my-runtime:NICE"), ("results_formats", "tsv"),
 ]  # fmt: skip
 
 
@@ -148,6 +149,20 @@ def test_a_runtime_names_all_that_it_lacks() -> None:
 def test_a_runtime_with_all_it_needs() -> None:
     assert _with(runtime="kubernetes", image=IMAGE).runtime == "kubernetes"
     assert _with(runtime="gke", image=IMAGE, gke_cluster="c", gke_location="europe-west1").pods.gke_cluster == "c"
+
+
+def test_what_a_name_may_be_is_told_with_one_that_is_unknown() -> None:
+    with pytest.raises(SettingsError, match=r"Input should be one of gke, kubernetes, local, or package\.module:NAME"):
+        _with(runtime="slurm")
+    with pytest.raises(SettingsError, match="CLOUDSEG_RESULTS_FORMATS = 'tsv': Input should be one of csv, json, or"):
+        _with(results_formats="csv,tsv")
+
+
+def test_a_team_s_own_are_not_imported_to_read_the_settings() -> None:
+    """Airflow's API server reads them, and may not see the team's modules."""
+    settings = _with(runtime="nowhere.runtimes:NICE", results_formats="csv, nowhere.formats:OVERCAST")
+    assert settings.runtime == "nowhere.runtimes:NICE"
+    assert settings.results_formats == ("csv", "nowhere.formats:OVERCAST")
 
 
 def test_variables_of_the_pods_are_fields_of_theirs() -> None:

@@ -131,6 +131,36 @@ def test_chunks_as_pods(tmp_path: Path, runtime: str, operator: str, more: dict[
     assert not {"torch", "dvc", "PIL"} & set(described["heavy"])
 
 
+def test_a_runtime_and_a_format_of_a_team_s_own_module(tmp_path: Path) -> None:
+    (tmp_path / "my_module.py").write_text(
+        "from cloudseg_ops.config.results_formats import ResultsFormat\n"
+        "from cloudseg_ops.config.runtimes import Runtime\n"
+        "NAMES = ResultsFormat('names.txt', 'text/plain', 'my_module:names')\n"
+        "BATCH = Runtime(operator='my_operators:BatchSegmentOperator', requires=('image',))\n"
+    )
+    (tmp_path / "my_operators.py").write_text(
+        "from airflow.sdk import BaseOperator\n"
+        "class BatchSegmentOperator(BaseOperator):\n"
+        "    def __init__(self, *, settings, model, chunk, **task):\n"
+        "        super().__init__(**task)\n"
+    )
+    more = {
+        "CLOUDSEG_RUNTIME": "my_module:BATCH",
+        "CLOUDSEG_RESULTS_FORMATS": "my_module:NAMES",
+        "PYTHONPATH": f"{ROOT}:{tmp_path}",
+    }
+    lacking = _python(tmp_path, _DESCRIBE, **SETTINGS, **more)
+    assert "SettingsError: CLOUDSEG_RUNTIME=my_module:BATCH needs CLOUDSEG_IMAGE" in lacking.stderr
+    done = _python(tmp_path, _DESCRIBE, **SETTINGS, **more, CLOUDSEG_IMAGE="x.example/y@sha256:" + "0" * 64)
+    assert done.returncode == 0, done.stderr
+    described = json.loads(done.stdout.rpartition("RESULT")[2])
+    segment = described["tasks"]["segment"]
+    assert (segment["operator"], segment["mapped"], segment["pool"]) == ("BatchSegmentOperator", True, "cloudseg_gpu")
+    assert segment["retries"] == 4
+    assert "release_pods" not in described["tasks"]
+    assert described["heavy"] == []
+
+
 def test_every_task_is_documented_and_owned(described: dict[str, Any]) -> None:
     for task_id, task in described["tasks"].items():
         assert task["doc"], task_id

@@ -1,6 +1,7 @@
 """docs/extending.md, as a person would follow it."""
 
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -13,26 +14,61 @@ import pytest
 import torch
 import yaml
 
+from cloudseg_ops import RunReportOperator, Settings, segment_chunks
 from cloudseg_ops.contracts.architectures import ARCHITECTURES
-from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, ModelLoadError, ModelParamsError, SettingsError
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.engine.lab import model_ref, noise
+from cloudseg_ops.report import write_report
+from cloudseg_ops.storage import Store
+from gcs_emulator import Emulator
+from tests.conftest import Buckets
+from tests.engine.lab import Lab, model_ref, noise
+from tests.report.runs import done, facts_of, planned, quarantined, write_chunk
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
-MODULE, ENTRY = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-(PARAMS,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")}
 CPU = torch.device("cpu")
+
+
+def examples(section: str, language: str) -> list[str]:
+    """The code of a section of the page."""
+    return re.findall(rf"```{language}\n(.*?)```", SECTIONS[section], re.DOTALL)
+
+
+MODULE, ENTRY = examples("A network architecture", "python")
+(PARAMS,) = examples("A network architecture", "yaml")
+
+
+def install(monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
+    """Make an example the module that the page says it is."""
+    module = ModuleType(name)
+    exec(code, module.__dict__)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+def settings_with(buckets: Buckets, line: str) -> Settings:
+    """The settings of an environment with the variable that the page sets."""
+    variable, _, value = line.strip().partition("=")
+    return Settings.from_environment(
+        {
+            "CLOUDSEG_INPUT_BUCKET": buckets.input,
+            "CLOUDSEG_OUTPUT_BUCKET": buckets.output,
+            "CLOUDSEG_STAGING_BUCKET": buckets.staging,
+            "CLOUDSEG_MODEL_REPOSITORY": "https://git.example/models.git",
+            variable: value,
+        }
+    )
 
 
 @pytest.fixture
 def section(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The `model` section of the page, with its architecture in place."""
-    module = ModuleType("my_networks")
-    exec(MODULE, module.__dict__)
-    monkeypatch.setitem(sys.modules, "my_networks", module)
+    install(monkeypatch, "my_networks", MODULE)
     before = dict(ARCHITECTURES)
     exec(ENTRY, {})
     yield yaml.safe_load(PARAMS)["model"]
@@ -73,3 +109,88 @@ def test_an_argument_that_it_does_not_know(section: dict[str, Any]) -> None:
 def test_without_the_entry_it_is_refused_with_those_there_are() -> None:
     with pytest.raises(ModelParamsError, match=r"architecture: .*one of exported, unet"):
         ModelParams.parse(yaml.safe_load(PARAMS)["model"], "params.yaml")
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, buckets: Buckets) -> Settings:
+    """The settings of the page's runtime, with its module where it is imported from."""
+    (code,), (line,) = examples("A runtime", "python"), examples("A runtime", "sh")
+    install(monkeypatch, "my_runtime", code)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
+    monkeypatch.setenv("PYTHONWARNINGS", "ignore")
+    return settings_with(buckets, line)
+
+
+def segment_task(settings: Settings, chunk: dict[str, Any]) -> Any:
+    """The task that a DAG has for one chunk."""
+    from airflow.sdk import DAG
+
+    with DAG("nice_segmentation") as dag:
+        segment_chunks(settings, [chunk], {"commit": "c" * 40}, task_id="segment", pool="cloudseg_gpu")
+    # No teardown: its engines are not pods.
+    (mapped,) = dag.tasks
+    assert mapped.pool == "cloudseg_gpu"
+    return mapped.unmap({"chunk": chunk})
+
+
+def chunk_of(layout: RunLayout, objects: int) -> dict[str, Any]:
+    return {"index": 0, "uri": str(layout.chunk(0)), "objects": objects, "bytes": 1000}
+
+
+def test_a_new_runtime_segments_a_chunk(runtime: Settings, store: Store, buckets: Buckets, layout: RunLayout) -> None:
+    lab = Lab.open(store, buckets)
+    lab.set(chunk=layout.chunk(0), results=layout.results(0))
+    lab.write_chunk([*lab.put_many(2), lab.put("broken.jpg", b"no image")])
+    store.write(layout.model, json.dumps(lab.ref.to_json()).encode())
+    task = segment_task(runtime, chunk_of(layout, 3))
+    assert type(task).__name__ == "NiceSegmentOperator"
+    task.execute({"run_id": layout.run_id})
+    assert lab.outcomes() == {"sky/000.png": "done", "sky/001.png": "done", "broken.jpg": "quarantined"}
+    assert lab.summary().complete
+    assert lab.mask("sky/001.png").size == (40, 30)
+    assert lab.provenance("sky/000.png").run_id == layout.run_id
+
+
+def test_a_new_runtime_fails_a_chunk_that_is_not_there(runtime: Settings, layout: RunLayout) -> None:
+    with pytest.raises(ChunkUnfinishedError, match="exit code 1"):
+        segment_task(runtime, chunk_of(layout, 1)).execute({"run_id": layout.run_id})
+
+
+def test_without_its_module_the_dag_is_refused(buckets: Buckets, layout: RunLayout) -> None:
+    settings = settings_with(buckets, examples("A runtime", "sh")[0])
+    with pytest.raises(SettingsError, match="CLOUDSEG_RUNTIME = 'my_runtime:NICE': No module named 'my_runtime'"):
+        segment_task(settings, chunk_of(layout, 1))
+
+
+def test_a_new_results_format_is_written_beside_the_report(
+    monkeypatch: pytest.MonkeyPatch, store: Store, buckets: Buckets, layout: RunLayout
+) -> None:
+    (code,), (line,) = examples("A results format", "python"), examples("A results format", "sh")
+    install(monkeypatch, "my_formats", code)
+    settings = settings_with(buckets, line)
+    results = [done("a.jpg", 0.95), done("b.jpg", 0.9), quarantined("c.jpg", "no image"), done("d.jpg", 1.0)]
+    write_chunk(store, layout, 0, [*results, Result(done("e.jpg").source, Outcome.VANISHED)])
+    write_report(store, layout, facts_of(layout, planned(layout, 5)), formats=settings.results_formats)
+    folder = layout.report_folder
+    expected = [f"gs://{buckets.output}/{name}.jpg.mask.png" for name in "ad"]
+    assert list(store.read_lines(folder / "overcast.txt")) == expected
+    assert {info.name.rpartition("/")[2] for info in store.list_objects(folder)} == {
+        "overcast.txt", "report.html", "report.json", "results.csv",
+    }  # fmt: skip
+
+
+def test_without_its_module_the_report_s_task_is_refused(buckets: Buckets) -> None:
+    settings = settings_with(buckets, examples("A results format", "sh")[0])
+    with pytest.raises(SettingsError, match="CLOUDSEG_RESULTS_FORMATS = 'my_formats:OVERCAST': No module named"):
+        RunReportOperator(
+            task_id="report",
+            snapshot=None,
+            model=None,
+            chunks=None,
+            after_success="keep",
+            phases={},
+            results_formats=settings.results_formats,
+            input_bucket=buckets.input,
+            staging_bucket=buckets.staging,
+            output_bucket=buckets.output,
+        )

@@ -28,7 +28,7 @@ for run_id, chunks in (("warm", 1), ("small", 2), ("large", 20)):
     layout = RunLayout(GcsUri("staging"), GcsUri("output"), run_id)
     facts = facts_of(layout, planned(layout, *[2500] * chunks))
     tracemalloc.start()
-    write_report(store, layout, facts)
+    write_report(store, layout, facts, formats=["csv"])
     peaks.append(tracemalloc.get_traced_memory()[1])
     tracemalloc.stop()
 print(json.dumps(peaks))
