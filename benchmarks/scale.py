@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.scale_phases import PACED_RUN, PHASES, rule_seconds
 from cloudseg_ops.storage import Pace, Pacer, Store
-from tests.seeding import INPUT
+from tests.support.seeding import INPUT
 
 _UNPACED = 1e9
 # A page of the emulator and a phase as a whole; what takes longer is broken.
@@ -55,7 +55,7 @@ def run(names: list[str], objects: int, paced: int, latency: float = 0.0) -> lis
         for name, number in (("million", objects), (PACED_RUN, paced)):
             began = time.monotonic()
             subprocess.run(
-                [sys.executable, "-m", "tests.seeding", directory, f"{name}/", str(number)],
+                [sys.executable, "-m", "tests.support.seeding", directory, f"{name}/", str(number)],
                 check=True,
                 timeout=_PHASE_SECONDS,
             )

@@ -12,8 +12,8 @@ from cloudseg_ops.runs.cleanup import Cleaned, clean_inputs, decide
 from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
 from cloudseg_ops.storage import BATCH_SIZE, Pace, Store
 from cloudseg_ops.storage.evidence import gather_evidence
-from tests.samples import DIGEST
-from tests.seeding import INPUT, OUTPUT, STAGING
+from tests.support.samples import DIGEST
+from tests.support.seeding import INPUT, OUTPUT, STAGING
 
 PACED_RUN = "paced"
 

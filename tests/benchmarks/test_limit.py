@@ -12,7 +12,7 @@ from benchmarks.models import Brightness, open_model, plain_network
 from benchmarks.photographs import open_photographs
 from benchmarks.settings import Setting, batches_of, build, lanes_of, missing_compiler, precisions_and_layouts
 from cloudseg_ops.engine.network.loading import load_network
-from tests.engine.lab import state_bytes, tiny_unet
+from tests.support.lab import state_bytes, tiny_unet
 
 IMAGES = torch.rand(3, 3, 32, 48, generator=torch.Generator().manual_seed(1))
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.photographs import LARGE, encode_to, open_photographs, pad_jpeg, sizes_for
-from tests.engine.lab import noise
+from tests.support.lab import noise
 
 
 def jpeg(width: int = 40, height: int = 30) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.browser.driving import Ui, chromium, running_browser
-from tests.running import RunningAirflow, start_airflow
+from tests.support.running import RunningAirflow, start_airflow
 
 
 @pytest.fixture(scope="session")

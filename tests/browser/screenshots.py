@@ -14,9 +14,9 @@ from playwright.sync_api import expect
 
 from cloudseg_local.photographs import upload_photographs
 from cloudseg_local.state import REPOSITORY
-from tests import tiny
 from tests.browser.driving import SECONDS, Ui, chromium, label, running_browser
-from tests.running import RunningAirflow, start_airflow
+from tests.support import tiny
+from tests.support.running import RunningAirflow, start_airflow
 
 FOLDER = REPOSITORY / "docs" / "images"
 _SETTINGS = {

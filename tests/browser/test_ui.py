@@ -9,9 +9,9 @@ from playwright.sync_api import expect
 
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_local.state import INPUT_BUCKET
-from tests import tiny
 from tests.browser.driving import SECONDS, Ui, label, next_page
-from tests.running import RunningAirflow
+from tests.support import tiny
+from tests.support.running import RunningAirflow
 
 # One Airflow and one browser serve them all, so one worker runs them all, in this order.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]

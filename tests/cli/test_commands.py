@@ -20,7 +20,7 @@ from cloudseg_ops.registry.revision_choices import VARIABLE, keep_command, read_
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.samples import put_inputs, put_masks, put_snapshot, source_of
+from tests.support.samples import put_inputs, put_masks, put_snapshot, source_of
 
 Output = pytest.CaptureFixture[str]
 

@@ -18,8 +18,8 @@ from cloudseg_ops.runs.snapshots import Snapshot
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.runs.test_run_plan import plan_of
-from tests.samples import put_snapshot, version
+from tests.support.run_plans import plan_of
+from tests.support.samples import put_snapshot, version
 
 Output = pytest.CaptureFixture[str]
 

@@ -16,7 +16,7 @@ from cloudseg_delivery.smoke import Patience, smoke_test
 from cloudseg_local.state import INPUT_BUCKET
 from cloudseg_ops.contracts.errors import DeliveryError, SmokeTestError
 from cloudseg_ops.contracts.versions import RELEASE
-from tests.running import RunningAirflow, start_airflow
+from tests.support.running import RunningAirflow, start_airflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import Audit
 from cloudseg_ops.storage import Store
 from gcs_emulator import start_emulator
-from tests.samples import put_inputs, put_snapshot
+from tests.support.samples import put_inputs, put_snapshot
 
 
 def _layout(run_id: str) -> RunLayout:

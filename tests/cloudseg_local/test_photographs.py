@@ -8,7 +8,7 @@ from cloudseg_local.state import INPUT_BUCKET
 from cloudseg_ops.contracts.errors import LocalError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
-from tests.samples import names_in
+from tests.support.samples import names_in
 
 BROKEN = sorted(f"broken/{name}" for name in broken_photographs())
 

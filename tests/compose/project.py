@@ -18,8 +18,8 @@ from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
 from cloudseg_ops.contracts.errors import CloudsegError
 from cloudseg_ops.storage import Store
 from tests.compose.composefile import services
-from tests.image.containers import docker, why_no_docker
-from tests.samples import names_in
+from tests.support.containers import docker, why_no_docker
+from tests.support.samples import names_in
 
 T = TypeVar("T")
 LOGIN = "/var/lib/cloudseg/login"

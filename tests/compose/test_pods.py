@@ -16,9 +16,9 @@ from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_local.state import INPUT_BUCKET
 from tests.compose.composefile import defaults, services
 from tests.compose.project import Project, clone, why_no_compose
-from tests.image.containers import docker
-from tests.running import free_port
-from tests.samples import names_in
+from tests.support.containers import docker
+from tests.support.running import free_port
+from tests.support.samples import names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("compose")]
 

@@ -20,8 +20,8 @@ from cloudseg_local.samples import write_photographs
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from cloudseg_ops.contracts.uris import GcsUri
 from tests.compose.project import LOGIN, Project, clone, why_no_compose
-from tests.running import free_port
-from tests.samples import names_in
+from tests.support.running import free_port
+from tests.support.samples import names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("compose")]
 

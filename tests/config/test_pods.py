@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from cloudseg_ops.pods import PodSettings
-from tests.pods.samples import IMAGE
+from tests.support.pod_samples import IMAGE
 
 
 def test_nothing_need_be_set() -> None:

@@ -7,7 +7,7 @@ from cloudseg_ops.config.extensions import find_entry
 from cloudseg_ops.config.runtimes import RUNTIMES, Runtime, find_runtime
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import SettingsError
-from tests.config.test_settings import REQUIRED
+from tests.support.environment import REQUIRED
 
 
 @pytest.fixture

@@ -12,14 +12,7 @@ from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES, is_image_name
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.pods import PodSettings
-
-REQUIRED = {
-    "CLOUDSEG_INPUT_BUCKET": "photos-in",
-    "CLOUDSEG_OUTPUT_BUCKET": "photos-out",
-    "CLOUDSEG_STAGING_BUCKET": "photos-staging",
-    "CLOUDSEG_MODEL_REPOSITORY": "https://git.example.org/models.git",
-}
-IMAGE = "registry.example.org/cloudseg@sha256:" + "0" * 64
+from tests.support.environment import IMAGE, REQUIRED
 
 
 def _with(**changes: str) -> Settings:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.errors import ManifestError
 from cloudseg_ops.contracts.objects import InputObject, is_image_name, is_settled, select_new
 from cloudseg_ops.storage import ObjectInfo
-from tests.samples import WHEN, version
+from tests.support.samples import WHEN, version
 
 SETTLE = timedelta(seconds=60)
 

@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.proof import Evidence, Place, Proof, count_places, p
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine_reason
 from cloudseg_ops.runs.cleanup import AfterSuccess, Cleaned, decide
 from cloudseg_ops.storage import ObjectInfo
-from tests.samples import DIGEST, OTHER_DIGEST, copy_of, described, mask_of, source_of, version
+from tests.support.samples import DIGEST, OTHER_DIGEST, copy_of, described, mask_of, source_of, version
 
 V = version()
 S = source_of(V)

@@ -17,7 +17,7 @@ from cloudseg_ops.contracts.provenance import (
     quarantine_name,
     quarantine_reason,
 )
-from tests.samples import provenance
+from tests.support.samples import provenance
 
 SOURCE = Source("in", "a/b.jpg", 1_788_000_000_000_001, "AAAAAA==")
 # cloud.google.com/storage/quotas#objects: keys and values of an object's custom metadata together.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.errors import ManifestError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
-from tests.samples import version
+from tests.support.samples import version
 
 KEYS = {"name", "generation", "size", "crc32c", "outcome", "mask", "cloud_fraction", "reason", "seconds"}
 

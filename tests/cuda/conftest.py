@@ -11,7 +11,7 @@ import torch
 from cloudseg_ops.engine.network.device import DeviceType, open_device
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
-from tests.engine.lab import Lab
+from tests.support.lab import Lab
 
 _REHEARSING = os.environ.get("CLOUDSEG_REHEARSE") == "1"
 

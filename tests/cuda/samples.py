@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
+from PIL import Image
 
 from cloudseg_local.scenes import make_scene
 from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef
@@ -17,8 +19,8 @@ from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.engine.lab import model_ref
-from tests.engine.network.test_predict import exported
+from tests.support.lab import model_ref
+from tests.support.programs import exported
 
 WEIGHTS = Path(__file__).parents[2] / "examples" / "cloud_unet" / "weights"
 MODELS = ("unet", "exported")
@@ -69,3 +71,9 @@ def agreement(some: Sequence[Prediction], others: Sequence[Prediction]) -> float
     pairs = list(zip(some, others, strict=True))
     same = sum(int(np.count_nonzero(one.classes == other.classes)) for one, other in pairs)
     return same / sum(one.classes.size for one, _ in pairs)
+
+
+def photograph(seed: int, width: int, height: int) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(scene(seed % 6, width, height).pixels).save(stream, "JPEG")
+    return stream.getvalue()

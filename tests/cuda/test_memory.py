@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import logging
 
 import pytest
 import torch
-from PIL import Image
 
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
 from cloudseg_ops.engine.network.precision import AGREEMENT
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
-from tests.cuda.samples import agreement, model, predictor, scene
-from tests.engine.lab import Lab
-from tests.engine.test_chunk import run
+from tests.cuda.samples import agreement, model, photograph, predictor, scene
+from tests.support.lab import Lab, run
 
 pytestmark = pytest.mark.cuda
 
@@ -75,9 +72,3 @@ def test_a_chunk_ends_well_with_less_memory_than_it_counts_on(
     assert "did not fit into memory" in caplog.text
     assert set(lab.outcomes().values()) == {"done"}
     assert lab.mask("large.jpg").size == (2304, 1728)
-
-
-def photograph(seed: int, width: int, height: int) -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(scene(seed % 6, width, height).pixels).save(stream, "JPEG")
-    return stream.getvalue()

@@ -13,11 +13,10 @@ import torch
 from cloudseg_ops.engine.network.device import DeviceType
 from cloudseg_ops.engine.network.networks import UNet
 from gcs_emulator import Emulator
-from tests.cuda.samples import model
-from tests.cuda.test_memory import photograph
-from tests.engine.lab import Lab, state_bytes, unet_params
-from tests.engine.test_process import ended, masks, wait_for_masks
-from tests.processes import Start, starting
+from tests.cuda.samples import model, photograph
+from tests.support.engine_process import ended, masks, wait_for_masks
+from tests.support.lab import Lab, state_bytes, unet_params
+from tests.support.processes import Start, starting
 
 pytestmark = pytest.mark.cuda
 

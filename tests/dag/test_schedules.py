@@ -5,7 +5,7 @@ import pytest
 
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.dag.schedules import dag_schedule
-from tests.config.test_settings import REQUIRED
+from tests.support.environment import REQUIRED
 
 SUBSCRIPTION = {"CLOUDSEG_PUBSUB_SUBSCRIPTION": "projects/p/subscriptions/photographs"}
 

@@ -11,7 +11,7 @@ import pytest
 
 from cloudseg_local.airflow_server import ADMIN, VIEWER
 from tests.dags.logins import STRANGER
-from tests.running import RunningAirflow, start_airflow
+from tests.support.running import RunningAirflow, start_airflow
 
 
 @pytest.fixture(scope="session")

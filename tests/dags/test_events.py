@@ -1,6 +1,6 @@
 """Events and failures under a real Airflow: photographs start runs, DAGs follow, somebody is told, logs read well.
 
-Pub/Sub is `tests.pubsub`, which says what of it there is; the trigger, its client and the triggerer are real.
+Pub/Sub is `tests.support.pubsub`, which says what of it there is; the trigger, its client and the triggerer are real.
 """
 
 import json
@@ -15,10 +15,10 @@ import pytest
 
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
-from tests import tiny
-from tests.pubsub import PubSub, start_pubsub
-from tests.running import RunningAirflow, start_airflow
-from tests.webhook import Webhook, start_webhook
+from tests.support import tiny
+from tests.support.pubsub import PubSub, start_pubsub
+from tests.support.running import RunningAirflow, start_airflow
+from tests.support.webhook import Webhook, start_webhook
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
 

@@ -11,11 +11,10 @@ import requests
 from PIL import Image
 
 from cloudseg_local.airflow_server import ADMIN, DAG_ID, VIEWER
-from tests import tiny
 from tests.dags.logins import STRANGER, STRANGERS_DAG
-from tests.gallery.web.pagesource import Page
-from tests.gallery.web.test_safety import check
-from tests.running import RunningAirflow
+from tests.support import tiny
+from tests.support.pagesource import Page, check
+from tests.support.running import RunningAirflow
 
 # One Airflow serves them all, so one worker runs them all.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]

@@ -6,8 +6,8 @@ import requests
 from cloudseg_local.state import OUTPUT_BUCKET, STAGING_BUCKET
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.links.addresses import emulator_content, emulator_folder
-from tests import tiny
-from tests.running import RunningAirflow
+from tests.support import tiny
+from tests.support.running import RunningAirflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
 

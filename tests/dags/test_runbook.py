@@ -9,8 +9,8 @@ from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from cloudseg_ops.contracts.provenance import MaskProvenance, archive_name, mask_name
 from cloudseg_ops.contracts.uris import GcsUri
-from tests import tiny
-from tests.running import RunningAirflow
+from tests.support import tiny
+from tests.support.running import RunningAirflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
 

@@ -12,8 +12,8 @@ from cloudseg_ops.contracts.provenance import MaskProvenance
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.progress import ChunkPhase, RunProgress, read_run_progress
-from tests import tiny
-from tests.running import RunningAirflow, kill_process
+from tests.support import tiny
+from tests.support.running import RunningAirflow, kill_process
 
 # One Airflow serves them all, so one worker runs them all.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]

@@ -10,8 +10,8 @@ import pytest
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_ops.contracts.errors import LocalError
 from cloudseg_ops.registry.revision_choices import VARIABLE, forget_offer, read_kept
-from tests import tiny
-from tests.running import RunningAirflow
+from tests.support import tiny
+from tests.support.running import RunningAirflow
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]
 

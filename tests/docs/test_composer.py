@@ -7,7 +7,7 @@ import re
 import pytest
 
 from cloudseg_ops.config.settings import variables
-from tests.docs.commands import (
+from tests.support.commands import (
     DOCS,
     Calls,
     check_airflow_commands,

@@ -8,7 +8,7 @@ import pytest
 
 from cloudseg_delivery import targets
 from cloudseg_ops.config.settings import variables
-from tests.docs.commands import check_links
+from tests.support.commands import check_links
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/delivery.md").read_text()

@@ -11,7 +11,7 @@ from cloudseg_ops.notifications.message import FailedTask, notice
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
-from tests.report.runs import facts_of
+from tests.support.report_runs import facts_of
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "events.md").read_text(encoding="utf-8")

@@ -27,8 +27,8 @@ from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.engine.lab import Lab, model_ref, noise
-from tests.report.runs import done, facts_of, planned, quarantined, write_chunk
+from tests.support.lab import Lab, model_ref, noise
+from tests.support.report_runs import done, facts_of, planned, quarantined, write_chunk
 
 PAGE = (Path(__file__).parents[2] / "docs" / "extending.md").read_text("utf-8")
 SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.docs.commands import DOCS, names_block, run_blocks, shell_blocks
+from tests.support.commands import DOCS, names_block, run_blocks, shell_blocks
 
 # Hidden in gcloud, and so not among its completions.
 HIDDEN = (["config", "get-value"],)

@@ -13,7 +13,7 @@ import yaml
 
 from cloudseg_ops.config.settings import Settings, variables
 from cloudseg_ops.pods import PodWork, pod_manifest
-from tests.docs.commands import DIGEST, DOCS, Calls, check_links, check_syntax, run_blocks, shell_blocks
+from tests.support.commands import DIGEST, DOCS, Calls, check_links, check_syntax, run_blocks, shell_blocks
 
 DOCUMENT = DOCS / "gke.md"
 

@@ -12,7 +12,7 @@ from cloudseg_ops.cli import commands as cli
 from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts import errors
 from cloudseg_ops.pods.manifest import APP_LABELS
-from tests.docs.commands import (
+from tests.support.commands import (
     DOCS,
     ROOT,
     Calls,

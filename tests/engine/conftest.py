@@ -6,7 +6,7 @@ import torch
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, FaultPlan
 from tests.conftest import Buckets
-from tests.engine.lab import Lab
+from tests.support.lab import Lab
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CorruptModelError, ManifestError, ObjectNotFoundError
 from cloudseg_ops.contracts.provenance import MaskProvenance, mask_name
-from cloudseg_ops.contracts.results import ChunkSummary, Outcome
+from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import preview_uri
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.chunk import run_chunk
@@ -18,11 +18,7 @@ from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.storage import Store
 from gcs_emulator import Fault, FaultPlan
-from tests.engine.lab import Lab, encoded, noise, picture, state_bytes, tiny_unet, unet_params
-
-
-def run(lab: Lab) -> ChunkSummary:
-    return run_chunk(lab.options, lab.store, Stop())
+from tests.support.lab import Lab, encoded, noise, picture, run, state_bytes, tiny_unet, unet_params
 
 
 def no_reads(lab: Lab, faults: FaultPlan) -> None:

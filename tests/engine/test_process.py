@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -20,8 +19,9 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault, FaultPlan
 from tests.conftest import Buckets
-from tests.engine.lab import Lab
-from tests.processes import Start, starting
+from tests.support.engine_process import ended, masks, wait_for_masks
+from tests.support.lab import Lab
+from tests.support.processes import Start, starting
 
 
 @pytest.fixture
@@ -36,24 +36,6 @@ def other_buckets(store: Store) -> Buckets:
     for name in (made.input, made.output, made.staging):
         store.create_bucket(name)
     return made
-
-
-def masks(lab: Lab) -> int:
-    return sum(1 for _ in lab.store.list_objects(GcsUri(lab.buckets.output)))
-
-
-def wait_for_masks(lab: Lab, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 90
-    while not masks(lab):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-def ended(process: subprocess.Popen[str], within: float) -> tuple[int, list[str]]:
-    output, errors = process.communicate(timeout=within)
-    assert errors == ""
-    return process.returncode, output.splitlines()
 
 
 def slow_chunk(lab: Lab, faults: FaultPlan) -> list[str]:

@@ -23,7 +23,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.masks import encode_mask
 from cloudseg_ops.storage import ObjectInfo, Store
 from tests.conftest import Buckets
-from tests.samples import provenance, put_input
+from tests.support.samples import provenance, put_input
 
 SIZE = (64, 48)
 FRACTION = 0.5

@@ -13,8 +13,8 @@ from PIL import Image
 from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery import decoding
 from cloudseg_ops.gallery.decoding import MOST_PIXELS, decode_mask, decode_photograph
-from tests.engine.lab import encoded
 from tests.gallery.runs import half_cloud, photograph
+from tests.support.lab import encoded
 
 ORIENTATION = 0x0112
 

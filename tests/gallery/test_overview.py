@@ -9,8 +9,8 @@ from cloudseg_ops.runs.report_file import read_head
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.gallery.runs import made_up, write_plan, write_results
-from tests.report.runs import facts_of, planned, quarantined
 from tests.storage.conftest import Counter
+from tests.support.report_runs import facts_of, planned, quarantined
 
 
 def test_before_the_plan_there_is_nothing(store: Store, layout: RunLayout) -> None:

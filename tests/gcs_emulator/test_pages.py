@@ -15,9 +15,9 @@ from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from gcs_emulator.pages import PAGE_ENTRIES
-from tests import tiny
 from tests.conftest import Buckets
-from tests.report.runs import done, facts_of, planned, write_chunk
+from tests.support import tiny
+from tests.support.report_runs import done, facts_of, planned, write_chunk
 
 SCRIPT = "<script>alert(1)</script>"
 HOSTILE = [

@@ -9,9 +9,9 @@ from cloudseg_local.state import REPOSITORY
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.engine.lab import Lab
-from tests.image.containers import Container, ImageUnderTest, docker, why_no_docker
 from tests.image.dockerfile import code_digest, copied_modules
+from tests.support.containers import Container, ImageUnderTest, docker, why_no_docker
+from tests.support.lab import Lab
 
 Start = Callable[..., Container]
 

@@ -5,7 +5,7 @@ import os
 import re
 
 import cloudseg_ops
-from tests.image.containers import ImageUnderTest
+from tests.support.containers import ImageUnderTest
 
 
 def test_labels(image: ImageUnderTest) -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from cloudseg_ops.contracts.uris import GcsUri
 from gcs_emulator import Emulator
-from tests.engine.lab import Lab, picture, state_bytes, tiny_unet, unet_params
-from tests.engine.network.test_predict import Brightness, exported, exported_params
 from tests.image.conftest import Start
-from tests.image.containers import Container
+from tests.support.containers import Container
+from tests.support.lab import Lab, picture, state_bytes, tiny_unet, unet_params
+from tests.support.programs import Brightness, exported, exported_params
 
 
 def masks(lab: Lab) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudseg_local.state import REPOSITORY
-from tests.image.containers import why_no_docker
+from tests.support.containers import why_no_docker
 
 
 def run(script: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docs.commands import DOCS, Calls, names_block, run_blocks, shell_blocks
 from tests.infra.reading import EVERYTHING, NAMES
 from tests.infra.terraform import Plan, Terraform, initialized
+from tests.support.commands import DOCS, Calls, names_block, run_blocks, shell_blocks
 
 
 @pytest.fixture(scope="package")

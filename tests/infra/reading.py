@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.docs.commands import Calls
 from tests.infra.terraform import Plan
+from tests.support.commands import Calls
 
 # As docs/gke.md exports them.
 NAMES: dict[str, Any] = {

@@ -8,9 +8,9 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report import Report
 from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.report.verdict import Level, Verdict
-from tests.docs.commands import DOCS, ROOT
 from tests.infra.reading import NAMES, only
 from tests.infra.terraform import Plan, Terraform
+from tests.support.commands import DOCS, ROOT
 
 
 def _logged(filters: str, line: str, field: str) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from cloudseg_ops.config.settings import Settings
-from tests.docs.commands import Calls
 from tests.infra.reading import flag, flags, grants_by, grants_in, metadata, only
 from tests.infra.terraform import Plan
+from tests.support.commands import Calls
 
 
 def test_grants_are_those_of_the_guide(standard: Plan, autopilot: Plan, gke: Calls) -> None:

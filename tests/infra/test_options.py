@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tests.docs.commands import DOCS, Calls
 from tests.infra.reading import EVERYTHING, NAMES, flag, grants_by, grants_in, only
 from tests.infra.terraform import Plan, Terraform
+from tests.support.commands import DOCS, Calls
 
 
 def test_grants_of_the_options_are_those_of_the_guide(everything: Plan, gke: Calls, options: Calls) -> None:

@@ -14,11 +14,11 @@ import yaml
 
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
-from tests import tiny
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.gate import Gate, gated_kubeconfig
 from tests.kubernetes.gke import control_plane
-from tests.running import RunningAirflow, free_port, start_airflow
+from tests.support import tiny
+from tests.support.running import RunningAirflow, free_port, start_airflow
 
 NAMESPACE = "cloudseg-test"
 IMAGE = os.environ.get("CLOUDSEG_TEST_IMAGE", "cloudseg-inference:dev")

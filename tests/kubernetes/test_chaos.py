@@ -8,7 +8,7 @@ import pytest
 
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site, open_site, swept
-from tests.running import kill_process
+from tests.support.running import kill_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("kubernetes")]
 

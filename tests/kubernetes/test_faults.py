@@ -9,7 +9,7 @@ from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_ops.pods import CONTAINER
 from tests.kubernetes.cluster import Cluster
 from tests.kubernetes.conftest import IN_FLIGHT, REPORT, Site, open_site, settings_of, swept
-from tests.running import TASK, kill_process
+from tests.support.running import TASK, kill_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
 

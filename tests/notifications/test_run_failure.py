@@ -9,7 +9,7 @@ import pytest
 
 from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.notifications.run_failure import deliver, failure_callback, prepare
-from tests.webhook import Webhook, start_webhook
+from tests.support.webhook import Webhook, start_webhook
 
 TOLD = {"text": "it failed", "run_id": "r1", "failed_tasks": []}
 called: list[Mapping[str, Any]] = []

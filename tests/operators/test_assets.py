@@ -7,7 +7,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.operators.assets import masks_asset, masks_extra
 from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
-from tests.report.runs import MODEL, done, facts_of, planned, write_chunk
+from tests.support.report_runs import MODEL, done, facts_of, planned, write_chunk
 
 
 def test_a_runs_event_has_its_numbers_and_addresses(store: Store, layout: RunLayout) -> None:

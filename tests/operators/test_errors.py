@@ -11,18 +11,8 @@ from cloudseg_ops.operators.remedies import REMEDIES
 from gcs_emulator import Emulator
 from gcs_emulator.faults import Fault
 from tests.conftest import Buckets
-from tests.report.runs import MODEL
-
-
-class TaskInstance:
-    """What a task instance of Airflow's does here: it takes XComs and counts tries."""
-
-    def __init__(self, try_number: int = 1, max_tries: int = 2) -> None:
-        self.try_number, self.max_tries = try_number, max_tries
-        self.pushed: dict[str, Any] = {}
-
-    def xcom_push(self, key: str, value: Any) -> None:
-        self.pushed[key] = value
+from tests.support.report_runs import MODEL
+from tests.support.task_instance import TaskInstance
 
 
 def _context(task: Any, ti: Any = None, error: BaseException | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.operators.run_report import check_report
 from cloudseg_ops.report import Report, write_report
 from cloudseg_ops.storage import Store
-from tests.report.runs import done, facts_of, planned, write_chunk
+from tests.support.report_runs import done, facts_of, planned, write_chunk
 
 
 def _report(store: Store, layout: RunLayout, *, unfinished: bool = False, **changes: Any) -> Report:

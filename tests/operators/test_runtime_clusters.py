@@ -5,7 +5,7 @@ import pytest
 from cloudseg_ops.config.runtimes import RUNTIMES, Runtime
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.operators import clusters
-from tests.config.test_settings import IMAGE, REQUIRED
+from tests.support.environment import IMAGE, REQUIRED
 
 
 def settings(runtime: str) -> Settings:

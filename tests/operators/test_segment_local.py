@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.report.runs import MODEL
+from tests.support.report_runs import MODEL
 
 CONTEXT: dict[str, Any] = {"run_id": "test-run", "ti": None}
 

@@ -7,7 +7,7 @@ from cloudseg_ops import __version__
 from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS, label_value, labels
 from cloudseg_ops.contracts.errors import VersionMismatchError
 from cloudseg_ops.pods import CONTAINER
-from tests.pods.samples import IMAGE, WORK, manifest
+from tests.support.pod_samples import IMAGE, WORK, manifest
 
 GPU = "nvidia.com/gpu"
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS
 from cloudseg_ops.contracts.errors import PodTemplateError
 from cloudseg_ops.pods import CONTAINER, overlay
-from tests.pods.samples import manifest
+from tests.support.pod_samples import manifest
 
 POD = manifest(gpus=1, spot=True, pod_env="A=1,B=2", image_pull_secrets="one")
 

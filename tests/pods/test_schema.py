@@ -21,7 +21,7 @@ from packaging.version import Version
 
 from cloudseg_ops.pods import CONTAINER, overlay, unknown_fields
 from cloudseg_ops.pods.overlay import MERGE_KEYS
-from tests.pods.samples import manifest
+from tests.support.pod_samples import manifest
 
 TEMPLATE: dict[str, Any] = {
     "metadata": {"annotations": {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}},

@@ -4,7 +4,7 @@ import pytest
 
 from cloudseg_ops.pods import CONTAINER
 from cloudseg_ops.pods.states import condition, demands, engine_of, engine_state, failed_beside, in_words, waiting
-from tests.pods.samples import manifest, seen
+from tests.support.pod_samples import manifest, seen
 
 
 def _status(name: str, **state: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from kubernetes_validate import validate  # type: ignore[import-untyped]
 from cloudseg_ops.contracts.errors import PodTemplateError
 from cloudseg_ops.pods import PodSettings, PodWork, load_template, overlay, pod_manifest, unknown_fields
 from cloudseg_ops.pods.template import check_template
-from tests.pods.samples import IMAGE, manifest
+from tests.support.pod_samples import IMAGE, manifest
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import (
     VersionMismatchError,
 )
 from cloudseg_ops.pods import explain_pod, final_error
-from tests.pods.samples import beside, deleted, disrupted, ended, held, seen, unscheduled
+from tests.support.pod_samples import beside, deleted, disrupted, ended, held, seen, unscheduled
 
 NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"

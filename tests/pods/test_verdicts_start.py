@@ -10,7 +10,7 @@ from cloudseg_ops.contracts.errors import (
     PodUnschedulableError,
 )
 from cloudseg_ops.pods import final_error
-from tests.pods.samples import IMAGE, beside, held, seen, unscheduled
+from tests.support.pod_samples import IMAGE, beside, held, seen, unscheduled
 
 NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"

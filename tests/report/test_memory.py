@@ -9,7 +9,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import start_emulator
-from tests.report.runs import done, quarantined, write_chunk, written
+from tests.support.report_runs import done, quarantined, write_chunk, written
 
 _PER_CHUNK = 2500
 
@@ -20,7 +20,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
 from cloudseg_ops.contracts.uris import GcsUri
-from tests.report.runs import facts_of, planned
+from tests.support.report_runs import facts_of, planned
 
 store = Store.open()
 peaks = []

@@ -8,7 +8,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.report.previews import MAX_PREVIEW_BYTES, MAX_PREVIEWS
 from cloudseg_ops.storage import Store
-from tests.report.runs import done, facts_of, page, picture, planned, quarantined, write_chunk, write_preview
+from tests.support.report_runs import done, facts_of, page, picture, planned, quarantined, write_chunk, write_preview
 
 _HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>.jpg"
 

@@ -9,8 +9,8 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.plan_page import headline, plan_tiles, render_plan, write_plan_pages
 from cloudseg_ops.runs.forecast import Rate
 from cloudseg_ops.storage import Store
-from tests.report.runs import MODEL
-from tests.runs.test_run_plan import plan_of
+from tests.support.report_runs import MODEL
+from tests.support.run_plans import plan_of
 
 _HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 

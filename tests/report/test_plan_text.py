@@ -6,7 +6,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.plan_text import aligned, plan_rows
 from cloudseg_ops.runs.forecast import Rate
-from tests.runs.test_run_plan import plan_of
+from tests.support.run_plans import plan_of
 
 LAYOUT = RunLayout(GcsUri("staging"), GcsUri("masks"), "manual__1")
 

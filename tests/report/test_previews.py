@@ -12,7 +12,7 @@ from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.io.preview_writer import render_preview
 from cloudseg_ops.report.previews import MAX_PREVIEW_BYTES, MAX_PREVIEWS, read_previews, spread
 from cloudseg_ops.storage import Store
-from tests.report.runs import write_preview
+from tests.support.report_runs import write_preview
 
 
 @given(st.integers(0, 3000), st.integers(1, 60))

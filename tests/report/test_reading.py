@@ -3,7 +3,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.chunks import ChunkState, Reading
 from cloudseg_ops.report.reading import read_results
 from cloudseg_ops.storage import Store
-from tests.report.runs import done, planned, quarantined, write_chunk
+from tests.support.report_runs import done, planned, quarantined, write_chunk
 
 
 def _read(store: Store, layout: RunLayout, *objects: int) -> tuple[Reading, list[Result]]:

@@ -9,7 +9,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import RunResults, write_report
 from cloudseg_ops.report.run_results import ResultSpool
 from cloudseg_ops.storage import Store
-from tests.report.runs import done, facts_of, planned, quarantined, write_chunk
+from tests.support.report_runs import done, facts_of, planned, quarantined, write_chunk
 
 RESULTS = [
     done("ä\n,.jpg", 1 / 3),

@@ -6,7 +6,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.storage import Store
-from tests.report.runs import done, facts_of, planned, quarantined, write_chunk
+from tests.support.report_runs import done, facts_of, planned, quarantined, write_chunk
 
 
 def _line(store: Store, layout: RunLayout, *objects: int, **changes: Any) -> str:

@@ -5,7 +5,7 @@ import pytest
 from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.verdict import Level, judge_run, left_behind
-from tests.report.runs import facts_of, planned
+from tests.support.report_runs import facts_of, planned
 
 _NONE = {outcome.value: 0 for outcome in Outcome}
 

@@ -4,7 +4,7 @@ from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
-from tests.report.runs import MODEL, done, facts_of, planned, quarantined, write_chunk, written
+from tests.support.report_runs import MODEL, done, facts_of, planned, quarantined, write_chunk, written
 
 
 def test_report_json_says_what_became_of_the_run(store: Store, layout: RunLayout) -> None:

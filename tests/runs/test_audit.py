@@ -8,7 +8,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import audit_run
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
-from tests.samples import (
+from tests.support.samples import (
     OTHER_DIGEST,
     put_copy,
     put_input,

@@ -11,7 +11,7 @@ from cloudseg_ops.runs.chunk_plan import Chunk, read_plan, write_plan
 from cloudseg_ops.runs.snapshots import Snapshot, read_inputs
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
-from tests.samples import names_in, put_snapshot
+from tests.support.samples import names_in, put_snapshot
 
 
 def _snapshot(store: Store, layout: RunLayout, sizes: list[int]) -> tuple[Snapshot, list[InputObject]]:

@@ -15,7 +15,7 @@ from cloudseg_ops.runs.cleanup import AfterSuccess, Cleaned, clean_inputs
 from cloudseg_ops.storage import Deletion, Store
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
-from tests.samples import (
+from tests.support.samples import (
     DIGEST,
     OTHER_DIGEST,
     names_in,

@@ -27,9 +27,9 @@ from cloudseg_ops.runs.snapshots import read_inputs, take_snapshot
 from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.evidence import gather_evidence
 from gcs_emulator import Emulator
-from tests import tiny
 from tests.conftest import Buckets
-from tests.killing import DoomedTransport, KilledError, doomed_store
+from tests.runs.killing import DoomedTransport, KilledError, doomed_store
+from tests.support import tiny
 
 NAMES = ("a.png", "a.png-2.png", "b/c.png", "d.png")
 _worlds = count()

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from cloudseg_ops.runs.chunk_plan import Chunk
 from cloudseg_ops.runs.forecast import MeasuredChunk, MeasuredRun, Rate, Spread, choose_rate, forecast
-from tests.samples import DIGEST, OTHER_DIGEST
+from tests.support.samples import DIGEST, OTHER_DIGEST
 
 
 def _chunks(*objects: int) -> list[Chunk]:

@@ -13,7 +13,7 @@ from cloudseg_ops.runs.measured_rates import REPORTS_READ, measured_chunks, read
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.report.runs import MODEL, done, facts_of, planned, write_chunk
+from tests.support.report_runs import MODEL, done, facts_of, planned, write_chunk
 
 
 def _entry(**changes: Any) -> dict[str, Any]:

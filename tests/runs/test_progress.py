@@ -14,7 +14,7 @@ from cloudseg_ops.runs.progress import ChunkPhase, ChunkProgress, combine, judge
 from cloudseg_ops.runs.snapshots import Snapshot
 from cloudseg_ops.storage import ObjectInfo, Store
 from gcs_emulator import Emulator
-from tests.samples import WHEN, described, put_snapshot, version
+from tests.support.samples import WHEN, described, put_snapshot, version
 
 SOON = WHEN + timedelta(seconds=5)
 LATER = WHEN + timedelta(seconds=61)

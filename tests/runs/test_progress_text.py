@@ -4,7 +4,7 @@ import pytest
 
 from cloudseg_ops.runs.progress import ChunkPhase, ChunkProgress, RunProgress, combine
 from cloudseg_ops.runs.progress_text import chunk_lines, chunks_line, progress_line
-from tests.samples import WHEN
+from tests.support.samples import WHEN
 
 
 def _run(*chunks: tuple[int, int, float, str]) -> RunProgress:

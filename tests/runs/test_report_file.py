@@ -7,7 +7,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
 from cloudseg_ops.runs.report_file import read_before, read_head
 from cloudseg_ops.storage import Store
-from tests.report.runs import done, facts_of, planned, quarantined, write_chunk, written
+from tests.support.report_runs import done, facts_of, planned, quarantined, write_chunk, written
 
 _PIECE = 256 * 1024
 _LARGE = 4_000_000

@@ -11,7 +11,7 @@ from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_in
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
-from tests.samples import put_input, put_inputs, put_snapshot, version
+from tests.support.samples import put_input, put_inputs, put_snapshot, version
 
 TYPES = ("jpg", "png")
 

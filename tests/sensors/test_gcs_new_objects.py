@@ -12,7 +12,7 @@ from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from gcs_emulator.faults import Fault
 from tests.conftest import Buckets
-from tests.operators.test_errors import TaskInstance
+from tests.support.task_instance import TaskInstance
 
 SETTLE = 60.0
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)

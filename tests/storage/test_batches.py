@@ -9,7 +9,7 @@ from cloudseg_ops.storage import Store
 from cloudseg_ops.storage._batches import Call, _answers, perform
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
-from tests.samples import put_inputs
+from tests.support.samples import put_inputs
 
 TYPE = 'multipart/mixed; boundary="batch_x y"'
 

@@ -11,8 +11,8 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
-from tests.samples import names_in
 from tests.storage.conftest import MIB
+from tests.support.samples import names_in
 
 
 @pytest.mark.parametrize("action", ["cut_within", "cut_after"])

@@ -13,8 +13,8 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import BATCH_SIZE, Deletion, Pace, Pacer, Store
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
-from tests.samples import names_in, put_inputs
 from tests.storage.conftest import Counter
+from tests.support.samples import names_in, put_inputs
 
 
 def test_outcomes_are_returned_in_order(store: Store, buckets: Buckets) -> None:

@@ -3,8 +3,8 @@ from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.evidence import gather_evidence
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.samples import put_copy, put_input, put_inputs, put_mask, source_of
 from tests.storage.conftest import Counter
+from tests.support.samples import put_copy, put_input, put_inputs, put_mask, source_of
 
 
 def test_what_the_buckets_hold_of_each_version_in_the_order_asked_for(store: Store, buckets: Buckets) -> None:

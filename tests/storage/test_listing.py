@@ -10,8 +10,8 @@ from cloudseg_ops.storage import PAGE_SIZE, Store
 from cloudseg_ops.storage._listing import Page, find_by_listing
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.samples import described, names_in, put_inputs
 from tests.storage.conftest import Counter
+from tests.support.samples import described, names_in, put_inputs
 
 
 def test_an_object_is_described_as_it_was_written(store: Store, uri: GcsUri) -> None:

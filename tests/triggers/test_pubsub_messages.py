@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.api_core.exceptions import AlreadyExists, NotFound
 
-from tests.pubsub import PubSub, start_pubsub
+from tests.support.pubsub import PubSub, start_pubsub
 
 TOPIC = "projects/p/topics/photographs"
 SUBSCRIPTION = "projects/p/subscriptions/photographs"

@@ -12,7 +12,7 @@ import pytest
 
 from cloudseg_local.compose.health import AIRFLOW_PARTS, part_trouble, why_unhealthy
 from gcs_emulator import Emulator
-from tests.running import free_port
+from tests.support.running import free_port
 
 HEALTH: dict[str, Any] = {
     "metadatabase": {"status": "healthy"},

@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.errors import LocalError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, start_emulator
-from tests.samples import names_in
+from tests.support.samples import names_in
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cloudseg_ops.contracts.errors import BadImageError
 from cloudseg_ops.engine.images.decode import DecodedImage, decode
-from tests.engine.lab import encoded, noise
+from tests.support.lab import encoded, noise
 
 LIMIT = 1_000_000
 RGB = Image.fromarray(noise(5, 4))

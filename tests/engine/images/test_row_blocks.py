@@ -13,8 +13,8 @@ from cloudseg_ops.engine.images.row_blocks import (
     to_deep_array,
     value_range,
 )
-from tests.engine.lab import noise
 from tests.engine.peaks import peak_bytes
+from tests.support.lab import noise
 
 WIDE, HIGH = 1500, 1700
 """More than one band, and no multiple of one."""

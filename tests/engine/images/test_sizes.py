@@ -3,8 +3,8 @@ import pytest
 from cloudseg_ops.contracts.photographs import fit_size
 from cloudseg_ops.engine.images.sizes import padded_size, stride_of
 from cloudseg_ops.engine.network.networks import UNet
-from tests.engine.lab import unet_params
-from tests.engine.network.test_predict import exported_params
+from tests.support.lab import unet_params
+from tests.support.programs import exported_params
 
 
 def test_the_stride_is_known_before_the_network_is() -> None:

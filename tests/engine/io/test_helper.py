@@ -20,7 +20,7 @@ from cloudseg_ops.engine.io.items import Computed, Item
 from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory
 from cloudseg_ops.engine.process.stopping import Stop
 from gcs_emulator import Emulator
-from tests.engine.lab import Lab, encoded, noise, picture
+from tests.support.lab import Lab, encoded, noise, picture
 
 GIB = 2**30
 

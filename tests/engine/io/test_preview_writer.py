@@ -13,7 +13,7 @@ from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.io.preview_writer import _WAITING, MAX_SIDE, PreviewWriter, render_preview
 from gcs_emulator import Emulator
-from tests.engine.lab import Lab, noise
+from tests.support.lab import Lab, noise
 
 IMAGE = DecodedImage(np.zeros((30, 40, 3), np.uint8))
 PREDICTION = Prediction(np.zeros((30, 40), np.uint8))

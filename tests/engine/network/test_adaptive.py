@@ -16,7 +16,7 @@ from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
-from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(8)]

@@ -18,8 +18,7 @@ from cloudseg_ops.engine.network.device import (
     open_device,
     translate_device_errors,
 )
-from tests.engine.lab import Lab
-from tests.engine.test_chunk import run
+from tests.support.lab import Lab, run
 
 GPU = torch.device("cuda")
 on_cpu_build = pytest.mark.skipif(bool(torch.version.cuda), reason="this PyTorch is a CUDA build")

@@ -6,8 +6,8 @@ import torch
 from cloudseg_ops.contracts.errors import ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.network.loading import load_network
-from tests.engine.lab import model_ref, state_bytes, tiny_unet, unet_params
-from tests.engine.network.test_predict import Brightness, exported_params
+from tests.support.lab import model_ref, state_bytes, tiny_unet, unet_params
+from tests.support.programs import Brightness, exported_params
 
 CPU = torch.device("cpu")
 

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from cloudseg_ops.engine.network.memory_profile import LiveBytes, bytes_per_pixel
-from tests.engine.lab import tiny_unet
+from tests.support.lab import tiny_unet
 
 
 def images(side: int) -> torch.Tensor:

@@ -11,8 +11,8 @@ from cloudseg_ops.engine.memory.plan import MemoryPlan, plan_memory
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.model_loader import ModelLoader, workers_and_threads
 from cloudseg_ops.engine.process.stopping import Stop
-from tests.engine.lab import Lab, noise, state_bytes, tiny_unet, unet_params
-from tests.engine.network.test_predict import exported, exported_params
+from tests.support.lab import Lab, noise, state_bytes, tiny_unet, unet_params
+from tests.support.programs import exported, exported_params
 
 GIB = 2**30
 

@@ -20,8 +20,8 @@ from cloudseg_ops.engine.network.precision import (
     fast_in_bf16,
 )
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
-from tests.engine.network.test_predict import exported, exported_params
+from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.programs import exported, exported_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(3)]

@@ -1,6 +1,4 @@
-import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,8 @@ from cloudseg_ops.engine.images.masks import Classes
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.engine.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.programs import Brightness, exported, exported_params
 
 NORMALIZE = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
 
@@ -96,32 +95,6 @@ def test_sixteen_bits_give_what_eight_give() -> None:
     deep = DecodedImage(image.pixels.astype(np.float32) / np.float32(255))
     assert np.array_equal(masks_of(it, [image])[0], masks_of(it, [deep])[0])
     assert np.array_equal(masks_of(it, [image])[0], masks_of(it, [deep, image])[1])
-
-
-class Brightness(nn.Module):
-    """Predicts cloud where the mean over the normalized channels is above 0.5."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean(dim=1, keepdim=True) - 0.5
-
-
-def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4, least: int = 1) -> bytes:
-    """Export a program whose H and W are multiples of `multiple`, at least `least` of them; batch None: any N."""
-    height, width = torch.export.Dim("h", min=least, max=256), torch.export.Dim("w", min=least, max=256)
-    dims: dict[int, Any] = {2: multiple * height, 3: multiple * width}
-    if batch is None:
-        dims[0] = torch.export.Dim("n", min=1, max=64)
-    example = torch.rand(batch or 2, 3, 8 * multiple, 6 * multiple)
-    program = torch.export.export(network.eval(), (example,), dynamic_shapes=(dims,))
-    stream = io.BytesIO()
-    torch.export.save(program, stream)
-    return stream.getvalue()
-
-
-def exported_params(size_multiple: int | None = 4, **more: Any) -> ModelParams:
-    return ModelParams.model_validate(
-        {"architecture": "exported", "in_channels": 3, "n_classes": 1, "size_multiple": size_multiple, **more}
-    )
 
 
 @pytest.mark.parametrize("batch", [1, None])

@@ -9,8 +9,8 @@ from torch import nn
 
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
-from tests.engine.lab import tiny_unet
-from tests.engine.network.test_predict import exported
+from tests.support.lab import tiny_unet
+from tests.support.programs import exported
 
 CPU = torch.device("cpu")
 

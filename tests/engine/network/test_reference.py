@@ -5,7 +5,7 @@ import pytest
 from cloudseg_ops.contracts.errors import CorruptModelError, ManifestError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.network.reference import read_model_ref, read_weights
-from tests.engine.lab import Lab
+from tests.support.lab import Lab
 
 
 def test_the_staged_model_is_read_back(lab: Lab) -> None:

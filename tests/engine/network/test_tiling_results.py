@@ -12,9 +12,9 @@ from cloudseg_ops.engine.images.decode import Pixels
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.tiling import classes_of, plan_tiles, segment_tiled
-from tests.engine.lab import noise, tiny_unet
-from tests.engine.network.test_predict import exported
 from tests.engine.peaks import peak_bytes
+from tests.support.lab import noise, tiny_unet
+from tests.support.programs import exported
 
 Logits = npt.NDArray[np.float32]
 

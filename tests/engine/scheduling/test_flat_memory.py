@@ -17,9 +17,9 @@ from cloudseg_ops.engine.chunk import run_chunk
 from cloudseg_ops.engine.process.options import EngineOptions
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.contracts.uris import GcsUri
-from tests.engine.lab import model_ref, picture
+from tests.support.lab import model_ref, picture
 from tests.engine.shelf import Shelf
-from tests.tiny import PARAMS, weights
+from tests.support.tiny import PARAMS, weights
 
 images = int(sys.argv[1])
 data = weights()

@@ -5,7 +5,7 @@ import pytest
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.storage import Store
 from tests.gallery.web.conftest import PREFIX, Site
-from tests.gallery.web.pagesource import Page
+from tests.support.pagesource import Page
 
 
 def test_without_settings_the_page_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,18 +9,13 @@ from PIL import Image
 from cloudseg_ops.contracts.results import Outcome
 from tests.gallery.runs import failed, made_up, photograph, put_photograph, write_plan, write_results
 from tests.gallery.web.conftest import PREFIX, Site
-from tests.gallery.web.pagesource import Page
+from tests.support.pagesource import Page, relative
 
 ROOT = f"/cloudseg{PREFIX}"
 
 
 def shown(site: Site, path: str) -> Page:
     return Page(site.get(path).text)
-
-
-def relative(link: str) -> str:
-    """An address of a page as the test client takes it."""
-    return link.removeprefix("/cloudseg")
 
 
 def test_photographs_beside_overlays_with_their_cloud_fraction(site: Site) -> None:

@@ -5,8 +5,7 @@ import pytest
 from cloudseg_ops.contracts.results import Outcome
 from tests.gallery.runs import failed, made_up, write_plan, write_results
 from tests.gallery.web.conftest import Site
-from tests.gallery.web.pagesource import Page
-from tests.gallery.web.test_pages import relative
+from tests.support.pagesource import Page, check, relative
 
 HOSTILE = [
     '<script>alert("x")</script>.jpg',
@@ -21,21 +20,6 @@ HOSTILE = [
     "a?outcome=x&b#c%2e.jpg",
     "&lt;b&gt;.jpg",
 ]
-
-
-def check(page: Page) -> None:
-    """Hold a page to what the project itself writes."""
-    allowed = {
-        "html", "head", "meta", "title", "link", "body", "header", "div", "h1", "h2", "p", "code", "nav", "a", "main",
-        "dl", "dt", "dd", "form", "label", "select", "option", "input", "button", "ul", "ol", "li", "svg", "rect",
-        "img", "span", "section", "strong", "table", "thead", "tbody", "tr", "th", "td", "time",
-    }  # fmt: skip
-    assert {tag for tag, _ in page.elements} <= allowed
-    for _, attributes in page.elements:
-        assert not [name for name in attributes if name.startswith("on") or name == "style"]
-        for name in ("href", "src", "action"):
-            if name in attributes:
-                assert attributes[name].startswith("/cloudseg/"), attributes
 
 
 @pytest.mark.parametrize("name", HOSTILE)

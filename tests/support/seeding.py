@@ -1,6 +1,6 @@
 """Photographs and the masks that prove them, a million if need be, in the directory of an emulator.
 
-    python -m tests.seeding DIRECTORY PREFIX OBJECTS
+    python -m tests.support.seeding DIRECTORY PREFIX OBJECTS
 
 By way of the emulator's own store, while it does not run: a million uploads over HTTP would take hours. The objects
 have no bytes, only what is told of them.
@@ -15,7 +15,7 @@ from cloudseg_ops.contracts.provenance import Source, mask_name
 from gcs_emulator.database import object_row, open_database
 from gcs_emulator.records import ObjectRecord
 from gcs_emulator.store import Store
-from tests.samples import provenance
+from tests.support.samples import provenance
 
 INPUT, OUTPUT, STAGING = "scale-input", "scale-output", "scale-staging"
 _ROWS = 50_000

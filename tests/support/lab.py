@@ -19,8 +19,10 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.provenance import MaskProvenance, mask_name
 from cloudseg_ops.contracts.results import ChunkSummary, Result
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.engine.chunk import run_chunk
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.process.options import EngineOptions
+from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.storage import ObjectInfo, Store
 from tests.conftest import Buckets
 
@@ -186,3 +188,7 @@ class Lab:
             **more,
         }
         return [part for pair in given.items() for part in pair]
+
+
+def run(lab: Lab) -> ChunkSummary:
+    return run_chunk(lab.options, lab.store, Stop())

@@ -40,3 +40,23 @@ class Page(HTMLParser):
 
     def links(self) -> list[str]:
         return [attributes["href"] for attributes in self.all("a")]
+
+
+def relative(link: str) -> str:
+    """An address of a page as the test client takes it."""
+    return link.removeprefix("/cloudseg")
+
+
+def check(page: Page) -> None:
+    """Hold a page to what the project itself writes."""
+    allowed = {
+        "html", "head", "meta", "title", "link", "body", "header", "div", "h1", "h2", "p", "code", "nav", "a", "main",
+        "dl", "dt", "dd", "form", "label", "select", "option", "input", "button", "ul", "ol", "li", "svg", "rect",
+        "img", "span", "section", "strong", "table", "thead", "tbody", "tr", "th", "td", "time",
+    }  # fmt: skip
+    assert {tag for tag, _ in page.elements} <= allowed
+    for _, attributes in page.elements:
+        assert not [name for name in attributes if name.startswith("on") or name == "style"]
+        for name in ("href", "src", "action"):
+            if name in attributes:
+                assert attributes[name].startswith("/cloudseg/"), attributes

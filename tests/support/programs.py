@@ -1,0 +1,37 @@
+"""Exported programs, as a registry may hold them."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch
+from torch import nn
+
+from cloudseg_ops.contracts.model_ref import ModelParams
+
+
+class Brightness(nn.Module):
+    """Predicts cloud where the mean over the normalized channels is above 0.5."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=1, keepdim=True) - 0.5
+
+
+def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4, least: int = 1) -> bytes:
+    """Export a program whose H and W are multiples of `multiple`, at least `least` of them; batch None: any N."""
+    height, width = torch.export.Dim("h", min=least, max=256), torch.export.Dim("w", min=least, max=256)
+    dims: dict[int, Any] = {2: multiple * height, 3: multiple * width}
+    if batch is None:
+        dims[0] = torch.export.Dim("n", min=1, max=64)
+    example = torch.rand(batch or 2, 3, 8 * multiple, 6 * multiple)
+    program = torch.export.export(network.eval(), (example,), dynamic_shapes=(dims,))
+    stream = io.BytesIO()
+    torch.export.save(program, stream)
+    return stream.getvalue()
+
+
+def exported_params(size_multiple: int | None = 4, **more: Any) -> ModelParams:
+    return ModelParams.model_validate(
+        {"architecture": "exported", "in_channels": 3, "n_classes": 1, "size_multiple": size_multiple, **more}
+    )
