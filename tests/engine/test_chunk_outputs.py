@@ -1,0 +1,63 @@
+"""What a chunk leaves besides its results: masks of several classes and sizes, and previews."""
+
+import io
+
+import numpy as np
+import torch
+from PIL import Image
+
+from cloudseg_ops.contracts.provenance import MaskProvenance
+from cloudseg_ops.contracts.run_layout import preview_uri
+from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.engine.images.decode import decode
+from cloudseg_ops.engine.network.loading import load_network
+from cloudseg_ops.engine.network.predict import Predictor
+from tests.support.lab import Lab, run, state_bytes, tiny_unet, unet_params
+
+
+def test_masks_are_those_of_the_model(lab: Lab) -> None:
+    sources = lab.put_many(9)
+    lab.write_chunk(sources)
+    run(lab)
+    weights = lab.store.read(GcsUri.parse(lab.ref.uri))
+    alone = Predictor(lab.ref, load_network(lab.ref, weights, torch.device("cpu")))
+    for source in sources:
+        image = decode(lab.store.read(GcsUri(lab.buckets.input, source.name)), 3, 10_000)
+        assert np.array_equal(np.asarray(lab.mask(source.name)), alone.predict([image])[0].classes)
+
+
+def test_several_classes(lab: Lab) -> None:
+    lab.use_model(state_bytes(tiny_unet(5)), unet_params(5))
+    lab.write_chunk(lab.put_many(2))
+    run(lab)
+    assert len(np.unique(np.asarray(lab.mask("sky/000.png")))) > 1
+
+
+def test_previews_of_the_first_masks(lab: Lab) -> None:
+    lab.set(previews=GcsUri(lab.buckets.staging, "previews"), preview_count=2)
+    lab.write_chunk([*lab.put_many(4), lab.put("bad.png", b"bad")])
+    run(lab)
+    previews = list(lab.store.list_objects(GcsUri(lab.buckets.staging, "previews/")))
+    assert len(previews) == 2
+    provenance = MaskProvenance.from_metadata(previews[0].metadata)
+    assert provenance
+    assert provenance.source.name.startswith("sky/")
+    image = Image.open(io.BytesIO(lab.store.read(GcsUri(previews[0].bucket, previews[0].name))))
+    assert (image.format, image.height) == ("JPEG", 30)
+
+
+def test_previews_of_all_masks(lab: Lab) -> None:
+    lab.set(previews=GcsUri(lab.buckets.staging, "previews"), preview_count=2, preview_all=True, chunk_index=7)
+    versions = lab.put_many(50)
+    lab.write_chunk([*versions, lab.put("bad.png", b"bad")])
+    run(lab)
+    folder = GcsUri(lab.buckets.staging, "previews")
+    previews = {info.name: info for info in lab.store.list_objects(GcsUri(folder.bucket, "previews/"))}
+    assert len(previews) == 50
+    assert sum("/more/" not in name for name in previews) == 2
+    for version in versions:
+        names = [preview_uri(folder, 7, version.name, version.generation, first=first).name for first in (True, False)]
+        (name,) = [name for name in names if name in previews]
+        provenance = MaskProvenance.from_metadata(previews[name].metadata)
+        assert provenance
+        assert (provenance.source.name, provenance.source.generation) == (version.name, version.generation)
