@@ -45,10 +45,10 @@ class Bucket:
         return self.last
 
     def write_state(self, state: State) -> None:
-        """Write where the environment stands, unless somebody else has written since.
+        """Write where the environment stands, unless another process has written since.
 
         Raises:
-            ConcurrentDeliveryError: Somebody has: another delivery is under way.
+            ConcurrentDeliveryError: Another delivery has: it is in progress.
         """
         self._upload(state.to_json(), f"{self._home}/state.json", f"--if-generation-match={self._generation}")
         if not self._programs.dry_run:
@@ -75,7 +75,7 @@ class Bucket:
     def bring_into_use(self, release: Release, owned: Iterable[str]) -> None:
         """Make `dags/` and `plugins/` those of a kept release.
 
-        The package's folders are cloudseg's whole, so what is no longer there is deleted. Beside them lie files of
+        The package's folders are cloudseg's whole, so what is no longer there is deleted. Next to them are files of
         others: there only what earlier releases brought is taken away.
 
         Args:

@@ -62,7 +62,7 @@ def read_requirements(text: str) -> dict[str, str]:
     """Read requirements.txt as Composer names packages: `dvc==3.67.1` is `{"dvc": "==3.67.1"}`.
 
     Raises:
-        DeliveryRefusedError: A line is no exact pin of a package in lower case: Composer would search for versions, for
+        DeliveryRefusedError: A line is not an exact pin of a package in lower case: Composer would search versions, for
             up to half an hour.
     """
     packages: dict[str, str] = {}
@@ -71,7 +71,7 @@ def read_requirements(text: str) -> dict[str, str]:
         if not requirement:
             continue
         if not (found := _PIN.fullmatch(requirement)):
-            raise DeliveryRefusedError(f"requirements.txt: {requirement!r} is no exact pin, such as dvc==3.67.1")
+            raise DeliveryRefusedError(f"requirements.txt: {requirement!r} is not an exact pin, such as dvc==3.67.1")
         packages[found[1]] = f"{found[2] or ''}{found[3]}"
     return packages
 

@@ -86,7 +86,7 @@ def require_settings(variables: dict[str, str], image: str) -> None:
 
 
 def require_tag(tag: str, changelog: str) -> None:
-    """Insist that a tag is this version's, and that the changelog tells of it.
+    """Insist that a tag is this version's, and that the changelog has a section for it.
 
     Raises:
         DeliveryRefusedError: It is another's, or the changelog has no section for it.

@@ -48,13 +48,13 @@ class Composer:
         """Read what it is set to.
 
         Raises:
-            DeliveryRefusedError: It is not there, or is being changed by somebody.
+            DeliveryRefusedError: It does not exist, or is being changed.
             CommandFailedError: gcloud failed.
         """
         found = self._look()
         if found.get("state") != "RUNNING":
             raise DeliveryRefusedError(
-                f"the Composer environment {self._target.composer} is {found.get('state')}: somebody changes it, or it "
+                f"the Composer environment {self._target.composer} is {found.get('state')}: it is being changed, or it "
                 "is broken. Wait until it is RUNNING, then deliver again"
             )
         return _environment(found)
@@ -106,7 +106,7 @@ class Composer:
         self._update(*words, told=told)
 
     def restart_web_server(self) -> None:
-        """Have the API server load its plugins anew."""
+        """Have the API server reload its plugins."""
         # Older versions of gcloud, 528 for one, have this command in beta alone; newer ones have it there as well.
         self._programs.do("gcloud", "beta", "composer", "environments", "restart-web-server", *self._where, aloud=True)
 

@@ -32,7 +32,7 @@ class Deployment:
         """Look at an environment.
 
         Raises:
-            DeliveryRefusedError: It is not there, or is being changed by somebody.
+            DeliveryRefusedError: It does not exist, or is being changed.
         """
         composer = Composer(programs, target)
         environment = composer.describe()
@@ -113,7 +113,7 @@ class Deployment:
                 return held
 
     def hold_now(self, begun: State) -> State:
-        """Pause the DAG whatever goes on; a run that does goes on when the DAG is let go."""
+        """Pause the DAG even during a run, which continues when the DAG is unpaused."""
         held = replace(begun, held=True)
         self.bucket.write_state(held)
         self.airflow.set_paused(True)

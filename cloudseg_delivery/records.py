@@ -62,7 +62,7 @@ class State:
         tried: Names of releases begun since, whose end nobody has written down.
         history: Names of good releases, the oldest first; `good` is the last.
         since: When the delivery that is under way began, Unix time in seconds; None: none is.
-        held: Whether a delivery has paused the DAG, which was not, and has not let it go again.
+        held: Whether a delivery has paused the DAG and not yet unpaused it.
     """
 
     good: str | None = None

@@ -74,7 +74,7 @@ class Cluster:
             context: Which of the kubeconfig's contexts; None: its current one.
 
         Raises:
-            LocalError: It is no kubeconfig, or has no such context.
+            LocalError: It is not a kubeconfig, or lacks the context.
         """
         settings = client.Configuration()
         settings.retries = 1
@@ -92,7 +92,7 @@ class Cluster:
             OSError,
         ) as error:
             raise LocalError(
-                f"{kubeconfig} is no kubeconfig that leads to a cluster ({type(error).__name__}: {error}); correct it, "
+                f"{kubeconfig} is not a kubeconfig for a cluster ({type(error).__name__}: {error}); correct it, "
                 "or name another in KUBECONFIG"
             ) from error
         return cls(kubeconfig, name, namespace, client.CoreV1Api(connection))

@@ -43,10 +43,10 @@ def require_free_port(port: int, variable: str, what: str, host: str = "127.0.0.
     """Insist on a port of an address of this machine.
 
     Raises:
-        LocalError: It is no port, or something listens there; the message names it as far as this user may see.
+        LocalError: It is not a port, or something listens there; the message names it as far as this user may see.
     """
     if not 0 < port < 65536:
-        raise LocalError(f"{variable}={port}, meant for {what}, is no port; choose one from 1024 to 65535")
+        raise LocalError(f"{variable}={port}, meant for {what}, is not a port; choose one from 1024 to 65535")
     with socket.socket() as probe:
         # As servers do: a port in TIME_WAIT after the last demo is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,6 @@
 """Where the bytes of objects lie: in memory; or in a directory, small ones in the database and large ones a file each.
 
-A payload is written once under an id of its own and never changed; an object refers to it only when it is
+A payload is written once under a unique id and never changed; an object refers to it only when it is
 whole. So a crash leaves at worst a payload that nothing refers to, and the next start removes it.
 """
 

@@ -64,7 +64,7 @@ def parse_resource(body: bytes) -> dict[str, Any]:
     """Parse a JSON resource; an empty body is an empty resource.
 
     Raises:
-        ApiError: 400 if it is no JSON object.
+        ApiError: 400 if it is not a JSON object.
     """
     if not body.strip():
         return {}

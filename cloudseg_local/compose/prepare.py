@@ -80,5 +80,5 @@ def _airflow(command: Sequence[str]) -> None:
     if done.returncode:
         raise LocalError(
             f"`{' '.join(command)}` ended with exit code {done.returncode}; what it said is above. Once that is "
-            "mended: `docker compose up` again"
+            "fixed: `docker compose up` again"
         )

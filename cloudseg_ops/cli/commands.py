@@ -87,7 +87,7 @@ def _version(image: str | None) -> int:
 
 
 def _pool(options: argparse.Namespace) -> int:
-    # Not by all settings: whoever operates Composer from a workstation has none of them there.
+    # Not by all settings: a workstation that operates Composer does not have them.
     name = os.environ.get("CLOUDSEG_POOL") or str(Settings.model_fields["pool"].default)
     slots = options.slots or _slots_of_environment()
     if _on_composer(options):
@@ -214,5 +214,5 @@ def _add_composer(parser: argparse.ArgumentParser) -> None:
 
 def _positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)

@@ -174,7 +174,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _buckets_differ(self) -> Settings:
         if self.input_bucket in (self.output_bucket, self.staging_bucket):
-            raise ValueError("INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input")
+            raise ValueError("INPUT must be a dedicated bucket: what cloudseg writes is not to be taken for input")
         return self
 
     @model_validator(mode="after")

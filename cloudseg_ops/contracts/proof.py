@@ -29,7 +29,7 @@ class Place(StrEnum):
     MASKED = "masked"
     QUARANTINED = "quarantined"
     SUPERSEDED = "superseded"
-    """Whoever uploads has put a newer version under its name; that one has its own place."""
+    """A newer upload has replaced it under its name; that version is accounted for separately."""
     LOST = "lost"
 
 
@@ -99,7 +99,7 @@ def place_of(version: InputObject, bucket: str, evidence: Evidence) -> Place:
 
 
 def newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
-    """The newest version of an input that the buckets tell of, itself or by a mask or a copy; 0 when none does."""
+    """The newest version of an input found in the buckets, as itself, a mask or a copy; 0 if there is none."""
     provenance = mask_provenance(evidence.mask)
     sources = [provenance.source if provenance else None, quarantine_source(evidence.quarantined)]
     generations = [source.generation for source in sources if source and (source.bucket, source.name) == (bucket, name)]

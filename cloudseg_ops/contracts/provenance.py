@@ -111,7 +111,7 @@ class MaskProvenance:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> MaskProvenance | None:
-        """Read it back; None when the object is no mask of cloudseg's."""
+        """Read it back; None when the object is not a mask of cloudseg."""
         source = Source.from_metadata(metadata)
         if source is None:
             return None
@@ -140,5 +140,5 @@ def quarantine_metadata(source: Source, reason: str, run_id: str) -> dict[str, s
 
 
 def quarantine_reason(metadata: Mapping[str, str]) -> str | None:
-    """Why an object was quarantined; None when it is no quarantined copy."""
+    """Why an object was quarantined; None when it is not a quarantined copy."""
     return metadata.get(f"{_PREFIX}reason")

@@ -18,7 +18,7 @@ class Cursor:
     Attributes:
         chunk: Index of the chunk.
         offset: Bytes of its results file before the line.
-        generation: Version of that file, for its lines move when a retry writes it anew; 0: any.
+        generation: Version of that file, for its lines move when a retry rewrites it; 0: any.
     """
 
     chunk: int = 0
@@ -36,7 +36,7 @@ class Cursor:
             return cls()
         found = _CURSOR.fullmatch(text)
         if not found:
-            raise GalleryError(f"{text[:40]!r} is no place in a gallery; begin at its first page")
+            raise GalleryError(f"{text[:40]!r} is not a position in a gallery; begin at its first page")
         return cls(*map(int, found.groups()))
 
     def __str__(self) -> str:

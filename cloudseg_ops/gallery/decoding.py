@@ -54,7 +54,7 @@ def decode_mask(data: bytes, side: int) -> Image.Image:
     """Decode a mask, no more than `side` pixels long: values are class indices, with the palette of their colors.
 
     Raises:
-        NotShownError: It is no mask, or takes more than it may.
+        NotShownError: It is not a mask, or takes more than it may.
     """
     from PIL import Image
 
@@ -110,7 +110,7 @@ def _check_frames(image: Image.Image) -> None:
 
 def _check_mode(mask: Image.Image) -> None:
     if mask.mode != "P":
-        raise NotShownError(f"it is no mask: its pixels are {mask.mode}, not indices of a palette")
+        raise NotShownError(f"it is not a mask: its pixels are {mask.mode}, not indices of a palette")
 
 
 def _size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
@@ -151,7 +151,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 def _orientation(image: Image.Image) -> int:
     """Read which way is up, 1 to 8 as in EXIF; 1 where the tag cannot be read, for the pixels are fine."""
     try:
-        # After `load`, which turns a TIFF upright by itself and drops its tag.
+        # After `load`, which already rotates a TIFF upright and drops its tag.
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001  EXIF is parsed by the same readers of broken bytes
         return 1
@@ -177,6 +177,6 @@ def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):  # its own words are of the object in memory
-        return f"it is no image, or none of the formats {', '.join(_FORMATS)}"
+        return f"it is not an image in one of the formats {', '.join(_FORMATS)}"
     said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
     return f"no picture can be made of it ({said})"

@@ -1,4 +1,4 @@
-"""Draws what the gallery shows: the photograph beside its overlay, as the engine's previews have it, or a mask."""
+"""Draws what the gallery shows: the photograph next to its overlay, as the engine's previews have it, or a mask."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def draw_overlay(photograph: Image.Image, mask: Image.Image) -> Image.Image:
     cloud = cloud.resize(photograph.size, Image.Resampling.NEAREST)
     strength = cloud.point([round(_STRENGTH * index) for index in range(256)])
     if min(cloud.size) >= 3:
-        # Cloud pixels that touch a pixel that is none.
+        # Cloud pixels that touch a pixel without cloud.
         strength = ImageChops.lighter(strength, ImageChops.subtract(cloud, cloud.filter(ImageFilter.MinFilter(3))))
     return Image.composite(Image.new("RGB", photograph.size, CLOUD_TINT), photograph, strength)
 

@@ -25,7 +25,7 @@ def lines_from(store: Store, results: ObjectInfo, offset: int) -> Iterator[tuple
         offset: Where a line begins.
 
     Raises:
-        ObjectNotFoundError: The version is gone: a retry has written the file anew.
+        ObjectNotFoundError: The version is gone: a retry has rewritten the file.
         ManifestError: A line is longer than any of cloudseg's.
     """
     uri = GcsUri(results.bucket, results.name)
@@ -61,7 +61,7 @@ def read_result(store: Store, layout: RunLayout, chunk: int, offset: int, key: s
         GalleryError: There is no such image in that place.
     """
     moved = GalleryError(
-        f"chunk {chunk} has no such image there (any more): a retry may have written its results anew. Open the "
+        f"chunk {chunk} has no such image there (any more): a retry may have rewritten its results. Open the "
         "gallery again"
     )
     try:
@@ -75,7 +75,7 @@ def read_result(store: Store, layout: RunLayout, chunk: int, offset: int, key: s
 
 
 def parse_line(line: bytes) -> Result | None:
-    """Read a line; None when it is no result."""
+    """Read a line; None when it is not a result."""
     try:
         return Result.from_line(line.decode("utf-8"))
     except (ManifestError, UnicodeDecodeError):

@@ -96,10 +96,10 @@ def _read_plan(store: Store, layout: RunLayout) -> list[tuple[int, int]]:
     except ObjectNotFoundError:
         return []
     except ValueError as error:
-        raise ManifestError(f"{layout.plan} is no JSON ({error}); clear `plan_chunks`, which writes it") from error
+        raise ManifestError(f"{layout.plan} is not JSON ({error}); clear `plan_chunks`, which writes it") from error
     try:
         return sorted((int(chunk["index"]), int(chunk["objects"])) for chunk in planned)
     except (TypeError, KeyError, ValueError) as error:
         raise ManifestError(
-            f"{layout.plan} is no plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
+            f"{layout.plan} is not a plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
         ) from error

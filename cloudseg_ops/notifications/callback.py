@@ -1,4 +1,4 @@
-"""Tells of a run that failed: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
+"""Sends a notification when a run fails: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def failure_callback(receiver: Receiver | None) -> Callable[[Any], None] | None:
             send = prepare(receiver)
             told = read_notice(context)
         except Exception as error:  # noqa: BLE001  whatever is wrong with the receiver, the DAG processor goes on
-            log.warning("nobody could be told of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
             return
         deliver(send, told)
 
@@ -70,16 +70,16 @@ def deliver(
         try:
             send(told)
         except Exception as error:  # noqa: BLE001  a receiver's fault is nobody else's
-            log.warning("nobody could be told of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
         else:
-            log.info("told of the failed run %s", told["run_id"])
+            log.info("notified of the failed run %s", told["run_id"])
 
-    # A timeout of the connection's own starts anew with each byte.
+    # The connection's timeout restarts with each byte.
     thread = threading.Thread(target=attempt, name="cloudseg-notice", daemon=True)
     thread.start()
     thread.join(timeout)
     if thread.is_alive():
-        log.warning("whoever is told of failed runs took more than %g s, and is left alone", timeout)
+        log.warning("the notification of the failed run timed out after %g s", timeout)
 
 
 def read_notice(context: Any) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _post(address: str, told: Mapping[str, Any]) -> None:
 
     body = webhook_body(address, told)
     try:
-        # A redirection would hand the message to whoever is named there.
+        # A redirection would hand the message to the server named there.
         answer = requests.post(address, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
         # Its own text has the address in it.

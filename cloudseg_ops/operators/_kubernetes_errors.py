@@ -1,4 +1,4 @@
-"""What the Kubernetes client raises, told in one sentence of ours."""
+"""Translates what the Kubernetes client raises into one-sentence errors."""
 
 from __future__ import annotations
 

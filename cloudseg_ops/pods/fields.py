@@ -1,4 +1,4 @@
-"""Finds the fields of a manifest that a Kubernetes client does not know, and would drop without a word."""
+"""Finds the fields of a manifest that a Kubernetes client does not know, and would silently drop."""
 
 from __future__ import annotations
 

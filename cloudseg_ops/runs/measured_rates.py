@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ) -> list[MeasuredRun]:
-    """Read what the latest reports tell of their chunks, the newest first.
+    """Read the chunks in the latest reports, the newest first.
 
     Of each report only what comes before its lists of images is read; one that cannot be read is left out.
 
@@ -73,7 +73,7 @@ def _read(store: Store, info: ObjectInfo) -> MeasuredRun | None:
 
 
 def _head(store: Store, uri: GcsUri) -> str:
-    """A report up to its lists of images, as JSON of its own."""
+    """A report up to its lists of images, as complete JSON."""
     lines: list[str] = []
     length = 0
     for line in store.read_lines(uri):

@@ -1,6 +1,6 @@
 """Batch requests: many calls in one, each with its own answer (cloud.google.com/storage/docs/batch).
 
-The client's own `Batch` writes and reads each call by way of several e-mail messages, which takes ten times as long,
+The client's own `Batch` writes and reads each call through several e-mail messages, which takes ten times as long,
 and pairs answers with calls by their order alone.
 """
 

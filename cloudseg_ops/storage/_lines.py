@@ -10,7 +10,7 @@ class LineStream(io.RawIOBase):
     """Reads lines as UTF-8, each with its line end.
 
     It holds what one read asks for and the rest of a line, and cannot be rewound: a resumable upload keeps the piece
-    that it may have to send again by itself.
+    that it may have to resend.
 
     Args:
         lines: Without their line ends.

@@ -13,7 +13,7 @@ DOUBLING_SECONDS = 20 * 60.0
 # Below the first rate there is nothing to ramp; this only keeps a bucket that has just pushed back from the next push.
 _RECOVERY_SECONDS = 60.0
 _LEAST = 1 / 16
-# Calls in flight are pushed back together: they tell of one and the same moment.
+# Calls in flight are pushed back together: they report the same moment.
 _ONE_PUSH_SECONDS = 5.0
 
 

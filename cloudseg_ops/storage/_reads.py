@@ -233,7 +233,7 @@ def _compare(uri: GcsUri, data: bytes, crc32c: str) -> None:
     if actual != crc32c:
         raise StorageError(
             f"read {uri}: its {len(data)} bytes have the CRC32C {actual}, not {crc32c}: they were damaged on the way "
-            "or where they lie; try again, and upload it anew if that does not help"
+            "or where they lie; try again, and upload it again if that does not help"
         )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _STREAM_CHUNK = 1024 * 1024
 RANGES_AT_ONCE = 8
-"""Ranges that are under way at once, beside the first of each read."""
+"""Concurrent ranges, in addition to the first of each read."""
 _LOOKS_AT_ONCE = 8
 # A batch of a hundred takes about a second: so many hold the first pace, and the paces to come.
 _BATCHES_AT_ONCE = 8
@@ -64,7 +64,7 @@ class Store:
 
         Args:
             credentials: google-auth credentials.
-            connections: Connections kept open, one for each thread that calls; what is beyond them is opened anew for
+            connections: Connections kept open, one for each thread that calls; beyond that, one is opened for
                 each request. Large reads in ranges keep some more.
             pacer: Makes what a bucket's deletes and copies are held to.
         """
@@ -179,7 +179,7 @@ class Store:
             blob = self._bucket(uri).get_blob(uri.name)
             if blob is None:
                 raise ObjectNotFoundError(f"read {uri}: there is no such object")
-            # The reader finds out the size by itself only for a live version: pin the one just seen.
+            # The reader finds out the size only for a live version: pin the one just seen.
             with (
                 blob.open("rb", chunk_size=_STREAM_CHUNK) as stream,
                 io.TextIOWrapper(stream, "utf-8") as text,

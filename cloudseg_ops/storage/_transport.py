@@ -1,4 +1,4 @@
-"""Single requests over the client's own session, without what `requests` and the client do anew for each of them.
+"""Single requests over the client's own session, without what `requests` and the client repeat for each of them.
 
 A chunk is tens of thousands of small requests. `Blob` and `Session.request` spend about 1 ms of CPU on each, most of it
 on what never changes: proxies from the environment, cookies, URLs taken apart. Here it is done once.
@@ -59,7 +59,7 @@ class Transport:
         return {"x-goog-api-client": f"{self._agent} gccl-invocation-id/{uuid.uuid4()}"}
 
     def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Response:
-        """Send one request and return the answer, its body unread; whoever takes it must read or close it.
+        """Send one request and return the answer, its body unread; the caller must read or close it.
 
         Raises:
             requests.RequestException: There was no answer.

@@ -1,4 +1,4 @@
-"""What Cloud Storage tells of objects, and what becomes of deletes."""
+"""What Cloud Storage says about objects, and the outcomes of deletes."""
 
 from __future__ import annotations
 

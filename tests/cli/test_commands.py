@@ -128,7 +128,7 @@ def test_a_missing_bucket_is_no_loss(
 
 
 def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    """Without the settings of a DAG: whoever operates Composer from a workstation has none of them there."""
+    """Without the settings of a DAG: a workstation that operates Composer does not have them."""
     for name in [name for name in os.environ if name.startswith("CLOUDSEG_")]:
         monkeypatch.delenv(name)
     assert main(["pool", "--slots", "4", "--print"]) == 0

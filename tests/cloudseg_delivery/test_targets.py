@@ -67,7 +67,11 @@ def test_a_name_in_an_address_is_no_password(address: str) -> None:
 
 def test_lines() -> None:
     assert read_pairs("# one\n\nA=1=2\nB_2= x y \n  # two\n", "f") == {"A": "1=2", "B_2": "x y"}
-    for text, said in (("A", "line 1: 'A' is no KEY=value"), ("a=1", "is no KEY=value"), ("A=1\nA=2", "A comes twice")):
+    for text, said in (
+        ("A", "line 1: 'A' is not KEY=value"),
+        ("a=1", "is not KEY=value"),
+        ("A=1\nA=2", "A comes twice"),
+    ):
         with pytest.raises(DeliveryRefusedError, match=said):
             read_pairs(text, "f")
 

@@ -165,7 +165,7 @@ def test_no_variable_is_two_fields() -> None:
 
 @pytest.mark.parametrize("other", ["output_bucket", "staging_bucket"])
 def test_input_must_be_a_bucket_of_its_own(other: str) -> None:
-    with pytest.raises(SettingsError, match="INPUT must be a bucket of its own"):
+    with pytest.raises(SettingsError, match="INPUT must be a dedicated bucket"):
         _with(**{other: "photos-in"})
 
 
@@ -192,7 +192,7 @@ def test_types_are_words_in_lower_case() -> None:
 
 
 def test_types_with_their_dots_are_refused_or_understood() -> None:
-    # Taken as they are they match nothing, and every run would end as skipped without a word.
+    # Taken as they are they match nothing, and every run would silently end as skipped.
     try:
         settings = _with(image_types=".jpg,.png")
     except SettingsError:

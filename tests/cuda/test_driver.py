@@ -44,7 +44,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"DRIVER_INIT": "803"}, "unsupported display driver", "is not of the node's driver"),
         ({"DRIVER_INIT": "100"}, "No CUDA GPUs are available", "nvidia.com/gpu"),
         ({"DRIVER_INIT": "999"}, "CUDA unknown error", "Xid"),
-        ({"DRIVER_INIT": "2"}, "out of memory", "a GPU of its own"),
+        ({"DRIVER_INIT": "2"}, "out of memory", "its own GPU"),
     ],
     ids=["too old", "of another version", "no GPU", "broken", "no memory"],
 )

@@ -1,4 +1,4 @@
-"""How much memory a piece of code takes at its worst, measured in a process of its own."""
+"""How much memory a piece of code takes at its worst, measured in its own process."""
 
 import subprocess
 import sys

@@ -26,7 +26,7 @@ def run(lab: Lab) -> ChunkSummary:
 
 
 def no_reads(lab: Lab, faults: FaultPlan) -> None:
-    """From now on, whoever reads a photograph fails."""
+    """From now on, reading a photograph fails."""
     faults.add(Fault(status=403, method="GET", path=f"/b/{lab.buckets.input}/o/", times=10_000))
 
 

@@ -154,7 +154,7 @@ def test_an_unfinished_chunk_says_so_on_its_last_line(lab: Lab, start: Start) ->
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_another_version_is_refused_before_anything_is_touched(lab: Lab, start: Start, log_format: str) -> None:
     lab.write_chunk(lab.put_many(1))
-    # An option that this engine does not know is no excuse: the version is the cause that is to be told.
+    # Even if the engine does not know an option, it must report the version as the cause.
     arguments = [*lab.arguments(), "--expect-version", "99.0.0", "--of-tomorrow", "yes", "--log-format", log_format]
     code, lines = ended(start(*arguments), within=30)
     assert code == 3, lines
@@ -177,7 +177,7 @@ def test_bad_usage(start: Start) -> None:
     process = start("--chunk", "nowhere")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "no Cloud Storage address" in errors
+    assert "not a Cloud Storage address" in errors
 
 
 def test_storage_that_refuses_to_hear_how_far_it_is_costs_a_chunk_nothing(

@@ -1,4 +1,4 @@
-"""Fields that a Kubernetes client would drop without a word."""
+"""Fields that a Kubernetes client would silently drop."""
 
 from typing import Any
 

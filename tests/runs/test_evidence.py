@@ -29,7 +29,7 @@ def test_no_versions(store: Store, buckets: Buckets) -> None:
 
 
 def test_a_version_that_moves_between_the_two_looks_is_seen(store: Store, buckets: Buckets) -> None:
-    """Whoever moves it writes the copy first: looked for in INPUT first, it is seen at least once."""
+    """A move writes the copy first: looked for in INPUT first, it is seen at least once."""
     version = put_input(store, buckets.input, "a.jpg")
     looks: list[str] = []
 

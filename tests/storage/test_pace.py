@@ -104,7 +104,7 @@ def test_after_a_push_back_it_finds_its_way_to_the_first_rate_and_ramps_from_the
 
 
 class Clock:
-    """A time that passes only while somebody sleeps."""
+    """A time that passes only during a sleep."""
 
     def __init__(self) -> None:
         self.now = 0.0

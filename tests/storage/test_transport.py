@@ -1,4 +1,4 @@
-"""What goes with every request that does not go by way of the client's own calls."""
+"""What goes with every request that does not use the client's own calls."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

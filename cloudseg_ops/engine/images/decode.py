@@ -162,7 +162,7 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise BadImageError(f"no pixels: {width} × {height} in its header")
     if max(width, height) > _LONG_SIDE and max(width, height) > _MAX_ASPECT * min(width, height):
         raise BadImageError(
-            f"{width} × {height} pixels is no photograph: one side is more than {_MAX_ASPECT} times the other"
+            f"{width} × {height} pixels is not a photograph: one side is more than {_MAX_ASPECT} times the other"
         )
     if image.format != "MPO" and getattr(image, "is_animated", False):
         raise BadImageError("it holds several frames (an animation or a file of many pages), not one photograph")
@@ -202,7 +202,7 @@ def _full_value(image: Image.Image) -> float:
     """Tell which value of a grey image of more than eight bits is white."""
     low, high = value_range(image)
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise BadImageError("some of its pixels are no numbers (NaN or infinite)")
+        raise BadImageError("some of its pixels are not numbers (NaN or infinite)")
     if low < 0 or high > _SIXTEEN_BITS:
         raise BadImageError(f"its pixels run from {low:g} to {high:g}: neither 0–1, 8 nor 16 bits")
     if image.mode == "F":
@@ -213,7 +213,7 @@ def _full_value(image: Image.Image) -> float:
 def _orientation(image: Image.Image) -> int:
     """Read which way is up, 1 to 8 as in EXIF; 1 where the tag cannot be read, for the pixels are fine."""
     try:
-        # After `load`, which turns a TIFF upright by itself and drops its tag.
+        # After `load`, which already rotates a TIFF upright and drops its tag.
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001  EXIF is parsed by the same readers of broken bytes
         return 1

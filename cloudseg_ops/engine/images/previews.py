@@ -1,4 +1,4 @@
-"""Small pictures for the run's report: the photograph, and beside it the same with its clouds marked."""
+"""Small pictures for the run's report: the photograph, and next to it the same with its clouds marked."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _thumbnail(image: DecodedImage) -> Image.Image:
 
 
 def _contour(cloud: Image.Image) -> npt.NDArray[np.bool_]:
-    """Mark the cloud pixels that touch a pixel that is none."""
+    """Mark the cloud pixels that touch a pixel without cloud."""
     if min(cloud.size) < 3:
         return np.zeros((cloud.height, cloud.width), np.bool_)
     return np.asarray(cloud) > np.asarray(cloud.filter(ImageFilter.MinFilter(3)))

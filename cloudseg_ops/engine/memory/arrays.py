@@ -1,4 +1,4 @@
-"""Large arrays whose memory goes back to the system, beside a heap that keeps what it has (see `allocator`)."""
+"""Large arrays whose memory goes back to the system, unlike the heap, which keeps its memory (see `malloc_tuning`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LARGE = 64 * 1024 * 1024
 
 
 def empty(shape: Sequence[int], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Make an array, as `numpy.empty` does; a large one has a mapping of its own, which ends with it."""
+    """Make an array, as `numpy.empty` does; a large one has its own mapping, which ends with it."""
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
     if nbytes < _LARGE:
         return np.empty(shape, dtype)

@@ -26,7 +26,7 @@ class MemoryBudget:
     """Grants shares of a budget in the order of the requests.
 
     A share above the whole budget is granted when nothing else is held: it has the memory to itself then, and
-    whoever asks has to know that it fits. Nobody waits while holding, if each image asks once.
+    the caller has to know that it fits. No thread waits while holding memory, if each image asks once.
 
     Args:
         capacity: Bytes to be had.
@@ -75,7 +75,7 @@ class MemoryBudget:
         self._serve()
 
     def close(self) -> None:
-        """Grant all that waits: the run is over, and whoever waits has to see that."""
+        """Grant all waiting requests: the run is over, and the waiting threads must notice."""
         with self._lock:
             served = list(self._waiting)
             self._waiting.clear()

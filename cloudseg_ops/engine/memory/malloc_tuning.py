@@ -14,9 +14,9 @@ _NEVER = 2**31 - 1
 def tune_malloc() -> bool:
     """Make freed memory stay with this process, for the next tensor of its size.
 
-    By default the GNU C library asks the kernel for each large block anew, and the kernel clears every page of it
+    By default the GNU C library asks the kernel for each large block again, and the kernel clears every page of it
     first: a tenth of a forward pass at 1024 × 1024. In one heap, blocks are used again. The process stays as large as
-    it once was, which is no loss: its next batch takes as much.
+    it once was, which does not matter: its next batch takes as much.
 
     Returns:
         Whether this C library knows how; another one keeps its own ways.

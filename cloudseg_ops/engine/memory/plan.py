@@ -20,7 +20,7 @@ class MemoryPlan:
     """A budget of main memory, in bytes, and its parts.
 
     Attributes:
-        budget: What the process and its helpers may take in all.
+        budget: Total for the process and its helpers.
         downloads: For files on their way in, before they are decoded.
         images: For photographs from their decoding to their mask's upload.
         largest_image: What one photograph may take when it has the memory to itself.
@@ -48,7 +48,7 @@ def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
     rest = budget - resident
     if rest < _SMALLEST:
         raise EngineError(
-            f"a memory budget of {in_words(budget)} leaves {in_words(max(0, rest))} for images, beside the "
+            f"a memory budget of {in_words(budget)} leaves {in_words(max(0, rest))} for images, in addition to "
             f"{in_words(resident)} of libraries and weights; give at least {in_words(resident + _SMALLEST)} with "
             "--memory, and the pod as much (CLOUDSEG_POD_MEMORY)"
         )

@@ -59,7 +59,7 @@ class AdaptivePredictor:
             return
         device = self._predictor.network.device
         stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        # The weights were put in place by the default stream, for which no other stream waits by itself.
+        # The weights were put in place by the default stream, for which other streams do not wait automatically.
         stream.wait_stream(torch.cuda.default_stream(device))
         with torch.cuda.stream(stream):
             yield
@@ -116,7 +116,7 @@ class AdaptivePredictor:
             raise DeviceError(
                 f"out of GPU memory ({told}): this process may have {in_words(left)} now and could have "
                 f"{in_words(self._gpu_memory)} when the model was loaded, so another process has taken the rest; give "
-                "each pod a GPU of its own, and run the chunk again"
+                "each pod its own GPU, and run the chunk again"
             )
 
 

@@ -1,7 +1,7 @@
 """Which device computes the forward passes, and proof that it can before the first photograph depends on it.
 
 A pod with a GPU is paid for the GPU. So a GPU that is there and cannot be used fails the chunk with the reason; the
-engine never falls back to the CPU by itself.
+engine never falls back to the CPU automatically.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _REMEDIES = {
     "container's own out of LD_LIBRARY_PATH, or restart the node after an upgrade of its driver",
     "no kernel image is available": "this PyTorch has no kernels for a GPU of this generation: choose another "
     "CLOUDSEG_GPU_TYPE",
-    "out of memory": "another process holds the GPU's memory: give each pod a GPU of its own",
+    "out of memory": "another process holds the GPU's memory: give each pod its own GPU",
     "No CUDA GPUs are available": "the container was given none, or CUDA_VISIBLE_DEVICES names one that is not there: "
     "see the pod's limits for nvidia.com/gpu",
 }

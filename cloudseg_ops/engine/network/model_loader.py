@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cloudseg_ops.engine.network.loading import Network
 
 _MOST_WORKERS = 8
-"""Each worker on the CPU has activations of its own; beyond so many, operations get more threads instead."""
+"""Each worker on the CPU has its own activations; beyond this many, operations get more threads instead."""
 _GPU_WORKERS = 2
 """One copies while the other computes."""
 _GPU_START = 4

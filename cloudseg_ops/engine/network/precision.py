@@ -50,7 +50,7 @@ def fast_in_bf16(device: torch.device) -> bool:
 def choose_precision(
     ref: ModelRef, exact: Network, precision: Precision, images: Sequence[DecodedImage], expected: int
 ) -> Network:
-    """Choose the precision for a chunk, on some of its own photographs.
+    """Choose the precision for a chunk, using some of its photographs.
 
     Args:
         ref: The model.
@@ -98,7 +98,7 @@ def _agrees(ref: ModelRef, exact: Network, coarse: Network, images: Sequence[Dec
 def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedImage]) -> float:
     """Share of pixels, 0–1, to which two predictors give the same class, on a sample of the images' middles.
 
-    It is 0 where the second one overflows. An image at which the first one fails is left out: it fails by itself later.
+    It is 0 where the second one overflows. An image at which the first one fails is left out: it fails later anyway.
     """
     same = total = 0
     began = time.monotonic()

@@ -1,7 +1,7 @@
 """How far a pixel's influence reaches through a network: what a tile must read beyond what it answers for.
 
-Found by trying, so that it holds for any program that a team exports. A number that is none (NaN) at a place makes
-none of everything computed from that place, however small its weight; so a block of them in the input marks, in the
+Found by trying, so that it holds for any program that a team exports. NaN at a place makes
+NaN of everything computed from that place, however small its weight; so a block of them in the input marks, in the
 logits, all that the block can influence. This holds for convolutions, pooling, upsampling, normalization and
 activations in PyTorch; a network with an operation that swallows NaN, or that treats one place of an image otherwise
 than another, is found out by giving it a part of an image and comparing with the whole.
@@ -85,7 +85,7 @@ class _Probe:
             self._untold(f"it fails on small images ({type(refused).__name__}: {refused})")
             return None
         if not marked:
-            self._untold("it hides numbers that are none (NaN)")
+            self._untold("it hides NaN")
             return None
         if marked[0] == 0 or marked[-1] == length - 1:
             self._untold(f"it is more than {begin} pixels, if not all of the image")

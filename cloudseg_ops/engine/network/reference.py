@@ -20,13 +20,13 @@ def read_model_ref(store: Store, uri: GcsUri) -> ModelRef:
     """Read the run's model reference.
 
     Raises:
-        ManifestError: It is no model reference.
+        ManifestError: It is not a model reference.
         CorruptModelError: Its digest is not that of its md5 and parameters.
     """
     try:
         fields = json.loads(store.read(uri))
     except ValueError as error:
-        raise ManifestError(f"{uri} is no JSON ({error}); clear `pull_model`, which writes it") from None
+        raise ManifestError(f"{uri} is not JSON ({error}); clear `pull_model`, which writes it") from None
     ref = ModelRef.from_json(fields, str(uri))
     if (digest := model_digest(ref.md5, ref.params)) != ref.digest:
         raise CorruptModelError(
@@ -47,6 +47,6 @@ def read_weights(store: Store, ref: ModelRef) -> bytes:
     if found != ref.md5:
         raise CorruptModelError(
             f"{ref.uri} has md5 {found}, and {describe(ref)} was promised: nothing was segmented; remove that "
-            "object and clear `pull_model`, which stages it anew"
+            "object and clear `pull_model`, which stages it again"
         )
     return data

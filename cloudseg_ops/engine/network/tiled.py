@@ -22,7 +22,7 @@ def segment_tiled(
 ) -> None:
     """Segment an image tile by tile.
 
-    Takes the memory of one batch of windows and their logits, beside `frame` and `out`.
+    Takes the memory of one batch of windows and their logits, in addition to `frame` and `out`.
 
     Args:
         frame: The image as the network sees it, before normalization and padding: shape (H, W, channels).

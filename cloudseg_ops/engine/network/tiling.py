@@ -94,7 +94,7 @@ def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_p
 
 def _too_large(height: int, width: int, halo: int | None, most_pixels: int) -> ImageTooLargeError:
     why = (
-        "this network looks at the whole image, or in a way of its own at each place, for every pixel it gives, so "
+        "this network looks at the whole image, or treats each place differently, for every output pixel, so "
         "that no part stands for itself"
         if halo is None
         else f"no tile of so few holds the {halo} pixels on each side that this network looks at"

@@ -1,4 +1,4 @@
-"""Copies between main memory and the device, by way of pinned memory where the device is a GPU."""
+"""Copies between main memory and the device, through pinned memory if the device is a GPU."""
 
 from __future__ import annotations
 

@@ -40,6 +40,6 @@ def set_up_logging(log_format: Literal["text", "json"]) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # A reader that went away must not turn each line into a traceback.
     logging.raiseExceptions = False
-    # Odd tags in photographs are no news to anyone; nor, in a pod, is the end of a Python version years ahead.
+    # Odd tags in photographs are not worth a warning; nor, in a pod, is the end of a Python version years ahead.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     warnings.filterwarnings("ignore", module=r"google\.", category=FutureWarning)

@@ -47,7 +47,7 @@ class EngineOptions:
         uploads: Threads that encode and upload, in each process.
         io_processes: Helper processes that download, decode, encode and upload as well; None: as many as pay.
         max_pixels: An image of more pixels is quarantined as a decompression bomb.
-        threads: Threads that compute on the CPU, in all; None: as many as there are usable CPUs.
+        threads: Total threads that compute on the CPU; None: as many as there are usable CPUs.
         device: Where forward passes are computed; `auto` is the GPU if one is visible, else the CPU.
         precision: `auto` is bfloat16, else TF32, where the device is faster in it and the masks stay the same; else
             float32.
@@ -205,7 +205,7 @@ def _or_auto(read: Callable[[str], int]) -> Callable[[str], int | None]:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no time to wait; give seconds above 0")
+        raise argparse.ArgumentTypeError(f"{text} is not a time to wait; give seconds above 0")
     return seconds
 
 

@@ -86,7 +86,7 @@ def watch_sigterm(stop: Stop) -> None:
 
 
 def watch_stdin(stop: Stop) -> None:
-    """Turn the end of standard input into a request to stop: its other end is held by whoever started this."""
+    """Turn the end of standard input into a request to stop: the process that started this holds its other end."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 4096):

@@ -11,8 +11,8 @@ Item = TypeVar("Item")
 Size: TypeAlias = tuple[int, int]
 
 PATIENCE_SECONDS = 0.005
-"""A batch that is not full waits so long for others of its size: little beside the time that a batch takes on a
-device for which batches matter."""
+"""A batch that is not full waits this long for others of its size: little compared with the time of a batch on a device
+for which batches matter."""
 
 
 class BatchQueue(Generic[Item]):

@@ -3,7 +3,7 @@
     items ──► [download, wait for memory, decode] ──► ready ──► [compute: workers, batches] ──► [encode, upload]
        └── waits while too much is in flight ◄────────────────────────────────────────────────────┘
 
-The queues need no bounds of their own: no more images exist at any moment than there are places in flight.
+The queues do not need bounds: no more images exist at any moment than there are places in flight.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How fast a chunk goes: lately, and in all. Without a clock of its own."""
+"""Images per second of a chunk: recent, and overall. The caller passes the time."""
 
 from __future__ import annotations
 

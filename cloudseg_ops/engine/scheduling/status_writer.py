@@ -1,4 +1,4 @@
-"""Writes how far a chunk is to STAGING while it works, for whoever looks at the run as a whole."""
+"""Writes the chunk status to STAGING while the engine works, for readers of the run's progress."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 class StatusWriter:
     """Writes a mark every few seconds while its `with` block runs, and a last one after it.
 
-    All in a thread of its own, which nobody waits for: Cloud Storage may be slow or away, and the chunk goes on.
+    It works in a background thread that no one waits for: the chunk continues if Cloud Storage is slow or down.
 
     Args:
         store: Cloud Storage.
@@ -57,7 +57,7 @@ class StatusWriter:
         self._over.set()
 
     def settle(self) -> None:
-        """Give the last mark a moment more than the results file took, which it goes out beside."""
+        """Give the final status a moment longer than the results file, with which it is written."""
         if self._thread is not None:
             self._thread.join(_SETTLE_SECONDS)
 

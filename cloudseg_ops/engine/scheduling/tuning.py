@@ -26,7 +26,7 @@ class BatchTuner:
     Args:
         start: Images of a batch to begin with.
         most_pixels: Most pixels of a batch of more than one image: what memory allows.
-        fixed: Images of a batch, where somebody insists; memory still bounds it.
+        fixed: Images of a batch, if the user sets it; memory still limits it.
     """
 
     def __init__(self, start: int, most_pixels: int, fixed: int | None = None) -> None:

@@ -17,14 +17,14 @@ class Worklist:
         lines: The lines of the chunk's file.
 
     Raises:
-        ManifestError: A line is no input version.
+        ManifestError: A line is not an input version.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.total = 0
         self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  closed by `__exit__`
         self._previous: tuple[bytes, int] = (b"", 0)
-        # Chunks are in the order of a listing, where a repetition shows by itself: only others need their keys.
+        # Chunks are in the order of a listing, where repetitions are adjacent: only other orders need keys.
         self._keys: set[tuple[bytes, int]] | None = None
         for line in lines:
             if line.strip():

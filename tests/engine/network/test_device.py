@@ -104,7 +104,7 @@ def test_a_process_that_is_to_use_a_gpu_ends_with_the_reason(lab: Lab, emulator:
         (RuntimeError("Found no NVIDIA driver on your system."), "LD_LIBRARY_PATH"),
         (RuntimeError("The NVIDIA driver on your system is too old (found version 11040)."), "gpu-driver-version"),
         (torch.AcceleratorError("CUDA error: no kernel image is available for execution"), "CLOUDSEG_GPU_TYPE"),
-        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."), "a GPU of its own"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB."), "its own GPU"),
         (RuntimeError("No CUDA GPUs are available"), "nvidia.com/gpu"),
         (torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered"), "Xid"),
     ],
@@ -124,7 +124,7 @@ def test_what_is_wrong_with_a_gpu_is_told_with_what_to_do(
 
 def test_what_a_gpu_refuses_later_is_told_as_well() -> None:
     with (
-        pytest.raises(DeviceError, match=r"OutOfMemoryError: CUDA out of memory.*a GPU of its own"),
+        pytest.raises(DeviceError, match=r"OutOfMemoryError: CUDA out of memory.*its own GPU"),
         translate_device_errors(GPU),
     ):
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -163,5 +163,5 @@ def test_a_gpu_that_failed_is_told_from_memory_that_ran_out() -> None:
     assert is_device_failure(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_device_failure(torch.AcceleratorError("CUDA error: out of memory"))
     assert not is_device_failure(RuntimeError("shapes cannot be multiplied"))
-    assert not is_device_failure(ChunkUnfinishedError("CUDA error in a message of ours"))
+    assert not is_device_failure(ChunkUnfinishedError("CUDA error in our message"))
     assert "a retry does the rest" in str(device_failure(RuntimeError("CUDA error: unspecified launch failure")))
