@@ -91,5 +91,5 @@ def _preview(store: Store, info: ObjectInfo) -> Picture:
         raise NotShownError(f"its preview has {info.size:,} bytes, and is not one of the engine's")
     data = _read(store, info)
     if not data.startswith(_JPEG_START):
-        raise NotShownError("its preview is not a JPEG, and none of the engine's")
+        raise NotShownError("its preview is not a JPEG, and not one of the engine's")
     return Picture(data, "image/jpeg")
