@@ -1,4 +1,4 @@
-"""What a delivery changes of an environment, as rules: never what is not cloudseg's own."""
+"""Rules for what a delivery changes in an environment: only what belongs to cloudseg."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DELIMITERS = ";|~%&*!?"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of a mapping that others write to as well.
+    """The changes to a mapping that others write to as well.
 
     Attributes:
         set: Keys to add or to change, and their values.
@@ -30,12 +30,12 @@ class Change:
 
     @property
     def first(self) -> Change:
-        """What comes before the files that need it."""
+        """What to change before copying the files that need it."""
         return Change(self.set, ())
 
     @property
     def last(self) -> Change:
-        """What goes after the files that needed it."""
+        """What to remove after the files that needed it."""
         return Change({}, self.remove)
 
 

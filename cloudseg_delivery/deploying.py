@@ -1,4 +1,4 @@
-"""A release from the work tree to its proof in Composer, and the way back."""
+"""Deploys a release from the work tree, tests it in Composer, and rolls back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HURRIED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """How a delivery is to go about it.
+    """Options of a delivery.
 
     Attributes:
         drain_seconds: How long a run that goes on is waited for.
@@ -47,7 +47,7 @@ class DeployOptions:
 
 
 def deploy(deployment: Deployment, commit: str, deploy_options: DeployOptions) -> str:
-    """Bring a commit, which is what the work tree has, to an environment.
+    """Deploy the commit in the work tree to an environment.
 
     Args:
         deployment: The environment.

@@ -1,4 +1,4 @@
-"""Calls gcloud, docker and the like: what only looks is always called, what changes something not in a dry run."""
+"""Calls gcloud, docker and git; a dry run skips the commands that change something."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Programs:
         self.dry_run = dry_run
 
     def ask(self, *words: str) -> str:
-        """Call a program that only looks, and give what it prints.
+        """Call a read-only program, and return its output.
 
         Raises:
             MissingPermissionError: It was refused.
@@ -47,7 +47,7 @@ class Programs:
         return self._call(words, {}).strip()
 
     def ask_for(self, *words: str) -> str | None:
-        """The same for something that may be missing; None: it is.
+        """The same for something that may be missing; None if it is.
 
         Raises:
             MissingPermissionError: It was refused.

@@ -1,4 +1,4 @@
-"""The smoke test of a release: Airflow has parsed it, and a dry run over one photograph comes to its end.
+"""The smoke test of a release: Airflow has parsed it, and a dry run on one photograph succeeds.
 
 A dry run senses, resolves the model and plans: it needs the environment's packages and variables, the three buckets and
 the model registry. It starts no pod and touches no photograph.
@@ -40,7 +40,7 @@ class Patience:
 
 
 def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, resume: bool) -> bool:
-    """Try a release that has been brought into use.
+    """Test an active release.
 
     Args:
         airflow: The environment's.

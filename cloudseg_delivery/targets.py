@@ -1,4 +1,4 @@
-"""The environments that a release can be brought to: one file each in deploy/environments."""
+"""The environments that a release can be deployed to: one file each in deploy/environments."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a release goes, and what the environment is to know.
+    """Where to deploy a release, and the variables to set.
 
     Attributes:
         name: Of the environment, and of its file.
@@ -78,7 +78,7 @@ def load_target(root: Path, name: str) -> Target:
 
 
 def read_pairs(text: str, file: str) -> dict[str, str]:
-    """Read lines of `KEY=value`; a value is taken as it stands, `#` begins a comment line.
+    """Read lines of `KEY=value`; a value is taken literally, and `#` begins a comment line.
 
     Raises:
         DeliveryRefusedError: A line is none, or a key comes twice.

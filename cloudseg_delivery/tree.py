@@ -1,4 +1,4 @@
-"""What is delivered, laid out as it lies in a Composer bucket.
+"""The delivered files, laid out as in a Composer bucket.
 
 `dags/` has the DAG files and the package next to them, which Airflow's path finds there. Composer's API server sees
 `plugins/` alone, so the package lies there too. Airflow would load each file below `plugins/` as a plugin and look into

@@ -23,7 +23,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; errors end as one message, not as a trace."""
+    """Run one command; errors are printed as one message, without a traceback."""
     options = _parser().parse_args(arguments)
     state = LocalState(options.state.resolve(), options.ui_port, options.gcs_port)
     for number in _STOPPING:

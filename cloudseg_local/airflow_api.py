@@ -18,7 +18,7 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task instance as the API tells it.
+    """A task instance as the API returns it.
 
     Attributes:
         task_id: Its task.

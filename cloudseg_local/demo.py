@@ -26,7 +26,7 @@ from cloudseg_ops.storage import Store
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What a person may choose.
+    """The user's options.
 
     Attributes:
         images: Folder of photographs; None: generated scenes.

@@ -30,7 +30,7 @@ class PodRuntime:
 
     Attributes:
         cluster: The cluster and the namespace.
-        offer: What its nodes have.
+        offer: The resources of its nodes.
         image: The engine's image.
         setup: Name of this setup among all that share the cluster.
         gcs_host: This machine's address, as pods reach it.
@@ -44,7 +44,7 @@ class PodRuntime:
 
     @classmethod
     def connect(cls, setup: str, image: str, namespace: str) -> PodRuntime:
-        """Look at the cluster that KUBECONFIG names; nothing is changed there.
+        """Read the cluster that KUBECONFIG names, without changing anything.
 
         Args:
             setup: Name of this setup among all that share the cluster.

@@ -22,7 +22,7 @@ _GRACE_SECONDS = 8.0
 
 @dataclass
 class Service:
-    """One process that is to run until it is stopped.
+    """A process that runs until it is stopped.
 
     Attributes:
         name: As it is shown.

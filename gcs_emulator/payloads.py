@@ -53,7 +53,7 @@ class Payloads(Protocol):
         """Return the id of a second reference to the same bytes."""
 
     def remove(self, payload: str) -> None:
-        """Drop a payload; one that is not there is none."""
+        """Drop a payload, if it exists."""
 
     def sweep(self, referenced: Iterable[str]) -> None:
         """Drop every payload but these."""

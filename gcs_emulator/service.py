@@ -83,7 +83,7 @@ async def resource_of(request: Request) -> dict[str, Any]:
 
 
 def check_object_name(name: str) -> None:
-    """Hold a name against GCS's rules.
+    """Check a name against GCS's rules.
 
     Raises:
         ApiError: 400.

@@ -140,7 +140,7 @@ class Store:
         return record
 
     def check(self, bucket: str, name: str, conditions: Preconditions) -> ObjectRecord | None:
-        """Hold a coming write against what is live now, and return what it would replace."""
+        """Check a write's preconditions against the live object, and return the object that it would replace."""
         self.bucket(bucket)
         old = self.find(bucket, name)
         conditions.check(old.generation if old else 0, old)

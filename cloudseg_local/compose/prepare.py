@@ -1,4 +1,4 @@
-"""The step between an empty setup under Docker and a DAG that can be triggered; all of it may run again."""
+"""Prepares an empty Docker setup so that the DAG can be triggered; it is safe to run again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `cloudseg` command: what an operator asks of a run from a terminal."""
+"""The `cloudseg` command, with which an operator inspects runs from a terminal."""
 
 from __future__ import annotations
 

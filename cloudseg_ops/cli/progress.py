@@ -55,7 +55,7 @@ def show_progress(options: argparse.Namespace) -> int:
 
 
 def is_over(store: Store, layout: RunLayout, progress: RunProgress) -> bool:
-    """Whether nothing more is to be expected: all is done, the run was reported on after its engines, or it is dry."""
+    """Whether the run is over: everything is done, its report was written after its engines, or it is a dry run."""
     if progress.finished or (not progress.chunks and _is_dry(store, layout)):
         return True
     report = store.stat(layout.report_folder / "report.json")

@@ -288,7 +288,7 @@ class Store:
                     return
 
     def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
-        """Delete exactly these versions, at most 100 a request, at the pace of their bucket.
+        """Delete exactly these versions, at most 100 per request, within the rate limit of their bucket.
 
         Args:
             bucket: Their bucket.

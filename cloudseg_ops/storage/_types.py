@@ -18,7 +18,7 @@ LINES_TYPE = "application/jsonl"
 
 
 class Deletion(StrEnum):
-    """What became of one delete."""
+    """The outcome of one delete."""
 
     DELETED = "deleted"
     GONE = "gone"

@@ -60,7 +60,7 @@ def upload_in_session(
     metadata: Mapping[str, str] | None = None,
     if_generation_match: int | None,
 ) -> ObjectInfo:
-    """Upload a stream from where it stands, whose size nobody needs to know, in a resumable session.
+    """Upload a stream of unknown size from its current position, in a resumable session.
 
     The only kind of upload that, repeated after a lost answer, finds out that it was done, instead of a generation
     that it did not expect. A session that is never finished makes no object, and ends within a week.

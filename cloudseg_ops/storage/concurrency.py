@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 
 
 def in_order(work: Callable[[Item], Made], items: Iterable[Item], *, at_once: int) -> Iterator[Made]:
-    """Give what `work` makes of each item, in the items' order, working on at most `at_once` of them.
+    """Yield the result of `work` for each item, in order, with at most `at_once` items in progress.
 
     Items are taken only as they are needed, unlike `Executor.map`, which takes all of them first. After an error
     no further item is begun; those in work are waited for.

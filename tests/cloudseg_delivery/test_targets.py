@@ -51,7 +51,10 @@ def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
         ({"IMAGE_VARIANT": "tpu"}, "IMAGE_VARIANT = 'tpu': there are cpu and cuda"),
         ({REPOSITORY: "https://me:secret@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
         ({REPOSITORY: "https://ghp_token@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
-        ({"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"}, "CLOUDSEG_ON_FAILURE is an address that anyone.*"),
+        (
+            {"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"},
+            "CLOUDSEG_ON_FAILURE is an address that anyone.*",
+        ),
         ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': write true or false"),
     ],
 )

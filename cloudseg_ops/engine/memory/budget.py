@@ -1,4 +1,4 @@
-"""A bound on bytes in memory that threads and processes share, first come first served."""
+"""A limit on bytes in memory that threads and processes share, first come, first served."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class MemoryBudget:
         self._serve()
 
     def release(self, share: Share) -> None:
-        """Give a share back, or stop waiting for it; once more does no harm."""
+        """Give a share back, or stop waiting for it; safe to call twice."""
         with self._lock:
             if share.granted:
                 self._held -= share.amount

@@ -15,7 +15,7 @@ def postpone_gc() -> None:
 
 
 def start_gc() -> None:
-    """Collect again, but for what is there already: modules and the model stay as long as the process.
+    """Collect again, except objects that exist already: modules and the model live as long as the process.
 
     Does nothing where the collector was never put off.
     """

@@ -1,4 +1,4 @@
-"""Lets the C library keep memory that it was given, instead of handing it back after each tensor."""
+"""Lets the C library keep freed memory instead of returning it to the kernel after each tensor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory the engine may take, and who in it may have how much."""
+"""How much memory the engine may use, and how it is divided."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MemoryPlan:
 
 
 def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
-    """Share out what is left of a budget.
+    """Divide the rest of a budget.
 
     Args:
         budget: Bytes that the engine may take.

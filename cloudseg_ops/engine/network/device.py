@@ -1,4 +1,4 @@
-"""Which device computes the forward passes, and proof that it can before the first photograph depends on it.
+"""Chooses the device for the forward passes, and tests it before the first photograph needs it.
 
 A pod with a GPU is paid for the GPU. So a GPU that is there and cannot be used fails the chunk with the reason; the
 engine never falls back to the CPU automatically.
@@ -80,7 +80,7 @@ def choose_device(wanted: DeviceChoice) -> DeviceType:
 
 
 def open_device(kind: DeviceType) -> torch.device:
-    """Initialize the device, prove that it computes, and log what it is.
+    """Initialize, test and log the device.
 
     Float32 means IEEE float32 from here on: PyTorch's default would compute convolutions in TF32.
 

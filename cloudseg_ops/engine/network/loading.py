@@ -76,7 +76,7 @@ class Network:
 
     @property
     def precision(self) -> str:
-        """In what convolutions are computed, in words."""
+        """The precision of convolutions, in words."""
         return "bfloat16" if self.bf16 else "TF32" if self.tf32 else "float32"
 
     def in_bf16(self) -> Network:
@@ -91,7 +91,7 @@ class Network:
         return replace(self, forward=with_bf16_convolutions(self.forward), autocast=True, exact=self)
 
     def in_tf32(self) -> Network:
-        """Give the same network with what is float32 computed in TF32."""
+        """Return the same network with float32 computed in TF32."""
         return replace(self, tf32=True, exact=self)
 
 

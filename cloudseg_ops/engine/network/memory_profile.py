@@ -53,7 +53,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def bytes_per_pixel(run: Callable[[torch.Tensor], object], small: torch.Tensor, large: torch.Tensor) -> float:
-    """Measure what a forward pass takes at its worst, in bytes for each pixel of its input (N × H × W).
+    """Measure the peak memory of a forward pass, in bytes per pixel of its input (N × H × W).
 
     By what two images differ: what they have in common, such as converted weights, does not grow with them.
 

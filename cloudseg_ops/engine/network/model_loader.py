@@ -1,4 +1,4 @@
-"""Loads a chunk's model while its first photographs are on their way, and fits it to device and memory."""
+"""Loads a chunk's model while its first photographs are downloaded, and fits it to device and memory."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class ModelLoader:
-    """Begins to load when it is made; called with the first photographs, it gives the finished model.
+    """Starts loading when created; call it with the first photographs to get the finished model.
 
     Args:
         options: Batch, threads and precision.
@@ -141,7 +141,7 @@ class ModelLoader:
 
 
 def workers_and_threads(cpus: int, expected: int) -> tuple[int, int]:
-    """Share out CPUs: how many workers compute at once, and how many threads an operation has in each.
+    """Divide the CPUs into workers, and threads per operation in each.
 
     Workers beat threads: two forward passes with a thread each never wait for one another.
 

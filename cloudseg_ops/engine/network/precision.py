@@ -1,4 +1,4 @@
-"""Whether to compute in bfloat16 or TF32: where the device is fast at it, and the masks stay the same."""
+"""Chooses bfloat16 or TF32 if the device is faster with it and the masks stay the same."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 def fast_in_bf16(device: torch.device) -> bool:
-    """Tell whether the device has units that are faster in bfloat16."""
+    """Return whether the device has hardware support for bfloat16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:

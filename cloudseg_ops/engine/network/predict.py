@@ -82,7 +82,7 @@ class Predictor:
     def predict_tiled(
         self, image: DecodedImage, most_pixels: int, check: Callable[[], None] = lambda: None
     ) -> Prediction:
-        """Segment a photograph in parts; what comes of it is what comes of the whole.
+        """Segment a photograph in tiles; the result is the same as for the whole.
 
         Args:
             image: The photograph.

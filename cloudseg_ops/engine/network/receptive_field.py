@@ -1,4 +1,4 @@
-"""How far a pixel's influence reaches through a network: what a tile must read beyond what it answers for.
+"""Measures the receptive field: how far a tile must read beyond the pixels that it computes.
 
 Found by trying, so that it holds for any program that a team exports. NaN at a place makes
 NaN of everything computed from that place, however small its weight; so a block of them in the input marks, in the
@@ -70,7 +70,7 @@ class _Probe:
         self._random = torch.Generator().manual_seed(0)
 
     def reach_along(self, axis: int) -> int | None:
-        """Put NaN across the middle of a long strip along an axis, and see which logits are numbers."""
+        """Put NaN across the middle of a long strip along an axis, and check which logits are finite."""
         stride = self._stride
         refused = None
         for blocks, across in self._strips():

@@ -1,4 +1,4 @@
-"""The run's model as the chunk was promised it: read, and checked byte by byte."""
+"""Reads the run's model, and verifies its checksums."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an image that does not fit is cut into tiles whose results, put together, are those of the whole image.
+"""Splits an image that does not fit into tiles whose combined results equal those of the whole image.
 
 A network whose logits depend on pixels at most `halo` away gives the same logits for a part of the image as for the
 whole of it, except within `halo` of an edge that cuts through the image. So each tile reads a window and answers for

@@ -1,4 +1,4 @@
-"""The engine's log: lines for people, or one JSON object a line as Cloud Logging reads it."""
+"""The engine's log: text lines, or one JSON object per line for Cloud Logging."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """What one engine process is to do, and with how much.
+    """Options of one engine process.
 
     Attributes:
         chunk: The input versions to segment, JSONL.

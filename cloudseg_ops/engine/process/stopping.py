@@ -1,4 +1,4 @@
-"""How the engine is asked to stop, and how it keeps its word to be gone in time.
+"""How the engine is asked to stop, and exits in time.
 
 Light on imports on purpose: it watches while torch is still being imported.
 """
@@ -49,7 +49,7 @@ class Stop:
         return time.monotonic() - self._at if self.requested else 0.0
 
     def begin_work(self) -> None:
-        """From now on there is work to finish and results to write before the process may end."""
+        """Declare that there is work to finish and results to write before the process may exit."""
         with self._lock:
             self._working = True
 
@@ -66,7 +66,7 @@ class Stop:
             return self._working
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a request, at most so long; tell whether there is one."""
+        """Wait for a request for at most this long; return whether there is one."""
         return self._event.wait(seconds)
 
 

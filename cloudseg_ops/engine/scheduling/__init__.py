@@ -1,1 +1,1 @@
-"""Which image goes where when: the pipeline, batches, workers, helpers, and the account of the chunk."""
+"""Scheduling of images: the pipeline, batches, compute workers, helpers, and the result log."""

@@ -1,4 +1,4 @@
-"""Starts helper processes while a chunk runs, where they make it end sooner."""
+"""Starts helper processes while a chunk runs, if they make it faster."""
 
 from __future__ import annotations
 

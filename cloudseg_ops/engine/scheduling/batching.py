@@ -44,7 +44,7 @@ class BatchQueue(Generic[Item]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Wake all who wait: nothing is to be taken any more."""
+        """Wake all waiting threads: there is nothing more to take."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -71,7 +71,7 @@ class BatchQueue(Generic[Item]):
             return []
 
     def peek(self, seconds: float) -> list[Item]:
-        """Look at what waits, and leave it; wait for a first item at most so long."""
+        """Return the waiting items without taking them; wait for a first item for at most this long."""
         with self._changed:
             if not self._waiting and not self._closed:
                 self._changed.wait(seconds)

@@ -1,4 +1,4 @@
-"""Progress lines: how far a chunk is, how fast, and for how long still."""
+"""Progress lines: images done, rate, and time left of a chunk."""
 
 from __future__ import annotations
 

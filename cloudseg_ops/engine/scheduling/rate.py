@@ -9,7 +9,7 @@ _LATELY = 30.0
 
 
 class RateMeter:
-    """Rates from a count that is looked at now and then.
+    """Rates from a count that is sampled now and then.
 
     Args:
         now: Seconds on any clock that only goes forward, here and in `see`.
@@ -21,7 +21,7 @@ class RateMeter:
         self._first = self._last = (now, count)
 
     def see(self, now: float, count: int) -> None:
-        """Take a look at the count."""
+        """Sample the count."""
         self._last = (now, count)
         self._seen.append(self._last)
         # One look from before the window stays: what lies between two looks belongs to the later one.

@@ -1,4 +1,4 @@
-"""The account of a chunk: what became of each of its images so far, in memory that hardly grows with their number."""
+"""The outcome of each image of a chunk so far, in memory that hardly grows with their number."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ResultLog:
         self._lines.close()
 
     def record(self, index: int, source: InputObject, result: Result | Exception) -> None:
-        """Enter what became of an image, once; an exception leaves it unaccounted for."""
+        """Record the outcome of an image, once; an exception leaves it unaccounted for."""
         with self._lock:
             if isinstance(result, Exception):
                 self._failed += 1
@@ -69,7 +69,7 @@ class ResultLog:
 
     @property
     def gives_up(self) -> bool:
-        """Whether so many images failed in a row that the next ones would, too."""
+        """Whether so many images failed in a row that the next ones would fail too."""
         return self._failures_in_a_row >= _HOPELESS
 
     @property
@@ -84,7 +84,7 @@ class ResultLog:
 
     @property
     def worked(self) -> int:
-        """Images accounted for by work, not by a mask that was there already: what a speed is made of."""
+        """Images accounted for by work rather than by an existing mask; the rate counts these."""
         with self._lock:
             return self._accounted - self._counts[Outcome.SKIPPED]
 

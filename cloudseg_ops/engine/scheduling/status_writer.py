@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """Writes a mark every few seconds while its `with` block runs, and a last one after it.
+    """Writes a status every few seconds while its `with` block runs, and a final one after it.
 
     It works in a background thread that no one waits for: the chunk continues if Cloud Storage is slow or down.
 

@@ -1,4 +1,4 @@
-"""Finds the size of batches by what they turn out to cost: on the work itself, not on a rehearsal."""
+"""Finds the batch size from the measured cost of real batches, without a rehearsal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class BatchTuner:
             self._search(size).record(size, images, seconds / (area * images), self.most_pixels // area)
 
     def shrink(self, pixels: int) -> None:
-        """Learn that a batch of so many pixels did not fit into memory."""
+        """Learn that a batch of this many pixels did not fit into memory."""
         with self._lock:
             self.most_pixels = max(1, min(self.most_pixels, pixels // 2))
 
