@@ -1,4 +1,4 @@
-# cloudseg: `make help` lists what there is.
+# cloudseg: `make help` lists the targets.
 STATE ?= .cloudseg
 PY = $(STATE)/venv/bin/python -W ignore
 LOCAL = $(PY) -m cloudseg_local
@@ -14,15 +14,15 @@ export STATE PYTHON
 .PHONY: help demo up down audit progress bench setup docs test test-fast lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
-help: ## Show this
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# RUNTIME=kubernetes: chunks are pods on the cluster of KUBECONFIG. Also IMAGE=cloudseg-inference:dev NAMESPACE=cloudseg
-demo: ## Run the whole of cloudseg here, once: IMAGES=folder COUNT=n REVISION=v1 RUNTIME=kubernetes
+# RUNTIME=kubernetes: run chunks as pods on the cluster of KUBECONFIG. Also IMAGE=cloudseg-inference:dev NAMESPACE=cloudseg
+demo: ## Run cloudseg once on this machine: IMAGES=folder COUNT=n REVISION=v1 RUNTIME=kubernetes
 	@scripts/bootstrap.sh demo
 	@$(LOCAL) demo $(PORTS) $(PHOTOGRAPHS) $(PODS)
 
-up: ## The same, and leave Airflow's UI and the emulator running: UI_PORT=8080 GCS_PORT=4443
+up: ## The same, but keep Airflow's UI and the emulator running: UI_PORT=8080 GCS_PORT=4443
 	@scripts/bootstrap.sh demo
 	@$(LOCAL) up $(PORTS) $(PHOTOGRAPHS) $(PODS)
 
@@ -30,76 +30,78 @@ down: ## Stop what `make up` left running
 	@scripts/bootstrap.sh demo
 	@$(LOCAL) down $(PORTS)
 
-audit: ## Count where every input of a local run is: RUN=run_id (the newest)
+audit: ## Account for every input of a local run: RUN=run_id (default: the newest)
 	@scripts/bootstrap.sh demo
 	@$(LOCAL) audit --state "$(STATE)" $(if $(RUN),--run "$(RUN)")
 
-progress: ## How far a local run is: RUN=run_id (the newest) WATCH=1
+progress: ## Show the progress of a local run: RUN=run_id (default: the newest) WATCH=1
 	@scripts/bootstrap.sh demo
 	@$(LOCAL) progress --state "$(STATE)" $(if $(RUN),--run "$(RUN)") $(if $(WATCH),--watch)
 
-bench: ## Measure the engine against the machine's limit, a plain loop, Beam and Ray: BENCH="--rows all --json bench.json"
+bench: ## Compare the engine with the machine's limit, a plain loop, Beam and Ray: BENCH="--rows all --json bench.json"
 	@scripts/bootstrap.sh demo
 	@scripts/bench-venv.sh
 	@$(PY) -m benchmarks --state "$(STATE)" $(BENCH)
 
-setup: ## Make the virtual environment for changes: tests and lint
+setup: ## Install the tools and test dependencies, and the git hooks
 	@scripts/bootstrap.sh test
+	@$(STATE)/venv/bin/pre-commit install --install-hooks >/dev/null
 	@echo "ready: make test-fast, make lint; CONTRIBUTING.md says where things are"
 
-test: ## Run all tests, a whole run under a real Airflow among them
+test: ## Run all tests, including whole runs under a real Airflow
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4
 
-test-fast: ## Run the tests that start no Airflow and take no more than a few seconds each
+test-fast: ## Run the tests that do not start Airflow and take at most a few seconds each
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
 
-lint: ## Check style, format, types, the layers of packages, spelling and workflows
+lint: ## Check style, format, types, import layers, spelling, wording and workflows
 	@scripts/bootstrap.sh test
 	@$(STATE)/venv/bin/ruff check .
 	@$(STATE)/venv/bin/ruff format --check .
 	@$(STATE)/venv/bin/mypy
 	@$(STATE)/venv/bin/lint-imports
 	@$(STATE)/venv/bin/codespell
+	@$(STATE)/venv/bin/python scripts/check-words.py
 	@PYTHON=$(STATE)/venv/bin/python scripts/check-workflows.sh
 
-format: ## Mend style and format
+format: ## Fix style and format
 	@scripts/bootstrap.sh test
 	@$(STATE)/venv/bin/ruff check --fix .
 	@$(STATE)/venv/bin/ruff format .
 
 # Without --quiet, under which MkDocs counts no warnings.
-docs: ## Build the documentation in build/docs, a warning is an error: SERVE=1 serves it while you write
+docs: ## Build the documentation in build/docs, with warnings as errors: SERVE=1 serves it while you write
 	@scripts/docs-venv.sh
 	@NO_MKDOCS_2_WARNING=1 $(STATE)/docs-venv/bin/mkdocs $(if $(SERVE),serve,build) --strict
 
-lock: ## Write requirements/*.lock anew
+lock: ## Rewrite requirements/*.lock
 	@scripts/bootstrap.sh test
 	@PYTHON=$(STATE)/venv/bin/python scripts/lock.sh
 
-requirements: ## Prove that requirements.txt resolves together with what each Composer build has
+requirements: ## Check that requirements.txt resolves with the packages of each Composer build
 	@scripts/bootstrap.sh test
 	@PYTHON=$(STATE)/venv/bin/python scripts/check-requirements.sh
 
-image: ## Build the inference engine's image with Docker: VARIANT=cpu, or cuda; scripts/image.sh has more
+image: ## Build the inference engine's image with Docker: VARIANT=cpu or cuda; scripts/image.sh has more options
 	@scripts/image.sh
 
-# DRY_RUN=1: look, and tell what would be changed. VERIFIED=1: lint and tests have passed. TAKE_OVER=1: an earlier one
-# died. DOWNGRADE=1: the commit in use is not part of this one. DRAIN_SECONDS=3600: how long a run is waited for
-deploy: ## Bring this commit to a Composer environment and prove it there: ENVIRONMENT=staging DRY_RUN=1
+# DRY_RUN=1: only report the changes. VERIFIED=1: lint and tests have passed. TAKE_OVER=1: an earlier delivery died.
+# DOWNGRADE=1: the deployed commit is not an ancestor. DRAIN_SECONDS=3600: how long to wait for an active run
+deploy: ## Deploy this commit to a Composer environment and test it there: ENVIRONMENT=staging DRY_RUN=1
 	@scripts/bootstrap.sh test
 	@$(DELIVERY) deploy "$(ENVIRONMENT)" $(if $(DRY_RUN),--dry-run) $(if $(VERIFIED),--verified) \
 		$(if $(DOWNGRADE),--downgrade) $(PATIENCE)
 
-rollback: ## Bring an earlier good release back: ENVIRONMENT=staging RELEASE=name (the one before) NOW=1
+rollback: ## Restore an earlier good release: ENVIRONMENT=staging RELEASE=name (default: the previous one) NOW=1
 	@scripts/bootstrap.sh test
 	@$(DELIVERY) rollback "$(ENVIRONMENT)" $(if $(RELEASE),--release "$(RELEASE)") $(if $(NOW),--now) $(PATIENCE)
 
-deployed: ## Tell which release a Composer environment has: ENVIRONMENT=staging
+deployed: ## Print the release of a Composer environment: ENVIRONMENT=staging
 	@scripts/bootstrap.sh test
 	@$(DELIVERY) status "$(ENVIRONMENT)"
 
-clean: ## Stop everything and remove all state, the virtual environment included
+clean: ## Stop everything and remove all state, including the virtual environment
 	@if [ -x "$(STATE)/venv/bin/python" ] && [ -d "$(STATE)/logs" ]; then $(LOCAL) down $(PORTS) || true; fi
 	@rm -rf "$(STATE)"

@@ -120,7 +120,7 @@ class Contest:
     def run_module(
         self, name: str, arguments: Sequence[object], scratch: Path, *, limit: float, python: Path | None = None
     ) -> Measured:
-        """Run a contender's module in a process of its own.
+        """Run a contender's module in its own process.
 
         Raises:
             ContenderError: It failed.

@@ -1,4 +1,4 @@
-"""The emulator in a process of its own, and the buckets of one measurement in it."""
+"""The emulator in its own process, and the buckets of one measurement in it."""
 
 from __future__ import annotations
 

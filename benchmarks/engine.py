@@ -63,7 +63,7 @@ def steady_rate(written: Iterable[datetime]) -> float:
 
 
 def log_events(output: str) -> dict[str, Any]:
-    """Give what the engine's JSON log says of the chunk: its summary, and anything it tells of its start."""
+    """Give what the engine's JSON log says of the chunk: its summary, and anything about its startup."""
     found: dict[str, Any] = {}
     for line in output.splitlines():
         try:

@@ -1,4 +1,4 @@
-"""Whether Beam and Ray are there, in which versions; they live in an environment of their own."""
+"""Whether Beam and Ray are there, in which versions; they live in their own environment."""
 
 from __future__ import annotations
 

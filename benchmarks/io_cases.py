@@ -86,7 +86,7 @@ def as_mask(data: bytes) -> bytes:
 
 
 def upload(store: Store, case: Case) -> list[InputObject]:
-    """Inputs for a case, each an object of its own."""
+    """Inputs for a case, each a separate object."""
     data = photograph(case.size) if case.decode else os.urandom(case.size)
     inputs = []
     for number in range(case.count):

@@ -1,6 +1,6 @@
 """What the harness and a contender's process say to one another: one job as a JSON file, and marks of time.
 
-A contender is a process of its own, `PYTHON -m benchmarks.NAME JOB.json`, so that memory and CPU time are its own. The
+A contender is a separate process, `PYTHON -m benchmarks.NAME JOB.json`, so that memory and CPU time are its own. The
 address of Cloud Storage is in STORAGE_EMULATOR_HOST, as google-cloud-storage reads it.
 """
 
@@ -62,7 +62,7 @@ class Job:
 class Marks:
     """Notes when a contender began to fetch, and when its last result was there.
 
-    Each thread of each process has files of its own: nothing is shared, so nothing waits.
+    Each thread of each process has its own files: nothing is shared, so nothing waits.
     """
 
     def __init__(self, scratch: str | Path) -> None:

@@ -117,7 +117,7 @@ def repeated(images: torch.Tensor, batch: int) -> torch.Tensor:
 def measured(
     job: LimitJob, setting: Setting, images: torch.Tensor, forward: settings.Forward | None = None
 ) -> tuple[float, int]:
-    """Images a second of a setting, on these images repeated to its batch, and how many passed through in all.
+    """Images a second of a setting, on these images repeated to its batch, and how many passed through in total.
 
     Args:
         job: How long.

@@ -87,8 +87,8 @@ def open_model(name: str, cache: Path, device: torch.device | str = "cpu") -> Mo
     Args:
         name: `example`: the U-Net of examples/cloud_unet, 0.5 M… see its card. `unet31m`: a U-Net of 31 M parameters,
             see `benchmarks.fitting`. `resnet34`: `ResNetUNet`, for the engine as an exported program. `free`:
-            `Brightness`, likewise. `tiny`: a U-Net of a few hundred parameters, for the harness's own test.
-            `tinyresnet`: a narrow `ResNetUNet`, likewise.
+            the same for `Brightness`. `tiny`: a U-Net of a few hundred parameters, for the harness's own test.
+            `tinyresnet`: a narrow `ResNetUNet`, for the same test.
         cache: Folder for files made.
         device: Where random networks are fitted.
     """
@@ -159,7 +159,7 @@ def new_network(network: str, arguments: dict[str, Any]) -> nn.Module:
 
 
 def plain_network(network: str, arguments: dict[str, Any], weights: str) -> nn.Module:
-    """Load a network as torch gives it: float32, batch norms of their own, channels first."""
+    """Load a network as torch gives it: float32, unfolded batch norms, channels first."""
     built = new_network(network, arguments)
     built.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return built.eval().requires_grad_(requires_grad=False)

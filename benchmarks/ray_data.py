@@ -102,7 +102,7 @@ def main(path: str) -> None:
     context.wait_for_min_actors_s = _PATIENCE
     names = steps.list_names(steps.open_client(), job.input)
     tasks = max(_LEAST_TASKS, job.cpus // 2)
-    # They wait more than they compute. A CPU of their own would leave the model, whose threads Ray counts, without it.
+    # They wait more than they compute. Reserving a CPU for them would take it from the model, whose threads Ray counts.
     waiting: dict[str, Any] = {
         "batch_size": _BATCH,
         "num_cpus": 0,

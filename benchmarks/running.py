@@ -33,7 +33,7 @@ def checked(took: Measured) -> Measured:
 
 
 def surroundings() -> dict[str, str]:
-    """Give what a contender's environment has beside this process's own: where this package is found."""
+    """Give the variables that a contender needs in addition to this process's: where to find this package."""
     before = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
 

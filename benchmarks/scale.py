@@ -1,8 +1,8 @@
-"""What a million objects take: to sense, to plan, to prove and to delete, each in a process of its own.
+"""What a million objects take: to sense, to plan, to prove and to delete, each in its own process.
 
     python -m benchmarks.scale --objects 1000000
 
-The emulator runs in a process of its own, and is filled by way of its own store, not over HTTP: a million uploads
+The emulator runs in its own process, and is filled through its store, not over HTTP: a million uploads
 would take it longer than all that is measured. The phases are the functions that the DAG's tasks call, on the objects
 that those before have left. A peak is the resident memory of the phase's process at its highest, with interpreter and
 google-cloud-storage. Requests are counted by the emulator; a batch counts as one.
@@ -119,7 +119,7 @@ def _cpu_seconds(pid: int) -> float:
 def measured(phase: str) -> dict[str, Any]:
     """Run one phase in this process."""
     store = Store.open(pacer=lambda: Pacer(Pace(first=_UNPACED)))
-    # The first request makes the connection, and is none of the phase's work.
+    # The first request opens the connection, which does not count as the phase's work.
     store.create_bucket(INPUT)
     imported = peak_megabytes()
     prepare, work = PHASES[phase]
@@ -136,7 +136,7 @@ def measured(phase: str) -> dict[str, Any]:
 
 
 def peak_megabytes() -> float:
-    """Highest resident memory of this process, of which a parent's memory is no part, in MB (10⁶ bytes)."""
+    """Highest resident memory of this process, excluding its parent's memory, in MB (10⁶ bytes)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6

@@ -3,7 +3,7 @@
     python -m benchmarks.starting_up
     python -m benchmarks.starting_up --code ../another-checkout
 
-Cloud Storage is the emulator, in a process of its own, which lets every request wait. The first mask's time is the
+Cloud Storage is the emulator, in its own process, which lets every request wait. The first mask's time is the
 one that the emulator gave it. One start before those that count reads all files into the page cache.
 """
 

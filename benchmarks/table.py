@@ -23,7 +23,7 @@ class Outcome:
         repeat: Which one, from 0.
         images: How many were done.
         steady: Images a second: of b, over the later half of the masks; else from the first fetch to the last result.
-        with_cleaning: The same, deletion of the photographs included, where it is a step of its own; else `steady`.
+        with_cleaning: The same, deletion of the photographs included, if it is a separate step; else `steady`.
         whole: Images a second of the whole process, its start included.
         seconds: Of the whole process.
         cpu_seconds: Of the process tree.

@@ -1,4 +1,4 @@
-"""`python -m cloudseg_delivery`: deploy, roll back, and what goes with it."""
+"""`python -m cloudseg_delivery`: deploy, roll back, and show the status."""
 
 from __future__ import annotations
 

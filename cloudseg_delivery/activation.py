@@ -1,4 +1,4 @@
-"""Brings a kept release into use, and tries it: the same for a new one and for one that is gone back to."""
+"""Activates a stored release and tests it: the same for a new release and for a rollback."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cloudseg_delivery.smoke import smoke_test
 
 
 def activate(deployment: Deployment, release: Release, before: Sequence[Release], *, resume: bool) -> bool:
-    """Make an environment that of a release, and try it. Its DAG is held meanwhile: no run begins.
+    """Switch an environment to a release, and test it. The DAG is paused meanwhile: no run begins.
 
     Packages and variables are set before the files that need them, and those that are no longer needed go after them:
     so what lies there can be parsed at all times.

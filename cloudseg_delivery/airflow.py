@@ -1,4 +1,4 @@
-"""The few calls of an environment's Airflow that a delivery makes, by the access token that gcloud gives."""
+"""The few Airflow API calls that a delivery makes, authenticated with gcloud's access token."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class Airflow:
         self._pause = pause_seconds
 
     def hurried(self, patience_seconds: float) -> Airflow:
-        """The same client with less patience."""
+        """The same client with shorter timeouts."""
         other = copy.copy(self)
         other._patience = patience_seconds
         return other
 
     def dag(self) -> Mapping[str, Any] | None:
-        """The DAG as Airflow has parsed it; None: it has not."""
+        """The DAG as Airflow has parsed it; None if it has not."""
         found: Mapping[str, Any] | None = self._call("GET", f"/dags/{DAG_ID}", missing=True)
         return found
 
@@ -64,7 +64,7 @@ class Airflow:
         return [str(run["dag_run_id"]) for run in (found or {"dag_runs": []})["dag_runs"]]
 
     def set_paused(self, paused: bool) -> None:
-        """Let no task of the DAG begin any more, those of a run that goes on among them; or let them again."""
+        """Pause the DAG, so that no task begins, not even of an active run; or unpause it."""
         self._call("PATCH", f"/dags/{DAG_ID}", {"is_paused": paused})
 
     def trigger(self, run_id: str, conf: Mapping[str, Any]) -> None:
@@ -77,11 +77,11 @@ class Airflow:
         return str((self._call("GET", self._run(run_id)) or {})["state"])
 
     def fail_run(self, run_id: str) -> None:
-        """Mark a run as failed: it stands in nobody's way any more."""
+        """Mark a run as failed, so that it no longer blocks other runs."""
         self._call("PATCH", self._run(run_id), {"state": "failed"})
 
     def told_by(self, run_id: str, task_id: str, key: str) -> Any:
-        """What a task of a run has told by XCom; None: nothing by that key."""
+        """The XCom value that a task of a run pushed under a key; None if there is none."""
         path = f"{self._run(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return (self._call("GET", path, missing=True) or {}).get("value")
 

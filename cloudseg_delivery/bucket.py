@@ -1,4 +1,4 @@
-"""The environment's bucket: its releases, each kept whole under `cloudseg/releases/`, and what of them is in use.
+"""The environment's bucket: the releases stored under `cloudseg/releases/`, and the one that is active.
 
 Composer hands `dags/` and `plugins/` to Airflow, and nothing of `cloudseg/`. A release is uploaded there first, so that
 to bring it into use and to go back to it are the same copies within the bucket, for which nothing else is needed.
@@ -35,7 +35,7 @@ class Bucket:
         """The record as it was last read or written."""
 
     def read_state(self) -> State:
-        """Read where the environment stands, and remember which version of the record that was."""
+        """Read the environment's state, and remember the record's generation."""
         words = ("gcloud", "storage", "objects", "describe", f"{self._home}/state.json", "--format=value(generation)")
         self._generation = self._programs.ask_for(*words) or "0"
         self.last = State()
@@ -45,10 +45,10 @@ class Bucket:
         return self.last
 
     def write_state(self, state: State) -> None:
-        """Write where the environment stands, unless somebody else has written since.
+        """Write the environment's state, unless another process has written since.
 
         Raises:
-            ConcurrentDeliveryError: Somebody has: another delivery is under way.
+            ConcurrentDeliveryError: Another delivery has: it is in progress.
         """
         self._upload(state.to_json(), f"{self._home}/state.json", f"--if-generation-match={self._generation}")
         if not self._programs.dry_run:
@@ -63,19 +63,19 @@ class Bucket:
         self._upload(release.to_json(), f"{folder}/release.json")
 
     def read_release(self, name: str) -> Release | None:
-        """Read a kept release; None: it is not there."""
+        """Read a stored release; None if it does not exist."""
         said = self._programs.ask_for("gcloud", "storage", "cat", f"{self._home}/releases/{name}/release.json")
         return None if said is None else Release.from_json(said)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Remove releases that nobody will go back to."""
+        """Remove releases that no rollback needs."""
         for name in names:
             self._remove(f"{self._home}/releases/{name}/", "--recursive")
 
     def bring_into_use(self, release: Release, owned: Iterable[str]) -> None:
-        """Make `dags/` and `plugins/` those of a kept release.
+        """Copy the `dags/` and `plugins/` of a stored release into place.
 
-        The package's folders are cloudseg's whole, so what is no longer there is deleted. Beside them lie files of
+        The package's folders are cloudseg's whole, so what is no longer there is deleted. Next to them are files of
         others: there only what earlier releases brought is taken away.
 
         Args:

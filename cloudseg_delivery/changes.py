@@ -1,4 +1,4 @@
-"""What a delivery changes of an environment, as rules: never what is not cloudseg's own."""
+"""Rules for what a delivery changes in an environment: only what belongs to cloudseg."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DELIMITERS = ";|~%&*!?"
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of a mapping that others write to as well.
+    """The changes to a mapping that others write to as well.
 
     Attributes:
         set: Keys to add or to change, and their values.
@@ -30,12 +30,12 @@ class Change:
 
     @property
     def first(self) -> Change:
-        """What comes before the files that need it."""
+        """What to change before copying the files that need it."""
         return Change(self.set, ())
 
     @property
     def last(self) -> Change:
-        """What goes after the files that needed it."""
+        """What to remove after the files that needed it."""
         return Change({}, self.remove)
 
 
@@ -62,7 +62,7 @@ def read_requirements(text: str) -> dict[str, str]:
     """Read requirements.txt as Composer names packages: `dvc==3.67.1` is `{"dvc": "==3.67.1"}`.
 
     Raises:
-        DeliveryRefusedError: A line is no exact pin of a package in lower case: Composer would search for versions, for
+        DeliveryRefusedError: A line is not an exact pin of a package in lower case: Composer would search versions, for
             up to half an hour.
     """
     packages: dict[str, str] = {}
@@ -71,7 +71,7 @@ def read_requirements(text: str) -> dict[str, str]:
         if not requirement:
             continue
         if not (found := _PIN.fullmatch(requirement)):
-            raise DeliveryRefusedError(f"requirements.txt: {requirement!r} is no exact pin, such as dvc==3.67.1")
+            raise DeliveryRefusedError(f"requirements.txt: {requirement!r} is not an exact pin, such as dvc==3.67.1")
         packages[found[1]] = f"{found[2] or ''}{found[3]}"
     return packages
 

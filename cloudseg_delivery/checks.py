@@ -1,4 +1,4 @@
-"""What is asked of a revision before it goes anywhere."""
+"""Checks of a revision before it is deployed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 5
 
 
 def require_clean_tree(programs: Programs) -> str:
-    """Insist that the work tree is exactly a commit, and give it.
+    """Check that the work tree is exactly a commit, and return it.
 
     Raises:
         DeliveryRefusedError: Something is not committed.
@@ -31,7 +31,7 @@ def require_clean_tree(programs: Programs) -> str:
 
 
 def require_descent(programs: Programs, good: str | None) -> None:
-    """Insist that what is checked out comes after the commit that is in use.
+    """Check that the checked-out commit is a descendant of the deployed one.
 
     Args:
         programs: By which git is called.
@@ -67,7 +67,7 @@ def require_checks(root: Path) -> None:
 
 
 def require_settings(variables: dict[str, str], image: str) -> None:
-    """Insist that the variables of an environment are settings that the DAG can be parsed with.
+    """Check that the DAG can be parsed with an environment's variables.
 
     Raises:
         DeliveryRefusedError: One has no usable value, or is none of cloudseg's.
@@ -86,7 +86,7 @@ def require_settings(variables: dict[str, str], image: str) -> None:
 
 
 def require_tag(tag: str, changelog: str) -> None:
-    """Insist that a tag is this version's, and that the changelog tells of it.
+    """Check that a tag matches this version, and that the changelog has a section for it.
 
     Raises:
         DeliveryRefusedError: It is another's, or the changelog has no section for it.

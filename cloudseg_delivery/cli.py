@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0: done. 1: it failed, and the environment has its last good release (where there was one). 2: it was refused,
-        and nothing was changed. 3: it failed, and so did the way back: somebody has to look.
+        and nothing was changed. 3: it failed, and so did the rollback: a person must investigate.
     """
     options = _parser().parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""A Composer environment through gcloud: what it is set to, and the changes that a release makes."""
+"""A Composer environment through gcloud: its configuration, and the changes that a release makes."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ class Composer:
         self._where = (target.composer, f"--project={target.project}", f"--location={target.location}")
 
     def describe(self) -> Environment:
-        """Read what it is set to.
+        """Read its configuration.
 
         Raises:
-            DeliveryRefusedError: It is not there, or is being changed by somebody.
+            DeliveryRefusedError: It does not exist, or is being changed.
             CommandFailedError: gcloud failed.
         """
         found = self._look()
         if found.get("state") != "RUNNING":
             raise DeliveryRefusedError(
-                f"the Composer environment {self._target.composer} is {found.get('state')}: somebody changes it, or it "
+                f"the Composer environment {self._target.composer} is {found.get('state')}: it is being changed, or it "
                 "is broken. Wait until it is RUNNING, then deliver again"
             )
         return _environment(found)
 
     def settle(self, seconds: float, poll_seconds: float) -> Environment:
-        """Wait until it is RUNNING: a change goes on in Composer although gcloud has given up waiting for it.
+        """Wait until it is RUNNING: a change continues in Composer after gcloud has timed out.
 
         Raises:
             DeliveryError: It is not within that time, or is not there.
@@ -88,7 +88,7 @@ class Composer:
         return found
 
     def change_packages(self, change: Change) -> None:
-        """Add, repin and remove PyPI packages; those of others stay. Takes Composer some ten minutes."""
+        """Add, repin and remove PyPI packages; other teams' packages stay. Composer takes about ten minutes."""
         # Not --update-pypi-packages-from-file: that takes away every package which the file does not name.
         words = [f"--update-pypi-package={name}{pin}" for name, pin in change.set.items()]
         if change.remove:
@@ -96,7 +96,7 @@ class Composer:
         self._update(*words)
 
     def change_variables(self, change: Change) -> None:
-        """Set and remove environment variables; those of others stay. Composer restarts Airflow for it."""
+        """Set and remove environment variables; other teams' variables stay. Composer restarts Airflow."""
         # Values stay out of the log, which more people read than may see the environment.
         words = [f"--update-env-variables={pairs_argument(change.set)}"] if change.set else []
         told = [f"--update-env-variables={','.join(change.set)} (names alone)"] if change.set else []
@@ -106,7 +106,7 @@ class Composer:
         self._update(*words, told=told)
 
     def restart_web_server(self) -> None:
-        """Have the API server load its plugins anew."""
+        """Have the API server reload its plugins."""
         # Older versions of gcloud, 528 for one, have this command in beta alone; newer ones have it there as well.
         self._programs.do("gcloud", "beta", "composer", "environments", "restart-web-server", *self._where, aloud=True)
 

@@ -1,4 +1,4 @@
-"""A release from the work tree to its proof in Composer, and the way back."""
+"""Deploys a release from the work tree, tests it in Composer, and rolls back."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _HURRIED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """How a delivery is to go about it.
+    """Options of a delivery.
 
     Attributes:
         drain_seconds: How long a run that goes on is waited for.
@@ -47,7 +47,7 @@ class DeployOptions:
 
 
 def deploy(deployment: Deployment, commit: str, deploy_options: DeployOptions) -> str:
-    """Bring a commit, which is what the work tree has, to an environment.
+    """Deploy the commit in the work tree to an environment.
 
     Args:
         deployment: The environment.
@@ -171,7 +171,7 @@ def _release(deployment: Deployment, folder: Path, name: str, commit: str) -> Re
 
 
 def _rolled_back(deployment: Deployment, state: State, failed: Release, error: Exception) -> DeliveryError:
-    """Go back to the last good release, and give the error that tells of it all."""
+    """Go back to the last good release, and give the error that reports all of it."""
     told = f"{failed.name} failed: {_in_words(error)}"
     deployment.programs.tell(f"• {told}")
     name = state.way_back(failed.name)
@@ -179,7 +179,7 @@ def _rolled_back(deployment: Deployment, state: State, failed: Release, error: E
         _write_quietly(deployment, state.given_up())
         why = "it is the last good release itself" if state.good else "there is no good release yet"
         return DeliveryError(
-            f"{told}\nNothing was rolled back, for {why}. Mend what the message names, then deliver again"
+            f"{told}\nNothing was rolled back, for {why}. Fix what the message names, then deliver again"
         )
     deployment.programs.tell(f"• rolling back to {name}")
     try:
@@ -190,7 +190,7 @@ def _rolled_back(deployment: Deployment, state: State, failed: Release, error: E
         )
         deployment.resume(held)
         deployment.bucket.write_state(held.rolled_back())
-    except Exception as second:  # noqa: BLE001  (whatever it is, somebody has to look)
+    except Exception as second:  # noqa: BLE001  (whatever it is, a person must investigate)
         _write_quietly(deployment, state.given_up())
         return RollBackError(
             f"{told}\nRolling back to {name} failed as well: {_in_words(second)}\nThe environment is between the two: "
@@ -206,7 +206,7 @@ def _required(deployment: Deployment, name: str) -> Release:
 
 
 def _hold_somehow(deployment: Deployment, state: State) -> State:
-    """Pause the DAG if Airflow answers; where it does not, it is being mended and not waited for."""
+    """Pause the DAG if Airflow answers; if it does not, do not wait for it."""
     hurried = replace(deployment, airflow=deployment.airflow.hurried(_HURRIED_SECONDS))
     try:
         dag = hurried.airflow.dag()
@@ -231,7 +231,7 @@ def _write_down(deployment: Deployment, done: State, name: str) -> None:
 
 
 def _reset_state(deployment: Deployment, state: State) -> State:
-    # But for a DAG that is paused and could not be let go: the next delivery is to do that.
+    # But for a DAG that is paused and could not be unpaused: the next delivery does that.
     return replace(state, since=None, held=deployment.bucket.last.held)
 
 
@@ -242,5 +242,5 @@ def _write_quietly(deployment: Deployment, state: State) -> None:
 
 
 def _in_words(error: Exception) -> str:
-    # What is none of ours is named, for its words alone may say nothing.
+    # Name the class of other errors, whose message alone may say nothing.
     return str(error) if isinstance(error, CloudsegError) else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""An environment as a delivery finds it, and what has to hold before it is changed."""
+"""The environment of a delivery, and the conditions for changing it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An environment, and all by which it is changed."""
+    """An environment, with the clients that change it."""
 
     target: Target
     programs: Programs
@@ -29,10 +29,10 @@ class Deployment:
 
     @classmethod
     def open(cls, target: Target, programs: Programs, patience: Patience) -> Deployment:
-        """Look at an environment.
+        """Read an environment's state.
 
         Raises:
-            DeliveryRefusedError: It is not there, or is being changed by somebody.
+            DeliveryRefusedError: It does not exist, or is being changed.
         """
         composer = Composer(programs, target)
         environment = composer.describe()
@@ -45,7 +45,7 @@ class Deployment:
         return cls(target, programs, composer, Bucket(programs, environment.bucket), airflow, patience)
 
     def state(self, *, take_over: bool) -> State:
-        """Read where the environment stands.
+        """Read the environment's state.
 
         Args:
             take_over: Go on although another delivery seems to be under way.
@@ -69,7 +69,7 @@ class Deployment:
         return [release for name in names if (release := self.bucket.read_release(name)) is not None]
 
     def settled(self) -> Environment:
-        """The environment, once Composer is done with what changes it.
+        """The environment, once Composer has finished its current operation.
 
         Raises:
             DeliveryError: It is not within the patience.
@@ -77,7 +77,7 @@ class Deployment:
         return self.composer.settle(self.patience.change_seconds, self.patience.poll_seconds)
 
     def pause(self, begun: State, seconds: float) -> State:
-        """Pause the DAG at a moment when no run goes on, so that none has to do with two releases.
+        """Pause the DAG when no run is active, so that no run uses two releases.
 
         One that is paused already is left so, and is not waited for: no task of it begins.
 
@@ -113,7 +113,7 @@ class Deployment:
                 return held
 
     def hold_now(self, begun: State) -> State:
-        """Pause the DAG whatever goes on; a run that does goes on when the DAG is let go."""
+        """Pause the DAG even during a run, which continues when the DAG is unpaused."""
         held = replace(begun, held=True)
         self.bucket.write_state(held)
         self.airflow.set_paused(True)

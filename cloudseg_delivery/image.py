@@ -13,7 +13,7 @@ _UNKNOWN = "sha256:" + "0" * 64
 
 
 def ensure_image(programs: Programs, target: Target, release: str) -> str:
-    """See that a release's image is in Artifact Registry; build and push it where it is not.
+    """Ensure that a release's image is in Artifact Registry; build and push it if it is missing.
 
     Args:
         programs: By which gcloud and docker are called.

@@ -1,4 +1,4 @@
-"""Calls gcloud, docker and the like: what only looks is always called, what changes something not in a dry run."""
+"""Calls gcloud, docker and git; a dry run skips the commands that change something."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Programs:
     Args:
         root: Their working folder.
         tell: Gets a line about each change.
-        dry_run: Tell of changes, and make none.
+        dry_run: Report changes without making them.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None], *, dry_run: bool = False) -> None:
@@ -38,7 +38,7 @@ class Programs:
         self.dry_run = dry_run
 
     def ask(self, *words: str) -> str:
-        """Call a program that only looks, and give what it prints.
+        """Call a read-only program, and return its output.
 
         Raises:
             MissingPermissionError: It was refused.
@@ -47,7 +47,7 @@ class Programs:
         return self._call(words, {}).strip()
 
     def ask_for(self, *words: str) -> str | None:
-        """The same for something that may be missing; None: it is.
+        """The same for something that may be missing; None if it is.
 
         Raises:
             MissingPermissionError: It was refused.
@@ -69,7 +69,7 @@ class Programs:
 
         Args:
             words: The program and its arguments.
-            environment: Variables beside this process' own.
+            environment: Variables in addition to this process's.
             told: What to tell instead of the words, where these hold what is not for everyone.
             aloud: Tell each line that it prints as it comes: for what takes minutes.
 
@@ -138,7 +138,7 @@ def _missing_program(words: tuple[str, ...], error: OSError) -> CommandFailedErr
 
 def _failure(words: tuple[str, ...], code: int, said: str) -> CommandFailedError | ConcurrentDeliveryError:
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    # gcloud says what is wrong in a line of its own, and more below it.
+    # gcloud prints the error on a separate line, and details below it.
     begins = [number for number, line in enumerate(lines) if line.startswith("ERROR")] or [-_TOLD_LINES]
     shown = " | ".join(lines[begins[-1] :][:_TOLD_LINES])
     told = f"`{shlex.join(words[:5])}…` ended with exit code {code}: {shown or 'it said nothing'}"

@@ -1,4 +1,4 @@
-"""What is known of an environment's releases, as data: what each was, which one is good, which were tried since."""
+"""The records of an environment's releases: their contents, the good one, and those tried since."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST_SECONDS = 3 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release as it was brought to an environment.
+    """A release as deployed to an environment.
 
     Attributes:
         name: Version and commit.
@@ -55,14 +55,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where an environment stands.
+    """The state of an environment.
 
     Attributes:
         good: Name of the last release whose smoke test passed; None: there was none yet.
         tried: Names of releases begun since, whose end nobody has written down.
         history: Names of good releases, the oldest first; `good` is the last.
         since: When the delivery that is under way began, Unix time in seconds; None: none is.
-        held: Whether a delivery has paused the DAG, which was not, and has not let it go again.
+        held: Whether a delivery has paused the DAG and not yet unpaused it.
     """
 
     good: str | None = None
@@ -91,11 +91,11 @@ class State:
             raise DeliveryError(f"the record of releases is not readable ({error}): {text[:200]!r}") from None
 
     def under_way(self, now: float) -> bool:
-        """Whether another delivery is to be expected at work."""
+        """Whether another delivery is probably in progress."""
         return self.since is not None and now - self.since < LONGEST_SECONDS
 
     def begun(self, name: str, now: float) -> State:
-        """The state while a release is being brought: its end is open."""
+        """The state while a release is being deployed."""
         return replace(self, tried=(*(tried for tried in self.tried if tried != name), name), since=now)
 
     def succeeded(self, name: str) -> State:
@@ -108,11 +108,11 @@ class State:
         return replace(self, tried=(), since=None, held=False)
 
     def given_up(self) -> State:
-        """The state when nobody knows what is in use: nothing is under way any more. A DAG that is held stays so."""
+        """The state when it is unknown what is active and nothing is in progress. A paused DAG stays paused."""
         return replace(self, since=None)
 
     def forgotten(self, later: State) -> list[str]:
-        """Releases of this state that nobody goes back to from a later one."""
+        """Releases of this state that a later state does not need for a rollback."""
         return sorted({*self.history, *self.tried} - {*later.history, *later.tried})
 
     def way_back(self, name: str) -> str | None:
@@ -134,5 +134,5 @@ class State:
 
 
 def owned_files(releases: Iterable[Release]) -> set[str]:
-    """Files that these releases have put into the bucket."""
+    """Files that these releases added to the bucket."""
     return {file for release in releases for file in release.files}

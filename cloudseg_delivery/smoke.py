@@ -1,4 +1,4 @@
-"""The smoke test of a release: Airflow has parsed it, and a dry run over one photograph comes to its end.
+"""The smoke test of a release: Airflow has parsed it, and a dry run on one photograph succeeds.
 
 A dry run senses, resolves the model and plans: it needs the environment's packages and variables, the three buckets and
 the model registry. It starts no pod and touches no photograph.
@@ -27,7 +27,7 @@ class Patience:
     """How long a delivery waits.
 
     Attributes:
-        change_seconds: For Composer to be done with a change, whoever made it.
+        change_seconds: For Composer to finish a change, including one by another user.
         parse_seconds: For Airflow to have parsed the release, and for its workers to have it.
         run_seconds: For the dry run to end.
         poll_seconds: Between two looks.
@@ -40,7 +40,7 @@ class Patience:
 
 
 def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, resume: bool) -> bool:
-    """Try a release that has been brought into use.
+    """Test an active release.
 
     Args:
         airflow: The environment's.
@@ -101,7 +101,7 @@ def _await_parse(airflow: Airflow, name: str, patience: Patience) -> Mapping[str
 
     dag: Mapping[str, Any] | None = _wait(parsed, patience.parse_seconds, patience.poll_seconds)
     if dag is None:
-        errors = "; ".join(airflow.import_errors()) or "it tells of no import error"
+        errors = "; ".join(airflow.import_errors()) or "it reports no import error"
         raise SmokeTestError(
             f"after {patience.parse_seconds:.0f} s Airflow does not have {DAG_ID} of release {name}: {errors}"
         )

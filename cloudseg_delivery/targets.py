@@ -1,4 +1,4 @@
-"""The environments that a release can be brought to: one file each in deploy/environments."""
+"""The environments that a release can be deployed to: one file each in deploy/environments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = "deploy/environments"
 PLACEHOLDER = "CHANGE-ME"
 IMAGE_VARIABLE = "CLOUDSEG_IMAGE"
 
-# Before the @ of an address stands a token, or a name and a password; a name alone, as ssh has it, is no secret.
+# Before the @ of an address stands a token, or a name and a password; a name alone, as in ssh, is not a secret.
 _PASSWORD = re.compile(r"https?://[^/@\s]+@|://[^/@\s]*:[^/@\s]+@")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _KEYS = (
@@ -30,7 +30,7 @@ _KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a release goes, and what the environment is to know.
+    """Where to deploy a release, and the variables to set.
 
     Attributes:
         name: Of the environment, and of its file.
@@ -78,7 +78,7 @@ def load_target(root: Path, name: str) -> Target:
 
 
 def read_pairs(text: str, file: str) -> dict[str, str]:
-    """Read lines of `KEY=value`; a value is taken as it stands, `#` begins a comment line.
+    """Read lines of `KEY=value`; a value is taken literally, and `#` begins a comment line.
 
     Raises:
         DeliveryRefusedError: A line is none, or a key comes twice.
@@ -89,7 +89,7 @@ def read_pairs(text: str, file: str) -> dict[str, str]:
             continue
         key, separator, value = line.partition("=")
         if not separator or not re.fullmatch(r"[A-Z][A-Z0-9_]*", key):
-            raise DeliveryRefusedError(f"{file}, line {number}: {line!r} is no KEY=value")
+            raise DeliveryRefusedError(f"{file}, line {number}: {line!r} is not KEY=value")
         if key in pairs:
             raise DeliveryRefusedError(f"{file}, line {number}: {key} comes twice")
         pairs[key] = value.strip()
@@ -113,7 +113,9 @@ def target_of(name: str, pairs: Mapping[str, str], file: str) -> Target:
         if _PASSWORD.search(value)
     ]
     if variables.get("CLOUDSEG_ON_FAILURE", "").startswith("https://"):
-        problems.append("CLOUDSEG_ON_FAILURE is an address that lets in whoever knows it: name a connection, conn:NAME")
+        problems.append(
+            "CLOUDSEG_ON_FAILURE is an address that anyone who knows it can use: name a connection, conn:NAME"
+        )
     if IMAGE_VARIABLE in variables:
         problems.append(f"{IMAGE_VARIABLE} is set by the deploy itself")
     if pairs.get("IMAGE_VARIANT", "cpu") not in ("cpu", "cuda"):

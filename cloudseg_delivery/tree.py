@@ -1,6 +1,6 @@
-"""What is delivered, laid out as it lies in a Composer bucket.
+"""The delivered files, laid out as in a Composer bucket.
 
-`dags/` has the DAG files and the package beside them, which Airflow's path finds there. Composer's API server sees
+`dags/` has the DAG files and the package next to them, which Airflow's path finds there. Composer's API server sees
 `plugins/` alone, so the package lies there too. Airflow would load each file below `plugins/` as a plugin and look into
 each below `dags/` for DAGs: an ignore file inside the package keeps it out, and leaves the bucket's own to its owner.
 """
@@ -38,7 +38,7 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
         Path below the bucket → SHA-256 of the file's bytes.
 
     Raises:
-        DeliveryRefusedError: It is no git repository.
+        DeliveryRefusedError: It is not a git repository.
     """
     sources = _sources(root)
     placed = [(root / path, destination / path) for path in sources if _is_beside(path)]
@@ -86,5 +86,5 @@ def _sources(root: Path) -> list[str]:
     try:
         done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise DeliveryRefusedError(f"{root} is no git repository, and a release is made from one: {error}") from None
+        raise DeliveryRefusedError(f"{root} is not a git repository, and a release is made from one: {error}") from None
     return sorted({path for path in done.stdout.split("\0") if path and (root / path).is_file()})

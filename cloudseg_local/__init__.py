@@ -1,1 +1,1 @@
-"""What makes a laptop enough: an emulator of Cloud Storage, an example registry, example scenes."""
+"""The local setup: a Cloud Storage emulator, an example registry, example scenes."""

@@ -23,7 +23,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; errors end as one message, not as a trace."""
+    """Run one command; errors are printed as one message, without a traceback."""
     options = _parser().parse_args(arguments)
     state = LocalState(options.state.resolve(), options.ui_port, options.gcs_port)
     for number in _STOPPING:
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 

@@ -18,7 +18,7 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task instance as the API tells it.
+    """A task instance as the API returns it.
 
     Attributes:
         task_id: Its task.
@@ -124,7 +124,7 @@ class AirflowApi:
                 del self._session.headers["Authorization"]
             elif answer.status_code < 500:
                 break
-            # SQLite has one writer at a time, and Airflow answers 500 to whoever waited for it in vain.
+            # SQLite has one writer at a time, and Airflow returns 500 if a request waited too long.
             time.sleep(attempt)
         if answer.status_code not in accept:
             raise LocalError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")

@@ -104,7 +104,7 @@ def airflow_environment(
 
 
 def chunks_at_once() -> int:
-    """Slots of the pool on this machine: two engines overlap their start-up, more would fight for memory."""
+    """Slots of the pool on this machine: two engines overlap their start-up, more would compete for memory."""
     return min(2, processors())
 
 

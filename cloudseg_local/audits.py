@@ -20,7 +20,7 @@ from gcs_emulator import EmulatorStartError, start_emulator
 
 @contextmanager
 def local_store(folder: Path) -> Iterator[Store]:
-    """Open the buckets of a state folder: through its emulator, if that runs, else through one of this process.
+    """Open the buckets of a state folder, through its running emulator or one in this process.
 
     Raises:
         LocalError: There is no such folder, or a demo is using it.
@@ -44,7 +44,7 @@ def local_layout(run_id: str) -> RunLayout:
 
 
 def audit_local_run(store: Store, run_id: str) -> Audit:
-    """Count where the inputs of a run are.
+    """Account for the inputs of a run.
 
     Raises:
         LocalError: There is no such run.

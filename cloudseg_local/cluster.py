@@ -1,4 +1,4 @@
-"""The Kubernetes cluster that the local setup may run its chunks on: the one that KUBECONFIG names."""
+"""The Kubernetes cluster of KUBECONFIG, on which the local setup can run its chunks."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Cluster:
             context: Which of the kubeconfig's contexts; None: its current one.
 
         Raises:
-            LocalError: It is no kubeconfig, or has no such context.
+            LocalError: It is not a kubeconfig, or lacks the context.
         """
         settings = client.Configuration()
         settings.retries = 1
@@ -92,13 +92,13 @@ class Cluster:
             OSError,
         ) as error:
             raise LocalError(
-                f"{kubeconfig} is no kubeconfig that leads to a cluster ({type(error).__name__}: {error}); correct it, "
+                f"{kubeconfig} is not a kubeconfig for a cluster ({type(error).__name__}: {error}); correct it, "
                 "or name another in KUBECONFIG"
             ) from error
         return cls(kubeconfig, name, namespace, client.CoreV1Api(connection))
 
     def offer(self) -> Offer:
-        """What its nodes have.
+        """The resources of its nodes.
 
         Raises:
             LocalError: It does not answer, refuses, or has no ready node.
@@ -107,7 +107,7 @@ class Cluster:
         return read_nodes(self.api.api_client.sanitize_for_serialization(nodes)["items"])
 
     def require_rights(self) -> None:
-        """Insist on the right to run pods.
+        """Check for permission to run pods.
 
         Raises:
             LocalError: Some of it is missing in the namespace; the message names it.
@@ -130,7 +130,7 @@ class Cluster:
             )
 
     def ensure_namespace(self) -> bool:
-        """Make the namespace when it is missing, and say whether it was.
+        """Create the namespace if it is missing, and return whether it was.
 
         Raises:
             LocalError: It is missing, and may not be made.

@@ -1,4 +1,4 @@
-"""Sees to it that a cluster on this machine has the engine's image, as far as that can be known from here."""
+"""Loads the engine's image into a cluster on this machine, if it can tell that it is missing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def kind_cluster(context: str) -> str | None:
 
 
 def provide_image(image: str, context: str, *, own_engine: bool, tell: Callable[[str], None]) -> None:
-    """Insist on an image where that can be checked, and load it into a kind cluster.
+    """Check that an image exists if possible, and load it into a kind cluster.
 
     Args:
         image: The image; one with a digest is the nodes' own matter.

@@ -26,7 +26,7 @@ from cloudseg_ops.storage import Store
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What a person may choose.
+    """The user's options.
 
     Attributes:
         images: Folder of photographs; None: generated scenes.
@@ -74,7 +74,7 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
                 delete_pods(state, _tell)
                 store, api = _start(stack, options, pods)
             code = _run_once(stack, store, api, options, pods)
-            say(f"• {time.monotonic() - began:.0f} s in all")
+            say(f"• {time.monotonic() - began:.0f} s in total")
             if options.keep_running or attached:
                 if not attached:
                     stack.leave_up()

@@ -1,4 +1,4 @@
-"""What a cluster's nodes offer to chunks: rules over nodes in JSON's terms."""
+"""The resources that a cluster's nodes offer to chunks, read from the nodes' JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Offer:
 
     @property
     def slots(self) -> int:
-        """Chunks at once: one a GPU, yet not more than a demo needs."""
+        """Concurrent chunks: one per GPU, but not more than a demo needs."""
         return min(_MOST_SLOTS, self.gpus) or _SLOTS_WITHOUT_GPUS
 
 

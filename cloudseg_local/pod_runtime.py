@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cloudseg_local.cluster import Cluster
 
 DEFAULT_NAMESPACE = "cloudseg"
-# Longer than a pod's grace period: one that was just deleted is no pod that was left.
+# Longer than a pod's grace period: a pod that was just deleted does not count as left over.
 _GONE_SECONDS = 40.0
 
 Tell = Callable[[str], None]
@@ -30,7 +30,7 @@ class PodRuntime:
 
     Attributes:
         cluster: The cluster and the namespace.
-        offer: What its nodes have.
+        offer: The resources of its nodes.
         image: The engine's image.
         setup: Name of this setup among all that share the cluster.
         gcs_host: This machine's address, as pods reach it.
@@ -44,7 +44,7 @@ class PodRuntime:
 
     @classmethod
     def connect(cls, setup: str, image: str, namespace: str) -> PodRuntime:
-        """Look at the cluster that KUBECONFIG names; nothing is changed there.
+        """Read the cluster that KUBECONFIG names, without changing anything.
 
         Args:
             setup: Name of this setup among all that share the cluster.
@@ -93,7 +93,7 @@ class PodRuntime:
         gpus = f"{offer.gpus} GPUs ({offer.gpu_type or 'of any type'})" if offer.gpus else "no GPUs, so chunks use CPUs"
         tell(f"cluster {cluster.context}: {offer.nodes} node(s) for chunks, {gpus}; {self.slots} pods at once")
         tell(f"pods of {self.image} in the namespace {cluster.namespace}{made}")
-        tell(f"the GCS emulator will listen on {state.gcs_url}: while it runs, whoever reaches that address may use it")
+        tell(f"the GCS emulator will listen on {state.gcs_url}: anyone who reaches that address can use it")
         where = {"kubeconfig": cluster.kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
         write_private(state.cluster_file, where)
 
@@ -139,7 +139,7 @@ class PodRuntime:
 def delete_pods(state: LocalState, tell: Tell) -> None:
     """Delete what pods of this setup the cluster has that it used last; without one, do nothing.
 
-    A cluster that does not answer is told and not raised: whoever calls this is ending, or wants another one.
+    A cluster that does not answer is reported, not raised: the caller is ending, or wants another one.
     """
     if not state.cluster_file.exists():
         return

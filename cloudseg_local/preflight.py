@@ -1,4 +1,4 @@
-"""Checks what a laptop must have before anything is started, so that a lack ends in a sentence and not in a trace."""
+"""Checks what a laptop must have before anything is started, and reports what is missing in one sentence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FREE_BYTES = 500 * 2**20
 
 
 def require_program(name: str) -> None:
-    """Insist on a program on the PATH.
+    """Check that a program is on the PATH.
 
     Raises:
         LocalError: It is not there.
@@ -25,7 +25,7 @@ def require_program(name: str) -> None:
 
 
 def require_free_disk(folder: Path, needed: int = _FREE_BYTES) -> None:
-    """Insist on room on a folder's disk.
+    """Check that a folder's disk has enough space.
 
     Raises:
         LocalError: Fewer than `needed` bytes are free.
@@ -40,13 +40,13 @@ def require_free_disk(folder: Path, needed: int = _FREE_BYTES) -> None:
 
 
 def require_free_port(port: int, variable: str, what: str, host: str = "127.0.0.1") -> None:
-    """Insist on a port of an address of this machine.
+    """Check that a port is free on an address of this machine.
 
     Raises:
-        LocalError: It is no port, or something listens there; the message names it as far as this user may see.
+        LocalError: It is not a port, or something listens there; the message names it as far as this user may see.
     """
     if not 0 < port < 65536:
-        raise LocalError(f"{variable}={port}, meant for {what}, is no port; choose one from 1024 to 65535")
+        raise LocalError(f"{variable}={port}, meant for {what}, is not a port; choose one from 1024 to 65535")
     with socket.socket() as probe:
         # As servers do: a port in TIME_WAIT after the last demo is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -22,7 +22,7 @@ _GRACE_SECONDS = 8.0
 
 @dataclass
 class Service:
-    """One process that is to run until it is stopped.
+    """A process that runs until it is stopped.
 
     Attributes:
         name: As it is shown.
@@ -41,7 +41,7 @@ class Service:
     restarts: int = 0
 
     def start(self) -> None:
-        """Start it in a process group of its own, so that Ctrl-C reaches only the command that supervises it."""
+        """Start it in its own process group, so that Ctrl-C reaches only the command that supervises it."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,7 +54,7 @@ class Service:
             )
 
     def died(self) -> int | None:
-        """Its exit code when it ended by itself."""
+        """Its exit code if it ended without being stopped."""
         return self.process.poll() if self.process else None
 
 
@@ -89,7 +89,7 @@ class Supervisor:
             if service.restarts == _MOST_RESTARTS:
                 raise LocalError(
                     f"{service.name} ended {_MOST_RESTARTS + 1} times, the last time with exit code {code}; the end of "
-                    f"{service.log}:\n{tail(service.log)}\nNothing is lost: run the command again once that is mended"
+                    f"{service.log}:\n{tail(service.log)}\nNothing is lost: run the command again once that is fixed"
                 )
             service.restarts += 1
             self._tell(f"{service.name} ended (exit code {code}); starting it again")

@@ -98,7 +98,7 @@ class Stall:
         self._since: float | None = None
 
     def seen(self, tasks: Sequence[TaskState], now: float) -> bool:
-        """Whether it has been so for half a minute; then the half minute begins anew.
+        """Whether it has been so for half a minute; then the half minute begins again.
 
         Args:
             tasks: The run's task instances.

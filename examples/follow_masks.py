@@ -1,4 +1,4 @@
-"""A DAG that follows cloudseg: it runs after each run that kept its promise, and reads what that run left."""
+"""A DAG that follows cloudseg: it runs after each run that succeeded, and reads what that run left."""
 
 from typing import Any
 

@@ -95,7 +95,7 @@ def _beginning(send: Send) -> Send:
 
 
 async def _cut(scope: Scope) -> None:
-    """Cut the connection of a request without a word, as a broken network would."""
+    """Cut the connection of a request silently, as a broken network would."""
     scope["state"]["transport"].abort()
     # The server hears of the cut in the next turn of the loop; before that it would still try to answer.
     await asyncio.sleep(0.01)

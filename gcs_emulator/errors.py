@@ -1,4 +1,4 @@
-"""The errors that the emulator answers with, in the form Google's JSON API gives them."""
+"""The emulator's error responses, in the format of Google's JSON API."""
 
 from __future__ import annotations
 

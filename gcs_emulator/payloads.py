@@ -1,6 +1,6 @@
 """Where the bytes of objects lie: in memory; or in a directory, small ones in the database and large ones a file each.
 
-A payload is written once under an id of its own and never changed; an object refers to it only when it is
+A payload is written once under a unique id and never changed; an object refers to it only when it is
 whole. So a crash leaves at worst a payload that nothing refers to, and the next start removes it.
 """
 
@@ -53,7 +53,7 @@ class Payloads(Protocol):
         """Return the id of a second reference to the same bytes."""
 
     def remove(self, payload: str) -> None:
-        """Drop a payload; one that is not there is none."""
+        """Drop a payload, if it exists."""
 
     def sweep(self, referenced: Iterable[str]) -> None:
         """Drop every payload but these."""

@@ -60,7 +60,7 @@ class Preconditions:
         )
 
     def check(self, generation: int, live: Versioned | None) -> None:
-        """Hold them against what is live now; ``generation`` is 0 when nothing is.
+        """Check them against the live object; ``generation`` is 0 if there is none.
 
         Raises:
             ApiError: 412, or 304 for a ``NotMatch`` on a read.

@@ -128,7 +128,7 @@ _SHOWN: dict[str, Callable[[ObjectRecord, str], Any]] = {
     "md5Hash": lambda record, _: record.md5,
     "componentCount": lambda record, _: record.components or None,
 }
-"""What the server itself tells of an object; None is left out."""
+"""What the server itself reports about an object; None is left out."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def parse_resource(body: bytes) -> dict[str, Any]:
     """Parse a JSON resource; an empty body is an empty resource.
 
     Raises:
-        ApiError: 400 if it is no JSON object.
+        ApiError: 400 if it is not a JSON object.
     """
     if not body.strip():
         return {}
@@ -83,7 +83,7 @@ async def resource_of(request: Request) -> dict[str, Any]:
 
 
 def check_object_name(name: str) -> None:
-    """Hold a name against GCS's rules.
+    """Check a name against GCS's rules.
 
     Raises:
         ApiError: 400.

@@ -1,4 +1,4 @@
-"""Resumable uploads that are under way.
+"""Resumable uploads in progress.
 
 Source: https://cloud.google.com/storage/docs/performing-resumable-uploads. Sessions live in memory: an emulator that
 was restarted answers 404 for them, as GCS does for one that has expired.

@@ -1,6 +1,6 @@
 """The state of the emulator: buckets and live objects, each change in one atomic step.
 
-Metadata and small payloads lie in SQLite (in memory or in the directory), large payloads beside it. SQLite keeps the
+Metadata and small payloads lie in SQLite (in memory or in the directory), large payloads next to it. SQLite keeps the
 names in the byte order of UTF-8 that a listing needs, with no index to rebuild at a start, and each commit survives the
 death of the process. All methods run on the emulator's event loop, one at a time: that is what makes a check of
 preconditions and the change that follows it atomic.
@@ -140,7 +140,7 @@ class Store:
         return record
 
     def check(self, bucket: str, name: str, conditions: Preconditions) -> ObjectRecord | None:
-        """Hold a coming write against what is live now, and return what it would replace."""
+        """Check a write's preconditions against the live object, and return the object that it would replace."""
         self.bucket(bucket)
         old = self.find(bucket, name)
         conditions.check(old.generation if old else 0, old)

@@ -1,4 +1,4 @@
-"""What the emulator's pages show, as HTML. Whoever uploads chooses the names: all of them are escaped and quoted."""
+"""What the emulator's pages show, as HTML. Uploaders choose the names: all of them are escaped and quoted."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # audit.sh [FILE…]: looks for known vulnerabilities in what these files of requirements pin, requirements/*.lock when none
-# is named. Asks PyPI, so it is no part of `make lint`. A finding that does not concern cloudseg is left out by its id,
+# is named. Asks PyPI, so it is not part of `make lint`. A finding that does not concern cloudseg is left out by its id,
 # with the reason, in requirements/audit-ignored.txt. Fails, too, where one of them could not be looked up.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,10 +1,10 @@
 #!/bin/sh
-# check-workflows.sh: checks .github/workflows without a network: against GitHub's schema, with zizmor (what somebody
+# check-workflows.sh: checks .github/workflows without a network: against GitHub's schema, with zizmor (what an attacker
 # could do with them) and, where it is installed, with actionlint (what the expressions in them mean).
 #
 # By environment, both optional:
 #   PYTHON               the Python whose environment has the tools (.cloudseg/venv/bin/python)
-#   REQUIRE_ACTIONLINT   1: fail without actionlint. It is no part of requirements/test.lock, for its package fetches the
+#   REQUIRE_ACTIONLINT   1: fail without actionlint. It is not in requirements/test.lock, because its package downloads the
 #                        program from GitHub; scripts/install-actionlint.sh installs it
 set -eu
 cd "$(dirname "$0")/.."

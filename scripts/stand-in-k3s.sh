@@ -103,7 +103,7 @@ stop() {
 }
 trap 'stop; exit 0' TERM INT
 
-# Mounts of pods are to be seen by containerd, whoever makes them.
+# Mounts of pods must be visible to containerd, regardless of their creator.
 mount --make-rshared /
 start etcd etcd --data-dir "$data/server" --log-level warn
 start containerd containerd --config /run/k3s/containerd.toml

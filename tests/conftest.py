@@ -26,7 +26,7 @@ _REQUIRED = os.environ.get("CLOUDSEG_REQUIRED", "").lower().split()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, Any]:
-    """Fail what was skipped for want of something that CLOUDSEG_REQUIRED names, such as `terraform`."""
+    """Fail tests that were skipped because something in CLOUDSEG_REQUIRED is missing, such as `terraform`."""
     report = yield
     reason = report.longrepr[2].lower() if report.skipped and isinstance(report.longrepr, tuple) else ""
     if missing := [word for word in _REQUIRED if word in reason]:

@@ -23,7 +23,7 @@ _ROOT = Path(__file__).parent.parent.parent
 _GRACE_SECONDS = 5.0
 _LEAST_SECONDS = 3.0
 _MARGIN_SECONDS = 1.0
-"""A part is to end by itself so long before it is cut."""
+"""How long before its time limit a part should stop on its own."""
 _REPORT_SECONDS = 4.0
 """Kept for the report, and for what ends slowly."""
 

@@ -1,4 +1,4 @@
-"""The loop that everybody writes first, `benchmarks/article.py`, on the storage stand-in."""
+"""The simple loop of `benchmarks/article.py`, on the storage stand-in."""
 
 from __future__ import annotations
 

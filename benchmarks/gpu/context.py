@@ -39,7 +39,7 @@ class Scale:
         seconds: Of one measurement of the bare forward pass.
         most_images: Of a batch.
         engine_seconds: Of one run of the engine, its start not counted.
-        io_processes: Fixed numbers of helper processes that are tried beside `auto`.
+        io_processes: Fixed numbers of helper processes that are tried in addition to `auto`.
         article_images: Images of the article's loop.
         starts: Repeated starts.
         profiled_batches: Batches that are profiled.

@@ -1,4 +1,4 @@
-"""The engine as users run it, with the storage stand-in: its steady rate beside the bare forward pass."""
+"""The engine as users run it, with the storage stand-in: its steady rate compared with the bare forward pass."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cloudseg_ops.engine.process import options as engine_options
 _START_SECONDS = 45.0
 _END_SECONDS = 15.0
 _BESIDE_SECONDS = 14.0
-"""About what a run takes beside its steady time."""
+"""Approximate duration of a run in addition to its steady time."""
 _LEAST_IMAGES, _MOST_IMAGES = 64, 100_000
 _MOST_WORKERS = 4
 _KEPT = 8

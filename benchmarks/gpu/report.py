@@ -17,7 +17,7 @@ FILES = ("machine", "bare", "engine", "start", "profile")
 
 
 def write_report(out: Path) -> None:
-    """Write report.md beside the results."""
+    """Write report.md next to the results."""
     found = {name: read_records(out / f"{name}.jsonl") for name in FILES}
     machine, bare, engine = found["machine"], found["bare"], found["engine"]
     sections: dict[str, Callable[[], list[str]]] = {

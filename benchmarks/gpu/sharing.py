@@ -1,4 +1,4 @@
-"""Several engines on one GPU, each with helpers of its own: what pods do that share a GPU in time."""
+"""Several engines on one GPU, each with its own helpers, like pods that time-share a GPU."""
 
 from __future__ import annotations
 

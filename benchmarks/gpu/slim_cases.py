@@ -1,4 +1,4 @@
-"""The operations that `benchmarks.gpu.slim` runs, in a process of their own."""
+"""The operations that `benchmarks.gpu.slim` runs, in their own process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the start of a process to the first mask: by phase in a process of its own, and of the engine as a whole."""
+"""From the start of a process to the first mask: by phase in its own process, and of the engine as a whole."""
 
 from __future__ import annotations
 

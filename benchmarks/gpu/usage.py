@@ -116,7 +116,7 @@ def over_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str
     Args:
         samples: In the order of time.
         begin: Seconds since the epoch.
-        end: Likewise.
+        end: The same, at the end.
 
     Returns:
         CPUs that the tree used, most processes, median utilisation and most memory of the GPU (None: unknown).

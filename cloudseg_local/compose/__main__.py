@@ -14,7 +14,7 @@ VOLUMES = Path("/var/lib/cloudseg")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; errors end as one message, not as a trace."""
+    """Run one command; errors are printed as one message, without a traceback."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "healthy":

@@ -1,4 +1,4 @@
-"""Whether a service of docker-compose.yaml is well, by the cheapest question that tells."""
+"""Health checks of the services in docker-compose.yaml, as cheap as possible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SERVICES = ("emulator", *AIRFLOW_PARTS)
 
 
 def why_unhealthy(service: str, airflow: str = _AIRFLOW, emulator: str = _EMULATOR) -> str | None:
-    """Say in one line why a service is not well; None: it is.
+    """Say in one line why a service is unhealthy; None if it is healthy.
 
     Args:
         service: One of `SERVICES`.
@@ -40,7 +40,7 @@ def why_unhealthy(service: str, airflow: str = _AIRFLOW, emulator: str = _EMULAT
 
 
 def part_trouble(health: Mapping[str, Any], part: str) -> str | None:
-    """Read in Airflow's answer why one of its parts is not well; None: it is.
+    """Read in Airflow's answer why one of its parts is unhealthy; None if it is healthy.
 
     Args:
         health: The answer of Airflow's `monitor/health`.

@@ -24,7 +24,7 @@ _FOR_ANOTHER_USER = 0o444
 
 
 def make_keys(database: Path, keys: Path, login: Path) -> list[Path]:
-    """Make the secrets that are not there yet; what is there is kept, so that a restart changes none.
+    """Generate missing secrets; existing ones are kept, so a restart does not change them.
 
     Each folder is a volume: services mount those that they need.
 

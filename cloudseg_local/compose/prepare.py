@@ -1,4 +1,4 @@
-"""The step between an empty setup under Docker and a DAG that can be triggered; all of it may run again."""
+"""Prepares an empty Docker setup so that the DAG can be triggered; it is safe to run again."""
 
 from __future__ import annotations
 
@@ -80,5 +80,5 @@ def _airflow(command: Sequence[str]) -> None:
     if done.returncode:
         raise LocalError(
             f"`{' '.join(command)}` ended with exit code {done.returncode}; what it said is above. Once that is "
-            "mended: `docker compose up` again"
+            "fixed: `docker compose up` again"
         )

@@ -1,4 +1,4 @@
-"""Tables that a setting chooses from by name, and that a team extends from a module of its own."""
+"""Tables that a setting selects from by name, and that users extend from their own modules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_name(name: str, table: Mapping[str, object]) -> str:
         ValueError: It is neither.
     """
     if name not in table and not is_reference(name):
-        raise ValueError(f"Input should be one of {', '.join(sorted(table))}, or package.module:NAME of your own")
+        raise ValueError(f"Input should be one of {', '.join(sorted(table))}, or your own package.module:NAME")
     return name
 
 

@@ -95,7 +95,7 @@ def keys(pairs: Mapping[str, str]) -> Mapping[str, str]:
 def variables(pairs: Mapping[str, str]) -> Mapping[str, str]:
     """Check the names of environment variables."""
     if wrong := [name for name in pairs if not _VARIABLE.fullmatch(name)]:
-        raise ValueError(f"{wrong[0]!r} is no name of an environment variable")
+        raise ValueError(f"{wrong[0]!r} is not a valid name of an environment variable")
     return pairs
 
 
@@ -126,7 +126,7 @@ def read_pairs(value: Any) -> Any:
     for word in read_words(value):
         key, equals, text = (part.strip() for part in word.partition("="))
         if not equals:
-            raise ValueError(f"{word!r} is no key=value; give key=value,key=value or a JSON object")
+            raise ValueError(f"{word!r} is not key=value; give key=value,key=value or a JSON object")
         if key in pairs:
             raise ValueError(f"it says {key!r} twice")
         pairs[key] = text
@@ -137,9 +137,9 @@ def _read_object(text: str) -> dict[str, str]:
     try:
         pairs: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"it begins like JSON and is none: {error}") from None
+        raise ValueError(f"it begins like JSON but is invalid: {error}") from None
     if wrong := [key for key, value in pairs.items() if not isinstance(value, str)]:
-        raise ValueError(f"the value of {wrong[0]!r} is no text; put it in quotes")
+        raise ValueError(f"the value of {wrong[0]!r} is not text; put it in quotes")
     return pairs
 
 

@@ -38,7 +38,7 @@ class PodSettings(BaseModel):
     )
     image_pull_secrets: Annotated[
         tuple[str, ...], BeforeValidator(grammar.read_words), AfterValidator(grammar.each(grammar.subdomain))
-    ] = Field(default=(), description="Names of pull secrets, with commas")
+    ] = Field(default=(), description="Names of pull secrets, separated by commas")
     namespace: Annotated[str, AfterValidator(grammar.label_name)] = Field(
         default="cloudseg", description="Kubernetes namespace of the pods"
     )
@@ -59,14 +59,14 @@ class PodSettings(BaseModel):
         default=False,
         description="Run on Spot nodes: the label `cloud.google.com/gke-spot`, and a toleration of that taint",
     )
-    last_try_on_demand: bool = Field(default=True, description="Let a task's last try leave Spot nodes")
+    last_try_on_demand: bool = Field(default=True, description="Do not require Spot nodes for a task's last try")
     pod_cpu: Cpu = Field(default="3", description="CPU request of a pod")
     pod_memory: Size = Field(default="10Gi", description="Memory request and limit of a pod")
     pod_ephemeral_storage: Size = Field(default="2Gi", description="Disk request and limit of a pod")
     pod_shm: Size = Field(
         default="1Gi",
         validate_default=True,  # against a smaller memory
-        description="Size of the memory-backed /dev/shm, a part of the memory",
+        description="Size of the memory-backed /dev/shm; counts toward the memory limit",
     )
     pod_deadline_seconds: int = Field(
         default=21600, ge=60, description="Kubernetes ends a pod that runs longer (`activeDeadlineSeconds`)"
@@ -75,30 +75,30 @@ class PodSettings(BaseModel):
         default=25, ge=20, le=600, description="`terminationGracePeriodSeconds`; the engine needs 20"
     )
     schedule_timeout_seconds: int = Field(
-        default=1800, ge=1, description="Longest wait for a node; a pool that scales from zero takes minutes"
+        default=1800, ge=1, description="Maximum wait for a node; a pool that scales from zero takes minutes"
     )
     startup_timeout_seconds: int = Field(
-        default=900, ge=1, description="Longest wait for the image once the pod has a node"
+        default=900, ge=1, description="Maximum wait for the image once the pod has a node"
     )
     outage_seconds: int = Field(
-        default=300, ge=0, description="Longest outage of the Kubernetes API that a task waits out"
+        default=300, ge=0, description="Longest outage of the Kubernetes API that a task tolerates"
     )
     pod_env: Annotated[Pairs, AfterValidator(grammar.variables)] = Field(
         default={}, description="Environment variables of the engine, as `key=value,…` or a JSON object"
     )
     pod_labels: Annotated[Pairs, AfterValidator(grammar.own_labels)] = Field(
-        default={}, description="Further labels of the pods, as `key=value,…` or a JSON object"
+        default={}, description="Additional labels of the pods, as `key=value,…` or a JSON object"
     )
     pod_annotations: Annotated[Pairs, AfterValidator(grammar.keys)] = Field(
-        default={}, description="Further annotations of the pods, as `key=value,…` or a JSON object"
+        default={}, description="Additional annotations of the pods, as `key=value,…` or a JSON object"
     )
     node_selector: Annotated[Pairs, AfterValidator(grammar.labels)] = Field(
-        default={}, description="Further node labels that a pod demands, as `key=value,…` or a JSON object"
+        default={}, description="Additional node labels that a pod requires, as `key=value,…` or a JSON object"
     )
     pod_template: str | None = Field(
         default=None,
         min_length=1,
-        description="A YAML file that the workers see, or the YAML itself, laid over the pod as docs/settings.md says",
+        description="YAML file on the workers, or the YAML itself, merged into the pod as docs/settings.md describes",
     )
     deferrable: bool = Field(default=False, description="Wait for pods in the triggerer instead of in a worker's slot")
     kubernetes_conn_id: str = Field(
@@ -107,7 +107,7 @@ class PodSettings(BaseModel):
     gke_cluster: str | None = Field(default=None, min_length=1, description="Name of the runtime `gke`'s cluster")
     gke_location: str | None = Field(default=None, min_length=1, description="Region or zone of that cluster")
     gke_project: str | None = Field(
-        default=None, min_length=1, description="Project of that cluster; unset: the connection's own"
+        default=None, min_length=1, description="Project of that cluster; unset: the connection's project"
     )
     gke_endpoint: Literal["dns", "external", "internal"] = Field(
         default="dns", description="Endpoint of that cluster that the workers use: `dns`, `external` or `internal`"

@@ -15,7 +15,7 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who is told of a run that failed.
+    """Where to send a notification when a run fails.
 
     Attributes:
         kind: What `value` is.

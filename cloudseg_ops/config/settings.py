@@ -101,21 +101,21 @@ class Settings(BaseModel):
     runtime: RuntimeName = Field(
         default="local",
         description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
-        "connection, `gke` a pod on a GKE cluster; `package.module:NAME` a `Runtime` of your own",
+        "connection, `gke` a pod on a GKE cluster; `package.module:NAME` your own `Runtime`",
     )
     schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
-        default="@daily", description="The DAG's schedule, as Airflow reads it; `none`: runs are triggered by hand"
+        default="@daily", description="The DAG's schedule, in Airflow's syntax; `none`: manual runs only"
     )
     pubsub_subscription: str | None = Field(
         default=None,
         pattern=r"^projects/[a-z0-9.:-]+/subscriptions/[A-Za-z][A-Za-z0-9._~+%-]{2,254}$",
         description="Pub/Sub subscription to the input bucket's notifications, `projects/P/subscriptions/S`: new "
-        "photographs start a run, beside the schedule; unset: the schedule alone",
+        "photographs start a run, in addition to the schedule; unset: the schedule only",
     )
     on_failure: Annotated[Receiver | None, BeforeValidator(_receiver)] = Field(
         default=None,
-        description="Who is told of a run that failed: a webhook's `https://` address, `conn:` and the Airflow "
-        "connection that holds one, or a Python function as `package.module:function`; unset: nobody",
+        description="Where to send a notification when a run fails: a webhook's `https://` address, `conn:` and the "
+        "Airflow connection that holds one, or a Python function as `package.module:function`; unset: nowhere",
     )
     input_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
         default="", description="Default of the param `input_prefix`"
@@ -124,55 +124,56 @@ class Settings(BaseModel):
     image_types: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = Field(
         default=IMAGE_TYPES,
         min_length=1,
-        description="Extensions that make an object a photograph, with commas",
+        description="File extensions of photographs, separated by commas",
     )
     settle_seconds: float = Field(
-        default=60, ge=0, description="An object changed less than this ago waits for the next run"
+        default=60, ge=0, description="Objects that changed more recently than this wait for the next run"
     )
     sense_timeout_seconds: float = Field(
-        default=3600, gt=0, description="A run that finds nothing new for so long ends as skipped"
+        default=3600, gt=0, description="A run that finds nothing new for this long is skipped"
     )
-    poke_interval_seconds: float = Field(default=60, gt=0, description="Time between two looks at the input bucket")
-    max_chunks: int = Field(default=200, ge=1, le=1024, description="Most chunks (mapped tasks) of a run")
+    poke_interval_seconds: float = Field(default=60, gt=0, description="Time between two checks of the input bucket")
+    max_chunks: int = Field(default=200, ge=1, le=1024, description="Maximum number of chunks (mapped tasks) in a run")
     chunk_objects: int = Field(
-        default=500, ge=1, description="Images in a chunk; more when the run would else have more than the most chunks"
+        default=500, ge=1, description="Target images per chunk; raised when a run would exceed `CLOUDSEG_MAX_CHUNKS`"
     )
-    pool: str = Field(default="cloudseg_gpu", min_length=1, description="Airflow pool that bounds the chunks at once")
+    pool: str = Field(
+        default="cloudseg_gpu", min_length=1, description="Airflow pool that limits how many chunks run at once"
+    )
     pool_slots: int | None = Field(
         default=None, ge=1, description="Slots of that pool, for forecasts and `cloudseg pool`; unset: unknown"
     )
     retries: int = Field(default=2, ge=0, le=20, description="Retries of a task")
     segment_retries: int = Field(
-        default=4, ge=0, le=50, description="Retries of a chunk: more, for Spot nodes come and go"
+        default=4, ge=0, le=50, description="Retries of a chunk; more than of a task, because Spot nodes are preempted"
     )
     previews: Literal["some", "all", "none"] = Field(
         default="some",
-        description="Images that the engine makes a small picture of, for report and gallery: `some` of each chunk, "
-        "`all`, `none`",
+        description="Images that get a preview for the report and the gallery: `some` of each chunk, `all`, `none`",
     )
     results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(_words)] = Field(
         default=(),
-        description="Further files that a run's results are written to, beside report.json, with commas: `csv`, a row "
-        "for each image; `package.module:NAME`, a `ResultsFormat` of your own",
+        description="Further files that a run's results are written to, in addition to report.json, separated by "
+        "commas: `csv`, one row per image; `package.module:NAME`, your own `ResultsFormat`",
     )
     retry_delay_seconds: float = Field(
-        default=60, ge=0, description="Delay before the first retry; it doubles from there"
+        default=60, ge=0, description="Delay before the first retry; doubles with each retry"
     )
     device: Literal["auto", "cuda", "cpu"] | None = Field(
         default=None,
-        description="Where the engine computes: `cuda`, a GPU, or it fails; `cpu`; `auto`, a GPU if one is visible in "
-        "its container. Unset: `cuda` in pods with a GPU, else `auto`",
+        description="Where the engine computes: `cuda` (fails without a GPU), `cpu`, or `auto` (a GPU if its container "
+        "has one). Unset: `cuda` in pods with a GPU, else `auto`",
     )
     engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
-        default=(), description="Further options of the engine's command, as a shell would read them"
+        default=(), description="Additional command-line options of the engine, in shell syntax"
     )
     images_per_second: float = Field(
         default=10,
         gt=0,
-        description="Rate of one chunk, for the forecast of a run, where no report tells a measured one",
+        description="Rate of one chunk, for forecasts when no report has a measured rate",
     )
     gpu_hour_price: float | None = Field(
-        default=None, ge=0, description="Price of a GPU hour in US dollars, for the same forecast; unset: time alone"
+        default=None, ge=0, description="Price of a GPU hour in US dollars, for forecasts; unset: no cost is forecast"
     )
     gcp_conn_id: str | None = Field(
         default=None, description="Airflow connection for Cloud Storage; unset: the worker's own identity"
@@ -183,7 +184,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _buckets_differ(self) -> Settings:
         if self.input_bucket in (self.output_bucket, self.staging_bucket):
-            raise ValueError("INPUT must be a bucket of its own: what cloudseg writes is not to be taken for input")
+            raise ValueError("INPUT must be a dedicated bucket: what cloudseg writes is not to be taken for input")
         return self
 
     @model_validator(mode="after")

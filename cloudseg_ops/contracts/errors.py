@@ -1,7 +1,7 @@
 """Every error that cloudseg raises on purpose, as one tree.
 
 Each message says what was found, where, and what to do next: it is among the last lines that an operator reads in a
-task log. `operators.remedies` says of each class whether a retry may mend it.
+task log. `operators.remedies` says for each class whether a retry may help.
 """
 
 
@@ -94,7 +94,7 @@ class HelperLostError(EngineError):
 
 
 class BadImageError(EngineError):
-    """An input is no image that can be segmented; it is quarantined with this message as the reason."""
+    """An input is not an image that can be segmented; it is quarantined with this message as the reason."""
 
 
 class ImageTooLargeError(BadImageError):
@@ -158,7 +158,7 @@ class NotShownError(GalleryError):
 
 
 class BusyError(GalleryError):
-    """As many pictures as may be are being made already."""
+    """The maximum number of pictures is being made already."""
 
 
 class DeliveryError(CloudsegError):
@@ -186,7 +186,7 @@ class SmokeTestError(DeliveryError):
 
 
 class RollBackError(DeliveryError):
-    """A release failed, and so did the way back to the last good one: somebody has to look."""
+    """A release failed, and so did the rollback to the last good one: a person must investigate."""
 
 
 class LocalError(CloudsegError):

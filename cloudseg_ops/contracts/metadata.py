@@ -34,7 +34,7 @@ class MetadataRecord:
     """Base of the dataclasses that are written as custom metadata.
 
     A field is a `str`, an `int`, a `bool` or a float with `Decimals`; or one of these or None, which is written as no
-    key at all; or another record, whose keys then stand beside the others.
+    key at all; or another record, whose keys are then stored with the others.
 
     Attributes:
         key_prefix: Follows `cloudseg-` in the keys of the class's own fields.

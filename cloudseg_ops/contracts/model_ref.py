@@ -134,12 +134,12 @@ class ModelRef(_Strict):
         """Read it back.
 
         Raises:
-            ManifestError: It is no model reference.
+            ManifestError: It is not a model reference.
         """
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
             raise ManifestError(
-                f"{where} is no model reference ({error.error_count()} faults, the first: {error.errors()[0]['msg']}); "
+                f"{where} is not a model reference ({error.error_count()} faults, first: {error.errors()[0]['msg']}); "
                 "clear `pull_model`, which writes it"
             ) from None

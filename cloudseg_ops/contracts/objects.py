@@ -82,7 +82,7 @@ class InputObject:
             return cls(str(fields["name"]), int(fields["generation"]), int(fields["size"]), str(fields["crc32c"]))
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ManifestError(
-                f"this line is no input version ({type(error).__name__}: {error}): {line[:200]!r}; "
+                f"this line is not an input version ({type(error).__name__}: {error}): {line[:200]!r}; "
                 "a manifest is written by cloudseg alone: remove the run's folder in STAGING and run again"
             ) from error
 

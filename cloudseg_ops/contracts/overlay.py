@@ -50,7 +50,7 @@ def draw_overlay(photograph: Image.Image, cloud: Image.Image) -> Image.Image:
     overlay = photograph.copy()
     overlay.paste(photograph.point(_tinted_values()), mask=cloud)
     if min(cloud.size) >= 3:
-        # Cloud pixels that touch a pixel that is none.
+        # Cloud pixels next to a pixel that is not cloud.
         outline = ImageChops.subtract(cloud, cloud.filter(ImageFilter.MinFilter(3)))
         overlay.paste(CLOUD_TINT, mask=outline)
     return overlay

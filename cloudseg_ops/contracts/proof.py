@@ -35,7 +35,7 @@ class Place(StrEnum):
     QUARANTINED = "quarantined"
     """Below `quarantine/` in OUTPUT, with the reason."""
     SUPERSEDED = "superseded"
-    """Whoever uploads has put a newer version under its name; that one has its own place."""
+    """A newer upload has replaced it under its name; that version is accounted for separately."""
     LOST = "lost"
     """In none of these places."""
 
@@ -106,7 +106,7 @@ def place_of(version: InputObject, bucket: str, evidence: Evidence) -> Place:
 
 
 def newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
-    """The newest version of an input that the buckets tell of, itself or by a mask or a copy; 0 when none does."""
+    """The newest version of an input found in the buckets, as itself, a mask or a copy; 0 if there is none."""
     provenance = mask_provenance(evidence.mask)
     sources = [provenance.source if provenance else None, quarantine_source(evidence.quarantined)]
     generations = [source.generation for source in sources if source and (source.bucket, source.name) == (bucket, name)]

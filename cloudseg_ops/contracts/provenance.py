@@ -93,5 +93,5 @@ def quarantine_metadata(source: Source, reason: str, run_id: str) -> dict[str, s
 
 
 def quarantine_reason(metadata: Mapping[str, str]) -> str | None:
-    """Why an object was quarantined; None when it is no quarantined copy."""
+    """Why an object was quarantined; None if it is not a quarantined copy."""
     return metadata.get(f"{PREFIX}reason")

@@ -20,7 +20,7 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     """Its mask by this very model was there already."""
     QUARANTINED = "quarantined"
-    """It is no image that can be segmented; a copy lies in quarantine with the reason."""
+    """It is not an image that can be segmented; a copy lies in quarantine with the reason."""
     VANISHED = "vanished"
     """It was gone from INPUT before it could be read."""
     CHANGED = "changed"
@@ -84,8 +84,8 @@ class Result:
             )
         except (ValueError, TypeError, KeyError) as error:
             raise ManifestError(
-                f"this line is no result ({type(error).__name__}: {error}): {line[:200]!r}; "
-                "clear the `segment` task of its chunk, which writes the file anew"
+                f"this line is not a result ({type(error).__name__}: {error}): {line[:200]!r}; "
+                "clear the `segment` task of its chunk, which rewrites the file"
             ) from error
 
 
@@ -95,7 +95,7 @@ class ChunkSummary(MetadataRecord):
 
     Attributes:
         started: When the engine began, seconds since the epoch.
-        finished: When it wrote this file, likewise.
+        finished: When it wrote this file, in the same format.
         images: Images of the chunk.
         complete: Whether each of them is accounted for.
         asked: When the task asked for the engine, seconds since the epoch; None: it did not say.

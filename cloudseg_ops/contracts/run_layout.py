@@ -75,7 +75,7 @@ class RunLayout:
 
     @property
     def plan_json(self) -> GcsUri:
-        """The plan with its forecast for programs, beside the report."""
+        """The plan with its forecast as JSON, next to the report."""
         return self.report_folder / "plan.json"
 
     @property

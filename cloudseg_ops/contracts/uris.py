@@ -29,7 +29,7 @@ class GcsUri:
         """
         bucket, _, name = text.removeprefix(_SCHEME).partition("/")
         if not text.startswith(_SCHEME) or not bucket:
-            raise SettingsError(f"{text!r} is no Cloud Storage address; write gs://bucket/name")
+            raise SettingsError(f"{text!r} is not a Cloud Storage address; write gs://bucket/name")
         return cls(bucket, name)
 
     def __truediv__(self, part: str) -> GcsUri:

@@ -1,7 +1,7 @@
 """Which version of the engine may work for which version of the DAG's code.
 
 Versions are semantic (semver.org), so a rule can tell: within one series the engine's command line and what lies in the
-buckets stay as they are. Before 1.0 each minor version is a series of its own, afterwards each major one.
+buckets stay as they are. Before 1.0 each minor version is a series, afterwards each major one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def series(version: str) -> tuple[int, ...]:
     """Which series a version is of: `0.4.2` is of (0, 4), `2.4.2` of (2,).
 
     Raises:
-        VersionMismatchError: It is no version.
+        VersionMismatchError: It is not a version.
     """
     found = _VERSION.fullmatch(version)
     if not found:
-        raise VersionMismatchError(f"{version!r} is no version of cloudseg; one reads 1.2.3")
+        raise VersionMismatchError(f"{version!r} is not a version of cloudseg; one reads 1.2.3")
     major, minor = int(found[1]), int(found[2])
     return (major,) if major else (major, minor)
 
@@ -32,7 +32,7 @@ def fits(wanted: str, found: str) -> bool:
     """Whether an engine of version `found` may work for code of version `wanted`.
 
     Raises:
-        VersionMismatchError: One of them is no version.
+        VersionMismatchError: One of them is not a version.
     """
     return series(wanted) == series(found)
 

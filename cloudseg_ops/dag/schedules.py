@@ -1,4 +1,4 @@
-"""When the DAG runs: by the clock, and as soon as Pub/Sub tells of new photographs."""
+"""When the DAG runs: by the clock, and as soon as Pub/Sub announces new photographs."""
 
 from __future__ import annotations
 

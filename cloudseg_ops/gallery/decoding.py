@@ -62,7 +62,7 @@ def decode_mask(data: bytes, side: int) -> Image.Image:
     """Decode a mask, no more than `side` pixels long: values are class indices, with the palette of their colors.
 
     Raises:
-        NotShownError: It is no mask, or takes more than it may.
+        NotShownError: It is not a mask, or takes more than it may.
     """
     from PIL import Image
 
@@ -117,7 +117,7 @@ def _check_frames(image: Image.Image) -> None:
 
 def _check_mode(mask: Image.Image) -> None:
     if mask.mode != "P":
-        raise NotShownError(f"it is no mask: its pixels are {mask.mode}, not indices of a palette")
+        raise NotShownError(f"it is not a mask: its pixels are {mask.mode}, not indices of a palette")
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:
@@ -159,5 +159,5 @@ def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):  # its own words are of the object in memory
-        return f"it is no image, or none of the formats {', '.join(FORMATS)}"
+        return f"it is not an image, or not in one of the formats {', '.join(FORMATS)}"
     return f"no picture can be made of it ({error_text(error)})"

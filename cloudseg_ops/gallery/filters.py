@@ -43,14 +43,14 @@ class Filter:
         """Read the fields of the gallery's form; an empty one asks for nothing.
 
         Raises:
-            GalleryError: A field is no answer to what the form asks.
+            GalleryError: A field of the form is invalid.
         """
         kind = query.get("outcome", "") or "all"
         if kind not in KINDS:
             raise GalleryError(f"outcome = {kind[:40]!r} is none of {', '.join(KINDS)}; choose one in the form")
         chunk = _number(query, "chunk", _MOST_CHUNKS)
         if chunk is not None and chunk != int(chunk):
-            raise GalleryError(f"chunk = {chunk:g} is no whole number; chunks are counted from 0")
+            raise GalleryError(f"chunk = {chunk:g} is not a whole number; chunks are counted from 0")
         least, most = _number(query, "least", 100), _number(query, "most", 100)
         return cls(
             kind,
@@ -100,5 +100,5 @@ def _number(query: Mapping[str, str], name: str, most: int) -> float | None:
     except ValueError:
         number = -1.0
     if not 0 <= number <= most:
-        raise GalleryError(f"{name} = {text[:40]!r} is no number from 0 to {most}; correct it in the form")
+        raise GalleryError(f"{name} = {text[:40]!r} is not a number from 0 to {most}; correct it in the form")
     return number

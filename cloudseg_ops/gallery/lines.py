@@ -26,7 +26,7 @@ def lines_from(store: Store, results: ObjectInfo, offset: int) -> Iterator[tuple
         offset: Where a line begins.
 
     Raises:
-        ObjectNotFoundError: The version is gone: a retry has written the file anew.
+        ObjectNotFoundError: The version is gone: a retry has rewritten the file.
         ManifestError: A line is longer than any of cloudseg's.
     """
     uri = GcsUri(results.bucket, results.name)
@@ -62,7 +62,7 @@ def read_result(store: Store, layout: RunLayout, chunk: int, offset: int, key: s
         GalleryError: There is no such image in that place.
     """
     moved = GalleryError(
-        f"chunk {chunk} has no such image there (any more): a retry may have written its results anew. Open the "
+        f"chunk {chunk} has no such image there (any more): a retry may have rewritten its results. Open the "
         "gallery again"
     )
     try:
@@ -76,7 +76,7 @@ def read_result(store: Store, layout: RunLayout, chunk: int, offset: int, key: s
 
 
 def parse_line(line: bytes) -> Result | None:
-    """Read a line; None when it is no result."""
+    """Read a line; None when it is not a result."""
     try:
         return Result.from_line(line.decode("utf-8"))
     except (ManifestError, UnicodeDecodeError):
@@ -94,7 +94,7 @@ class Cursor:
     Attributes:
         chunk: Index of the chunk.
         offset: Bytes of its results file before the line.
-        generation: Version of that file, for its lines move when a retry writes it anew; 0: any.
+        generation: Version of that file, because its lines move when a retry rewrites it; 0: any.
     """
 
     chunk: int = 0
@@ -112,7 +112,7 @@ class Cursor:
             return cls()
         found = _CURSOR.fullmatch(text)
         if not found:
-            raise GalleryError(f"{text[:40]!r} is no place in a gallery; begin at its first page")
+            raise GalleryError(f"{text[:40]!r} is not a place in a gallery; begin at its first page")
         return cls(*map(int, found.groups()))
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ class Shape(StrEnum):
     """What is shown of an image."""
 
     PAIR = "pair"
-    """The photograph, and beside it the same with its clouds marked."""
+    """The photograph, and next to it the same with its clouds marked."""
     PREVIEW = "preview"
     """The same as the engine drew it, in place of a photograph that is deleted."""
     PHOTOGRAPH = "photograph"

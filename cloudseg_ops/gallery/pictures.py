@@ -46,7 +46,7 @@ def make_picture(store: Store, shown: Shown, side: int) -> Picture:
     """Make the picture of an image.
 
     Photographs are hostile until they are pixels: what is too large is not downloaded, what takes too long is given
-    up, and what is shown is written anew.
+    up, and what is shown is re-encoded.
 
     Args:
         store: Cloud Storage.
@@ -55,7 +55,7 @@ def make_picture(store: Store, shown: Shown, side: int) -> Picture:
 
     Raises:
         NotShownError: No picture can be made of it.
-        BusyError: As many are being made as may be, and none was ready in time.
+        BusyError: The maximum number is being made, and none was ready in time.
         ObjectNotFoundError: It has changed since it was looked for.
     """
     if shown.preview and shown.shape is Shape.PREVIEW:
@@ -113,8 +113,8 @@ def _read(store: Store, info: ObjectInfo) -> bytes:
 
 def _preview(store: Store, info: ObjectInfo) -> Picture:
     if info.size > _MOST_PREVIEW_BYTES:
-        raise NotShownError(f"its preview has {info.size:,} bytes, and is none of the engine's")
+        raise NotShownError(f"its preview has {info.size:,} bytes, and is not one of the engine's")
     data = _read(store, info)
     if not data.startswith(_JPEG_START):
-        raise NotShownError("its preview is no JPEG, and none of the engine's")
+        raise NotShownError("its preview is not a JPEG, and not one of the engine's")
     return Picture(data, "image/jpeg")

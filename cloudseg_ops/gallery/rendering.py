@@ -55,7 +55,7 @@ class ImagePage:
 def render_gallery(addresses: Addresses, overview: Overview, images: ImagePage) -> str:
     """Render a page of images.
 
-    Names and reasons come from whoever uploads: all of them are escaped.
+    Uploaders choose names and reasons: all of them are escaped.
 
     Args:
         addresses: The run's pages.
@@ -94,7 +94,7 @@ def render_progress(addresses: Addresses, progress: RunProgress, run_state: str,
         addresses: The run's pages.
         progress: What its engines say.
         run_state: Airflow's word for the state of the run.
-        refreshing: Whether the browser is told to load the page again by itself.
+        refreshing: Whether the browser reloads the page automatically.
     """
     share = progress.done / progress.total if progress.total else 0.0
     return _render(

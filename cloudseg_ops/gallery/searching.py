@@ -89,7 +89,7 @@ def find_images(
             if _search(store, chunk, offset, wanted, found, page=page, most_lines=most_lines):
                 return found
         except ObjectNotFoundError:
-            found.notes.append(f"The results of chunk {chunk.index} are being written anew; load the page again.")
+            found.notes.append(f"The results of chunk {chunk.index} are being rewritten; load the page again.")
         except ManifestError as error:
             found.notes.append(f"Chunk {chunk.index}: {error}.")
     return found
@@ -109,7 +109,7 @@ def _offset_in(chunk: ChunkFile, start: Cursor, found: Found) -> int:
     if chunk.results and start.generation in (0, chunk.results.generation):
         return start.offset
     found.notes.append(
-        f"The results of chunk {chunk.index} were written anew since the page before: it is shown from its beginning."
+        f"The results of chunk {chunk.index} were rewritten since the page before: it is shown from its beginning."
     )
     return 0
 
@@ -138,5 +138,5 @@ def _search(
             key = image_key(result.source.name, result.source.generation)
             found.entries.append(Entry(chunk.index, at, key, result))
     if damaged:
-        found.notes.append(f"{damaged} lines of the results of chunk {chunk.index} are no results; clear its task.")
+        found.notes.append(f"{damaged} lines of the results of chunk {chunk.index} are not results; clear its task.")
     return found.following is not None

@@ -36,7 +36,7 @@ _INSTEAD: Final = {Shape.PREVIEW: "the engine's preview", Shape.MASK: "the mask"
 
 
 def note_on(shown: Shown) -> str:
-    """Why something else than the photograph beside its overlay is shown; empty where it is not."""
+    """Why something other than the photograph next to its overlay is shown; empty if it is not."""
     if shown.shape is Shape.NOTHING:
         return "Neither the photograph nor a mask of it is there."
     if shown.shape is Shape.PHOTOGRAPH:

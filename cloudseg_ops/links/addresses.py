@@ -1,6 +1,6 @@
 """Addresses that a person opens in a browser: Google Cloud's console, the emulator's pages, a git host.
 
-Plain functions of names alone. Whoever uploads chooses names, so every name is quoted. Where an address would be a
+Plain functions of names alone. Uploaders choose names, so every name is quoted. Where an address would be a
 guess, there is none.
 """
 
@@ -153,7 +153,7 @@ def log_address(logged: LoggedContainer) -> str:
 
 
 def commit_address(repository: str, commit: str) -> str | None:
-    """A commit's page on GitHub, GitLab or Bitbucket; None for paths, and for hosts that are none of these for sure.
+    """A commit's page on GitHub, GitLab or Bitbucket; None for paths, and for hosts that are not clearly one of these.
 
     A team's own GitLab or GitHub is known by its host's first word: `gitlab.example.com`.
 

@@ -1,4 +1,4 @@
-"""Links on tasks: where a task's work can be looked at, shown by Airflow's UI beside its log.
+"""Links on tasks: where a task's work can be looked at, shown by Airflow's UI next to its log.
 
 Airflow's API server knows of a link no more than its name and the key of an XCom that holds its address. A task
 pushes that XCom as soon as there is something to look at, and Airflow pushes it again at the end of each try: a link

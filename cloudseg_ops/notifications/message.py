@@ -20,8 +20,8 @@ class FailedTask:
         task_id: Its task.
         map_index: Its index in a mapped task, else -1.
         error: Name of its error's class; empty when it was ended from outside, or by an error that is not cloudseg's.
-        message: What it found; empty likewise.
-        todo: What to do about it; empty likewise.
+        message: What it found; empty in the same case.
+        todo: What to do about it; empty in the same case.
     """
 
     task_id: str
@@ -119,7 +119,7 @@ def webhook_body(address: str, told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _escaped(text: str) -> str:
-    # In chats `<…>` is a command, such as one that calls everybody, and anybody may name an object like that.
+    # In chats `<…>` is a command, such as one that notifies everyone, and anyone may name an object like that.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -39,7 +39,7 @@ class RunFailureNotifier(BaseNotifier):
             send = prepare(self.receiver)
             told = read_notice(context)
         except Exception as error:  # noqa: BLE001  whatever is wrong with the receiver, the DAG processor goes on
-            log.warning("nobody could be told of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
             return
         deliver(send, told)
 
@@ -75,16 +75,16 @@ def deliver(
         try:
             send(told)
         except Exception as error:  # noqa: BLE001  a receiver's fault is nobody else's
-            log.warning("nobody could be told of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
         else:
-            log.info("told of the failed run %s", told["run_id"])
+            log.info("notified of the failed run %s", told["run_id"])
 
-    # A timeout of the connection's own starts anew with each byte.
+    # The connection's timeout restarts with each byte.
     thread = threading.Thread(target=attempt, name="cloudseg-notice", daemon=True)
     thread.start()
     thread.join(timeout)
     if thread.is_alive():
-        log.warning("whoever is told of failed runs took more than %g s, and is left alone", timeout)
+        log.warning("the notification of the failed run timed out after %g s", timeout)
 
 
 def read_notice(context: Any) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _post(address: str, told: Mapping[str, Any]) -> None:
 
     body = webhook_body(address, told)
     try:
-        # A redirection would hand the message to whoever is named there.
+        # A redirection would hand the message to the server named there.
         answer = requests.post(address, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
         # Its own text has the address in it.

@@ -88,4 +88,4 @@ def as_optional_int(rendered: object) -> int | None:
     try:
         return int(text)
     except ValueError:
-        raise SettingsError(f"{rendered!r} is no whole number; correct the DAG param") from None
+        raise SettingsError(f"{rendered!r} is not a whole number; correct the DAG param") from None

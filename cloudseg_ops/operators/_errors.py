@@ -23,11 +23,11 @@ _GROUPING = Version("3.3")
 def translate_errors(method: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate `execute` and what else Airflow calls: errors of cloudseg's leave it without a trace of its insides.
 
-    Those that no retry can mend fail the task at once, the others are left to its retries. The trace is logged for
-    whoever sets the log level to DEBUG.
+    Those that no retry can fix fail the task at once, the others are left to its retries. The trace is logged for
+    log level DEBUG.
 
     Raises:
-        AirflowFailException: No retry can mend it.
+        AirflowFailException: No retry can fix it.
         CloudsegError: A retry may.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 from cloudseg_ops.contracts.uris import GcsUri
 
 MASKS = "cloudseg_masks"
-"""Name of the asset of which each run that kept its promise is an event."""
+"""Name of the asset of which each run that succeeded is an event."""
 
 PHOTOGRAPHS = "cloudseg_photographs"
 """Name of the asset whose events, messages of Pub/Sub, start a run."""
@@ -17,7 +17,7 @@ PHOTOGRAPHS = "cloudseg_photographs"
 def masks_asset() -> Any:
     """The asset that a run's masks are.
 
-    It has a name and no gs:// address: for any address with a scheme of its own, Airflow imports the handlers of all
+    It has a name and no gs:// address: for an address with a provider's scheme, Airflow imports the handlers of all
     providers while the DAG is parsed, and Cloud Storage's client with them. The addresses are in the events.
     """
     from airflow.sdk import Asset

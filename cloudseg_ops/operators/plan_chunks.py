@@ -29,7 +29,7 @@ from cloudseg_ops.storage import Store
 class PlanChunksOperator(RunOperator):
     """Cuts the snapshot into chunks of about equal weight; a dry run ends here, with the plan in the log.
 
-    The plan with its forecast is also a page, beside the report, and the XCom `plan`; the XCom `release` is that of the
+    The plan with its forecast is also a page, next to the report, and the XCom `plan`; the XCom `release` names the
     code that made it.
 
     Args:
@@ -39,7 +39,7 @@ class PlanChunksOperator(RunOperator):
         max_chunks: Most chunks.
         plan_only: Dry run: plan, forecast, and map nothing; templated.
         after_success: `delete`, `archive` or `keep`, for the forecast; templated.
-        at_once: Slots of the pool, likewise; None: unknown.
+        at_once: Slots of the pool, for the forecast; None: unknown.
         images_per_second: Rate of one chunk, where no report tells it.
         gpu_hour_price: Dollars; None: time alone is told.
         task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
@@ -116,7 +116,7 @@ class PlanChunksOperator(RunOperator):
             after_success=self.after_success,
             input_bucket=self.input_bucket,
             chunks=chunks,
-            # A real run finds out by itself, and is not to wait for it.
+            # A real run finds out anyway, and need not wait for it.
             already_processed=count_already_processed(
                 store, layout, objects=objects, input_bucket=self.input_bucket, model_digest=model.digest
             )

@@ -1,4 +1,4 @@
-"""What a failure asks of whoever reads its task's log: whether a retry may mend it, and what to do if none does."""
+"""What to do about a failure, for the task's log: whether a retry may fix it, and what to do if none does."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Remedy:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An error as it is told outside of the log: by XCom, and to whoever is notified.
+    """An error as it is reported outside of the log: in XCom, and in notifications.
 
     Attributes:
         error: Name of its class.
@@ -66,7 +66,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         "Then clear the task that writes it, with those after it."
     ),
     errors.PreconditionFailedError: Remedy(
-        True, "Something else has written the object meanwhile. Clear this task, which looks at it anew."
+        True, "Something else has written the object meanwhile. Clear this task, which reads it again."
     ),
     errors.PermissionDeniedError: Remedy(
         True, "Give the identity the role that docs/gke.md lists, wait minutes until it holds; then clear this task."
@@ -98,7 +98,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Restore the object in the DVC remote from a good copy (`dvc push`); then clear this task."
     ),
     errors.ModelParamsError: Remedy(
-        False, "Correct params.yaml in the registry, tag it anew, and run again with that tag."
+        False, "Correct params.yaml in the registry, tag it again, and run again with that tag."
     ),
     errors.EngineError: Remedy(True, "Read the engine's last lines above; then clear this task."),
     errors.ModelLoadError: Remedy(
@@ -122,9 +122,9 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     ),
     errors.ChunkUnfinishedError: Remedy(
         True, "Nothing, while tries are left: each takes up where the last one stopped. After the last, the engine's "
-        "lines above say what to mend; then clear this task."
+        "lines above say what to fix; then clear this task."
     ),
-    errors.PodError: Remedy(True, "See what Kubernetes says of the pod, mend that, and clear this task."),
+    errors.PodError: Remedy(True, "See what Kubernetes says of the pod, fix that, and clear this task."),
     errors.PodTemplateError: Remedy(False, "Correct CLOUDSEG_POD_TEMPLATE; then clear this task."),
     errors.PodUnschedulableError: Remedy(
         True, "See that the cluster has, or may grow, nodes that the pod fits on, and quota for them; then clear this "
@@ -152,19 +152,19 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Delete nothing more. Look for the named inputs in the input bucket's soft delete and audit logs."
     ),
     errors.RunIncompleteError: Remedy(
-        False, "Mend what the failed tasks' own last lines say and clear them, or leave what is left to the next run."
+        False, "Fix what the failed tasks' own last lines say and clear them, or leave what is left to the next run."
     ),
     # Of `make deploy` and the workflow; no task raises them.
     errors.DeliveryError: Remedy(False, "Do what the message says, and deliver again."),
-    errors.DeliveryRefusedError: Remedy(False, "Mend what the message names; the environment is as it was."),
+    errors.DeliveryRefusedError: Remedy(False, "Fix what the message names; the environment is as it was."),
     errors.CommandFailedError: Remedy(True, "Read the program's own words, and deliver again: steps may be repeated."),
     errors.MissingPermissionError: Remedy(False, "Give the deployer the role; docs/composer.md lists them."),
     errors.ConcurrentDeliveryError: Remedy(True, "Wait for the other delivery's end, then deliver again."),
-    errors.SmokeTestError: Remedy(False, "See the dry run's tasks for why; the release was taken back by itself."),
+    errors.SmokeTestError: Remedy(False, "See the dry run's tasks for why; the release was rolled back automatically."),
     errors.RollBackError: Remedy(False, "Pause the DAG, read both messages, deliver the last good tag by hand."),
     # The gallery's are pages of Airflow's UI; no task raises them.
     errors.GalleryError: Remedy(False, "Open the run in Airflow's UI, and its gallery from there."),
-    errors.NotShownError: Remedy(False, "Download the object to look at it; where it lies stands beside the picture."),
+    errors.NotShownError: Remedy(False, "Download the object to look at it; its location is next to the picture."),
     errors.BusyError: Remedy(True, "Load the page again in a moment."),
     errors.LocalError: Remedy(False, "Do what the message says, on the machine that it names."),
 }  # fmt: skip
@@ -210,7 +210,7 @@ def failure_summary(error: BaseException, *, attempt: int, attempts: int, again:
     if again:
         standing = f"Try {attempt} of {max(attempt, attempts)} failed; Airflow tries again."
     elif not remedy(error).retry and attempt < attempts:
-        standing = f"Try {attempt} of {attempts} failed, and no retry can mend it: there is none."
+        standing = f"Try {attempt} of {attempts} failed, and a retry cannot fix it, so there is none."
     else:
         standing = f"Try {attempt} of {max(attempt, attempts)} failed; it was the last one."
     return [standing, f"What happened: {failure.error}: {failure.message}", f"What to do: {failure.todo}"]

@@ -1,4 +1,4 @@
-"""Audits a run, writes its report, and fails it when it did not keep its promise."""
+"""Audits a run, writes its report, and fails it if inputs are lost or unfinished."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class RunReportOperator(RunOperator):
     """Counts where every input of the run is, writes report.json and report.html, and judges the run.
 
     The run fails when an input is lost or a chunk never finished. It is to run whatever became of the tasks
-    before it. A run that kept its promise is an event of each asset in `outlets`, with its numbers in the event's
+    before it. A run that succeeded is an event of each asset in `outlets`, with its numbers in the event's
     `extra`.
 
     Args:
@@ -144,7 +144,7 @@ def check_report(report: Report, *, planned: bool) -> None:
     if report.lost:
         raise InputsLostError(
             f"{report.lost} input versions are neither in INPUT nor masked nor quarantined, "
-            f"the first of them: {', '.join(report.head['lost']['first'])}; if somebody else deleted them during the "
+            f"the first of them: {', '.join(report.head['lost']['first'])}; if another user deleted them during the "
             "run, that explains it; else restore them from the input bucket's soft delete. All of them: "
             f"`cloudseg audit --run {report.head['run_id']}`"
         )

@@ -121,7 +121,7 @@ def _container(pods: PodSettings, arguments: Sequence[str]) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # The last lines of the log are the message, where the engine left none of its own.
+        # The last lines of the log are the message, if the engine did not write one.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
     }

@@ -50,7 +50,7 @@ def overlay(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, An
         A new manifest, which shares nothing with either.
 
     Raises:
-        PodTemplateError: The template is no part of a pod, or the result would not run the engine on its chunk any
+        PodTemplateError: The template is not part of a pod, or the result would not run the engine on its chunk any
             more, or not be found again.
     """
     check_template(template)

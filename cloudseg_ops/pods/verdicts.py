@@ -100,7 +100,7 @@ def _deleted(name: str, why: str) -> PodLostError:
 
 
 def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
-    """One of the pod's own limits ended it, whoever deleted it afterwards."""
+    """One of the pod's own limits ended it, even if it was deleted afterwards."""
     engine, message = engine_of(pod), str(status.get("message", "")).strip()
     limits = (engine.get("resources") or {}).get("limits") or {}
     if status.get("reason") == "DeadlineExceeded":
@@ -191,7 +191,7 @@ def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
     if code == 0:
         beside = failed_beside(status) or f"the pod is {status.get('phase', 'Unknown')}"
         return PodError(
-            f"pod {name}: the engine reached its end, and yet {beside}. A container beside the engine's is of "
+            f"pod {name}: the engine reached its end, and yet {beside}. A container next to the engine's is of "
             "CLOUDSEG_POD_TEMPLATE: see its log"
         )
     if code == _SIGTERM_EXIT:

@@ -57,7 +57,7 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
     """The run's model.json; None before `pull_model` has written it.
 
     Raises:
-        ManifestError: It is no model reference.
+        ManifestError: It is not a model reference.
     """
     if store.stat(layout.model) is None:
         return None

@@ -64,10 +64,10 @@ class RegistryRevision:
             document = yaml.safe_load(self._files.read_text(f"/{PARAMS_FILE}"))
         except FileNotFoundError:
             raise ModelParamsError(
-                f"{where}: there is no such file; commit one with a `model` section beside the weights"
+                f"{where}: there is no such file; commit one with a `model` section next to the weights"
             ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ModelParamsError(f"{where}: this is no YAML: {error}") from None
+            raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
         if not isinstance(document, dict) or "model" not in document:
             keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
             raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add one")
@@ -108,7 +108,7 @@ class RegistryRevision:
         except FileNotFoundError:
             raise ModelObjectMissingError(
                 f"{file.path!r} (md5 {file.md5}) of {self._where} is not in {self._remote()}; "
-                "whoever tagged it still has to `dvc push`"
+                "the person who tagged it still has to `dvc push`"
             ) from None
         except (DvcException, OSError) as error:
             raise RegistryError(

@@ -1,4 +1,4 @@
-"""A text that is dear to get, kept in a file of this machine for a while: for processes that live but a moment."""
+"""A file cache with a time to live, for short-lived processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_BYTES = 64 * 1024
 def ttl_file_cache(path: Path, seconds: float, get: Callable[[], str]) -> str:
     """What `get` gave a process of this user within the last seconds; else what it gives now.
 
-    Where the file cannot be read or written, it is got anew each time.
+    Where the file cannot be read or written, it is fetched each time.
 
     Args:
         path: The file. It may lie where others can write: one that is not this user's own is not believed.
@@ -32,7 +32,7 @@ def ttl_file_cache(path: Path, seconds: float, get: Callable[[], str]) -> str:
 
 
 def invalidate(path: Path) -> None:
-    """Have the next process get it anew."""
+    """Have the next process fetch it again."""
     with contextlib.suppress(OSError):
         path.unlink()
 

@@ -15,7 +15,7 @@ _STEPS = 10_000
 class CloudCover:
     """Mean, median and histogram of cloud fractions, added one at a time.
 
-    The mean is that of all values. The median is taken from a count of the values rounded to 0.0001, so it is right
+    The mean is that of all values. The median is taken from a count of the values rounded to 0.0001, and is exact
     to half of that, whatever the number of images.
     """
 

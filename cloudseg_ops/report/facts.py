@@ -1,4 +1,4 @@
-"""What the tasks of a run know, and the report cannot find out by itself."""
+"""What the tasks of a run know, and the report cannot find out."""
 
 from __future__ import annotations
 

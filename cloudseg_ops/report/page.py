@@ -45,7 +45,7 @@ def render_page(
 ) -> str:
     """Render report.html.
 
-    Names and reasons come from whoever uploads: they are escaped, and the content security policy allows no script,
+    Uploaders choose names and reasons: they are escaped, and the content security policy allows no script,
     no request and no style but the page's own.
 
     Args:

@@ -1,4 +1,4 @@
-"""plan.html and plan.json: what a run is going to do, beside where its report will be."""
+"""plan.html and plan.json: what a run is going to do, next to its later report."""
 
 from __future__ import annotations
 

@@ -57,18 +57,18 @@ def rate_words(plan: RunPlan) -> str:
     speed = f"{three_digits(plan.rate.images_per_second)} images/s a chunk"
     if not plan.rate.runs:
         return f"{speed}, by CLOUDSEG_IMAGES_PER_SECOND: no report of a run tells a measured one"
-    model = "this model" if plan.rate.same_model else "another model, for want of this one"
+    model = "this model" if plan.rate.same_model else "another model (no run used this one)"
     return f"{speed}, measured in {counted(len(plan.rate.runs), 'run')} with {model}"
 
 
 def start_words(plan: RunPlan) -> str:
     """How long a chunk waits for its engine."""
     seconds = plan.rate.start_seconds
-    return f"{UNKNOWN}, and left out" if seconds is None else f"{readable_seconds(seconds)}, measured likewise"
+    return f"{UNKNOWN}, and left out" if seconds is None else f"{readable_seconds(seconds)}, measured the same way"
 
 
 def gpu_words(plan: RunPlan) -> str:
-    """How long engines work, in all."""
+    """How long engines work in total."""
     hours = plan.forecast.gpu_hours
     return f"about {three_digits(hours)} GPU hours ({readable_seconds(3600 * hours)}), without the idle time of nodes"
 

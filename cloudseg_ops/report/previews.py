@@ -43,7 +43,7 @@ def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
     """Read up to 48 previews, at even distances in the order of their names, from clear to overcast.
 
     Their names begin with the chunk's index, so these are from all over the run. Those of more than 60 kB are
-    compressed further. Left out is what is no JPEG, or does not say whose preview it is. Only the first previews of
+    compressed further. Left out is what is not a JPEG, or does not say whose preview it is. Only the first previews of
     each chunk are listed, however many images have one.
     """
     folder = GcsUri(layout.staging.bucket, layout.previews_folder.name + "/")
@@ -91,7 +91,7 @@ def _read(store: Store, info: ObjectInfo, provenance: MaskProvenance) -> Preview
 
 
 def _compressed(jpeg: bytes) -> bytes:
-    """Trade detail for size, no more than must be; photographs of foliage need it. What is no JPEG becomes nothing."""
+    """Trade detail for size, as little as possible; photographs of foliage need it. Empty if it is not a JPEG."""
     from PIL import Image, UnidentifiedImageError
 
     try:

@@ -22,7 +22,7 @@ def read_results(
 
     Results are never proof, only what the engine said. An image version that a file names more than once counts
     once, with what was said first; one that two chunks name counts in both. Files of chunks that were not planned
-    are left unread. A line that is no result makes its chunk unreadable, and the others still count.
+    are left unread. A line that is not a result makes its chunk unreadable, and the others still count.
 
     Memory grows with the number of images of one chunk (about 70 bytes each), not with that of the run.
 
@@ -71,7 +71,7 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
             if key not in seen:
                 seen.add(key)
                 yield safe_result(result)
-    except ObjectNotFoundError:  # gone since the listing: a retry of the chunk may have begun anew
+    except ObjectNotFoundError:  # gone since the listing: a retry of the chunk may have begun again
         chunk.summary = None
         return
     except UnicodeDecodeError as error:

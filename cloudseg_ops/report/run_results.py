@@ -65,7 +65,7 @@ class RunResults:
         report: The run in numbers.
         chunks: What each planned chunk's results file said, by index.
         images: A result for each image, in the order of the chunks; may be iterated any number of times.
-        quarantined: Those of them that are in quarantine; likewise.
+        quarantined: Those of them that are in quarantine, as an iterable of the same kind.
         output: The output bucket.
     """
 

@@ -94,7 +94,7 @@ def read_plan(store: Store, layout: RunLayout) -> list[Chunk]:
     except ObjectNotFoundError:
         return []
     except ValueError as error:
-        raise ManifestError(f"{layout.plan} is no JSON ({error}); clear `plan_chunks`, which writes it") from error
+        raise ManifestError(f"{layout.plan} is not JSON ({error}); clear `plan_chunks`, which writes it") from error
     try:
         chunks = [
             Chunk(int(chunk["index"]), str(chunk["uri"]), int(chunk["objects"]), int(chunk["bytes"]))
@@ -102,7 +102,7 @@ def read_plan(store: Store, layout: RunLayout) -> list[Chunk]:
         ]
     except (TypeError, KeyError, ValueError) as error:
         raise ManifestError(
-            f"{layout.plan} is no plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
+            f"{layout.plan} is not a chunk plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
         ) from error
     return sorted(chunks, key=lambda chunk: chunk.index)
 

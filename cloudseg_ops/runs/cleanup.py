@@ -35,7 +35,7 @@ class Cleaned(StrEnum):
     LEFT = "left"
     """Still in INPUT, because nothing proves it."""
     GONE = "gone"
-    """Not in INPUT any more: an earlier try or another run deleted it, or somebody else did."""
+    """Not in INPUT any more: an earlier try, another run or another user deleted it."""
     CHANGED = "changed"
     """A newer version has its name, and stays for the next run."""
 
@@ -99,7 +99,7 @@ def clean_inputs(
 
 
 def _carry_out(store: Store, fates: dict[InputObject, Cleaned], *, input_bucket: str, output_bucket: str) -> None:
-    """Archive and delete as ordered, and correct the fates of those that somebody changed meanwhile."""
+    """Archive and delete as ordered, and correct the fates of those that were changed meanwhile."""
     archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
     copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
     doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]

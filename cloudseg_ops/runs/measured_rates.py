@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ) -> list[MeasuredRun]:
-    """Read what the latest reports tell of their chunks, the newest first.
+    """Read the chunks in the latest reports, the newest first.
 
     Of each report only what comes before its lists of images is read; one that cannot be read is left out.
 

@@ -1,6 +1,6 @@
 """Reads report.json without its lists, which grow with the run: the one place that knows how the file is cut.
 
-report.json is an object whose lists come last, in the order of `LISTS`, each beginning on a line of its own. So what
+report.json is an object whose lists come last, in the order of `LISTS`, each beginning on a new line. So what
 comes before a list is JSON once it is closed, and can be read without the rest.
 """
 

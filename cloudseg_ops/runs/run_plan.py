@@ -21,7 +21,7 @@ from cloudseg_ops.storage.concurrency import in_order
 from cloudseg_ops.storage.evidence import gather_evidence
 
 LOOKED_UP = 10_000
-"""Of more inputs nobody counts which have masks already: so many take ten pages of a listing, or a second or two."""
+"""Existing masks are counted only up to this many inputs, which take ten listing pages and a few seconds."""
 _PAGES_AT_ONCE = 4
 
 

@@ -1,7 +1,7 @@
 # Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
 # the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, list,
 # read, write and delete in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
-# whoever may see the environment.
+# everyone who may see the environment.
 
 locals {
   deploys = var.github_repository_id == null ? 0 : 1
@@ -33,7 +33,7 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   project                            = var.airflow_project
   workload_identity_pool_id          = google_iam_workload_identity_pool.github[0].workload_identity_pool_id
   workload_identity_pool_provider_id = "cloudseg"
-  # By ids: a name can be given up and taken by somebody else, and GitHub's subject has names in one form or another.
+  # By ids: a name can be released and claimed by another user, and GitHub's subject has names in one form or another.
   # A job without an environment has no such claim: its token cannot be mapped, and is refused.
   attribute_mapping = {
     "google.subject"    = "assertion.sub"

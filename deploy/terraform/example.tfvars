@@ -11,6 +11,6 @@ alert_email = "on-call@example.com"
 # Once CLOUDSEG_SCHEDULE is @daily, not before: an alert tells when no run has succeeded for so many hours.
 # hours_without_success = 26
 
-# Not the name, which somebody else may have one day: gh api repos/OWNER/NAME --jq .id
+# Not the name, which another user may claim one day: gh api repos/OWNER/NAME --jq .id
 github_repository_id = "123456789"
 github_environment   = "staging"

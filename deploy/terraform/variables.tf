@@ -21,7 +21,7 @@ variable "airflow_project" {
 
   validation {
     condition     = var.airflow_project != var.project
-    error_message = "Composer needs a project of its own: roles/composer.worker would void every grant in the other."
+    error_message = "Composer needs a separate project: roles/composer.worker would void every grant in the other."
   }
 }
 

@@ -1,4 +1,4 @@
-"""The classic method to compare with: cloud is where red is bright beside blue.
+"""The classic method to compare with: cloud is where red is bright compared with blue.
 
 Clear air scatters blue light far more than red, cloud both alike, so a fixed ratio of red to blue tells them
 apart. Long et al., 2006 (doi:10.1175/JTECH1875.1) put the limit at 0.6 for their camera; here it is fitted.

@@ -1,4 +1,4 @@
-"""Measure the training recipe by cross-validation on labelled photographs, beside a red/blue threshold.
+"""Measure the training recipe by cross-validation on labelled photographs, compared with a red/blue threshold.
 
     python examples/cloud_unet/evaluate.py --data SKIES --steps 1200 --json build/figures.json
 

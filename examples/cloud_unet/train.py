@@ -3,7 +3,7 @@
     python examples/cloud_unet/train.py --steps 300 --output build/weights/mine.pt
     python examples/cloud_unet/train.py --data SKIES --steps 1200 --output build/weights/mine.pt
 
-Writes the weights and, beside them, `params-<name>.yaml`.
+Writes the weights and, next to them, `params-<name>.yaml`.
 """
 
 import argparse

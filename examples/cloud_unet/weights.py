@@ -1,4 +1,4 @@
-"""A trained network as two files: the weights, and the parameters that cloudseg reads beside them."""
+"""A trained network as two files: the weights, and the parameters that cloudseg reads with them."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ MAX_SIDE = 512
 
 
 def save(network: UNet, recipe: Recipe, path: Path) -> Path:
-    """Write `<name>.pt`, a plain state dict, and `params-<name>.yaml` beside it.
+    """Write `<name>.pt`, a plain state dict, and `params-<name>.yaml` next to it.
 
     Kernels are stored as float16: half the size, and `load_state_dict` widens them again. All else (biases,
     batch statistics) stays float32.

@@ -30,7 +30,7 @@ def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def window(browser: Browser, airflow: RunningAirflow) -> Iterator[Callable[[], Ui]]:
-    """Open windows, each with cookies of its own."""
+    """Open windows, each with its own cookies."""
     opened: list[Ui] = []
 
     def open_window() -> Ui:

@@ -56,7 +56,7 @@ class Ui:
     """One person's window.
 
     Args:
-        browser: The browser; the window has cookies of its own.
+        browser: The browser; the window has its own cookies.
         url: Airflow's address.
     """
 

@@ -1,4 +1,4 @@
-"""`python -m tests.browser.screenshots`: makes the pictures of docs/ui.md anew, of a real run in a real Airflow.
+"""`python -m tests.browser.screenshots`: regenerates the pictures of docs/ui.md, of a real run in a real Airflow.
 
 The photographs are generated scenes, so that the pictures may go anywhere. About five minutes.
 """

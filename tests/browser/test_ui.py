@@ -26,7 +26,7 @@ IMAGES = 150
 
 @pytest.fixture(scope="module")
 def run_id(airflow: RunningAirflow) -> str:
-    """A run over 150 images, some of them with names that mean ill, and two that are none."""
+    """A run over 150 images, some of them with malicious names, and two that are not images."""
     airflow.empty_inputs()
     small = [tiny.photograph(number, 64, 48) for number in range(8)]
     names = [f"ui/{number:03}.png" for number in range(IMAGES - len(HOSTILE))]
@@ -74,7 +74,7 @@ def test_progress_is_seen_while_a_run_goes_on(admin: Ui, airflow: RunningAirflow
         some = tab.get_by_text(re.compile(r"^([1-9]|[1-5]\d) of 60 images done"))
         expect(some).to_be_visible(timeout=60 * SECONDS)
     assert airflow.wait(run_id) == "success"
-    # The page loads itself anew.
+    # The page reloads itself.
     expect(tab.get_by_text("60 of 60 images done")).to_be_visible(timeout=30 * SECONDS)
 
 

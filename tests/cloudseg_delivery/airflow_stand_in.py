@@ -85,7 +85,7 @@ class AirflowStandIn:
             return self._runs(method, body)
         if method == "PATCH":
             self.paused = body["is_paused"]
-            self.events.append("paused" if self.paused else "let go")
+            self.events.append("paused" if self.paused else "unpaused")
         tags = [{"name": name} for name in ("cloudseg", self.release)]
         return 200, {"tags": tags, "is_paused": self.paused, "has_import_errors": bool(self.broken)}
 

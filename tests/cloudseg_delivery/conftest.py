@@ -29,7 +29,7 @@ NEEDED = ("cloudseg_delivery", "cloudseg_ops", "dags", "deploy", "docker", "requ
           "requirements.txt", "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
 
 
-# Not those of the repository, which are for whoever delivers to fill in.
+# Not those of the repository, which the deploying team fills in.
 TARGET = """\
 PROJECT=my-airflow
 LOCATION=us-central1
@@ -210,7 +210,7 @@ def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
 @pytest.fixture
 def good(cloud: Cloud) -> str:
     """An environment that has a good release already, with a DAG that the next one no longer has."""
-    name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# beside\n"})
+    name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# other\n"})
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
     cloud.commit({OLD_DAG: None, "CHANGELOG.md": "changed\n"})

@@ -47,7 +47,7 @@ def test_no_run_begins_while_a_release_comes(cloud: Cloud, good: str) -> None:
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
     # The dry run stands in the queue before anything else may begin.
-    assert cloud.airflow.events == ["paused", "triggered", "let go", "let go"]
+    assert cloud.airflow.events == ["paused", "triggered", "unpaused", "unpaused"]
     assert not cloud.airflow.paused
     assert not cloud.state.held
 
@@ -56,7 +56,7 @@ def test_after_a_failure_the_dag_is_held_until_the_good_release_is_back(cloud: C
     cloud.airflow.events.clear()
     cloud.airflow.failing.add(cloud.name)
     assert cloud.deploy().returncode == 1
-    assert cloud.airflow.events == ["paused", "triggered", "let go", "paused", "triggered", "let go", "let go"]
+    assert cloud.airflow.events == ["paused", "triggered", "unpaused", "paused", "triggered", "unpaused", "unpaused"]
     assert not cloud.state.held
 
 
@@ -66,7 +66,7 @@ def test_a_run_that_begins_just_before_the_pause_is_waited_for(cloud: Cloud, goo
     cloud.airflow.starting = ["scheduled__1"]
     done = cloud.deploy("--drain-seconds=60")
     assert done.returncode == 0, done.stderr
-    assert cloud.airflow.events[:3] == ["paused", "let go", "paused"]
+    assert cloud.airflow.events[:3] == ["paused", "unpaused", "paused"]
 
 
 def test_a_dag_that_could_not_be_let_go_is_remembered(cloud: Cloud, good: str) -> None:

@@ -103,7 +103,7 @@ def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
 
 
 def test_another_delivery_that_overtakes_is_not_undone(cloud: Cloud, good: str) -> None:
-    # Somebody else has written the record between this one's beginning and its end.
+    # Another process has written the record between this one's beginning and its end.
     cloud.fail(
         "--if-generation-match", "ERROR: HTTPError 412: At least one of the pre-conditions did not hold.", skip=2
     )

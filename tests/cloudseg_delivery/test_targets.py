@@ -51,7 +51,10 @@ def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
         ({"IMAGE_VARIANT": "tpu"}, "IMAGE_VARIANT = 'tpu': there are cpu and cuda"),
         ({REPOSITORY: "https://me:secret@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
         ({REPOSITORY: "https://ghp_token@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
-        ({"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"}, "CLOUDSEG_ON_FAILURE is an address that lets.*"),
+        (
+            {"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"},
+            "CLOUDSEG_ON_FAILURE is an address that anyone.*",
+        ),
         ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': write true or false"),
     ],
 )
@@ -67,7 +70,11 @@ def test_a_name_in_an_address_is_no_password(address: str) -> None:
 
 def test_lines() -> None:
     assert read_pairs("# one\n\nA=1=2\nB_2= x y \n  # two\n", "f") == {"A": "1=2", "B_2": "x y"}
-    for text, said in (("A", "line 1: 'A' is no KEY=value"), ("a=1", "is no KEY=value"), ("A=1\nA=2", "A comes twice")):
+    for text, said in (
+        ("A", "line 1: 'A' is not KEY=value"),
+        ("a=1", "is not KEY=value"),
+        ("A=1\nA=2", "A comes twice"),
+    ):
         with pytest.raises(DeliveryRefusedError, match=said):
             read_pairs(text, "f")
 

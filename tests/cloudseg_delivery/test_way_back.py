@@ -1,4 +1,4 @@
-"""A release that fails is taken back by itself, and any can be gone back to by hand."""
+"""A release that fails is rolled back automatically; any other can be restored by hand."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def test_when_the_way_back_fails_too_somebody_has_to_look(cloud: Cloud, good: st
     assert f"make rollback ENVIRONMENT=staging RELEASE={good}" in done.stderr
     assert (cloud.state.good, cloud.state.tried, cloud.state.since) == (good, (bad,), None)
 
-    # Once the cause is mended, the next delivery goes through, and cleans up after the failed one.
+    # Once the cause is fixed, the next delivery goes through, and cleans up after the failed one.
     cloud.airflow.failing.clear()
-    cloud.commit({"README.md": "mended"})
+    cloud.commit({"README.md": "fixed"})
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
     assert f"{bad} was begun earlier and came to no good end" in done.stdout
@@ -94,7 +94,7 @@ def test_a_change_that_gcloud_does_not_wait_for_is_waited_for(cloud: Cloud, good
 
 def test_what_breaks_in_the_delivery_itself_rolls_back_too(cloud: Cloud, good: str) -> None:
     cloud.commit({"plugins/cloudseg_extra.py": "# a plugin\n"})
-    # An environment as no Composer tells of it.
+    # An environment in a state that Composer never reports.
     cloud.unusual("odd", "--update-env-variables")
     done = cloud.deploy()
     assert done.returncode == 1

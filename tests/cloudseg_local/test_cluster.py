@@ -51,7 +51,7 @@ def test_paths_of_kubeconfigs_are_absolute(tmp_path: Path, monkeypatch: pytest.M
 def test_a_file_that_is_no_kubeconfig(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
-    with pytest.raises(LocalError, match="is no kubeconfig that leads to a cluster"):
+    with pytest.raises(LocalError, match="is not a kubeconfig for a cluster"):
         Cluster.connect(str(path), "cloudseg")
 
 

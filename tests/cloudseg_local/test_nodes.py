@@ -28,7 +28,7 @@ def _node(
 def test_gpus_of_one_type() -> None:
     offer = read_nodes([_node(), _node(gpus=1, gpu_type="nvidia-l4"), _node(gpus=2, gpu_type="nvidia-l4")])
     assert (offer.nodes, offer.gpus, offer.gpu_type, offer.slots) == (2, 3, "nvidia-l4", 3)
-    assert offer.cpus == 8  # those of the third node are no chunk's
+    assert offer.cpus == 8  # those of the third node do not belong to a chunk
 
 
 @pytest.mark.parametrize("types", [("nvidia-l4", "nvidia-t4"), ("nvidia-l4", None), (None, None)])

@@ -63,7 +63,7 @@ def clone(folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Project:
-    """One setup: a folder with a clone, a name and ports of its own."""
+    """One setup: a folder with a clone, with its own name and ports."""
 
     folder: Path
     project: str

@@ -1,4 +1,4 @@
-"""The profile k8s of docker-compose.yaml on a real Docker engine: chunks as pods of the cluster beside Airflow.
+"""The profile k8s of docker-compose.yaml on a real Docker engine: chunks as pods of the cluster next to Airflow.
 
 One story, in the order in which the tests stand. They take two minutes, the two images that tests/compose/try.sh
 builds, and k3s' own. Where no registry is reached, try.sh can make a stand-in of that one as well, of the programs of

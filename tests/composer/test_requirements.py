@@ -40,7 +40,7 @@ def test_the_laptop_has_the_newest_builds_airflow() -> None:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """The script in a repository of its own, whose `uv` resolves nothing and answers with a file."""
+    """The script in its own repository, whose `uv` resolves nothing and answers with a file."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/check-requirements.sh", tmp_path / "scripts")
     shutil.copytree(ROOT / "requirements/composer", tmp_path / "requirements/composer")

@@ -64,5 +64,7 @@ def test_what_is_wrong_with_one_is_told(module: ModuleType) -> None:
 def test_a_name_in_the_table_needs_no_module() -> None:
     table = {"one": 1}
     assert find_entry("CLOUDSEG_X", "one", table, int) == 1
-    with pytest.raises(SettingsError, match=r"CLOUDSEG_X = 'two': Input should be one of one, or package\.module:NAME"):
+    with pytest.raises(
+        SettingsError, match=r"CLOUDSEG_X = 'two': Input should be one of one, or your own package\.module:NAME"
+    ):
         find_entry("CLOUDSEG_X", "two", table, int)

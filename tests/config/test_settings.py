@@ -145,7 +145,9 @@ def test_a_runtime_with_all_it_needs() -> None:
 
 
 def test_what_a_name_may_be_is_told_with_one_that_is_unknown() -> None:
-    with pytest.raises(SettingsError, match=r"Input should be one of gke, kubernetes, local, or package\.module:NAME"):
+    with pytest.raises(
+        SettingsError, match=r"Input should be one of gke, kubernetes, local, or your own package\.module:NAME"
+    ):
         _with(runtime="slurm")
     with pytest.raises(SettingsError, match="CLOUDSEG_RESULTS_FORMATS = 'tsv': Input should be one of csv, json, or"):
         _with(results_formats="csv,tsv")
@@ -173,7 +175,7 @@ def test_no_variable_is_two_fields() -> None:
 
 @pytest.mark.parametrize("other", ["output_bucket", "staging_bucket"])
 def test_input_must_be_a_bucket_of_its_own(other: str) -> None:
-    with pytest.raises(SettingsError, match="INPUT must be a bucket of its own"):
+    with pytest.raises(SettingsError, match="INPUT must be a dedicated bucket"):
         _with(**{other: "photos-in"})
 
 
@@ -200,7 +202,7 @@ def test_types_are_words_in_lower_case() -> None:
 
 
 def test_types_with_their_dots_are_refused_or_understood() -> None:
-    # Taken as they are they match nothing, and every run would end as skipped without a word.
+    # Taken as they are they match nothing, and every run would silently end as skipped.
     try:
         settings = _with(image_types=".jpg,.png")
     except SettingsError:

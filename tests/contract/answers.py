@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def own_metadata(metadata: dict[str, str] | None) -> dict[str, str]:
-    """Return what the caller set: storage-testbench adds keys of its own."""
+    """Return what the caller set: storage-testbench adds its own keys."""
     return {k: v for k, v in (metadata or {}).items() if not k.startswith(("x_emulator_", "x_testbench_"))}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 256 * 1024
-# A writer wraps the 412 in an error of its own kind when it comes on a chunk.
+# A writer wraps the 412 in its own error when it comes on a chunk.
 _REFUSED = (PreconditionFailed, InvalidResponse)
 
 

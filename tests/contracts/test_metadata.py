@@ -107,4 +107,4 @@ def test_a_damaged_value_makes_it_another_object(key: str, value: str) -> None:
 def test_what_lies_in_buckets(record: MetadataRecord, metadata: dict[str, str]) -> None:
     """The recorded form: objects of earlier versions must stay readable."""
     assert record.to_metadata() == metadata
-    assert type(record).from_metadata({**metadata, "owner": "somebody"}) is not None
+    assert type(record).from_metadata({**metadata, "owner": "someone"}) is not None

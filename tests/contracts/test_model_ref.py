@@ -126,7 +126,7 @@ def test_the_order_of_keys_and_what_is_spelt_out_make_no_other_model() -> None:
 
 
 def test_digests_stay_what_they_are() -> None:
-    # Another digest for the same model would make no mask of yesterday a proof: all inputs would be segmented anew.
+    # Another digest for the same model would make no mask of yesterday a proof: all inputs would be segmented again.
     assert model_digest(MD5, ModelParams.parse(SMALLEST, "x")) == "c48433fe256c988fca39644f6db2375e"
     assert model_digest(MD5, _parse()) == "9c86eb5c89aab817cc6a01327c2fadb5"
 
@@ -142,7 +142,7 @@ def test_a_reference_and_back() -> None:
                {**_ref(ModelParams.parse(SMALLEST, "x")).to_json(), "color": "red"}]
 )  # fmt: skip
 def test_what_is_no_reference_says_which_task_writes_it(fields: object) -> None:
-    with pytest.raises(ManifestError, match=r"gs://staging/model\.json is no model reference .*clear `pull_model`"):
+    with pytest.raises(ManifestError, match=r"gs://staging/model\.json is not a model reference .*clear `pull_model`"):
         ModelRef.from_json(fields, "gs://staging/model.json")
 
 

@@ -85,7 +85,7 @@ def test_a_mask_with_a_damaged_value_says_nothing(key: str, value: str) -> None:
 
 def test_foreign_metadata_says_nothing() -> None:
     assert Source.from_metadata({}) is None
-    assert Source.from_metadata({"owner": "somebody"}) is None
+    assert Source.from_metadata({"owner": "someone"}) is None
     assert quarantine_reason({"reason": "no prefix"}) is None
 
 

@@ -26,7 +26,7 @@ def test_this_version_is_one() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "1.2", "one", "v1.2.3", "1.2.3 4", "1.2.3\n", "latest"])
 def test_what_is_no_version_is_told(text: str) -> None:
-    with pytest.raises(VersionMismatchError, match="is no version of cloudseg"):
+    with pytest.raises(VersionMismatchError, match="is not a version of cloudseg"):
         series(text)
 
 

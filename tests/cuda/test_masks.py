@@ -51,7 +51,7 @@ def test_tiles_give_the_logits_of_the_whole(
     device: torch.device, name: str, precision: str, apart: float, alike: float
 ) -> None:
     there = predictor(name, device, precision)
-    # With a size of its own, logits come back instead of classes.
+    # With a different size, logits come back instead of classes.
     image = DecodedImage(scene(0, 560, 480).pixels, (960, 1120))
     whole = there.predict([image])[0].values
     tiled = there.predict_tiled(image, 336 * 336).values

@@ -1,4 +1,4 @@
-"""The DAG as a file: it parses, cheaply, and shows the right face. Each test parses it in a process of its own."""
+"""The DAG as a file: it parses, cheaply, and shows the right face. Each test parses it in its own process."""
 
 import json
 import os

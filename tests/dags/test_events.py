@@ -1,4 +1,4 @@
-"""Events and failures under a real Airflow: photographs start runs, DAGs follow, somebody is told, logs read well.
+"""Events and failures under a real Airflow: photographs start runs, DAGs follow, notifications go out, logs read well.
 
 Pub/Sub is `tests.support.pubsub`, which says what of it there is; the trigger, its client and the triggerer are real.
 """
@@ -70,7 +70,7 @@ class Eventful:
         return self.airflow.wait_for(ended, seconds)
 
     def last_lines(self, run_id: str, task_id: str, attempt: int | None = None) -> list[str]:
-        """What a reader of the log in the UI sees last; marks of its folded groups are no lines."""
+        """What a reader of the log in the UI sees last; markers of its folded groups do not count."""
         task = self.airflow.task(run_id, task_id)
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt or task.tries}"
         query = {"map_index": task.map_index, "full_content": True}
@@ -103,7 +103,7 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
         SubscriberClient().create_subscription(name=SUBSCRIPTION, topic=TOPIC)
         settings = {
             "pubsub_subscription": SUBSCRIPTION,
-            "schedule": "0 0 1 1 *",  # beside the events, and not while this runs
+            "schedule": "0 0 1 1 *",  # in addition to the events, and not while this runs
             "on_failure": webhook.address,
             "chunk_objects": 4,
             "retries": 1,
@@ -223,7 +223,7 @@ def test_an_unknown_revision_fails_at_once_and_somebody_is_told(quiet: Eventful)
     run_id, state = airflow.run(model_revision="v9")
     assert (state, airflow.task(run_id, "pull_model").tries) == ("failed", 1)
     standing, happened, todo = quiet.last_lines(run_id, "pull_model")
-    assert standing == "Try 1 of 2 failed, and no retry can mend it: there is none."
+    assert standing == "Try 1 of 2 failed, and a retry cannot fix it, so there is none."
     assert happened.startswith("What happened: UnknownRevisionError: ")
     assert "no revision 'v9'; its tags are v2, v1" in happened
     assert todo.startswith("What to do: Push the tag")
@@ -268,7 +268,7 @@ def test_a_receiver_that_hangs_harms_nothing(quiet: Eventful) -> None:
     try:
         assert airflow.run(model_revision="v9")[1] == "failed"
         airflow.wait_for(lambda: quiet.webhook.received or None, 60)
-        airflow.wait_for(lambda: "and is left alone" in _all_logs(airflow) or None, 60)
+        airflow.wait_for(lambda: "notification of the failed run timed out" in _all_logs(airflow) or None, 60)
     finally:
         quiet.webhook.hang.set()
     assert airflow.run()[1] == "success"

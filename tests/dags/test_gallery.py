@@ -136,7 +136,7 @@ def test_who_may_not_see_the_dag_sees_nothing_of_it(visit: Visit, rest: str) -> 
     browser = visit.browser(STRANGER)
     page = Page(browser.get(visit.path(rest), 403).text)
     assert "You may not see this" in page.text
-    # Nor by way of a DAG that the stranger may see.
+    # Nor through a DAG that the stranger may see.
     page = Page(browser.get(visit.path(rest, dag_id=STRANGERS_DAG), 404).text)
     assert "has no run" in page.text
     browser.get(f"{visit.path(rest, dag_id='~')}", 403)

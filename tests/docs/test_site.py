@@ -20,7 +20,7 @@ SOURCES = {
 """Files of the repository by their pages on the site."""
 
 REPOSITORY = "https://git.example/sky/cloudseg"
-# Formats and constants that say nothing of what lies in buckets; `errors` has a page of its own.
+# Formats and constants that say nothing of what lies in buckets; `errors` has its own page.
 NOT_CONTRACTS = {"commit", "errors", "imports", "overlay", "photographs", "quantities", "units"}
 
 

@@ -159,7 +159,7 @@ def test_bad_usage(start: Start) -> None:
     process = start("--chunk", "nowhere")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "no Cloud Storage address" in errors
+    assert "not a Cloud Storage address" in errors
 
 
 def test_a_chunk_completes_even_if_its_status_cannot_be_written(lab: Lab, faults: FaultPlan, start: Start) -> None:

@@ -29,7 +29,7 @@ def test_elsewhere_there_is_no_image(store: Store, layout: RunLayout, offset: in
 
 def test_another_image_in_that_place_is_not_given(store: Store, layout: RunLayout) -> None:
     write_results(store, layout, 0, [made_up("b.jpg")])
-    with pytest.raises(GalleryError, match="written its results anew"):
+    with pytest.raises(GalleryError, match="rewritten its results"):
         read_result(store, layout, 0, 0, image_key("a.jpg", 7))
 
 

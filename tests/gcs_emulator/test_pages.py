@@ -134,7 +134,7 @@ def test_a_strangers_page_is_sandboxed_whichever_way_it_is_opened(
     }[route]
     headers = _get(emulator, address).headers
     directives = [part.strip() for part in headers["Content-Security-Policy"].split(";")]
-    # Without any word after it: no scripts, no forms, and an origin of its own.
+    # Without any word after it: no scripts, no forms, and a separate origin.
     assert directives[0] == "sandbox"
     assert "default-src 'none'" in directives
     assert not any(part.startswith("script-src") for part in directives)

@@ -61,7 +61,7 @@ def grants_in(plan: Plan) -> set[tuple[str, ...]]:
 
 
 def grants_by(calls: Calls) -> set[tuple[str, ...]]:
-    """Every grant of a document's commands, likewise."""
+    """Every grant of a document's commands, in the same form."""
     grants: set[tuple[str, ...]] = set()
     for call in calls.with_words("gcloud", "add-iam-policy-binding"):
         target = call[call.index("add-iam-policy-binding") + 1].removeprefix("gs://")

@@ -61,7 +61,7 @@ def test_all_options_at_once_can_be_planned(everything: Plan) -> None:
 
 
 WRONG = [
-    ({"airflow_project": "my-project"}, "Composer needs a project of its own"),
+    ({"airflow_project": "my-project"}, "Composer needs a separate project"),
     ({"project": "My Project"}, "A project's id has"),
     ({"region": "us-central1-a"}, "A region is named like"),
     ({"zones": ["europe-west4-a"]}, "Every zone must be one of"),

@@ -46,7 +46,7 @@ def test_a_container_killed_without_warning(site: Site) -> None:
 
 
 def test_out_of_memory(cluster: Cluster, tmp_path: Path) -> None:
-    # It believes that it has more than the pod has; by itself it would ask the container, and refuse to begin.
+    # It believes that it has more than the pod has; otherwise it would ask the container, and refuse to begin.
     options = f"{settings_of(cluster, tmp_path, '')['engine_options']} --memory 2Gi"
     with open_site(cluster, tmp_path, engine_options=options) as running, swept(running) as site:
         site.upload("memory", 4)
@@ -128,7 +128,7 @@ def test_the_scheduler_and_its_workers_are_killed(site: Site) -> None:
         run_id = site.run_until("scheduler", 2)
         assert kill_process(site.airflow, "airflow scheduler", "airflow worker")
         assert site.airflow.wait(run_id, 240) == "success", site.airflow.tasks(run_id)
-        # No pod was started anew: what ran went on, and what had ended was recognized.
+        # No pod was restarted: what ran went on, and what had ended was recognized.
         assert site.uploads_begun() == 24 + REPORT
     site.assert_all_done(run_id, "scheduler", 24)
 

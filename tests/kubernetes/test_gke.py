@@ -1,4 +1,4 @@
-"""The runtime `gke`: the same pods, by way of the google provider, with the documented role and no more."""
+"""The runtime `gke`: the same pods, through the google provider, with the documented role and no more."""
 
 from collections.abc import Iterator
 

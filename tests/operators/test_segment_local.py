@@ -1,4 +1,4 @@
-"""The local runtime with the real engine, which is a process of its own."""
+"""The local runtime with the real engine, which is a separate process."""
 
 import json
 import threading

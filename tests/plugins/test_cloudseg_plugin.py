@@ -1,4 +1,4 @@
-"""The plugin as Airflow loads it, each time in a process of its own."""
+"""The plugin as Airflow loads it, each time in its own process."""
 
 import json
 import os

@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import (
     VersionMismatchError,
 )
 from cloudseg_ops.pods import explain_pod, final_error
-from tests.support.pod_samples import beside, deleted, disrupted, ended, held, seen, unscheduled
+from tests.support.pod_samples import container, deleted, disrupted, ended, held, seen, unscheduled
 
 NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"
@@ -160,12 +160,12 @@ def test_an_engine_too_old_to_know_what_is_expected_of_it() -> None:
 
 
 def test_a_container_of_the_template_that_fails_is_told() -> None:
-    first = seen("Failed", held("PodInitializing"), initContainerStatuses=[beside("first", ended(3, "Error", "no"))])
+    first = seen("Failed", held("PodInitializing"), initContainerStatuses=[container("first", ended(3, "Error", "no"))])
     error = final_error(first, NAME)
     assert type(error) is PodError
     assert "never reached the engine: container first ended with exit code 3: Error: no" in str(error)
     side = seen("Failed", ended(0, "Completed"))
-    side["status"]["containerStatuses"].insert(0, beside("watcher", ended(1)))
+    side["status"]["containerStatuses"].insert(0, container("watcher", ended(1)))
     error = final_error(side, NAME)
     assert type(error) is PodError
     assert "the engine reached its end, and yet container watcher ended with exit code 1" in str(error)
@@ -187,7 +187,7 @@ EXPLAINED = [
     (deleted(seen("Running", {"running": {}})), "Running: being deleted"),
     (deleted(seen("Running", **disrupted("EvictionByEvictionAPI", "e"))),
      "Running: being deleted: EvictionByEvictionAPI: e"),
-    (seen("Failed", held("PodInitializing"), initContainerStatuses=[beside("first", ended(3, "Error", "no"))]),
+    (seen("Failed", held("PodInitializing"), initContainerStatuses=[container("first", ended(3, "Error", "no"))]),
      "Failed: container first ended with exit code 3: Error: no"),
     (seen(), "Unknown"),
 ]  # fmt: skip

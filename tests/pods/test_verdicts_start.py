@@ -10,7 +10,7 @@ from cloudseg_ops.contracts.errors import (
     PodUnschedulableError,
 )
 from cloudseg_ops.pods import final_error
-from tests.support.pod_samples import IMAGE, beside, held, seen, unscheduled
+from tests.support.pod_samples import IMAGE, container, held, seen, unscheduled
 
 NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"
@@ -43,7 +43,8 @@ def test_an_image_that_is_never_pulled() -> None:
 
 
 def test_an_image_of_another_container_is_told_by_its_name() -> None:
-    pod = seen("Pending", held("PodInitializing"), initContainerStatuses=[beside("first", held("ErrImagePull", "no"))])
+    first = container("first", held("ErrImagePull", "no"))
+    pod = seen("Pending", held("PodInitializing"), initContainerStatuses=[first])
     error = final_error(pod, NAME)
     assert type(error) is PodImageError
     assert "cannot have the image watcher:1: ErrImagePull: no" in str(error)

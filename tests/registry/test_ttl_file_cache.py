@@ -8,7 +8,7 @@ from cloudseg_ops.registry.ttl_file_cache import invalidate, ttl_file_cache
 
 
 class _Source:
-    """Something dear: counts how often it is asked."""
+    """Something expensive: counts how often it is asked."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -13,7 +13,7 @@ from tests.support.report_runs import done, quarantined, write_chunk, written
 
 _PER_CHUNK = 2500
 
-# In a process of its own: the emulator of this one keeps what is written in memory, which would be counted as well.
+# In its own process: the emulator of this one keeps what is written in memory, which would be counted as well.
 _MEASURE = """
 import json, sys, tracemalloc
 from cloudseg_ops.contracts.run_layout import RunLayout

@@ -24,7 +24,7 @@ def test_a_plan_in_words() -> None:
         "at once": "2 chunks (CLOUDSEG_POOL_SLOTS)",
         "rate": "10.0 images/s a chunk, measured in 2 runs with this model",
         "measured in": "run-a, run-b",
-        "start of a chunk": "5.0 s, measured likewise",
+        "start of a chunk": "5.0 s, measured the same way",
         "GPU time": "about 0.07 GPU hours (3 min 59 s), without the idle time of nodes",
         "wall time": "about 2 min 29 s for all chunks",
         "cost": "about USD 0.05, at USD 0.71 a GPU hour",
@@ -55,7 +55,7 @@ def test_one_of_each() -> None:
     assert (rows["chunks"], rows["chunk sizes"], rows["at once"]) == (
         "1, of 1 image", "1.00 kB", "1 chunk (CLOUDSEG_POOL_SLOTS)",
     )  # fmt: skip
-    assert rows["rate"] == "1.00 images/s a chunk, measured in 1 run with another model, for want of this one"
+    assert rows["rate"] == "1.00 images/s a chunk, measured in 1 run with another model (no run used this one)"
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ NO_PROOF: dict[str, Callable[[Store, str, Source], None]] = {
     "another bucket's mask": lambda store, output, source: put_mask(store, output, replace(source, bucket="elsewhere")),
     "a mask of other bytes": lambda store, output, source: put_mask(store, output, replace(source, crc32c="AAAAAA==")),
     "an empty mask": lambda store, output, source: put_mask(store, output, source, data=b""),
-    "an object that is no mask": lambda store, output, source: _bare(store, output, mask_name(source.name)),
+    "an object that is not a mask": lambda store, output, source: _bare(store, output, mask_name(source.name)),
     "half a quarantined copy": lambda store, output, source: put_copy(store, output, source, b"half"),
     "an older version's copy": lambda store, output, source: put_copy(
         store, output, replace(source, generation=source.generation - 1)
@@ -185,7 +185,7 @@ def test_a_newer_upload_stays_and_so_does_one_with_the_same_bytes(
 
 
 class Intruded(Store):
-    """A store into whose bucket somebody uploads, or from which somebody deletes, right before a call."""
+    """A store in whose bucket another user uploads or deletes right before a call."""
 
     def __init__(self, real: Store, before_delete: Callable[[], object], before_copy: Callable[[], object]) -> None:
         super().__init__(real._client)
@@ -254,11 +254,11 @@ def test_one_that_somebody_deletes_meanwhile_costs_the_others_nothing(
 ) -> None:
     first, second = masked("a.jpg"), masked("b.jpg")
 
-    def somebody() -> None:
+    def other_user() -> None:
         store.delete_many(buckets.input, [("a.jpg", first.generation)])
 
-    before_copy = somebody if after_success == "archive" else _nothing
-    before_delete = somebody if after_success == "delete" else _nothing
+    before_copy = other_user if after_success == "archive" else _nothing
+    before_delete = other_user if after_success == "delete" else _nothing
     counts = clean([first, second], after_success, by=Intruded(store, before_delete, before_copy))
     assert sum(counts.values()) == 2
     assert names_in(store, buckets.input) == []
@@ -341,7 +341,7 @@ def test_without_the_output_bucket_nothing_is_proven_and_nothing_is_deleted(
 
 
 def test_an_archive_in_a_bucket_that_is_called_a_bucket(store: Store) -> None:
-    """The commonest names hold the word, and what is gone meanwhile is no missing bucket."""
+    """The commonest names hold the word, and an object that is gone meanwhile is not a missing bucket."""
     names = ("our-bucket-in", "our-bucket-out")
     for name in names:
         store.create_bucket(name)

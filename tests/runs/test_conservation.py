@@ -75,7 +75,7 @@ class World:
     ) -> bool:
         """Do what the DAG does, from its first task on; False when a task died.
 
-        Inputs are cleaned up also after a chunk died, by a process of their own, as in the DAG.
+        Inputs are cleaned up also after a chunk died, by a separate process, as in the DAG.
         """
         transport = DoomedTransport(kill_at, after=after, before_request=before_request)
         store = doomed_store(self.emulator.client(), transport)

@@ -112,7 +112,7 @@ def test_a_finished_run_has_no_time_left() -> None:
         ([chunk(0, 90, 100, 10.0, "running"), chunk(1, 0, 100, 0.0, "waiting")], None, 11.0),
         # More run than there are slots: they were more before.
         ([chunk(0, 0, 100, 10.0, "running"), chunk(1, 0, 100, 10.0, "running")], 1, 10.0),
-        # What waits is judged by chunks that are done, whose start is in their rate; what runs by itself.
+        # What waits is judged by chunks that are done, whose start is in their rate; running chunks by their own rate.
         ([chunk(0, 100, 100, 5.0, "done"), chunk(1, 0, 100, 10.0, "running"), chunk(2, 0, 100, 0.0, "waiting")],
          1, 30.0),
         # Stalled and stopped ones are done again from where they are.
@@ -163,7 +163,7 @@ def test_a_run_is_read_from_what_its_engines_wrote(store: Store, planned: RunLay
     store.write_lines(planned.results(0), [], metadata=ChunkSummary(0.0, 2.0, 4, complete=True).to_metadata())
     _say(store, planned, 1, 1)
     _say(store, planned, 2, 3, rate=1.0)
-    # What lies beside them is not taken for either.
+    # Other objects there are not taken for either.
     store.write(planned.previews_folder / "00000-0.jpg", b"x", metadata=ChunkStatus(9, 9, 9, ended=False).to_metadata())
     found = read_run_progress(store, planned, at_once=2)
     assert [str(one.state) for one in found.chunks] == ["done", "running", "running", "waiting", "waiting"]

@@ -1,6 +1,6 @@
 """Tens of thousands of objects: memory that is flat, and requests that are few.
 
-Each phase is a process of its own, whose memory no other part of the tests is in. A million: benchmarks/scale.py.
+Each phase is a separate process, whose memory no other part of the tests is in. A million: benchmarks/scale.py.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def runs() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
 @pytest.mark.parametrize("phase", PHASES)
 def test_memory_does_not_grow_with_the_number_of_objects(runs: Any, phase: str) -> None:
     small, large = (row["peak_rss_mb"] for row in runs[phase])
-    # What is told of an object and its mask takes about 2.5 kB: 40 MB of them, if they were all held.
+    # The description of an object and its mask takes about 2.5 kB: 40 MB of them, if they were all held.
     assert large - small < 12
     assert large < 200
 

@@ -86,7 +86,7 @@ def test_a_scheduled_run_goes_on_looking(sensor: Any) -> None:
 def test_an_error_that_no_retry_can_mend_is_a_failure_and_no_skip(sensor: Any) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    with pytest.raises(AirflowFailException, match="SettingsError: 'many' is no whole number"):
+    with pytest.raises(AirflowFailException, match="SettingsError: 'many' is not a whole number"):
         sensor(max_objects="many").execute(_context("scheduled"))
 
 

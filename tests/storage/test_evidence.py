@@ -43,7 +43,7 @@ def test_for_a_proof_only_output_is_looked_at(store: Store, buckets: Buckets, em
 
 
 def test_a_version_that_moves_between_the_two_looks_is_seen(store: Store, buckets: Buckets) -> None:
-    """Whoever moves it writes the copy first: looked for in INPUT first, it is seen at least once."""
+    """A move writes the copy first: looked for in INPUT first, it is seen at least once."""
     version = put_input(store, buckets.input, "a.jpg")
     looks: list[str] = []
 

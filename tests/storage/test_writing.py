@@ -163,7 +163,7 @@ def test_lines_of_any_length_against_the_size_of_a_request(store: Store, uri: Gc
 
 def test_a_copy_is_of_exactly_that_generation_with_new_metadata(store: Store, buckets: Buckets) -> None:
     source, target = GcsUri(buckets.input, "a.jpg"), GcsUri(buckets.output, "archive/a.jpg")
-    old = store.write(source, b"photograph", content_type="image/jpeg", metadata={"owner": "somebody"})
+    old = store.write(source, b"photograph", content_type="image/jpeg", metadata={"owner": "someone"})
     store.copy(source, old.generation, target, metadata={"cloudseg-x": "y"})
     found = store.stat(target)
     assert found is not None

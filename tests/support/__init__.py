@@ -1,1 +1,1 @@
-"""Helpers that several packages of tests share; those of one package lie beside its tests."""
+"""Helpers that several packages of tests share; those of one package are next to its tests."""

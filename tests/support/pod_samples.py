@@ -63,5 +63,5 @@ def unscheduled(reason: str, message: str) -> dict[str, Any]:
     return {"conditions": [{"type": "PodScheduled", "status": "False", "reason": reason, "message": message}]}
 
 
-def beside(name: str, state: dict[str, Any]) -> dict[str, Any]:
+def container(name: str, state: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "image": "watcher:1", "state": state}

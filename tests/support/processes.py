@@ -13,7 +13,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @contextmanager
 def starting(**environment: str) -> Iterator[Start]:
-    """Give a function that starts Python with arguments, and variables beside these ones; kill what it started."""
+    """Give a function that starts Python with arguments, and additional variables; kill what it started."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:

@@ -116,7 +116,7 @@ class PubSub:
         with self._lock:
             subscription = self._find(request.subscription, context)
             done, now = set(request.ack_ids), time.monotonic()
-            # One whose deadline has passed does nothing: the message is on its way to somebody else.
+            # One whose deadline has passed does nothing: the message is on its way to another subscriber.
             subscription.held = [held for held in subscription.held if held.ack_id not in done or held.due <= now]
         return Empty()
 

@@ -108,7 +108,7 @@ def written(store: Store, layout: RunLayout) -> dict[str, Any]:
     """report.json, as strict JSON."""
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON")
+        raise AssertionError(f"{constant} is not JSON")
 
     fields: dict[str, Any] = json.loads(store.read(layout.report_folder / "report.json"), parse_constant=refuse)
     return fields

@@ -76,7 +76,7 @@ class RunningAirflow:
         return self.api.task_log(DAG_ID, run_id, self.task(run_id, task_id))
 
     def instances(self, run_id: str, task_id: str) -> list[dict[str, Any]]:
-        """The instances of a task as the UI is told of them."""
+        """The instances of a task as the UI receives them."""
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?task_id={task_id}"
         found: list[dict[str, Any]] = self.api._send("GET", path).json()["task_instances"]
         return found

@@ -2,8 +2,8 @@
 
     python -m tests.support.seeding DIRECTORY PREFIX OBJECTS
 
-By way of the emulator's own store, while it does not run: a million uploads over HTTP would take hours. The objects
-have no bytes, only what is told of them.
+Through the emulator's own store, while it does not run: a million uploads over HTTP would take hours. The objects
+have no bytes, only metadata.
 """
 
 import sys

@@ -160,7 +160,7 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise BadImageError(f"no pixels: {width} × {height} in its header")
     if max(width, height) > _LONG_SIDE and max(width, height) > _MAX_ASPECT * min(width, height):
         raise BadImageError(
-            f"{width} × {height} pixels is no photograph: one side is more than {_MAX_ASPECT} times the other"
+            f"{width} × {height} pixels is not a photograph: one side is more than {_MAX_ASPECT} times the other"
         )
     if has_several_frames(image):
         raise BadImageError("it holds several frames (an animation or a file of many pages), not one photograph")
@@ -196,7 +196,7 @@ def _full_value(image: Image.Image) -> float:
     """Tell which value of a grey image of more than eight bits is white."""
     low, high = value_range(image)
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise BadImageError("some of its pixels are no numbers (NaN or infinite)")
+        raise BadImageError("some of its pixels are NaN or infinite")
     if low < 0 or high > SIXTEEN_BITS:
         raise BadImageError(f"its pixels run from {low:g} to {high:g}: neither 0–1, 8 nor 16 bits")
     return white_value(image, high)

@@ -40,7 +40,7 @@ def image_blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1) -> npt.NDArray[np.uint8]:
     """Convert a loaded image to an upright array.
 
-    Beside the image itself, which takes four bytes a pixel in Pillow (one in the modes L and P), nothing is held but
+    In addition to the image itself (four bytes per pixel in Pillow; one in the modes L and P), this holds only
     the array and copies of one band. Transparency is left out.
 
     Args:

@@ -61,7 +61,7 @@ class Channel:
         return message, array
 
     def close(self) -> None:
-        """Close this end; whoever receives at the other one gets `EOFError`."""
+        """Close this end; a receiver at the other end gets `EOFError`."""
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_RDWR)
         self._end.close()

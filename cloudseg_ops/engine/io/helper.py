@@ -1,4 +1,4 @@
-"""Downloads, decodes, encodes and uploads in a process of its own, whose Python has a lock of its own."""
+"""Downloads, decodes, encodes and uploads in a separate process with its own GIL."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Call:
 
 
 class ProcessIo:
-    """A helper process that does the work in threads of its own.
+    """A helper process that does the work in its own threads.
 
     It ends when this process does, however that comes about.
 
@@ -80,7 +80,7 @@ class ProcessIo:
         self._tickets = itertools.count()
         self._closed = False
         self.alive = True
-        # A helper that reads slowly must not hold up whoever has something for it: compute workers, above all.
+        # A helper that reads slowly must not block the threads that send to it, especially compute workers.
         self._outbox: queue.SimpleQueue[_Letter | None] = queue.SimpleQueue()
         self._outbox.put(((setup,), None))
         for work, name in ((self._send, "helper-out"), (self._receive, "helper-in")):
@@ -129,7 +129,7 @@ class ProcessIo:
             try:
                 self._wire.send(*letter)
             except OSError:
-                # Whoever receives learns of it, too, and tells all that wait.
+                # The receiving thread notices it too, and notifies all that wait.
                 return
 
     def _receive(self) -> None:
@@ -228,7 +228,7 @@ def _main() -> None:
     try:
         _serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
     except (EOFError, KeyboardInterrupt):
-        # The engine is gone, and with it whoever would care.
+        # The engine is gone, so there is no one to report to.
         pass
     finally:
         os._exit(0)

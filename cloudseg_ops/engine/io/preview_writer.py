@@ -25,11 +25,11 @@ _log = logging.getLogger(__name__)
 
 _THREADS = 8
 _WAITING = 32
-"""Photographs held for their previews; whoever brings one more waits. Memory is flat in the number of images."""
+"""Photographs held for their previews; adding one more blocks. Memory is flat in the number of images."""
 
 
 class PreviewWriter:
-    """Draws and uploads, beside the work that counts.
+    """Draws and uploads in the background.
 
     Args:
         options: Where they go, and how many.
@@ -50,7 +50,7 @@ class PreviewWriter:
         """Draw an image whose mask is written, if it is one of the first, or all are to be drawn."""
         if self._folder is None or result.outcome is not Outcome.DONE:
             return
-        # Two threads that come at once make one preview more, which is no harm.
+        # Two threads that come at once make one preview more, which is harmless.
         first = self._left > 0
         self._left -= first
         if first or self._options.preview_all:

@@ -43,7 +43,7 @@ class Proofs:
             masked: The outcome when a mask proves it.
 
         Returns:
-            None: nothing is proven, so it is to be segmented.
+            None if nothing is proven: it must be segmented.
         """
         proof = proof_of(source, self._input, evidence, self._digest)
         provenance = mask_provenance(evidence.mask)

@@ -32,7 +32,7 @@ class Work(Protocol):
 
 
 class ImageIo(Protocol):
-    """Whoever does that work, here or in another process. Replies come in any thread, once for each call."""
+    """Does that work, here or in another process. Replies arrive in any thread, once for each call."""
 
     def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
         """Begin a download; before it decodes, it asks for memory by `need`."""

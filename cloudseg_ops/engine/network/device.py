@@ -1,7 +1,7 @@
 """Chooses the device for the forward passes, and checks that it works before the first image is computed.
 
-The engine never falls back from a GPU to the CPU by itself, which would waste a GPU that is paid for: if a visible GPU
-cannot be used, the chunk fails with the reason.
+The engine never falls back from a GPU to the CPU automatically, which would waste a GPU that is paid for. If a
+visible GPU cannot be used, the chunk fails with the reason.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def with_bf16_convolutions(program: nn.Module) -> nn.Module:
     # The copy shares all weights with the program except those that are converted.
     shared = {id(tensor): tensor for tensor in (*program.parameters(), *program.buffers())}
     with warnings.catch_warnings():
-        # Copying a program's signature makes PyTorch warn of its own deprecations, about which users can do nothing.
+        # Copying a program's signature makes PyTorch report deprecations in its code, about which users can do nothing.
         warnings.simplefilter("ignore", FutureWarning)
         program = copy.deepcopy(program, dict(shared))
     for name, parameter in _convolution_parameters(program).items():

@@ -9,7 +9,7 @@ from collections import defaultdict
 from cloudseg_ops.engine.scheduling.batching import Size
 
 MOST_IMAGES = 256
-"""Upper bound of the batch size: larger batches are no faster on any device, and delay each image."""
+"""Upper bound of the batch size: larger batches are not faster on any device, and delay each image."""
 
 _SAMPLES = 3
 """Batches timed per batch size; the median discards an outlier."""

@@ -21,7 +21,7 @@ _PLANNER = "PlanChunksOperator"
 _ENDED = frozenset({"success", "failed"})
 
 may_see_runs = requires_access_dag("GET", DagAccessEntity.RUN)
-"""Refuses whoever may not see the runs of the DAG that the address names (`dag_id`)."""
+"""Refuses users who may not see the runs of the DAG that the address names (`dag_id`)."""
 
 
 @dataclass(frozen=True, slots=True)

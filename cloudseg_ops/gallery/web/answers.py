@@ -23,7 +23,7 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # A page or picture may be kept by the browser of whoever was allowed to see it, who asks again each time.
+    # The browser of a user who may see a page or picture may cache it, but revalidates it each time.
     "Cache-Control": "private, no-cache",
     "Vary": "Cookie, Authorization",
 }
@@ -73,7 +73,7 @@ async def _show_refusal(request: Request, error: HTTPException) -> Response:
     text = (
         "Airflow asks you to log in first."
         if error.status_code == 401
-        else "Airflow does not let you see the runs of this DAG; ask whoever gives permissions, or log in as another."
+        else "Airflow does not let you see the runs of this DAG; ask for permission, or log in as another user."
     )
     # Airflow's own way in, which leads back to this very path and to no other host.
     airflow = request.scope.get("app_root_path", "")

@@ -33,7 +33,7 @@ class Buckets:
 
 
 class _Opened:
-    """The buckets, once they could be opened; a failure is not kept, for it may be mended."""
+    """The buckets, once they could be opened; a failure is not cached, because it may be fixed."""
 
     def __init__(self, open_buckets: Callable[[], Buckets]) -> None:
         self._open = open_buckets

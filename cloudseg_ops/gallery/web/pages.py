@@ -72,7 +72,7 @@ def show_task(run: RunDep, task_id: str, map_index: str) -> Response:
     """Show the images of a mapped task's chunk; of any other task, those of the whole run."""
     # Airflow leaves the braces as they are where there is no index.
     chunk = map_index if task_id == _SEGMENT and map_index.isascii() and map_index.isdigit() else ""
-    # A path of ours, whatever the address said.
+    # Our own path, whatever the address said.
     return RedirectResponse(run.addresses.gallery({"chunk": chunk} if chunk else None), 303)
 
 

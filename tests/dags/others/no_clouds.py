@@ -1,4 +1,4 @@
-"""A DAG that is none of cloudseg's."""
+"""A DAG that is not cloudseg's."""
 
 from airflow.sdk import DAG, task
 

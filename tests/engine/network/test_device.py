@@ -160,5 +160,5 @@ def test_a_failed_gpu_is_distinguished_from_out_of_memory() -> None:
     assert is_device_failure(RuntimeError("CUDA error: an illegal memory access was encountered"))
     assert not is_device_failure(torch.AcceleratorError("CUDA error: out of memory"))
     assert not is_device_failure(RuntimeError("shapes cannot be multiplied"))
-    assert not is_device_failure(ChunkUnfinishedError("CUDA error in a message of ours"))
+    assert not is_device_failure(ChunkUnfinishedError("CUDA error in our message"))
     assert "a retry does the rest" in str(device_failure(RuntimeError("CUDA error: unspecified launch failure")))
