@@ -8,9 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-from cloudseg_local.audits import audit_local_run, local_layout, local_store, newest_run
+from cloudseg_local.audits import audit_local_run, local_layout, newest_run
 from cloudseg_local.cluster_image import DEFAULT_IMAGE
 from cloudseg_local.demo import DemoOptions, run_demo
+from cloudseg_local.emulator import local_store
 from cloudseg_local.pod_runtime import DEFAULT_NAMESPACE, delete_pods
 from cloudseg_local.processes import end_processes, leftovers
 from cloudseg_local.state import REPOSITORY, LocalState

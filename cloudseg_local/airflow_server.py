@@ -146,14 +146,3 @@ def airflow_services(state: LocalState, environment: dict[str, str]) -> list[Ser
         )
         for name, arguments in _SERVICES.items()
     ]
-
-
-def emulator_service(state: LocalState, environment: dict[str, str]) -> Service:
-    """The emulator of Cloud Storage."""
-    arguments = ("--host", state.gcs_host, "--port", str(state.gcs_port), "--directory", str(state.gcs))
-    return Service(
-        "GCS emulator",
-        (sys.executable, "-m", "gcs_emulator", *arguments),
-        environment,
-        state.logs / "emulator.log",
-    )

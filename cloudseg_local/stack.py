@@ -15,10 +15,9 @@ from cloudseg_local.airflow_server import (
     airflow_environment,
     airflow_services,
     chunks_at_once,
-    emulator_service,
     migrate_database,
 )
-from cloudseg_local.buckets import connect
+from cloudseg_local.emulator import connect, emulator_service, is_healthy
 from cloudseg_local.example_registry import build_example_registry
 from cloudseg_local.preflight import require_free_disk, require_free_port, require_program
 from cloudseg_local.processes import Supervisor, end_processes, leftovers, wait_until
@@ -112,7 +111,7 @@ class Stack:
     def start_storage(self) -> Store:
         """Start the emulator and make the three buckets."""
         self.supervisor.start(emulator_service(self.state, self._environment))
-        self._wait(self._storage_answers, "the GCS emulator", 30)
+        self._wait(lambda: is_healthy(self.state.gcs_url), "the GCS emulator", 30)
         store = self.store()
         for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET):
             store.create_bucket(bucket)
@@ -158,12 +157,6 @@ class Stack:
 
     def _wait(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
         wait_until(ready, what, seconds=seconds, check=self.supervisor.check)
-
-    def _storage_answers(self) -> bool:
-        try:
-            return requests.get(f"{self.state.gcs_url}/_emulator/health", timeout=5).ok
-        except requests.RequestException:
-            return False
 
     def _identity(self) -> dict[str, Any]:
         state = self.state

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cloudseg_local.buckets import connect
+from cloudseg_local.emulator import connect
 from cloudseg_local.example_registry import build_example_registry
 from cloudseg_local.photographs import upload_photographs
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY, STAGING_BUCKET
