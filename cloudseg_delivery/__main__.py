@@ -1,4 +1,4 @@
-"""`python -m cloudseg_delivery`: deploy, roll back, and what goes with it."""
+"""Entry point of `python -m cloudseg_delivery`."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_the_repositorys_own_are_exact() -> None:
     "line", ["dvc", "dvc>=3", "dvc==3.*", "DVC==3.67.1", "-r other.txt", "git+https://x/y", "a==1,<2"]
 )
 def test_what_composer_would_have_to_search_for_is_refused(line: str) -> None:
-    with pytest.raises(DeliveryRefusedError, match="is no exact pin"):
+    with pytest.raises(DeliveryRefusedError, match="is not an exact pin"):
         read_requirements(line)
 
 
@@ -65,5 +65,5 @@ def test_gcloud_reads_what_was_meant(values: dict[str, str]) -> None:
 
 
 def test_values_that_leave_no_delimiter() -> None:
-    with pytest.raises(DeliveryRefusedError, match="leave one of these out"):
+    with pytest.raises(DeliveryRefusedError, match="none of them: remove one"):
         pairs_argument({"A": ";|~%&*!?"})

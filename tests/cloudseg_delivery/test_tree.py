@@ -46,7 +46,7 @@ def test_without_plugins_the_package_lies_beside_the_dags_alone(tmp_path: Path) 
 
 def test_without_git_there_is_no_release(tmp_path: Path) -> None:
     (tmp_path / "dags").mkdir()
-    with pytest.raises(DeliveryRefusedError, match="is no git repository"):
+    with pytest.raises(DeliveryRefusedError, match="is not a git repository"):
         lay_out(tmp_path, tmp_path / "tree", "")
 
 
