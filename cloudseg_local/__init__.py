@@ -1,1 +1,1 @@
-"""What makes a laptop enough: an emulator of Cloud Storage, an example registry, example scenes."""
+"""Runs cloudseg on a laptop: Airflow, a Cloud Storage emulator, an example model registry and generated photographs."""

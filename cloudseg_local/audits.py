@@ -1,4 +1,4 @@
-"""Audits runs of the local setup, also after its services were stopped."""
+"""Audits runs of the local setup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloudseg_ops.storage import Store
 
 
 def local_layout(run_id: str) -> RunLayout:
-    """Where the local setup keeps a run's files."""
+    """Return where the local setup keeps the files of a run."""
     return RunLayout(GcsUri(STAGING_BUCKET), GcsUri(OUTPUT_BUCKET), run_id)
 
 
@@ -19,24 +19,24 @@ def audit_local_run(store: Store, run_id: str) -> Audit:
     """Count where the inputs of a run are.
 
     Raises:
-        LocalError: There is no such run.
+        LocalError: The run does not exist.
     """
     try:
         return audit_run(store, local_layout(run_id), INPUT_BUCKET)
     except ObjectNotFoundError:
-        raise LocalError(f"run {run_id!r} took no snapshot; leave RUN out for the newest one that did") from None
+        raise LocalError(f"run {run_id!r} took no snapshot; omit RUN to audit the newest run that did") from None
 
 
 def newest_run(store: Store) -> str:
-    """Find the run whose snapshot was taken last.
+    """Return the id of the run with the newest snapshot.
 
     Raises:
-        LocalError: None has been taken.
+        LocalError: No run has taken a snapshot.
     """
     snapshots = [
         info for info in store.list_objects(GcsUri(STAGING_BUCKET, "runs/")) if info.name.endswith("/snapshot.jsonl")
     ]
     if not snapshots:
-        raise LocalError("no run has taken a snapshot yet; `make demo` runs one")
+        raise LocalError("no run has taken a snapshot yet; start one with `make demo`")
     newest = max(snapshots, key=lambda info: info.updated)
     return newest.name.removeprefix("runs/").removesuffix("/snapshot.jsonl")
