@@ -83,7 +83,7 @@ def test_pytorch_has_no_business_on_the_workers(script: Path) -> None:
     (script / "answer").write_text("dvc==3.67.1\ntorch==2.13.0\n")
     done = call(script, LISTS[0].stem)
     assert done.returncode == 1
-    assert f"torch==2.13.0\ncloudseg: the packages above would be installed on the workers of {LISTS[0].stem}" in done.stderr
+    assert "torch==2.13.0\ncloudseg: the packages above would be installed on the workers of" in done.stderr
 
 
 def test_an_unknown_build(script: Path) -> None:

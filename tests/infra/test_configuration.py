@@ -77,7 +77,7 @@ WRONG = [
     ({"settings": {"AIRFLOW_HOME": "/"}}, "Each name must start with CLOUDSEG_"),
     ({"image_repository": "us-central1-docker.pkg.dev/my-project/cloudseg/engine:v3"}, "without tag or digest"),
     ({"image_repository": "engine"}, "without tag or digest"),
-    ({"image_readers": ["cloudseg-nodes@my-production.iam.gserviceaccount.com"]}, "Must be members such as serviceAccount:"),
+    ({"image_readers": ["cloudseg-nodes@my-production.iam.gserviceaccount.com"]}, "Must be members such as"),
     ({"github_repository_id": "team/cloudseg"}, "Must be a number"),
     ({"hours_without_success": 1.5}, "Must be a positive integer"),
     ({"hours_without_success": 0}, "Must be a positive integer"),
