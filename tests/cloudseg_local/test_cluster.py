@@ -38,9 +38,7 @@ def test_paths_of_kubeconfigs_are_absolute(tmp_path: Path, monkeypatch: pytest.M
     Path("a").touch()
     assert kubeconfig_path({"KUBECONFIG": "a:b"}) == f"{tmp_path}/a:{tmp_path}/b"
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(
-        LocalError, match=r"~/.kube/config does not exist; name one: `make demo RUNTIME=kubernetes KUB"
-    ):
+    with pytest.raises(LocalError, match=r"~/.kube/config does not exist; name one: `make demo RUNTIME=kubernetes KUB"):
         kubeconfig_path({})
     Path(".kube").mkdir()
     Path(".kube/config").touch()
