@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the engine against the limit of this machine and against others; see README.md."""
+"""The benchmark's entry point, `python -m benchmarks`: compares the engine with other programs; see README.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.table import Outcome, ratios, row_lines, short
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print the table, and write the JSON file where one is asked for."""
+    """Run the benchmark, print the table and, if requested, write the JSON file."""
     options = parse_options(arguments)
     began = time.monotonic()
     machine = describe_machine()

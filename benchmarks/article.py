@@ -1,7 +1,7 @@
 """Contender c, the article's loop: list; then for each object download, forward, save, upload, delete.
 
-One image after the other, float32, a batch of one, the network as torch gives it, torch's own number of threads; on a
-GPU where there is one.
+One image at a time, in float32, with the unmodified network and torch's default number of threads; on a GPU if there
+is one.
 """
 
 from __future__ import annotations

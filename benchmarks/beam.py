@@ -1,4 +1,4 @@
-"""Contender d, Apache Beam's RunInference, as its guide has it for PyTorch.
+"""Contender d, Apache Beam's RunInference, as in its guide for PyTorch.
 
 https://beam.apache.org/documentation/ml/about-ml/ : a keyed model handler with the model's class and state dict, the
 photographs' names as keys. Download, upload and delete are DoFns with a client made in `setup`.
@@ -26,7 +26,7 @@ _LEAST_THREADS = 8
 
 
 class Fetch(beam.DoFn):  # type: ignore[misc]
-    """From a name to (name, height, width) and what the network takes."""
+    """Maps a name to (name, height, width) and the network's input."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -62,7 +62,7 @@ class Store(beam.DoFn):  # type: ignore[misc]
 
 
 class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
-    """Beam's own; it prepares the network where the job says so."""
+    """Beam's model handler, which prepares the network if the job says so."""
 
     def __init__(self, job: Job, **more: Any) -> None:
         super().__init__(
@@ -85,13 +85,13 @@ def infer_by_shape(
     inference_args: dict[str, Any] | None = None,  # noqa: ARG001
     model_id: str | None = None,
 ) -> list[PredictionResult]:
-    """What a generous job calls in place of Beam's own function, which cannot stack tensors of unlike shapes."""
+    """Replaces Beam's inference function in a generous job, because that cannot stack tensors of different shapes."""
     outputs = grouped_forward(model, batch)
     return [PredictionResult(image, logits, model_id) for image, logits in zip(batch, outputs, strict=True)]
 
 
 def handler(job: Job) -> KeyedModelHandler:
-    """Batching is on where images are of one size; else off, as Beam's guide says for tensors of unlike shapes."""
+    """Batch if all images have one size; otherwise do not, as Beam's guide says for tensors of different shapes."""
     if job.generous:
         return KeyedModelHandler(Handler(job, max_batch_size=_BATCH, inference_fn=infer_by_shape))
     return KeyedModelHandler(Handler(job, max_batch_size=_BATCH if job.uniform else 1))

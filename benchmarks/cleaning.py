@@ -1,4 +1,4 @@
-"""Deletes what the engine has proven, as `clean_inputs` of the DAG does, and notes how long that took."""
+"""Deletes proven inputs, as the DAG's `clean_inputs` does, and records how long it takes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Starts a contender by its module's name: `python -m benchmarks.contender article JOB.json`.
 
-Not the module itself as a program: what frameworks send to their workers must be found there by its import path.
+The module is not run as a program itself, because frameworks pickle references to it by import path.
 """
 
 import importlib

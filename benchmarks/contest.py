@@ -1,4 +1,4 @@
-"""One row: its photographs, its limit, then each contender in turn, again and again."""
+"""Measures one row: prepares photographs, finds the limit, then runs each contender in turn, repeatedly."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Contest:
     candidates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def run(self, row: Row) -> tuple[list[Outcome], dict[str, Any]]:
-        """Measure a row; give the outcomes, and what is known of its limit and its photographs."""
+        """Measure a row; return the outcomes, and data about its limit and its photographs."""
         model = open_model(row.model, self.options.cache)
         photographs = open_photographs(row.kind, row.size_bytes, self.options.cache, self.options.images)
         limit = self._limit(row, model, photographs)

@@ -1,4 +1,4 @@
-"""The emulator in its own process, and the buckets of one measurement in it."""
+"""Runs the emulator in its own process, with the buckets of one measurement."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class Emulator:
     store: Store
 
     def cpu_seconds(self) -> float:
-        """CPU time it has used so far."""
+        """Return the CPU time used so far, in seconds."""
         return sum(psutil.Process(self.pid).cpu_times()[:2])
 
     @contextmanager
     def latency(self, seconds: float) -> Iterator[None]:
-        """Let every request wait, as Cloud Storage's do."""
+        """Delay every request, as Cloud Storage would."""
         self.set_latency(seconds)
         try:
             yield
@@ -49,7 +49,7 @@ class Emulator:
             self.set_latency(0)
 
     def set_latency(self, seconds: float) -> None:
-        """Let every request from now on wait for so long."""
+        """Set the delay of every request, in seconds."""
         faults = f"{self.url}/_emulator/faults"
         requests.post(faults, json={"latency": seconds}, timeout=10).raise_for_status()
 
@@ -66,7 +66,7 @@ class Emulator:
             return list(pool.map(put, enumerate(names)))
 
     def empty(self) -> None:
-        """Delete everything, so that no measurement is slowed by what another one left."""
+        """Delete everything, so that leftovers do not slow down the next measurement."""
         for bucket in (INPUT, OUTPUT, STAGING):
             found = list(self.store.list_objects(GcsUri(bucket)))
             self.store.delete_many(bucket, ((info.name, info.generation) for info in found))
@@ -77,17 +77,17 @@ class Emulator:
         return GcsUri(STAGING, name)
 
     def masks(self) -> dict[str, datetime]:
-        """Names in OUTPUT, and when each was written."""
+        """Return the names in OUTPUT, with the time of each write."""
         return {info.name: info.updated for info in self.store.list_objects(GcsUri(OUTPUT))}
 
     def inputs_left(self) -> int:
-        """How many photographs have not been deleted."""
+        """Return how many photographs have not been deleted."""
         return sum(1 for _ in self.store.list_objects(GcsUri(INPUT)))
 
 
 @contextmanager
 def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
-    """Start one on any free port, in memory or on a directory, with empty buckets; stop it at the end."""
+    """Run an emulator on a free port, in memory or in a directory, with empty buckets."""
     where = [] if directory is None else ["--directory", directory]
     process = subprocess.Popen(
         [sys.executable, "-m", "gcs_emulator", "--port", "0", *where], stdout=subprocess.PIPE, text=True
@@ -96,7 +96,7 @@ def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
         assert process.stdout
         line = process.stdout.readline()
         if not line.startswith("listening on "):
-            raise RuntimeError(f"the emulator did not start; it said {line!r}")
+            raise RuntimeError(f"the emulator did not start; its output was {line!r}")
         url = line.split()[-1]
         os.environ["STORAGE_EMULATOR_HOST"] = url
         store = Store.open()
@@ -109,5 +109,5 @@ def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
 
 
 def chunk_lines(sources: Sequence[InputObject]) -> bytes:
-    """Give the chunk file of these input versions."""
+    """Return the chunk file of these input versions."""
     return "".join(source.to_line() + "\n" for source in sources).encode()

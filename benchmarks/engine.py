@@ -1,4 +1,4 @@
-"""Contender b, the engine as users run it, and then the deletion of what it has proven, as `clean_inputs` does it."""
+"""Contender b: the engine with users' defaults, then deletion of proven inputs as in `clean_inputs`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RESULTS = "runs/benchmark/results/00000.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """What STAGING holds for one run of the engine."""
+    """The files in STAGING for one run of the engine."""
 
     model: GcsUri
     chunk: GcsUri
@@ -37,7 +37,7 @@ def stage(emulator: Emulator, model: Model, sources: Sequence[InputObject]) -> S
 
 
 def command(staged: Staged, options: Sequence[str]) -> list[str]:
-    """Give the engine's command line: only what it must have, and the options of the person who asks."""
+    """Return the engine's command line: the required arguments and the user's options."""
     required = {
         "--chunk": staged.chunk,
         "--model": staged.model,
@@ -52,7 +52,9 @@ def command(staged: Staged, options: Sequence[str]) -> list[str]:
 
 
 def steady_rate(written: Iterable[datetime]) -> float:
-    """Give images a second over the later half of the masks: the model is loaded, and no queue is filled in advance.
+    """Return images per second over the later half of the masks.
+
+    By then the model is loaded, and masks no longer come from queues that were filled in advance.
 
     Args:
         written: When each mask was.
@@ -63,7 +65,7 @@ def steady_rate(written: Iterable[datetime]) -> float:
 
 
 def log_events(output: str) -> dict[str, Any]:
-    """Give what the engine's JSON log says of the chunk: its summary, and anything about its startup."""
+    """Return the chunk's summary and start-up data from the engine's JSON log."""
     found: dict[str, Any] = {}
     for line in output.splitlines():
         try:

@@ -1,9 +1,9 @@
-"""A U-Net of any size whose masks mean something, without hours of training.
+"""Fits a U-Net of any size so that its masks are meaningful, without hours of training.
 
-Logits of a random network lie around one number, and whether bfloat16 agrees with float32 on them says nothing. So
-only the hidden layers are random: batch norms are given the statistics of a few scenes, and the last block and the
-head are fitted to the scenes' own masks, on features computed once. It takes half a minute, and is the same on each
-machine but for rounding.
+The logits of a random network are all close to one value, so that comparing bfloat16 with float32 on them says
+nothing. Therefore only the hidden layers are random: batch norms get the statistics of a few scenes, and the last
+block and the head are fitted to the scenes' masks, on features computed once. This takes half a minute and, up to
+rounding, gives the same result on every machine.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fit_last_layers(
     steps: int = _STEPS,
     device: torch.device | str = "cpu",
 ) -> None:
-    """Give batch norms the statistics of some scenes, and fit a random network's last block and head to their masks.
+    """Set batch norms to the statistics of some scenes, and fit a random network's last block and head to their masks.
 
     Args:
         network: A segmentation network for RGB; it ends up on the CPU, in evaluation mode.
@@ -56,7 +56,7 @@ def fit_last_layers(
     images, masks = (values.to(device) for values in _scenes(side))
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
-        norm.momentum = None  # the plain mean of what it has seen
+        norm.momentum = None  # the plain mean of all batches
     seen: list[torch.Tensor] = []
     with torch.no_grad(), last.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone())):
         network.train()(images)
@@ -68,7 +68,7 @@ def fit_last_layers(
 def fit_all_layers(
     network: nn.Module, *, side: int = _SIDE, steps: int = _STEPS, device: torch.device | str = "cpu"
 ) -> None:
-    """Fit a whole random network to some scenes, where its last layers alone do not tell clouds from sky.
+    """Fit a whole random network to some scenes, for networks whose last layers alone cannot separate clouds from sky.
 
     Args:
         network: A segmentation network for RGB; it ends up on the CPU, in evaluation mode.

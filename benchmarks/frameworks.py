@@ -1,4 +1,4 @@
-"""Whether Beam and Ray are there, in which versions; they live in their own environment."""
+"""Detects whether Beam and Ray are installed, and their versions; they have a separate environment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODULES = {"d": ("beam", "apache_beam", "apache-beam"), "e": ("ray_data", "ray.d
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """What was found.
+    """The result of the detection.
 
     Attributes:
         version: Its version; empty where it is missing.
@@ -24,11 +24,11 @@ class Framework:
 
 
 def look(contender: str, python: Path) -> Framework:
-    """Look whether a framework can be imported by that Python."""
+    """Check whether a Python can import a framework."""
     _, module, distribution = MODULES[contender]
     if not python.exists():
         return Framework("", f"not installed: there is no {python}; `make bench` makes it where it can")
-    # Both at import, for what is installed may still not load here.
+    # Import both, because an installed package may still fail to load.
     program = f"import importlib.metadata as m, {module}, torch; print(m.version({distribution!r}))"
     done = subprocess.run([python, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:

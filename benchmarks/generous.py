@@ -1,4 +1,4 @@
-"""What `--generous` gives to the frameworks: the engine's preparation of the network, and batches by shape."""
+"""The optimizations of `--generous` for the frameworks: the engine's network preparation, and batches by shape."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Prepared(nn.Module):
         self.network = folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Give float32 logits."""
+        """Return float32 logits."""
         with torch.autocast("cpu", torch.bfloat16):
             logits: torch.Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
         return logits.float()

@@ -1,4 +1,4 @@
-"""The cases of the I/O benchmark: what is read and written, and by which client."""
+"""The cases of the I/O benchmark: sizes, latencies and clients."""
 
 import argparse
 import io
@@ -21,7 +21,7 @@ _SIDES = {50_000: 256, 5_000_000: 2560}
 
 @dataclass(frozen=True)
 class Case:
-    """One row: what is moved, and by how much in parallel.
+    """One row: the data to transfer, and the parallelism.
 
     Attributes:
         size: Bytes of an input.
@@ -44,7 +44,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a case took: wall-clock and CPU seconds."""
+    """The cost of a case, in wall-clock and CPU seconds."""
 
     seconds: float
     client_cpu: float
@@ -62,7 +62,7 @@ class Measured:
 
 
 def photograph(size: int) -> bytes:
-    """A JPEG: sky with noise, of about so many bytes."""
+    """Return a JPEG of sky with noise, of about the given number of bytes."""
     side = _SIDES.get(size, 256)
     rng = np.random.default_rng(size)
     slope = np.linspace(80, 200, side)[:, None, None]
@@ -80,13 +80,13 @@ def photograph(size: int) -> bytes:
 def as_mask(data: bytes) -> bytes:
     """Decode an image, and encode a mask of its size."""
     image = decode(data, 3, 1 << 30)
-    # Blocks, for a network's masks are smooth, too: noise would be the costliest of all to compress.
+    # Blocks, because a network's masks are smooth; noise would be the most expensive to compress.
     clouds = (image.pixels[::16, ::16, 0] > 140).astype(np.uint8)
     return encode_mask(np.repeat(np.repeat(clouds, 16, 0), 16, 1), 2)
 
 
 def upload(store: Store, case: Case) -> list[InputObject]:
-    """Inputs for a case, each a separate object."""
+    """Return the inputs of a case, each a separate object."""
     data = photograph(case.size) if case.decode else os.urandom(case.size)
     inputs = []
     for number in range(case.count):
@@ -96,7 +96,7 @@ def upload(store: Store, case: Case) -> list[InputObject]:
 
 
 def cases(options: argparse.Namespace) -> Iterator[Case]:
-    """All combinations that were asked for."""
+    """Return all requested combinations."""
     for size in options.sizes:
         for latency in options.latencies:
             for processes in options.processes:
@@ -104,7 +104,7 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
                     if threads < processes:
                         continue
                     count = options.count or (600 if size <= 1_000_000 else 60)
-                    # One image at a time waits out every answer: fewer of them tell as much.
+                    # One image at a time waits for every response, so fewer images are enough.
                     count = min(count, 20 * threads) if latency else count
                     yield Case(size, options.mask, latency, threads, processes, count, options.decode)
 

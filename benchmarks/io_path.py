@@ -1,8 +1,8 @@
-"""What one image costs on its way in and out: the storage seam against the emulator, with a model that costs nothing.
+"""Measures the I/O cost per image: the storage layer against the emulator, without a model.
 
-For each image, as in the engine: a read of exactly one generation, and a write of a mask with its metadata under a
-precondition. Prints images and requests a second, and the CPU time of client and emulator a request; and how many times
-more images that is than one loop moves which downloads, uploads and deletes one image after the other.
+For each image, as in the engine: reads exactly one generation, and writes a mask with metadata under a precondition.
+Prints images and requests per second, CPU time of client and emulator per request, and the ratio to a plain loop that
+downloads, uploads and deletes one image at a time.
 
     python -m benchmarks.io_path
     python -m benchmarks.io_path --sizes 50000 --latencies 0.03 --threads 32 --processes 2 --decode --json
@@ -32,7 +32,7 @@ _LOOP_COUNT = 20
 
 
 class Work:
-    """One client process's part of a case."""
+    """The share of a case that one client process handles."""
 
     def __init__(self, case: Case, inputs: list[InputObject], threads: int, prefix: str) -> None:
         self._case = case
@@ -82,7 +82,7 @@ class Work:
 
 
 def client(case: Case, inputs: list[InputObject], threads: int, prefix: str, gates: Barrier, told: Any) -> None:  # noqa: PLR0917
-    """Entry of a client process: warm up, wait for the others, work, tell the CPU seconds of the work."""
+    """Run a client process: warm up, wait for the others, work, and report the CPU seconds of the work."""
     work = Work(case, inputs, threads, prefix)
     work._store.stat(GcsUri(INPUT, "nothing"))
     gates.wait()
@@ -120,7 +120,7 @@ def measure(case: Case, inputs: list[InputObject], emulator: Emulator) -> Measur
 
 
 def loop(case: Case, inputs: list[InputObject]) -> float:
-    """Images a second of the plain loop: list, then download, upload and delete by the client as it comes."""
+    """Return images per second of the plain loop: list, then download, upload and delete with the standard client."""
     from google.cloud.storage import Client
 
     client, mask = Client(), os.urandom(case.mask)
@@ -143,11 +143,11 @@ def main() -> None:
     add = parser.add_argument
     add("--sizes", type=int, nargs="+", default=[50_000, 5_000_000], help="bytes of an input")
     add("--mask", type=int, default=5_000, help="bytes of a mask (5000)")
-    add("--latencies", type=float, nargs="+", default=[0.0, 0.03], help="seconds that a request waits (0 0.03)")
+    add("--latencies", type=float, nargs="+", default=[0.0, 0.03], help="delay of each request in seconds (0 0.03)")
     add("--threads", type=int, nargs="+", default=[1, 4, 16, 32, 64], help="over all processes")
     add("--processes", type=int, nargs="+", default=[1, 2], help="client processes")
     add("--count", type=int, help="images (600 small ones, 60 large ones)")
-    add("--repeats", type=int, default=3, help="median of so many (3)")
+    add("--repeats", type=int, default=3, help="number of repeats, of which the median is reported (3)")
     add("--decode", action="store_true", help="decode each image, and encode its mask")
     add("--json", action="store_true")
     options = parser.parse_args()

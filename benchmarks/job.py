@@ -1,7 +1,7 @@
-"""What the harness and a contender's process say to one another: one job as a JSON file, and marks of time.
+"""The interface between the harness and a contender's process: a job as a JSON file, and timestamps.
 
-A contender is a separate process, `PYTHON -m benchmarks.NAME JOB.json`, so that memory and CPU time are its own. The
-address of Cloud Storage is in STORAGE_EMULATOR_HOST, as google-cloud-storage reads it.
+A contender runs in its own process, `PYTHON -m benchmarks.NAME JOB.json`, so that its memory and CPU time can be
+measured. STORAGE_EMULATOR_HOST has the address of the emulator, as google-cloud-storage expects.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ class Job:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read one that `write` wrote."""
+        """Read a job written by `write`."""
         return cls(**json.loads(Path(path).read_text("utf-8")))
 
     def write(self, path: Path) -> Path:
-        """Write it as JSON, and give the path back."""
+        """Write the job as JSON, and return the path."""
         path.write_text(json.dumps(asdict(self)), "utf-8")
         return path
 
     @property
     def model_params(self) -> ModelParams:
-        """The parameters, checked."""
+        """The validated parameters."""
         return ModelParams.parse(self.params, "the benchmark's job")
 
 
 class Marks:
-    """Notes when a contender began to fetch, and when its last result was there.
+    """Records when a contender started fetching, and when its last result was complete.
 
     Each thread of each process has its own files: nothing is shared, so nothing waits.
     """
@@ -69,11 +69,11 @@ class Marks:
         self._folder = Path(scratch)
 
     def began(self) -> None:
-        """A download begins."""
+        """Record the start of a download."""
         self._note("began", again=False)
 
     def ended(self) -> None:
-        """An image is done: mask uploaded, photograph deleted."""
+        """Record a finished image: mask uploaded, photograph deleted."""
         self._note("ended", again=True)
 
     def _note(self, what: str, *, again: bool) -> None:
@@ -82,7 +82,7 @@ class Marks:
             path.write_text(repr(time.time()), "ascii")
 
     def read(self) -> dict[str, list[float]]:
-        """All times noted, seconds since the epoch, by kind."""
+        """Return all recorded times by kind, in seconds since the epoch."""
         return {
             what: [float(path.read_text("ascii") or "nan") for path in self._folder.glob(f"{what}-*")]
             for what in ("began", "ended")
@@ -90,7 +90,7 @@ class Marks:
 
 
 def steady_window(marks: dict[str, list[float]]) -> tuple[float, float] | None:
-    """Give the first moment of the first fetch and the last one of the last result, or None when there was none."""
+    """Return the times of the first fetch and of the last result, or None if there were none."""
     if not marks["began"] or not marks["ended"]:
         return None
     return min(marks["began"]), max(marks["ended"])

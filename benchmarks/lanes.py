@@ -1,4 +1,4 @@
-"""Runs a forward pass in lanes, side by side, and tells how many images a second that is."""
+"""Measures the images per second of a forward pass run in several lanes in parallel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cloudseg_ops.engine.memory.process_memory import tune_malloc
 
 MOST_PASSES = 2000
 _PATIENCE = 900.0
-"""Seconds that lanes wait for the slowest one to be compiled."""
+"""How long lanes wait for the slowest one to compile, in seconds."""
 _WARM_PASSES = 2
 
 
@@ -101,7 +101,7 @@ def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, nu
 
 def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
     try:
-        torch.set_num_threads(threads)  # the number is the thread's own
+        torch.set_num_threads(threads)  # the setting is per thread
         _run(forward, images, 1)
         shared.barrier.wait(_PATIENCE)
         start = time.perf_counter()
@@ -111,7 +111,7 @@ def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, sha
         shared.began[number] = time.perf_counter()
         _run(forward, images, shared.passes())
         shared.ended[number] = time.perf_counter()
-    except Exception:  # noqa: BLE001  whatever it was, the others must not wait for this lane
+    except Exception:  # noqa: BLE001  the other lanes must not wait for a failed one
         if not isinstance(sys.exc_info()[1], threading.BrokenBarrierError):
             traceback.print_exc()
         shared.barrier.abort()

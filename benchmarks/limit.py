@@ -1,6 +1,6 @@
-"""Contender a, the limit: the bare forward pass on tensors that lie ready, at its best setting.
+"""Contender a, the limit: the bare forward pass on prepared tensors, at its best setting.
 
-`main` searches that setting, or measures one that was found: see `LimitJob`.
+`main` searches for that setting, or measures one that was found: see `LimitJob`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Search:
     tried: list[dict[str, Any]] = field(default_factory=list)
 
     def best_of(self, candidates: Iterable[Setting], best: Setting | None, best_rate: float) -> tuple[Setting, float]:
-        """Try them, and give the fastest of all so far that agrees with float32."""
+        """Try settings, and return the fastest so far whose masks agree with float32."""
         for setting in candidates:
             if setting == best:
                 continue
@@ -54,7 +54,7 @@ class Search:
         return best, best_rate
 
     def fastest(self, count: int) -> list[dict[str, Any]]:
-        """Give the fastest settings that agree with float32."""
+        """Return the fastest settings whose masks agree with float32."""
         fit = [one for one in self.tried if one.get("agreement", 0) >= AGREEMENT]
         fit.sort(key=lambda one: -float(one["images_per_second"]))
         return [one["setting"] for one in fit[:count]]
@@ -86,7 +86,7 @@ class Search:
             note["preparing_seconds"] = round(time.perf_counter() - began, 2)
             note["agreement"] = self._agreement(forward, setting.batch)
             note["images_per_second"], _ = measured(self.job, setting, self.images, forward)
-        except Exception as error:  # noqa: BLE001  a setting that does not run here is an answer, too
+        except Exception as error:  # noqa: BLE001  a setting that fails here is a result, too
             traceback.print_exc()
             note |= {"images_per_second": 0.0, "error": f"{type(error).__name__}: {str(error)[:200]}"}
         self.tried.append(note)
@@ -200,9 +200,9 @@ def over_all(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor], settin
 
 
 def main(path: str) -> None:
-    """Search, or measure; write the answer."""
+    """Search or measure, and write the result."""
     job = LimitJob.read(path)
-    # As the engine does, for it is one of the settings.
+    # As the engine does, because this is one of its settings.
     tune_malloc()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(job.cpus)

@@ -1,4 +1,4 @@
-"""What a measurement of the bare forward pass is told, as a file that its process reads."""
+"""The job of a bare forward pass measurement, passed to its process as a file."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class LimitJob:
 
     @classmethod
     def read(cls, path: str) -> Self:
-        """Read one that `write` wrote."""
+        """Read a job written by `write`."""
         return cls(**json.loads(Path(path).read_text("utf-8")))
 
     def write(self, path: Path) -> Path:
-        """Write it as JSON, and give the path back."""
+        """Write the job as JSON, and return the path."""
         path.write_text(json.dumps(asdict(self)), "utf-8")
         return path
 

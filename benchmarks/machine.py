@@ -1,4 +1,4 @@
-"""Names the machine: figures mean nothing without it."""
+"""Describes the machine, without which figures are meaningless."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cloudseg_ops.engine.process.options import usable_cpus
 
 _FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 BUSY = 0.25
-"""Load for each CPU above which figures are not to be trusted."""
+"""Load per CPU above which figures are unreliable."""
 
 
 def describe_machine() -> dict[str, Any]:

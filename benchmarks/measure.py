@@ -1,4 +1,4 @@
-"""Runs a contender's process and tells its time, CPU time and memory, those of all its descendants included.
+"""Runs a contender's process and measures time, CPU time and memory, including all its descendants.
 
 Memory is the proportional set size (PSS: shared pages are divided among those who share them), summed over the process
 tree, sampled; the peak is that of the samples. CPU time is what the kernel has added up for processes that ended; this
@@ -29,7 +29,7 @@ _GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a process tree took.
+    """The resources used by a process tree.
 
     Attributes:
         code: The process's exit code; -9 when it ran past its limit.

@@ -1,4 +1,4 @@
-"""The networks of the benchmark's rows, as files that every contender loads."""
+"""Creates the networks of the benchmark's rows, as files that every contender loads."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESNET_WIDTHS = {"resnet34": 64, "tinyresnet": 4}
 
 
 class Brightness(nn.Module):
-    """A model that costs nothing: a pixel is cloud where it is bright."""
+    """A model of negligible cost: bright pixels are cloud."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Model:
     staged_params: ModelParams
 
     def reference(self, uri: str) -> ModelRef:
-        """Give the model.json that `pull_model` would write, the staged file being at `uri`."""
+        """Return the model.json that `pull_model` would write for a staged file at `uri`."""
         md5 = hashlib.md5(self.staged.read_bytes(), usedforsecurity=False).hexdigest()
         return ModelRef(
             revision=self.name,

@@ -14,7 +14,7 @@ from benchmarks.rows import ALL, Row, choose_rows
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is to be measured.
+    """The options of the benchmark.
 
     Attributes:
         rows: Rows of the table.
@@ -92,14 +92,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--repeats", type=int, default=3, help="how often each contender is measured in a row (3)")
     add("--seconds", type=float, default=4.0, help="about how long a measurement is in steady state (4)")
-    add("--latency", type=float, default=0.030, help="seconds that each request to storage waits (0.030)")
+    add("--latency", type=float, default=0.030, help="delay of each storage request in seconds (0.030)")
     add("--images", type=Path, help="folder of photographs, cut to the rows' sizes; default: generated scenes")
     add("--generous", action="store_true", help="give d and e folded batch norm, channels last, bf16, batches by shape")
     add("--no-compilers", dest="compilers", action="store_false", help="do not try compilers for a")
     add("--lanes", choices=("both", "threads"), default="both", help="kinds of lanes to try for a (both)")
     add("--engine-options", default="", help="options for the engine, in one string")
     add("--beam-options", default="", help="options for Beam's pipeline, in one string")
-    add("--json", type=Path, help="write all figures here, too")
+    add("--json", type=Path, help="file to write all figures to, as JSON")
     add("--frameworks-python", type=Path, help="Python that has Beam and Ray (STATE/bench-venv/bin/python)")
     add("--state", type=Path, default=Path(".cloudseg"), help="folder for caches and environments (.cloudseg)")
     return parser

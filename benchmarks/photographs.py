@@ -1,4 +1,4 @@
-"""Photographs of given sizes in pixels and in bytes: generated scenes, or a folder's images cut to those sizes.
+"""Creates photographs of given pixel and byte sizes, from generated scenes or from a folder's images.
 
 A file is the JPEG of the highest quality that fits the bytes, filled up with JPEG comments to exactly that number.
 The mixed sizes of 5 MB are those of large photographs, whose JPEGs have about that size without padding.

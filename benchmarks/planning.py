@@ -1,4 +1,4 @@
-"""How many images each contender is measured on: as many as fit its time, by what the bare forward pass took."""
+"""Computes how many images each contender gets, to fit its time, from the speed of the bare forward pass."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Costs:
 
 
 def around(megapixels: float, megabytes: float) -> float:
-    """Guess the CPU seconds around an image's forward pass: about what Pillow and the emulator take on one core."""
+    """Estimate the CPU seconds per image outside the forward pass: Pillow and the emulator on one core."""
     return 0.006 + 0.045 * megapixels + 0.006 * megabytes
 
 
 def expected_seconds(contender: str, costs: Costs, cpus: int) -> float:
-    """Guess the seconds of an image in steady state; only the number of images depends on it."""
+    """Estimate the seconds per image in steady state; only the number of images depends on it."""
     if contender == "b":
         return costs.best + costs.work / cpus
     if contender == "c":
@@ -56,7 +56,7 @@ def expected_seconds(contender: str, costs: Costs, cpus: int) -> float:
 
 
 def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_bytes: int) -> int:
-    """Give the number of images that take about `seconds`, within what makes sense and what the emulator can hold."""
+    """Return the number of images that take about `seconds`, within sensible limits and the emulator's memory."""
     wanted = round(seconds * _TIMES.get(contender, 1) / expected_seconds(contender, costs, cpus))
     stored = _MOST_STORED.get(contender, _MOST_STORED_ELSE)
     most = min(_MOST[contender], max(_LEAST[contender], stored // size_bytes))

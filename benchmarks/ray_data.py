@@ -1,4 +1,4 @@
-"""Contender e, Ray Data's `map_batches` with a class, as its guide to offline batch inference has it.
+"""Contender e, Ray Data's `map_batches` with a class, as in its guide to offline batch inference.
 
 https://docs.ray.io/en/latest/data/batch_inference.html : the model is loaded in `__init__`, batches go through
 `__call__`. Download, upload and delete are stages of the same dataset, which ask for no CPU because they wait.
@@ -30,7 +30,7 @@ def _client() -> Any:
 
 
 def fetch(batch: Batch, job: Job) -> Batch:
-    """Download and decode a batch's photographs, all at once."""
+    """Download and decode a batch's photographs, concurrently."""
     Marks(job.scratch).began()
 
     def one(name: str) -> np.ndarray[Any, Any]:
@@ -41,7 +41,7 @@ def fetch(batch: Batch, job: Job) -> Batch:
 
 
 def store(batch: Batch, job: Job) -> Batch:
-    """Upload a batch's masks, each followed by the deletion of its photograph, all at once."""
+    """Upload a batch's masks and delete their photographs, concurrently."""
     marks = Marks(job.scratch)
 
     def one(name: str, mask: bytes, height: int, width: int) -> None:
@@ -83,7 +83,7 @@ class Predict:
                 logits = [one for inputs in batches for one in self._network(inputs)]
         sizes = [(image.shape[0], image.shape[1]) for image in images]
         masks = [tensors.classify(one, h, w, self._params) for one, (h, w) in zip(logits, sizes, strict=True)]
-        # Bytes, for a column of arrays of unlike shapes is slow.
+        # Bytes, because a column of arrays with different shapes is slow.
         heights, widths = zip(*sizes, strict=True)
         return {
             "name": batch["name"],

@@ -1,4 +1,4 @@
-"""The masks that all others are compared with: plain float32, one image at a time."""
+"""Computes the reference masks: plain float32, one image at a time."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class Round:
     reference: list[Any]
 
     def measure(self, contender: str, repeat: int) -> Outcome:
-        """Measure one contender once; what goes wrong with it is its outcome."""
+        """Measure one contender once; a failure is recorded as its outcome."""
         if reason := self.contest.missing.get(contender):
             return Outcome(contender, repeat, error=reason)
         measure = {"a": self._bare, "b": self._engine}.get(contender, self._other)
@@ -119,7 +119,7 @@ class Round:
         self._all_done(len(names))
         window = steady_window(Marks(scratch).read())
         if window is None:
-            raise ContenderError("failed: it noted neither its first fetch nor its last result")
+            raise ContenderError("failed: it recorded neither its first fetch nor its last result")
         rate = len(names) / (window[1] - window[0])
         return Outcome(
             contender,

@@ -1,4 +1,4 @@
-"""The rows of the table: a model, sizes in pixels, bytes of a file."""
+"""The rows of the table: model, image size in pixels, file size in bytes."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """As --rows takes it."""
+        """Name of the row, as for --rows."""
         return f"{self.model}-{self.kind}-{self.file}"
 
     @property
     def title(self) -> str:
-        """As the table has it."""
+        """Title of the row in the table."""
         file = self.file.replace("kB", " kB").replace("MB", " MB")
         return f"{_MODELS[self.model]}, {_SHOWN[self.kind]}, files of {file}"
 

@@ -20,7 +20,7 @@ class ContenderError(Exception):
 
 
 def checked(took: Measured) -> Measured:
-    """Give it back.
+    """Return a result if its process succeeded.
 
     Raises:
         ContenderError: Its exit code is not 0; the end of its output goes to standard error.

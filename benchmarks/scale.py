@@ -1,4 +1,4 @@
-"""What a million objects take: to sense, to plan, to prove and to delete, each in its own process.
+"""Measures sensing, planning, proving and deleting a million objects, each phase in its own process.
 
     python -m benchmarks.scale --objects 1000000
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--objects", type=int, default=1_000_000)
     parser.add_argument("--paced", type=int, default=20_000, help="objects deleted at the quota's own pace")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds that the emulator lets each request wait")
+    parser.add_argument("--latency", type=float, default=0.0, help="delay of each request in seconds")
     parser.add_argument("--phases", default="sense,plan,prove,delete,paced", help="in this order; audit is another one")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--phase", choices=sorted(PHASES), help=argparse.SUPPRESS)
@@ -119,7 +119,7 @@ def _cpu_seconds(pid: int) -> float:
 def measured(phase: str) -> dict[str, Any]:
     """Run one phase in this process."""
     store = Store.open(pacer=lambda: Pacer(Pace(first=_UNPACED)))
-    # The first request opens the connection, which does not count as the phase's work.
+    # The first request opens the connection, which is not part of the phase.
     store.create_bucket(INPUT)
     imported = peak_megabytes()
     prepare, work = PHASES[phase]
@@ -140,7 +140,7 @@ def peak_megabytes() -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
-    raise SystemExit("this system does not tell a process's highest resident memory in /proc: run it on Linux")
+    raise SystemExit("cannot read the peak resident memory of a process from /proc: run this benchmark on Linux")
 
 
 def table(rows: list[dict[str, Any]]) -> str:

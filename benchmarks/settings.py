@@ -1,4 +1,4 @@
-"""Ways to run a bare forward pass, and which of them are tried."""
+"""The settings of a bare forward pass that the search tries."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Setting:
     processes: bool = False
 
     def told(self) -> str:
-        """In words."""
+        """Describe the setting."""
         lanes = f"{self.lanes} {'processes' if self.processes else 'lanes'} × {self.threads} threads"
         return ", ".join(
             (
@@ -68,7 +68,7 @@ class Setting:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return the setting as JSON-compatible values."""
         return asdict(self)
 
 
@@ -97,7 +97,7 @@ def batches_of(setting: Setting, pixels: int) -> Iterator[Setting]:
 
 
 def missing_compiler() -> str | None:
-    """Say why torch.compile cannot be tried here; None when it can."""
+    """Return why torch.compile cannot be used here; None if it can."""
     if torch.cuda.is_available() or any(shutil.which(name) for name in ("g++", "clang++", "c++")):
         return None
     return "torch.compile was not tried: no C++ compiler (g++, clang++) is on the PATH"

@@ -1,4 +1,4 @@
-"""Where the engine's CPU time goes, by the stage whose thread took it.
+"""Measures the engine's CPU time per stage.
 
     python -m benchmarks.stages --model example --images 2000
 
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--model", default="example", help="of benchmarks.models")
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--size", default="256", help="256, 1024 or mixed")
-    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request waits (0.030)")
+    parser.add_argument("--latency", type=float, default=0.030, help="delay of each request in seconds (0.030)")
     parser.add_argument("--state", type=Path, default=Path(".cloudseg"), help="folder for caches (.cloudseg)")
     options = parser.parse_args()
     cache = options.state / "bench"
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def table(told: dict[str, float], emulators: float, images: int) -> list[str]:
-    """Give a line for each stage, in ms of CPU time an image, the largest first."""
+    """Return one line per stage, in ms of CPU time per image, largest first."""
     wall = told.pop("wall")
     rows = sorted(told.items(), key=lambda row: -row[1])
     lines = [f"{name:24}{seconds / images * 1000:8.2f}" for name, seconds in rows]
@@ -98,7 +98,7 @@ class Clocks:
 
 
 def as_the_engine(arguments: list[str]) -> None:
-    """Be the engine for one chunk; print what its threads took."""
+    """Run the engine for one chunk, and print the CPU time of its threads."""
     from cloudseg_ops.engine.memory.process_memory import tune_malloc
     from cloudseg_ops.engine.process.stopping import Stop
 

@@ -1,4 +1,4 @@
-"""How long the engine takes from the start of its process to the first mask, a chunk holding one image.
+"""Measures the time from the start of the engine's process to its first mask, for a chunk of one image.
 
     python -m benchmarks.starting_up
     python -m benchmarks.starting_up --code ../another-checkout
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="example,unet31m,free", help="of benchmarks.models, with commas")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--latency", type=float, default=0.030, help="seconds that each request waits (0.030)")
+    parser.add_argument("--latency", type=float, default=0.030, help="delay of each request in seconds (0.030)")
     parser.add_argument("--code", type=Path, default=Path(), help="checkout whose engine is started (this one)")
     parser.add_argument("--state", type=Path, default=Path(".cloudseg"), help="folder for caches (.cloudseg)")
     options = parser.parse_args()
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def start(emulator: Emulator, model: Model, photograph: bytes, latency: float, code: Path) -> Start:
-    """Let the engine of `code` segment one photograph.
+    """Run the engine of `code` on one photograph.
 
     Raises:
         SystemExit: It failed; what it printed is shown.

@@ -1,4 +1,4 @@
-"""The steps on one image around its forward pass, as anybody writes them with google-cloud-storage and Pillow.
+"""The steps around an image's forward pass, written plainly with google-cloud-storage and Pillow.
 
 Contenders c, d and e share them. No torch here: a framework's workers that only move bytes need not load it.
 """

@@ -1,4 +1,4 @@
-"""Figures for people: medians with their spread, ratios, one block of lines a row."""
+"""Formats the results: medians with spreads, and ratios, one block of lines per row."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Spread:
 
 
 def spread(values: Iterable[float]) -> Spread | None:
-    """Give the spread; None of nothing."""
+    """Return the spread of some figures; None if there are none."""
     found = list(values)
     return Spread(statistics.median(found), min(found), max(found)) if found else None
 
@@ -75,7 +75,7 @@ def short(value: float, digits: int = 3) -> str:
 
 
 def ratios(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
-    """Give b/a, b/c, b/d and b/e, each the spread of the ratios within the repeats.
+    """Return b/a, b/c, b/d and b/e, each as the spread of the ratios within the repeats.
 
     Against a, the engine's rate from first fetch to last result counts; against the others, who delete each photograph
     as they go, its rate with the deletion of the photographs.
@@ -98,7 +98,7 @@ _WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
 
 
 def emulator_share(outcomes: Sequence[Outcome]) -> float | None:
-    """Give the median share of b's time for which the emulator, which has one thread, was computing."""
+    """Return the median share of b's time for which the emulator, which has one thread, was computing."""
     shares = [
         one.more["emulator_cpu_seconds"] / one.images * one.steady
         for one in outcomes

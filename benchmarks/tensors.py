@@ -1,4 +1,4 @@
-"""From pixels to what a network takes, and from logits to a mask, as params.yaml says, in plain torch."""
+"""Converts pixels to network inputs and logits to masks according to params.yaml, in plain torch."""
 
 from __future__ import annotations
 

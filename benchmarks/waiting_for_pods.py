@@ -1,4 +1,4 @@
-"""What it costs to wait for pods: in a worker's slot, or deferred to the triggerer (CLOUDSEG_DEFERRABLE).
+"""Measures the cost of waiting for pods in a worker's slot and deferred to the triggerer (CLOUDSEG_DEFERRABLE).
 
 Runs the same chunks both ways on the cluster that KUBECONFIG names, under a real Airflow, and prints memory and CPU
 of Airflow's processes while the pods run, and how long after its container's end a task is done.
@@ -26,7 +26,7 @@ from cloudseg_local.processes import MARKER
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
 from tests.kubernetes.conftest import NAMESPACE, Site, open_site, swept
 
-# Reading the memory of a process takes a CPU for milliseconds: more often, and it would be what is measured.
+# Reading a process's memory takes milliseconds of CPU; sampling more often would distort the measurement.
 _SAMPLE_SECONDS = 3.0
 
 
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def measure(cluster: Cluster, chunks: int, *, deferrable: bool) -> dict[str, float]:
-    """Segment once, and tell what Airflow took for it beyond what it takes idle."""
+    """Run the segmentation once, and return Airflow's cost beyond its idle cost."""
     root = Path(tempfile.mkdtemp(prefix="cloudseg-bench-"))
     settings = {"deferrable": deferrable, "chunk_objects": 8, "gpus": 0, "schedule_timeout_seconds": 300}
     with open_site(cluster, root, **settings) as running, swept(running) as site:

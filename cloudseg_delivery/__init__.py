@@ -1,6 +1,6 @@
-"""Deploys a revision of cloudseg to a Composer environment, tests it with a dry run, and rolls back if it fails.
+"""Deploys a revision of cloudseg to a Composer environment, tests it there with a dry run, and rolls back on failure.
 
-`python -m cloudseg_delivery` is what `make deploy` and the workflow call. It needs Python, git, gcloud and, for an
-image that is not there yet, Docker: no package beyond the standard library, so that nothing else runs with the
-deployer's credentials. None of this is delivered itself.
+`make deploy` and the workflow call `python -m cloudseg_delivery`. It needs Python, git, gcloud and, to build an image,
+Docker. It uses only the standard library, so that no third-party code runs with the deployer's credentials. This
+package is not delivered itself.
 """

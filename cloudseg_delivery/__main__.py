@@ -1,4 +1,4 @@
-"""`python -m cloudseg_delivery`: deploy, roll back, and show the status."""
+"""Entry point of `python -m cloudseg_delivery`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activates a stored release and tests it: the same for a new release and for a rollback."""
+"""Activates a kept release and tests it, both for deployments and for rollbacks."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from cloudseg_delivery.smoke import smoke_test
 
 
 def activate(deployment: Deployment, release: Release, before: Sequence[Release], *, resume: bool) -> bool:
-    """Switch an environment to a release, and test it. The DAG is paused meanwhile: no run begins.
+    """Switch an environment to a release and test it. The caller has paused the DAG, so that no run starts meanwhile.
 
-    Packages and variables are set before the files that need them, and those that are no longer needed go after them:
-    so what lies there can be parsed at all times.
+    Packages and variables are set before the files that need them are copied, and obsolete ones removed afterwards, so
+    that the DAG can be parsed at all times.
 
     Args:
         deployment: The environment.
-        release: The release; the bucket keeps it.
-        before: Releases of which anything may be in the environment now.
-        resume: Whether a paused DAG is resumed for its dry run.
+        release: The release, which is kept in the bucket.
+        before: Releases that may have left files, packages or variables in the environment.
+        resume: Whether to resume a paused DAG for its dry run.
 
     Returns:
         Whether a dry run was made.
 
     Raises:
-        SmokeTestError: It does not work.
-        DeliveryError: It could not be brought.
+        SmokeTestError: The release does not work.
+        DeliveryError: The release could not be activated.
     """
     environment = deployment.settled()
     packages = change(environment.packages, release.packages, _keys(before, lambda old: old.packages))
@@ -40,7 +40,7 @@ def activate(deployment: Deployment, release: Release, before: Sequence[Release]
     deployment.bucket.bring_into_use(release, owned_files(before))
     _change(deployment, packages.last, variables.last)
     if _plugins_differ(release, before):
-        # It restarted with the variables, and that was before the plugins came.
+        # The restart by the change of variables was too early: the plugins had not been copied yet.
         deployment.settled()
         deployment.composer.restart_web_server()
     if deployment.programs.dry_run:

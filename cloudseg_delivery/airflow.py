@@ -1,4 +1,4 @@
-"""The few Airflow API calls that a delivery makes, authenticated with gcloud's access token."""
+"""A client for the parts of Airflow's REST API that a delivery uses, authorized with gcloud's access token."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Airflow:
     """A client of Airflow's REST API.
 
     Args:
-        url: Its address, without a slash at the end.
-        token: Gives an access token; asked again when one has expired.
-        patience_seconds: How long an Airflow that does not answer is waited for: Composer restarts it at each change.
+        url: Base URL, without a trailing slash.
+        token: Returns an access token; called again when one has expired.
+        patience_seconds: How long to retry while Airflow does not answer; Composer restarts it at each change.
         pause_seconds: Time between two tries.
     """
 
@@ -38,18 +38,18 @@ class Airflow:
         self._pause = pause_seconds
 
     def hurried(self, patience_seconds: float) -> Airflow:
-        """The same client with shorter timeouts."""
+        """Return a copy of this client with another time limit for retries."""
         other = copy.copy(self)
         other._patience = patience_seconds
         return other
 
     def dag(self) -> Mapping[str, Any] | None:
-        """The DAG as Airflow has parsed it; None if it has not."""
+        """Return the DAG as Airflow has parsed it; None if Airflow has not parsed it."""
         found: Mapping[str, Any] | None = self._call("GET", f"/dags/{DAG_ID}", missing=True)
         return found
 
     def import_errors(self) -> list[str]:
-        """What keeps files of cloudseg from being parsed: `file: last line of the trace`."""
+        """Return the import errors of cloudseg's files, as `file: last line of the traceback`."""
         found = (self._call("GET", "/importErrors?" + urlencode({"limit": 100})) or {})["import_errors"]
         return [
             f"{error['filename']}: {str(error['stack_trace']).strip().splitlines()[-1]}"
@@ -58,35 +58,35 @@ class Airflow:
         ]
 
     def unfinished_runs(self) -> list[str]:
-        """Ids of the DAG's runs that are queued or running."""
+        """Return the ids of up to 100 runs of the DAG that are queued or running."""
         query = urlencode({"state": ["queued", "running"], "limit": 100}, doseq=True)
         found = self._call("GET", f"/dags/{DAG_ID}/dagRuns?{query}", missing=True)
         return [str(run["dag_run_id"]) for run in (found or {"dag_runs": []})["dag_runs"]]
 
     def set_paused(self, paused: bool) -> None:
-        """Pause the DAG, so that no task begins, not even of an active run; or unpause it."""
+        """Pause or unpause the DAG; while it is paused, no task starts, not even in a running DAG run."""
         self._call("PATCH", f"/dags/{DAG_ID}", {"is_paused": paused})
 
     def trigger(self, run_id: str, conf: Mapping[str, Any]) -> None:
         """Start a run."""
-        # 409: an earlier try got through, although its answer did not.
+        # 409: an earlier try reached the server, but its response was lost.
         self._call("POST", f"/dags/{DAG_ID}/dagRuns", {"dag_run_id": run_id, "logical_date": None, "conf": conf})
 
     def run_state(self, run_id: str) -> str:
-        """`queued`, `running`, `success` or `failed`."""
+        """Return the state of a run: `queued`, `running`, `success` or `failed`."""
         return str((self._call("GET", self._run(run_id)) or {})["state"])
 
     def fail_run(self, run_id: str) -> None:
-        """Mark a run as failed, so that it no longer blocks other runs."""
+        """Mark a run as failed, so that it does not block the next one."""
         self._call("PATCH", self._run(run_id), {"state": "failed"})
 
     def told_by(self, run_id: str, task_id: str, key: str) -> Any:
-        """The XCom value that a task of a run pushed under a key; None if there is none."""
+        """Return an XCom value of a task in a run; None if the task has not set that key."""
         path = f"{self._run(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return (self._call("GET", path, missing=True) or {}).get("value")
 
     def task_states(self, run_id: str) -> dict[str, str | None]:
-        """Task → state; of a mapped task, that of one of its instances."""
+        """Return a map from task id to state; for a mapped task, the state of one of its instances."""
         found = self._call("GET", f"{self._run(run_id)}/taskInstances?limit=1000") or {}
         return {str(task["task_id"]): task["state"] for task in found["task_instances"]}
 
@@ -100,7 +100,7 @@ class Airflow:
                 return self._send(method, path, body)
             except urllib.error.HTTPError as error:
                 said = error.read().decode("utf-8", "replace")
-                # What stands before an Airflow that restarts may say 404 as well, in other words.
+                # While Airflow restarts, the proxy in front of it may also return 404, with a different body.
                 ours = _is_airflows(said)
                 said = said[:300]
                 if error.code == 404 and missing and ours:
@@ -139,7 +139,7 @@ def _is_airflows(said: str) -> bool:
 
 
 def _refusal(code: int, call: str, said: str) -> DeliveryError:
-    told = f"Airflow answered {code} to {call}: {said}"
+    told = f"Airflow returned {code} for {call}: {said}"
     if code == 403:
-        return MissingPermissionError(f"{told}. The deployer needs Airflow's role Op: docs/delivery.md says how")
+        return MissingPermissionError(f"{told}. The deployer needs the Airflow role Op; see docs/delivery.md")
     return DeliveryError(told)

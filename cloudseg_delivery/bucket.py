@@ -1,7 +1,7 @@
-"""The environment's bucket: the releases stored under `cloudseg/releases/`, and the one that is active.
+"""The environment's bucket: the kept releases in `cloudseg/releases/`, and the active one in `dags/` and `plugins/`.
 
-Composer hands `dags/` and `plugins/` to Airflow, and nothing of `cloudseg/`. A release is uploaded there first, so that
-to bring it into use and to go back to it are the same copies within the bucket, for which nothing else is needed.
+Composer syncs `dags/` and `plugins/` to Airflow, but not `cloudseg/`. A release is first uploaded there; activating it
+and rolling back to it are then the same copies within the bucket.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Bucket:
     """A bucket of a Composer environment.
 
     Args:
-        programs: By which gcloud is called.
-        uri: `gs://…`
+        programs: Runs gcloud.
+        uri: The bucket, `gs://…`.
     """
 
     def __init__(self, programs: Programs, uri: str) -> None:
@@ -32,10 +32,10 @@ class Bucket:
         self._home = f"{uri}/cloudseg"
         self._generation = ""
         self.last = State()
-        """The record as it was last read or written."""
+        """The state as it was last read or written."""
 
     def read_state(self) -> State:
-        """Read the environment's state, and remember the record's generation."""
+        """Read the environment's state, and remember its generation for the next write."""
         words = ("gcloud", "storage", "objects", "describe", f"{self._home}/state.json", "--format=value(generation)")
         self._generation = self._programs.ask_for(*words) or "0"
         self.last = State()
@@ -45,17 +45,17 @@ class Bucket:
         return self.last
 
     def write_state(self, state: State) -> None:
-        """Write the environment's state, unless another process has written since.
+        """Write the environment's state, unless it has changed since it was last read.
 
         Raises:
-            ConcurrentDeliveryError: Another delivery has: it is in progress.
+            ConcurrentDeliveryError: The state has changed: another delivery is in progress.
         """
         self._upload(state.to_json(), f"{self._home}/state.json", f"--if-generation-match={self._generation}")
         if not self._programs.dry_run:
             self.read_state()
 
     def keep(self, release: Release, tree: Path) -> None:
-        """Upload a release, its files and its record; one of the same name is replaced."""
+        """Upload a release with its files and its record, replacing one of the same name."""
         folder = f"{self._home}/releases/{release.name}"
         for root in ROOTS:
             if (tree / root).is_dir():
@@ -63,29 +63,29 @@ class Bucket:
         self._upload(release.to_json(), f"{folder}/release.json")
 
     def read_release(self, name: str) -> Release | None:
-        """Read a stored release; None if it does not exist."""
+        """Return the record of a kept release; None if it does not exist."""
         said = self._programs.ask_for("gcloud", "storage", "cat", f"{self._home}/releases/{name}/release.json")
         return None if said is None else Release.from_json(said)
 
     def forget(self, names: Iterable[str]) -> None:
-        """Remove releases that no rollback needs."""
+        """Delete kept releases."""
         for name in names:
             self._remove(f"{self._home}/releases/{name}/", "--recursive")
 
     def bring_into_use(self, release: Release, owned: Iterable[str]) -> None:
-        """Copy the `dags/` and `plugins/` of a stored release into place.
+        """Copy a kept release to `dags/` and `plugins/`, and delete files of earlier releases.
 
-        The package's folders are cloudseg's whole, so what is no longer there is deleted. Next to them are files of
-        others: there only what earlier releases brought is taken away.
+        The package's folders belong to cloudseg, so files that the release does not have are deleted there. Outside of
+        them, only files from earlier releases are deleted.
 
         Args:
             release: The release.
-            owned: Files that earlier releases brought.
+            owned: Files from earlier releases.
         """
         before, folder = set(owned), f"{self._home}/releases/{release.name}"
         for package in packages_of(release.files):
             self._programs.do(*_SYNC, f"{folder}/{package}", f"{self._uri}/{package}")
-        # DAG files after what they import, and the end of old ones last.
+        # Copy DAG files after what they import, and delete old files last.
         for root in ROOTS:
             files = [file for file in beside_packages(release.files) if file.startswith(f"{root}/")]
             for file in files:
@@ -96,7 +96,7 @@ class Bucket:
             self._remove(f"{self._uri}/{package}/", "--recursive")
 
     def _remove(self, uri: str, *options: str) -> None:
-        # Already gone is well, for a delivery that was cut short.
+        # After an interrupted delivery, the object may already be gone.
         listed = self._programs.ask_for("gcloud", "storage", "ls", uri)
         if listed:
             self._programs.do("gcloud", "storage", "rm", *options, uri)
@@ -109,5 +109,5 @@ class Bucket:
 
 
 def plugins_of(files: Mapping[str, str]) -> dict[str, str]:
-    """The files of a release that the API server loads when it starts."""
+    """Return the plugin files of a release, which the API server loads when it starts."""
     return {file: digest for file, digest in files.items() if file.startswith("plugins/")}

@@ -1,4 +1,4 @@
-"""Rules for what a delivery changes in an environment: only what belongs to cloudseg."""
+"""Computes the changes to an environment's packages and variables; never touches those that cloudseg did not set."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 _PIN = re.compile(r"([a-z0-9][a-z0-9-]*)(\[[a-z0-9,-]+\])?(==[0-9][0-9A-Za-z.!+-]*)")
-# One of these stands between the pairs of gcloud's mappings; a comma, its own choice, is in many values.
+# Candidate separators for gcloud's mappings; its default, a comma, occurs in many values.
 _DELIMITERS = ";|~%&*!?"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The changes to a mapping that others write to as well.
+    """Changes to a mapping that others also write to.
 
     Attributes:
-        set: Keys to add or to change, and their values.
-        remove: Keys to take away.
+        set: Keys to add or change, with their values.
+        remove: Keys to remove.
     """
 
     set: Mapping[str, str]
@@ -30,22 +30,22 @@ class Change:
 
     @property
     def first(self) -> Change:
-        """What to change before copying the files that need it."""
+        """The part to apply before the files that need it are copied."""
         return Change(self.set, ())
 
     @property
     def last(self) -> Change:
-        """What to remove after the files that needed it."""
+        """The part to apply after the files that needed it are gone."""
         return Change({}, self.remove)
 
 
 def change(current: Mapping[str, str], wanted: Mapping[str, str], owned: Iterable[str]) -> Change:
-    """Say what to set and to remove.
+    """Return the change from the current to the wanted mapping.
 
     Args:
-        current: What the environment has.
-        wanted: What a release wants.
-        owned: Keys that earlier releases have set: those alone are removed when they are no longer wanted.
+        current: The environment's mapping.
+        wanted: The release's mapping.
+        owned: Keys set by earlier releases; only these are removed when no longer wanted.
     """
     return Change(
         {key: value for key, value in sorted(wanted.items()) if current.get(key) != value},
@@ -54,16 +54,16 @@ def change(current: Mapping[str, str], wanted: Mapping[str, str], owned: Iterabl
 
 
 def gone(owned: Iterable[str], wanted: Iterable[str]) -> list[str]:
-    """Files of earlier releases that a release no longer has."""
+    """Return the files of earlier releases that a release no longer has, sorted."""
     return sorted(set(owned) - set(wanted))
 
 
 def read_requirements(text: str) -> dict[str, str]:
-    """Read requirements.txt as Composer names packages: `dvc==3.67.1` is `{"dvc": "==3.67.1"}`.
+    """Parse requirements.txt into Composer's form: `dvc==3.67.1` becomes `{"dvc": "==3.67.1"}`.
 
     Raises:
-        DeliveryRefusedError: A line is not an exact pin of a package in lower case: Composer would search versions, for
-            up to half an hour.
+        DeliveryRefusedError: A line is not an exact pin of a package in lower case. Composer would resolve versions
+            itself, for up to half an hour.
     """
     packages: dict[str, str] = {}
     for line in text.splitlines():
@@ -71,19 +71,22 @@ def read_requirements(text: str) -> dict[str, str]:
         if not requirement:
             continue
         if not (found := _PIN.fullmatch(requirement)):
-            raise DeliveryRefusedError(f"requirements.txt: {requirement!r} is not an exact pin, such as dvc==3.67.1")
+            raise DeliveryRefusedError(f"requirements.txt: {requirement!r} is not an exact pin such as dvc==3.67.1")
         packages[found[1]] = f"{found[2] or ''}{found[3]}"
     return packages
 
 
 def pairs_argument(pairs: Mapping[str, str]) -> str:
-    """Write a mapping as gcloud reads one (`gcloud topic escaping`), with a delimiter that no value has.
+    """Format a mapping as a gcloud argument (`gcloud topic escaping`), with a delimiter that occurs in no pair.
 
     Raises:
-        DeliveryRefusedError: The values have all of the delimiters.
+        DeliveryRefusedError: Every delimiter occurs in the pairs.
     """
     text = "".join(f"{key}{value}" for key, value in pairs.items())
     for delimiter in _DELIMITERS:
         if delimiter not in text:
             return f"^{delimiter}^" + delimiter.join(f"{key}={value}" for key, value in pairs.items())
-    raise DeliveryRefusedError(f"the environment's variables have all of {_DELIMITERS} in them; leave one of these out")
+    raise DeliveryRefusedError(
+        f"the environment's variables contain all of the characters {_DELIMITERS}, and gcloud needs one that occurs in "
+        "none of them: remove one"
+    )

@@ -1,4 +1,4 @@
-"""Checks of a revision before it is deployed."""
+"""Checks that a revision must pass before it is delivered."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ _SHOWN = 5
 
 
 def require_clean_tree(programs: Programs) -> str:
-    """Check that the work tree is exactly a commit, and return it.
+    """Check that the work tree has no uncommitted changes, and return its commit.
 
     Raises:
-        DeliveryRefusedError: Something is not committed.
+        DeliveryRefusedError: There are uncommitted changes.
     """
     changed = programs.ask("git", "status", "--porcelain").splitlines()
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise DeliveryRefusedError(
-            f"the work tree is dirty ({', '.join(line[2:].strip() for line in changed[:_SHOWN])}{more}): a release is "
-            "exactly a commit. Commit or stash that"
+            f"the work tree is dirty ({', '.join(line[2:].strip() for line in changed[:_SHOWN])}{more}), but a release "
+            "must be exactly a commit. Commit or stash the changes"
         )
     return programs.ask("git", "rev-parse", "HEAD")
 
 
 def require_descent(programs: Programs, good: str | None) -> None:
-    """Check that the checked-out commit is a descendant of the deployed one.
+    """Check that the checked-out commit descends from the commit in use.
 
     Args:
-        programs: By which git is called.
-        good: The commit of the last good release; None: there is none.
+        programs: Runs git.
+        good: The commit of the last good release; None if there is none.
 
     Raises:
-        DeliveryRefusedError: It does not, or this clone does not know that commit.
+        DeliveryRefusedError: It does not, or this clone does not contain that commit.
     """
     if good is None:
         return
@@ -46,13 +46,13 @@ def require_descent(programs: Programs, good: str | None) -> None:
         programs.ask("git", "merge-base", "--is-ancestor", good, "HEAD")
     except CommandFailedError:
         raise DeliveryRefusedError(
-            f"the commit in use, {good[:12]}, is not part of what is checked out: that is older, of another branch, or "
-            "a clone without its history. Deliver what follows it, go back by `make rollback`, or insist: DOWNGRADE=1"
+            f"the commit in use, {good[:12]}, is not an ancestor of the checked-out one, which is older, on another "
+            "branch, or in a shallow clone. Deliver a descendant, use `make rollback`, or force it with DOWNGRADE=1"
         ) from None
 
 
 def require_checks(root: Path) -> None:
-    """Run style, types and tests.
+    """Run `make lint` and `make test`.
 
     Raises:
         DeliveryRefusedError: One of them fails.
@@ -63,21 +63,21 @@ def require_checks(root: Path) -> None:
         except OSError as error:
             raise DeliveryRefusedError(f"`{words[0]}` cannot be run ({error.strerror}); install it") from None
         if code:
-            raise DeliveryRefusedError(f"`{' '.join(words)}` fails: the lines above say why. Nothing was delivered")
+            raise DeliveryRefusedError(f"`{' '.join(words)}` failed; see its output above. Nothing was delivered")
 
 
 def require_settings(variables: dict[str, str], image: str) -> None:
-    """Check that the DAG can be parsed with an environment's variables.
+    """Check that an environment's variables are valid cloudseg settings.
 
     Raises:
-        DeliveryRefusedError: One has no usable value, or is none of cloudseg's.
+        DeliveryRefusedError: A variable is unknown or has an invalid value.
     """
-    # Here, for it needs pydantic: where only the standard library is, the tests have done this already.
+    # Imported here because it needs pydantic; where only the standard library is available, CI has run this check.
     from cloudseg_ops.config import settings
 
     if unknown := sorted(set(variables) - set(settings.variables())):
         raise DeliveryRefusedError(
-            f"no such setting: {', '.join(unknown)}; README.md and docs/settings.md have them all"
+            f"no such setting: {', '.join(unknown)}; README.md and docs/settings.md list all settings"
         )
     try:
         settings.Settings.from_environment({**variables, "CLOUDSEG_IMAGE": image})
@@ -86,14 +86,14 @@ def require_settings(variables: dict[str, str], image: str) -> None:
 
 
 def require_tag(tag: str, changelog: str) -> None:
-    """Check that a tag matches this version, and that the changelog has a section for it.
+    """Check that a tag names this version, and that the changelog has a section for it.
 
     Raises:
-        DeliveryRefusedError: It is another's, or the changelog has no section for it.
+        DeliveryRefusedError: The tag names another version, or the changelog has no such section.
     """
     if tag != f"v{__version__}":
         raise DeliveryRefusedError(
-            f"the tag is {tag!r} and cloudseg_ops.__version__ {__version__!r}: a release is tagged v{__version__}"
+            f"the tag is {tag!r}, but cloudseg_ops.__version__ is {__version__!r}: tag the release v{__version__}"
         )
     if not re.search(rf"^## \[{re.escape(__version__)}\] - \d{{4}}-\d{{2}}-\d{{2}}$", changelog, re.MULTILINE):
         raise DeliveryRefusedError(f"CHANGELOG.md has no section `## [{__version__}] - YYYY-MM-DD`")

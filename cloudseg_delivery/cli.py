@@ -1,4 +1,4 @@
-"""The command line of deliveries."""
+"""The command line for deliveries."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _ZERO_IMAGE = "registry.invalid/engine@sha256:" + "0" * 64
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command.
+    """Run one command and return its exit code.
 
     Returns:
-        0: done. 1: it failed, and the environment has its last good release (where there was one). 2: it was refused,
-        and nothing was changed. 3: it failed, and so did the rollback: a person must investigate.
+        0: success. 1: it failed, and the last good release, if any, is in use again. 2: it was refused, and nothing was
+        changed. 3: it failed, and so did the rollback; the environment needs attention.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         return _told(error, FAILED)
     except KeyboardInterrupt:
         return _told(
-            "cut short: the environment may be between two releases. Deliver again, or `make rollback`", BETWEEN
+            "interrupted: the environment may be between two releases. Deliver again, or run `make rollback`", BETWEEN
         )
     return DONE
 
@@ -93,7 +93,7 @@ def _status(options: argparse.Namespace) -> None:
     if release:
         _say(f"commit {release.commit}\nimage {release.image}")
     if state.tried:
-        _say(f"begun since, without a good end: {', '.join(state.tried)}")
+        _say(f"started since, not completed: {', '.join(state.tried)}")
     _say(f"kept: {', '.join(state.history) or 'none'}")
 
 
@@ -104,14 +104,14 @@ def _target(options: argparse.Namespace) -> None:
 
 def _layout(options: argparse.Namespace) -> None:
     if options.folder.exists() and any(options.folder.iterdir()):
-        raise DeliveryRefusedError(f"{options.folder} is not empty; name an empty folder, or a new one")
+        raise DeliveryRefusedError(f"{options.folder} is not empty; name an empty or new folder")
     files = lay_out(_ROOT, options.folder, options.commit)
-    _say(f"{len(files)} files in {options.folder}")
+    _say(f"wrote {len(files)} files to {options.folder}")
 
 
 def _tag(options: argparse.Namespace) -> None:
     checks.require_tag(options.tag, (_ROOT / "CHANGELOG.md").read_text("utf-8"))
-    _say(f"{options.tag} is this version's")
+    _say(f"{options.tag} matches this version")
 
 
 def _patience(options: argparse.Namespace) -> Patience:
@@ -123,40 +123,48 @@ def _patience(options: argparse.Namespace) -> Patience:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cloudseg_delivery",
-        description="Bring cloudseg to a Composer environment. Exit codes: 0 done; 1 failed, and rolled back; "
-        "2 refused, nothing was changed; 3 failed, and so did the roll-back.",
+        description="Deploy cloudseg to a Composer environment. Exit codes: 0 success; 1 failed and rolled back; "
+        "2 refused, nothing was changed; 3 failed, and the rollback failed too.",
     )
     commands = parser.add_subparsers(required=True)
 
-    deploying = commands.add_parser("deploy", help="bring what is checked out to an environment, and prove it there")
+    deploying = commands.add_parser("deploy", help="deploy the checked-out commit to an environment, and test it there")
     _on_environment(deploying)
-    deploying.add_argument("--dry-run", action="store_true", help="look, and tell what would be changed")
-    deploying.add_argument("--verified", action="store_true", help="the checks of this commit have passed already")
+    deploying.add_argument("--dry-run", action="store_true", help="print what would be changed, without changing it")
     deploying.add_argument(
-        "--downgrade", action="store_true", help="deliver although the commit in use is not part of this one"
+        "--verified", action="store_true", help="skip the checks; they have already passed for this commit"
+    )
+    deploying.add_argument(
+        "--downgrade", action="store_true", help="deliver even if the commit in use is not an ancestor of this one"
     )
     deploying.set_defaults(run=_deploy)
 
-    going_back = commands.add_parser("rollback", help="bring an earlier good release back")
+    going_back = commands.add_parser("rollback", help="return to an earlier good release")
     _on_environment(going_back)
-    going_back.add_argument("--release", help="which one (the last good one after a failure, else the one before it)")
-    going_back.add_argument("--now", action="store_true", help="do not wait for a run that goes on")
+    going_back.add_argument(
+        "--release", help="release (default: the last good one after a failure, else the one before it)"
+    )
+    going_back.add_argument("--now", action="store_true", help="do not wait for running DAG runs")
     going_back.set_defaults(run=_roll_back)
 
     for name, run, told in (
-        ("status", _status, "tell which release an environment has"),
-        ("target", _target, "print how a workflow becomes an environment's deployer, as key=value"),
+        ("status", _status, "print which release an environment has"),
+        ("target", _target, "print the identity provider, deployer and project of an environment, as key=value"),
     ):
         command = commands.add_parser(name, help=told)
         command.add_argument("environment")
         command.set_defaults(run=run)
 
-    layout = commands.add_parser("layout", help="write dags/ and plugins/ into a folder, as a bucket gets them")
+    layout = commands.add_parser(
+        "layout", help="write dags/ and plugins/ to a folder, as they are uploaded to a bucket"
+    )
     layout.add_argument("folder", type=Path)
-    layout.add_argument("--commit", default="", help="the commit that they are of")
+    layout.add_argument("--commit", default="", help="commit to record in the files")
     layout.set_defaults(run=_layout)
 
-    tag = commands.add_parser("tag", help="check that a tag is this version's, and in the changelog")
+    tag = commands.add_parser(
+        "tag", help="check that a tag matches this version and that the changelog has a section for it"
+    )
     tag.add_argument("tag")
     tag.set_defaults(run=_tag)
     return parser
@@ -164,9 +172,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _on_environment(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("environment", help="one of deploy/environments")
-    add("--take-over", action="store_true", help="a delivery that seems to be under way was killed")
-    add("--drain-seconds", type=float, default=3600, help="wait so long for a run to end (3600)")
-    add("--parse-seconds", type=float, default=_PATIENCE.parse_seconds, help="wait so long for Airflow to parse it")
-    add("--run-seconds", type=float, default=_PATIENCE.run_seconds, help="wait so long for the dry run to end")
-    add("--poll-seconds", type=float, default=_PATIENCE.poll_seconds, help="time between two looks")
+    add("environment", help="name of a file in deploy/environments")
+    add("--take-over", action="store_true", help="ignore an unfinished delivery, because it was killed")
+    add("--drain-seconds", type=float, default=3600, help="time limit for running DAG runs to end (%(default)s)")
+    add(
+        "--parse-seconds",
+        type=float,
+        default=_PATIENCE.parse_seconds,
+        help="time limit for Airflow to parse the release (%(default)s)",
+    )
+    add(
+        "--run-seconds",
+        type=float,
+        default=_PATIENCE.run_seconds,
+        help="time limit for the dry run (%(default)s)",
+    )
+    add("--poll-seconds", type=float, default=_PATIENCE.poll_seconds, help="time between two polls (%(default)s)")

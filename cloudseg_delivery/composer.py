@@ -1,4 +1,4 @@
-"""A Composer environment through gcloud: its configuration, and the changes that a release makes."""
+"""Reads and changes a Composer environment through gcloud."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from cloudseg_ops.contracts.errors import CommandFailedError, DeliveryError, Del
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What Composer says of an environment.
+    """The configuration of a Composer environment.
 
     Attributes:
-        bucket: Its bucket, `gs://…`.
-        airflow_url: Address of its Airflow, without a slash at the end.
-        packages: The PyPI packages added to it, and their pins.
-        variables: The environment variables set on it.
+        bucket: The environment's bucket, `gs://…`.
+        airflow_url: Base URL of Airflow, without a trailing slash.
+        packages: Added PyPI packages, with their pins.
+        variables: Environment variables set on the environment.
     """
 
     bucket: str
@@ -32,11 +32,11 @@ class Environment:
 
 
 class Composer:
-    """One Composer environment.
+    """A Composer environment.
 
     Args:
-        programs: By which gcloud is called.
-        target: Which one.
+        programs: Runs gcloud.
+        target: The environment.
     """
 
     def __init__(self, programs: Programs, target: Target) -> None:
@@ -45,25 +45,31 @@ class Composer:
         self._where = (target.composer, f"--project={target.project}", f"--location={target.location}")
 
     def describe(self) -> Environment:
-        """Read its configuration.
+        """Return the environment's configuration.
 
         Raises:
-            DeliveryRefusedError: It does not exist, or is being changed.
+            DeliveryRefusedError: The environment does not exist, or is not RUNNING.
             CommandFailedError: gcloud failed.
         """
         found = self._look()
         if found.get("state") != "RUNNING":
             raise DeliveryRefusedError(
-                f"the Composer environment {self._target.composer} is {found.get('state')}: it is being changed, or it "
-                "is broken. Wait until it is RUNNING, then deliver again"
+                f"the Composer environment {self._target.composer} is {found.get('state')}: it is being changed or is "
+                "broken. Wait until it is RUNNING, then deliver again"
             )
         return _environment(found)
 
     def settle(self, seconds: float, poll_seconds: float) -> Environment:
-        """Wait until it is RUNNING: a change continues in Composer after gcloud has timed out.
+        """Wait until the environment is RUNNING, and return its configuration.
+
+        A change continues in Composer even after gcloud has stopped waiting for it.
+
+        Args:
+            seconds: Time limit.
+            poll_seconds: Time between two polls.
 
         Raises:
-            DeliveryError: It is not within that time, or is not there.
+            DeliveryError: The environment does not exist, or is not RUNNING within the time limit.
         """
         deadline = time.monotonic() + seconds
         while True:
@@ -72,7 +78,7 @@ class Composer:
                     return _environment(found)
                 why = f"is {found.get('state')}"
             except CommandFailedError as error:
-                why = f"cannot be asked: {error}"
+                why = f"cannot be queried: {error}"
             if time.monotonic() > deadline:
                 raise DeliveryError(f"after {seconds:.0f} s the Composer environment {self._target.composer} {why}")
             time.sleep(poll_seconds)
@@ -88,26 +94,26 @@ class Composer:
         return found
 
     def change_packages(self, change: Change) -> None:
-        """Add, repin and remove PyPI packages; other teams' packages stay. Composer takes about ten minutes."""
-        # Not --update-pypi-packages-from-file: that takes away every package which the file does not name.
+        """Add, repin and remove PyPI packages, without touching others; takes Composer about ten minutes."""
+        # --update-pypi-packages-from-file would remove every package that the file does not list.
         words = [f"--update-pypi-package={name}{pin}" for name, pin in change.set.items()]
         if change.remove:
             words.append(f"--remove-pypi-packages={','.join(change.remove)}")
         self._update(*words)
 
     def change_variables(self, change: Change) -> None:
-        """Set and remove environment variables; other teams' variables stay. Composer restarts Airflow."""
-        # Values stay out of the log, which more people read than may see the environment.
+        """Set and remove environment variables, without touching others; Composer then restarts Airflow."""
+        # Values are not logged: more people can read the log than can see the environment.
         words = [f"--update-env-variables={pairs_argument(change.set)}"] if change.set else []
-        told = [f"--update-env-variables={','.join(change.set)} (names alone)"] if change.set else []
+        told = [f"--update-env-variables={','.join(change.set)} (names only)"] if change.set else []
         if change.remove:
             words.append(f"--remove-env-variables={','.join(change.remove)}")
             told.append(words[-1])
         self._update(*words, told=told)
 
     def restart_web_server(self) -> None:
-        """Have the API server reload its plugins."""
-        # Older versions of gcloud, 528 for one, have this command in beta alone; newer ones have it there as well.
+        """Restart the API server, so that it reloads its plugins."""
+        # Older versions of gcloud, such as 528, have this command only in beta; newer ones still have it there.
         self._programs.do("gcloud", "beta", "composer", "environments", "restart-web-server", *self._where, aloud=True)
 
     def _update(self, *words: str, told: Sequence[str] = ()) -> None:
@@ -120,7 +126,7 @@ def _environment(found: Mapping[str, Any]) -> Environment:
     software = config.get("softwareConfig", {})
     dags = str(config["dagGcsPrefix"])
     if not dags.startswith("gs://") or not dags.endswith("/dags"):
-        raise DeliveryError(f"the environment's DAG folder is {dags!r}, and not gs://BUCKET/dags as Composer has it")
+        raise DeliveryError(f"the environment's DAG folder is {dags!r}, expected gs://BUCKET/dags")
     return Environment(
         bucket=dags.removesuffix("/dags"),
         airflow_url=str(config["airflowUri"]).rstrip("/"),

@@ -1,4 +1,4 @@
-"""Deploys a release from the work tree, tests it in Composer, and rolls back."""
+"""Deploys a release from the work tree to a Composer environment, and rolls back."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _HURRIED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """Options of a delivery.
+    """Options of a deployment or rollback.
 
     Attributes:
-        drain_seconds: How long a run that goes on is waited for.
-        take_over: Go on although another delivery seems to be under way.
-        downgrade: Deliver a commit that the one in use is not part of.
-        now: Go back without waiting for a run that goes on; it goes on with the other release.
+        drain_seconds: How long to wait for running DAG runs to end.
+        take_over: Proceed although another delivery seems to be in progress.
+        downgrade: Deliver a commit that does not descend from the one in use.
+        now: Roll back without waiting for running DAG runs, which then continue with the other release.
     """
 
     drain_seconds: float = 3600
@@ -51,17 +51,17 @@ def deploy(deployment: Deployment, commit: str, deploy_options: DeployOptions) -
 
     Args:
         deployment: The environment.
-        commit: 40 hex digits.
-        deploy_options: How to go about it.
+        commit: The commit, 40 hex digits.
+        deploy_options: Options of the deployment.
 
     Returns:
-        One sentence about the end.
+        A sentence about the outcome.
 
     Raises:
-        DeliveryRefusedError: Nothing was changed.
-        ConcurrentDeliveryError: Another delivery went on meanwhile; what there is now is that one's.
-        DeliveryError: The release failed; the last good one is in use again, where there was one.
-        RollBackError: That failed as well.
+        DeliveryRefusedError: The deployment was refused; nothing was changed.
+        ConcurrentDeliveryError: Another delivery changed the environment meanwhile, and its release is in use.
+        DeliveryError: The release failed; the last good one, if any, is in use again.
+        RollBackError: The release failed, and so did the rollback.
     """
     programs, bucket = deployment.programs, deployment.bucket
     state = deployment.state(take_over=deploy_options.take_over)
@@ -94,39 +94,39 @@ def deploy(deployment: Deployment, commit: str, deploy_options: DeployOptions) -
             raise
         raise _rolled_back(deployment, begun, release, error) from error
     if programs.dry_run:
-        return f"this would bring {name} to {deployment.target.name}; nothing was changed"
+        return f"dry run: would deploy {name} to {deployment.target.name}; nothing was changed"
     done = begun.succeeded(name)
     _write_down(deployment, done, name)
     try:
         bucket.forget(begun.forgotten(done))
     except CloudsegError as error:
-        programs.tell(f"  releases that nobody goes back to are left over in the bucket: {error}")
-    proof = "its smoke test passed" if tried else "parsed and not tried, for the DAG is paused or a run stands first"
+        programs.tell(f"  could not delete old releases from the bucket: {error}")
+    proof = "its smoke test passed" if tried else "parsed but not tested, because the DAG is paused or a run is queued"
     return f"{name} is in use in {deployment.target.name}: {proof}"
 
 
 def roll_back(deployment: Deployment, name: str | None, deploy_options: DeployOptions) -> str:
-    """Go back to an earlier good release.
+    """Return to an earlier good release.
 
     Args:
         deployment: The environment.
-        name: Which one; None: the last good one after a delivery that failed half way, else the one before it.
-        deploy_options: How to go about it.
+        name: The release; None selects the last good one after an incomplete delivery, else the one before it.
+        deploy_options: Options of the rollback.
 
     Returns:
-        One sentence about the end.
+        A sentence about the outcome.
 
     Raises:
-        DeliveryRefusedError: There is no such release, or a delivery is under way; nothing was changed.
-        ConcurrentDeliveryError: Another delivery went on meanwhile; what there is now is that one's.
-        RollBackError: It failed.
+        DeliveryRefusedError: The release does not exist, or a delivery is in progress; nothing was changed.
+        ConcurrentDeliveryError: Another delivery changed the environment meanwhile, and its release is in use.
+        RollBackError: The rollback failed.
     """
     state = deployment.state(take_over=deploy_options.take_over)
     chosen = name or state.before()
     release = deployment.bucket.read_release(chosen) if chosen else None
     if release is None:
         raise DeliveryRefusedError(
-            f"there is no release {chosen or 'before the last good one'} to go back to; kept are "
+            f"there is no release {chosen or 'before the last good one'} to return to; kept releases: "
             f"{', '.join(state.history) or 'none'}"
         )
     before = deployment.kept(state.known())
@@ -142,7 +142,7 @@ def roll_back(deployment: Deployment, name: str | None, deploy_options: DeployOp
         raise
     except CloudsegError as error:
         _write_quietly(deployment, _reset_state(deployment, state))
-        raise DeliveryRefusedError(f"{error}. Without waiting: NOW=1") from None
+        raise DeliveryRefusedError(f"{error}. To roll back without waiting: NOW=1") from None
     try:
         activate(deployment, release, before, resume=begun.held or deployment.target.unpause)
         deployment.resume(begun)
@@ -150,7 +150,7 @@ def roll_back(deployment: Deployment, name: str | None, deploy_options: DeployOp
         raise
     except Exception as error:
         _write_quietly(deployment, begun.given_up())
-        raise RollBackError(f"{release.name} could not be brought back: {_in_words(error)}") from error
+        raise RollBackError(f"could not return to {release.name}: {_in_words(error)}") from error
     _write_down(deployment, begun.succeeded(release.name), release.name)
     return f"{release.name} is in use in {deployment.target.name} again"
 
@@ -171,16 +171,14 @@ def _release(deployment: Deployment, folder: Path, name: str, commit: str) -> Re
 
 
 def _rolled_back(deployment: Deployment, state: State, failed: Release, error: Exception) -> DeliveryError:
-    """Go back to the last good release, and give the error that reports all of it."""
+    """Return to the last good release, and return an error that describes both the failure and the rollback."""
     told = f"{failed.name} failed: {_in_words(error)}"
     deployment.programs.tell(f"• {told}")
     name = state.way_back(failed.name)
     if name is None:
         _write_quietly(deployment, state.given_up())
         why = "it is the last good release itself" if state.good else "there is no good release yet"
-        return DeliveryError(
-            f"{told}\nNothing was rolled back, for {why}. Fix what the message names, then deliver again"
-        )
+        return DeliveryError(f"{told}\nNothing was rolled back: {why}. Fix the cause above, then deliver again")
     deployment.programs.tell(f"• rolling back to {name}")
     try:
         good = _required(deployment, name)
@@ -190,23 +188,23 @@ def _rolled_back(deployment: Deployment, state: State, failed: Release, error: E
         )
         deployment.resume(held)
         deployment.bucket.write_state(held.rolled_back())
-    except Exception as second:  # noqa: BLE001  (whatever it is, a person must investigate)
+    except Exception as second:  # noqa: BLE001  (every failure of a rollback must be reported)
         _write_quietly(deployment, state.given_up())
         return RollBackError(
-            f"{told}\nRolling back to {name} failed as well: {_in_words(second)}\nThe environment is between the two: "
-            f"see what is wrong with it, then `make rollback ENVIRONMENT={deployment.target.name} RELEASE={name}`"
+            f"{told}\nRolling back to {name} failed as well: {_in_words(second)}\nThe environment is between the two "
+            f"releases: fix the cause, then run `make rollback ENVIRONMENT={deployment.target.name} RELEASE={name}`"
         )
     return DeliveryError(f"{told}\n{name} is in use again, and works")
 
 
 def _required(deployment: Deployment, name: str) -> Release:
     if (release := deployment.bucket.read_release(name)) is None:
-        raise DeliveryError(f"the bucket does not have {name} any more")
+        raise DeliveryError(f"the bucket no longer has {name}")
     return release
 
 
 def _hold_somehow(deployment: Deployment, state: State) -> State:
-    """Pause the DAG if Airflow answers; if it does not, do not wait for it."""
+    """Pause the DAG if Airflow answers within 60 s; otherwise continue, since the rollback is to repair it."""
     hurried = replace(deployment, airflow=deployment.airflow.hurried(_HURRIED_SECONDS))
     try:
         dag = hurried.airflow.dag()
@@ -214,7 +212,7 @@ def _hold_somehow(deployment: Deployment, state: State) -> State:
     except ConcurrentDeliveryError:
         raise
     except CloudsegError as error:
-        deployment.programs.tell(f"  the DAG is not paused meanwhile: {error}")
+        deployment.programs.tell(f"  could not pause the DAG, continuing without: {error}")
         return state
 
 
@@ -225,22 +223,22 @@ def _write_down(deployment: Deployment, done: State, name: str) -> None:
         raise
     except CloudsegError as error:
         raise DeliveryError(
-            f"{name} is in use in {deployment.target.name}, and that could not be written down, so the record still "
-            f"says that it is under way: {error}\nDeliver it again with TAKE_OVER=1"
+            f"{name} is in use in {deployment.target.name}, but the record could not be updated and still says that "
+            f"the delivery is in progress: {error}\nDeliver it again with TAKE_OVER=1"
         ) from None
 
 
 def _reset_state(deployment: Deployment, state: State) -> State:
-    # But for a DAG that is paused and could not be unpaused: the next delivery does that.
+    # Keep `held`: if the DAG could not be unpaused, the next delivery must do it.
     return replace(state, since=None, held=deployment.bucket.last.held)
 
 
 def _write_quietly(deployment: Deployment, state: State) -> None:
-    # The failure that led here is the one to be told.
+    # Report the original failure, not one of this write.
     with suppress(CloudsegError):
         deployment.bucket.write_state(state)
 
 
 def _in_words(error: Exception) -> str:
-    # Name the class of other errors, whose message alone may say nothing.
+    # For foreign exceptions, include the class name: the message alone may say nothing.
     return str(error) if isinstance(error, CloudsegError) else f"{type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""The environment of a delivery, and the conditions for changing it."""
+"""The environment of a delivery: reads its state, waits for it, and pauses and resumes its DAG."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """An environment, with the clients that change it."""
+    """An environment, with the clients that read and change it."""
 
     target: Target
     programs: Programs
@@ -29,10 +29,15 @@ class Deployment:
 
     @classmethod
     def open(cls, target: Target, programs: Programs, patience: Patience) -> Deployment:
-        """Read an environment's state.
+        """Read an environment's configuration, and create its clients.
+
+        Args:
+            target: The environment.
+            programs: Runs gcloud.
+            patience: Time limits.
 
         Raises:
-            DeliveryRefusedError: It does not exist, or is being changed.
+            DeliveryRefusedError: The environment does not exist, or is being changed.
         """
         composer = Composer(programs, target)
         environment = composer.describe()
@@ -45,51 +50,51 @@ class Deployment:
         return cls(target, programs, composer, Bucket(programs, environment.bucket), airflow, patience)
 
     def state(self, *, take_over: bool) -> State:
-        """Read the environment's state.
+        """Return the environment's state.
 
         Args:
-            take_over: Go on although another delivery seems to be under way.
+            take_over: Proceed although another delivery seems to be in progress.
 
         Raises:
-            DeliveryRefusedError: One is.
+            DeliveryRefusedError: Another delivery is in progress.
         """
         state = self.bucket.read_state()
         begun = ", ".join(state.tried)
         if state.under_way(time.time()) and not take_over:
             raise DeliveryRefusedError(
-                f"a delivery of {begun} to {self.target.name} has begun and not ended: wait for it. If it was killed, "
-                "say so: TAKE_OVER=1"
+                f"a delivery of {begun} to {self.target.name} has started and not ended: wait for it, or if it was "
+                "killed, deliver with TAKE_OVER=1"
             )
         if begun:
-            self.programs.tell(f"• {begun} was begun earlier and came to no good end: its files count as ours")
+            self.programs.tell(f"• an earlier delivery of {begun} was not completed: its files count as cloudseg's")
         return state
 
     def kept(self, names: Iterable[str]) -> list[Release]:
-        """The records of these releases, as far as the bucket has them."""
+        """Return the records of these releases, without those that the bucket does not have."""
         return [release for name in names if (release := self.bucket.read_release(name)) is not None]
 
     def settled(self) -> Environment:
-        """The environment, once Composer has finished its current operation.
+        """Wait until Composer has applied pending changes, and return the environment's configuration.
 
         Raises:
-            DeliveryError: It is not within the patience.
+            DeliveryError: The environment is not RUNNING within `patience.change_seconds`.
         """
         return self.composer.settle(self.patience.change_seconds, self.patience.poll_seconds)
 
     def pause(self, begun: State, seconds: float) -> State:
-        """Pause the DAG when no run is active, so that no run uses two releases.
+        """Pause the DAG while no run is active, so that no run spans two releases.
 
-        One that is paused already is left so, and is not waited for: no task of it begins.
+        A DAG that is already paused stays so, without waiting: none of its tasks starts.
 
         Args:
-            begun: The state of this delivery; what becomes of it is written down before the DAG is paused.
-            seconds: How long a run that goes on is waited for.
+            begun: The state of this delivery; the new state is written before the DAG is paused.
+            seconds: How long to wait for running DAG runs to end.
 
         Returns:
-            The state.
+            The new state.
 
         Raises:
-            DeliveryRefusedError: One goes on for longer; the DAG is as it was.
+            DeliveryRefusedError: A run did not end in time; the DAG is unchanged.
         """
         dag = self.airflow.dag()
         if dag is None or dag["is_paused"]:
@@ -98,14 +103,14 @@ class Deployment:
         while True:
             self._await_idle(deadline)
             if self.programs.dry_run:
-                self.programs.tell("  would pause the DAG meanwhile")
+                self.programs.tell("  would pause the DAG during the delivery")
                 return begun
             held = self.hold_now(begun)
             idle = False
             try:
                 idle = not self.airflow.unfinished_runs()
             finally:
-                # One has begun in between, or nobody knows; while the DAG is paused, it would not end.
+                # A run has started meanwhile, or the query failed. It could not end while the DAG is paused.
                 if not idle:
                     self.airflow.set_paused(False)
                     self.bucket.write_state(begun)
@@ -113,14 +118,14 @@ class Deployment:
                 return held
 
     def hold_now(self, begun: State) -> State:
-        """Pause the DAG even during a run, which continues when the DAG is unpaused."""
+        """Pause the DAG without waiting, and return the new state; active runs continue when it is resumed."""
         held = replace(begun, held=True)
         self.bucket.write_state(held)
         self.airflow.set_paused(True)
         return held
 
     def resume(self, state: State) -> None:
-        """Unpause the DAG, if it was a delivery that has paused it."""
+        """Unpause the DAG if a delivery has paused it."""
         if state.held and not self.programs.dry_run:
             self.airflow.set_paused(False)
 
@@ -131,7 +136,7 @@ class Deployment:
                 return
             if time.monotonic() > deadline:
                 raise DeliveryRefusedError(
-                    f"{runs} goes on in {self.target.name}, and would have to do with two releases. Nothing was "
+                    f"{runs} is still running in {self.target.name} and would span two releases. Nothing was "
                     "changed: deliver again once it has ended"
                 )
             time.sleep(self.patience.poll_seconds)

@@ -1,4 +1,4 @@
-"""The engine's image of a release: built once, pushed, and named by its digest from then on."""
+"""Builds and pushes the engine's image of a release, once; later uses refer to it by digest."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ _UNKNOWN = "sha256:" + "0" * 64
 
 
 def ensure_image(programs: Programs, target: Target, release: str) -> str:
-    """Ensure that a release's image is in Artifact Registry; build and push it if it is missing.
+    """Build and push a release's image if Artifact Registry does not have it, and return its name with digest.
 
     Args:
-        programs: By which gcloud and docker are called.
-        target: Says which repository and variant.
+        programs: Runs gcloud and docker.
+        target: Names the repository and the variant.
         release: The release's name, which becomes the tag.
 
     Returns:
-        `NAME:TAG@DIGEST`; in a dry run without an image yet, with zeros for the digest.
+        `NAME:TAG@DIGEST`; in a dry run, if there is no image yet, a digest of zeros.
 
     Raises:
-        CommandFailedError: It could not be built or pushed.
+        CommandFailedError: The image could not be built or pushed.
+        DeliveryError: Artifact Registry does not have the image after the push.
     """
     tag = f"{release}-cuda" if target.image_variant == "cuda" else release
     name = f"{target.image_repository}:{tag}"
@@ -42,9 +43,9 @@ def ensure_image(programs: Programs, target: Target, release: str) -> str:
         programs.do("docker", "push", "--quiet", name, aloud=True)
         digest = _UNKNOWN if programs.dry_run else _digest(programs, name)
     else:
-        programs.tell(f"• {name} is there already")
+        programs.tell(f"• {name} already exists")
     if digest is None:
-        raise DeliveryError(f"{name} was pushed, and Artifact Registry does not have it; push it again")
+        raise DeliveryError(f"{name} was pushed, but Artifact Registry does not have it; push it again")
     return f"{name}@{digest}"
 
 

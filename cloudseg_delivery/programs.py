@@ -1,4 +1,4 @@
-"""Calls gcloud, docker and git; a dry run skips the commands that change something."""
+"""Runs gcloud, docker and git; in a dry run, only those commands that change nothing."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _KEPT_LINES = 200
 
 
 class _MissingError(CommandFailedError):
-    """What a program was asked for is not there."""
+    """The resource that a program was asked for does not exist."""
 
 
 class Programs:
     """Runs programs in the repository.
 
     Args:
-        root: Their working folder.
-        tell: Gets a line about each change.
+        root: Working directory of the programs.
+        tell: Receives a line about each change.
         dry_run: Report changes without making them.
     """
 
@@ -38,20 +38,20 @@ class Programs:
         self.dry_run = dry_run
 
     def ask(self, *words: str) -> str:
-        """Call a read-only program, and return its output.
+        """Run a read-only program, and return its output.
 
         Raises:
-            MissingPermissionError: It was refused.
-            CommandFailedError: It failed.
+            MissingPermissionError: A permission is missing.
+            CommandFailedError: The program failed.
         """
         return self._call(words, {}).strip()
 
     def ask_for(self, *words: str) -> str | None:
-        """The same for something that may be missing; None if it is.
+        """Run a read-only program, and return its output; None if the resource does not exist.
 
         Raises:
-            MissingPermissionError: It was refused.
-            CommandFailedError: It failed for another reason.
+            MissingPermissionError: A permission is missing.
+            CommandFailedError: The program failed for another reason.
         """
         try:
             return self.ask(*words)
@@ -65,18 +65,18 @@ class Programs:
         told: Sequence[str] = (),
         aloud: bool = False,
     ) -> None:
-        """Call a program that changes something; in a dry run, only say so.
+        """Run a program that changes something; in a dry run, only report it.
 
         Args:
             words: The program and its arguments.
-            environment: Variables in addition to this process's.
-            told: What to tell instead of the words, where these hold what is not for everyone.
-            aloud: Tell each line that it prints as it comes: for what takes minutes.
+            environment: Environment variables to add to this process's.
+            told: What to print instead of the arguments, if these contain confidential values.
+            aloud: Print the program's output line by line, for programs that take minutes.
 
         Raises:
-            ConcurrentDeliveryError: What it was to change has changed meanwhile.
-            MissingPermissionError: It was refused.
-            CommandFailedError: It failed.
+            ConcurrentDeliveryError: The object to change has been changed by another delivery.
+            MissingPermissionError: A permission is missing.
+            CommandFailedError: The program failed.
         """
         more = environment or {}
         shown = shlex.join([*(f"{key}={value}" for key, value in more.items()), *(told or words)])
@@ -138,16 +138,16 @@ def _missing_program(words: tuple[str, ...], error: OSError) -> CommandFailedErr
 
 def _failure(words: tuple[str, ...], code: int, said: str) -> CommandFailedError | ConcurrentDeliveryError:
     lines = [line.strip() for line in said.strip().splitlines() if line.strip()]
-    # gcloud prints the error on a separate line, and details below it.
+    # gcloud prints the error on a line that starts with ERROR, and details below it.
     begins = [number for number, line in enumerate(lines) if line.startswith("ERROR")] or [-_TOLD_LINES]
     shown = " | ".join(lines[begins[-1] :][:_TOLD_LINES])
-    told = f"`{shlex.join(words[:5])}…` ended with exit code {code}: {shown or 'it said nothing'}"
+    told = f"`{shlex.join(words[:5])}…` ended with exit code {code}: {shown or 'no output'}"
     if _REFUSED.search(shown):
         return MissingPermissionError(
-            f"{told}. The identity that delivers lacks a permission: docs/delivery.md lists what each step needs"
+            f"{told}. The deployer lacks a permission: docs/delivery.md lists what each step needs"
         )
     if _OVERTAKEN.search(shown):
         return ConcurrentDeliveryError(
-            f"{told}. Another delivery to this environment went on meanwhile: wait for its end, then deliver again"
+            f"{told}. Another delivery to this environment is in progress: wait for it to end, then deliver again"
         )
     return (_MissingError if _NOT_FOUND.search(shown) else CommandFailedError)(told)

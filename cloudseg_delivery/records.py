@@ -1,4 +1,4 @@
-"""The records of an environment's releases: their contents, the good one, and those tried since."""
+"""Records about an environment's releases: what each contains, which one is good, which were tried since."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from dataclasses import asdict, dataclass, replace
 from cloudseg_ops.contracts.errors import DeliveryError
 
 KEPT = 10
-"""Good releases that are kept to go back to."""
+"""Number of good releases that are kept for rollbacks."""
 LONGEST_SECONDS = 3 * 3600
-"""A delivery that began longer ago has died: a change of packages and a smoke test, twice, take less."""
+"""Age after which a delivery counts as dead; two package changes and two smoke tests take less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release as deployed to an environment.
+    """A release as it was deployed to an environment.
 
     Attributes:
         name: Version and commit.
-        version: Of cloudseg.
-        commit: 40 hex digits.
-        image: The engine's image, by tag and digest.
+        version: Version of cloudseg.
+        commit: Commit, 40 hex digits.
+        image: The engine's image, with tag and digest.
         packages: PyPI packages and their pins.
-        variables: The environment's variables, CLOUDSEG_IMAGE among them.
-        files: Path below the bucket → SHA-256 of its bytes.
+        variables: The environment's variables, including CLOUDSEG_IMAGE.
+        files: Map from path in the bucket to the file's SHA-256.
     """
 
     name: str
@@ -37,15 +37,15 @@ class Release:
     files: Mapping[str, str]
 
     def to_json(self) -> str:
-        """As the record in the environment's bucket."""
+        """Return the record as stored in the environment's bucket."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Release:
-        """Read the record.
+        """Parse the record.
 
         Raises:
-            DeliveryError: It is none.
+            DeliveryError: The record is malformed.
         """
         try:
             return cls(**json.loads(text))
@@ -58,11 +58,11 @@ class State:
     """The state of an environment.
 
     Attributes:
-        good: Name of the last release whose smoke test passed; None: there was none yet.
-        tried: Names of releases begun since, whose end nobody has written down.
-        history: Names of good releases, the oldest first; `good` is the last.
-        since: When the delivery that is under way began, Unix time in seconds; None: none is.
-        held: Whether a delivery has paused the DAG and not yet unpaused it.
+        good: Name of the last release whose smoke test passed; None if there is none yet.
+        tried: Names of releases whose delivery has started since, without a recorded end.
+        history: Names of good releases, oldest first; `good` is the last.
+        since: Start of the delivery in progress, Unix time in seconds; None if there is none.
+        held: Whether a delivery has paused the DAG and not resumed it yet.
     """
 
     good: str | None = None
@@ -72,15 +72,15 @@ class State:
     held: bool = False
 
     def to_json(self) -> str:
-        """As the record in the environment's bucket."""
+        """Return the record as stored in the environment's bucket."""
         return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> State:
-        """Read the record.
+        """Parse the record.
 
         Raises:
-            DeliveryError: It is none.
+            DeliveryError: The record is malformed.
         """
         try:
             known = json.loads(text)
@@ -91,48 +91,48 @@ class State:
             raise DeliveryError(f"the record of releases is not readable ({error}): {text[:200]!r}") from None
 
     def under_way(self, now: float) -> bool:
-        """Whether another delivery is probably in progress."""
+        """Return whether a delivery seems to be in progress at Unix time `now`."""
         return self.since is not None and now - self.since < LONGEST_SECONDS
 
     def begun(self, name: str, now: float) -> State:
-        """The state while a release is being deployed."""
+        """Return the state while a release is being deployed."""
         return replace(self, tried=(*(tried for tried in self.tried if tried != name), name), since=now)
 
     def succeeded(self, name: str) -> State:
-        """The state once a release has proven good; for one of the history, what followed it is no longer of it."""
+        """Return the state after a release has succeeded; if it is in the history, later releases are dropped."""
         earlier = self.history[: self.history.index(name)] if name in self.history else self.history
         return State(name, (), (*earlier, name)[-KEPT:])
 
     def rolled_back(self) -> State:
-        """The state once the last good release is in use again."""
+        """Return the state after a rollback to the last good release."""
         return replace(self, tried=(), since=None, held=False)
 
     def given_up(self) -> State:
-        """The state when it is unknown what is active and nothing is in progress. A paused DAG stays paused."""
+        """Return the state after a delivery ended without a known result; a paused DAG stays paused."""
         return replace(self, since=None)
 
     def forgotten(self, later: State) -> list[str]:
-        """Releases of this state that a later state does not need for a rollback."""
+        """Return the releases of this state that a later state no longer refers to."""
         return sorted({*self.history, *self.tried} - {*later.history, *later.tried})
 
     def way_back(self, name: str) -> str | None:
-        """The release to go back to when `name` fails; None: there is none, or it is `name` itself."""
+        """Return the release to roll back to if `name` fails; None if there is none, or it is `name` itself."""
         return self.good if self.good != name else None
 
     def before(self) -> str | None:
-        """The release to go back to by hand; None: there is none.
+        """Return the release for a manual rollback; None if there is none.
 
-        After a delivery that came to no good end it is the last good one, and otherwise the one before that.
+        After an incomplete delivery this is the last good release, otherwise the one before it.
         """
         if self.tried:
             return self.good
         return self.history[-2] if len(self.history) > 1 else None
 
     def known(self) -> tuple[str, ...]:
-        """Every release whose files, packages and variables may be in the environment now."""
+        """Return all releases whose files, packages or variables may be in the environment."""
         return (*((self.good,) if self.good else ()), *(name for name in self.tried if name != self.good))
 
 
 def owned_files(releases: Iterable[Release]) -> set[str]:
-    """Files that these releases added to the bucket."""
+    """Return the files that these releases have put into the bucket."""
     return {file for release in releases for file in release.files}

@@ -1,7 +1,7 @@
-"""The smoke test of a release: Airflow has parsed it, and a dry run on one photograph succeeds.
+"""The smoke test of a release: Airflow has parsed it, and a dry run over one photograph succeeds.
 
-A dry run senses, resolves the model and plans: it needs the environment's packages and variables, the three buckets and
-the model registry. It starts no pod and touches no photograph.
+A dry run senses inputs, resolves the model and plans chunks: it needs the environment's packages and variables, the
+three buckets and the model registry. It starts no pods and does not change photographs.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ _LAST_TASK = "plan_chunks"
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a delivery waits.
+    """Time limits of a delivery.
 
     Attributes:
-        change_seconds: For Composer to finish a change, including one by another user.
-        parse_seconds: For Airflow to have parsed the release, and for its workers to have it.
+        change_seconds: For Composer to apply a change.
+        parse_seconds: For Airflow to parse the release, and for its workers to receive it.
         run_seconds: For the dry run to end.
-        poll_seconds: Between two looks.
+        poll_seconds: Time between two polls.
     """
 
     change_seconds: float = 5400
@@ -40,20 +40,20 @@ class Patience:
 
 
 def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience: Patience, *, resume: bool) -> bool:
-    """Test an active release.
+    """Test the active release with a dry run.
 
     Args:
-        airflow: The environment's.
-        programs: For the photograph.
+        airflow: The environment's Airflow.
+        programs: Uploads and deletes the photograph.
         release: The release.
-        patience: How long to wait.
-        resume: Whether a paused DAG is resumed for it.
+        patience: Time limits.
+        resume: Whether to resume a paused DAG for the test.
 
     Returns:
-        Whether a dry run was made: none is where the DAG stays paused, or where another run would stand before it.
+        Whether a dry run was made. None is made if the DAG stays paused, or if another run would have to end first.
 
     Raises:
-        SmokeTestError: It does not work; the message says where it stopped.
+        SmokeTestError: The release does not work; the message says where the test stopped.
     """
     programs.tell(f"• waiting until Airflow has parsed {release.name}")
     dag = _await_parse(airflow, release.name, patience)
@@ -61,7 +61,7 @@ def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience:
         if not resume:
             return False
         if runs := ", ".join(airflow.unfinished_runs()):
-            programs.tell(f"• no dry run: {runs} would stand before it")
+            programs.tell(f"• no dry run: {runs} would have to end first")
             return False
     prefix = f"{SMOKE_TEST_FOLDER}{release.name}"
     photograph = f"gs://{release.variables['CLOUDSEG_INPUT_BUCKET']}/{prefix}.{_extension(release.variables)}"
@@ -77,19 +77,19 @@ def _try(airflow: Airflow, programs: Programs, release: Release, patience: Patie
     deadline = time.monotonic() + patience.parse_seconds
     while True:
         run_id = f"smoke__{release.name}__{time.time_ns() // 1_000_000}"
-        programs.tell(f"• a dry run, {run_id}")
+        programs.tell(f"• starting the dry run {run_id}")
         airflow.trigger(run_id, {"dry_run": True, "input_prefix": prefix, "max_objects": 1})
-        # Only now, when it stands in the queue: a scheduled run that is due would otherwise be before it.
+        # Unpause only once the dry run is queued; otherwise a scheduled run that is due would start first.
         airflow.set_paused(False)
         _await_end(airflow, run_id, patience)
         if (ran := airflow.told_by(run_id, _LAST_TASK, "release")) == release.name:
             return
-        # Composer brings the bucket's files to workers and to the DAG processor each in its own time.
+        # Composer syncs the bucket to the workers and to the DAG processor independently.
         if time.monotonic() > deadline:
             raise SmokeTestError(
-                f"after {patience.parse_seconds:.0f} s the workers still run release {ran}, and not {release.name}"
+                f"after {patience.parse_seconds:.0f} s the workers still run release {ran} instead of {release.name}"
             )
-        programs.tell(f"  its worker still had {ran}")
+        programs.tell(f"  the worker still had {ran}; trying again")
         time.sleep(patience.poll_seconds)
 
 
@@ -101,9 +101,9 @@ def _await_parse(airflow: Airflow, name: str, patience: Patience) -> Mapping[str
 
     dag: Mapping[str, Any] | None = _wait(parsed, patience.parse_seconds, patience.poll_seconds)
     if dag is None:
-        errors = "; ".join(airflow.import_errors()) or "it reports no import error"
+        errors = "; ".join(airflow.import_errors()) or "no import errors"
         raise SmokeTestError(
-            f"after {patience.parse_seconds:.0f} s Airflow does not have {DAG_ID} of release {name}: {errors}"
+            f"after {patience.parse_seconds:.0f} s Airflow has not parsed {DAG_ID} of release {name}: {errors}"
         )
     return dag
 
@@ -118,12 +118,12 @@ def _await_end(airflow: Airflow, run_id: str, patience: Patience) -> None:
     if state == "success" and tasks.get(_LAST_TASK) == "success":
         return
     if state is None:
-        # At most one run goes on at a time: this one would keep the next out.
+        # The DAG allows one active run: this one would block the next.
         _quietly(lambda: airflow.fail_run(run_id))
     told = ", ".join(f"{task} {state}" for task, state in tasks.items() if state not in (None, "success"))
     raise SmokeTestError(
         f"the dry run {run_id} {f'ended as {state}' if state else f'has not ended in {patience.run_seconds:.0f} s'}, "
-        f"and {_LAST_TASK} as {tasks.get(_LAST_TASK)} ({told or 'no task has failed'}); Airflow's UI has the logs"
+        f"{_LAST_TASK} as {tasks.get(_LAST_TASK)} ({told or 'no task has failed'}); see the logs in Airflow's UI"
     )
 
 
@@ -138,16 +138,16 @@ def _remove(programs: Programs, photograph: str) -> None:
     try:
         programs.do("gcloud", "storage", "rm", photograph)
     except CommandFailedError as error:
-        programs.tell(f"  {photograph} is left over; no run takes what lies there: {error}")
+        programs.tell(f"  could not delete {photograph}, which no run will process: {error}")
 
 
 def _quietly(call: Callable[[], None]) -> None:
-    # The failure that led here is the one to be told.
+    # Report the original failure, not one of this call.
     with suppress(CloudsegError):
         call()
 
 
 def _extension(variables: Mapping[str, str]) -> str:
-    """An extension that the environment takes for a photograph's; a dry run does not look inside."""
+    """Return a file extension that the environment accepts; a dry run does not read the file."""
     types = [word.strip().lstrip(".") for word in variables.get("CLOUDSEG_IMAGE_TYPES", "png").split(",")]
     return "png" if "png" in types else types[0]

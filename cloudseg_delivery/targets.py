@@ -1,4 +1,4 @@
-"""The environments that a release can be deployed to: one file each in deploy/environments."""
+"""Reads the environments to which releases can be deployed, one file each in deploy/environments."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = "deploy/environments"
 PLACEHOLDER = "CHANGE-ME"
 IMAGE_VARIABLE = "CLOUDSEG_IMAGE"
 
-# Before the @ of an address stands a token, or a name and a password; a name alone, as in ssh, is not a secret.
+# Matches a token, or a user and password, before the @ of a URL; a user alone, as in ssh URLs, is not a secret.
 _PASSWORD = re.compile(r"https?://[^/@\s]+@|://[^/@\s]*:[^/@\s]+@")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _KEYS = (
@@ -30,19 +30,19 @@ _KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to deploy a release, and the variables to set.
+    """An environment to which releases are deployed.
 
     Attributes:
-        name: Of the environment, and of its file.
+        name: Name of the environment and of its file.
         project: Google Cloud project of the Composer environment.
-        location: Its region.
-        composer: Its name.
+        location: Region of the Composer environment.
+        composer: Name of the Composer environment.
         image_repository: Name of the engine's image in Artifact Registry, without tag.
         image_variant: `cpu` or `cuda`.
-        identity_provider: Workload Identity provider by which GitHub becomes the deployer.
+        identity_provider: Workload Identity provider through which GitHub impersonates the deployer.
         deployer: Service account that delivers.
-        unpause: Whether a paused DAG is unpaused for its smoke test; where not, a paused one is not tried.
-        variables: The environment's CLOUDSEG_* variables, all but CLOUDSEG_IMAGE.
+        unpause: Whether to unpause a paused DAG for its smoke test; if not, a paused DAG is not tested.
+        variables: The environment's CLOUDSEG_* variables, except CLOUDSEG_IMAGE.
     """
 
     name: str
@@ -65,23 +65,23 @@ def load_target(root: Path, name: str) -> Target:
         name: The environment.
 
     Raises:
-        DeliveryRefusedError: There is no such environment, or its file is not usable.
+        DeliveryRefusedError: The environment does not exist, or its file is invalid.
     """
     folder = root / FOLDER
     known = sorted(path.stem for path in folder.glob("*.env"))
     if not _NAME.fullmatch(name) or name not in known:
         raise DeliveryRefusedError(
-            f"there is no environment {name!r}; {FOLDER} has {', '.join(known) or 'none'}. A new one is a file there"
+            f"there is no environment {name!r}; {FOLDER} has {', '.join(known) or 'none'}. To add one, add a file there"
         )
     file = f"{FOLDER}/{name}.env"
     return target_of(name, read_pairs((folder / f"{name}.env").read_text("utf-8"), file), file)
 
 
 def read_pairs(text: str, file: str) -> dict[str, str]:
-    """Read lines of `KEY=value`; a value is taken literally, and `#` begins a comment line.
+    """Parse lines of `KEY=value`; values are taken literally, lines that start with `#` are comments.
 
     Raises:
-        DeliveryRefusedError: A line is none, or a key comes twice.
+        DeliveryRefusedError: A line is malformed, or a key is repeated.
     """
     pairs: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -91,37 +91,40 @@ def read_pairs(text: str, file: str) -> dict[str, str]:
         if not separator or not re.fullmatch(r"[A-Z][A-Z0-9_]*", key):
             raise DeliveryRefusedError(f"{file}, line {number}: {line!r} is not KEY=value")
         if key in pairs:
-            raise DeliveryRefusedError(f"{file}, line {number}: {key} comes twice")
+            raise DeliveryRefusedError(f"{file}, line {number}: {key} is repeated")
         pairs[key] = value.strip()
     return pairs
 
 
 def target_of(name: str, pairs: Mapping[str, str], file: str) -> Target:
-    """Make a target of a file's pairs.
+    """Create a target from the pairs of a file.
+
+    Args:
+        name: The environment.
+        pairs: The pairs of its file.
+        file: Path of the file, for messages.
 
     Raises:
-        DeliveryRefusedError: A key is missing, unknown or not filled in.
+        DeliveryRefusedError: A key is missing, unknown, or has an invalid value.
     """
     variables = {key: value for key, value in pairs.items() if key.startswith("CLOUDSEG_")}
     problems = [f"{key} is missing" for key in _KEYS if not pairs.get(key)]
     known = {*_KEYS, *variables}
-    problems += [f"{key} is none of an environment's keys" for key in pairs if key not in known]
+    problems += [f"{key} is not a known key" for key in pairs if key not in known]
     problems += [f"{key} is not filled in" for key, value in pairs.items() if PLACEHOLDER in value]
     problems += [
-        f"{key} has a password in its address; docs/operations.md says how a private registry is reached"
+        f"{key} contains a password; docs/operations.md describes access to a private registry"
         for key, value in pairs.items()
         if _PASSWORD.search(value)
     ]
     if variables.get("CLOUDSEG_ON_FAILURE", "").startswith("https://"):
-        problems.append(
-            "CLOUDSEG_ON_FAILURE is an address that anyone who knows it can use: name a connection, conn:NAME"
-        )
+        problems.append("CLOUDSEG_ON_FAILURE is a secret address; name an Airflow connection instead, conn:NAME")
     if IMAGE_VARIABLE in variables:
-        problems.append(f"{IMAGE_VARIABLE} is set by the deploy itself")
+        problems.append(f"{IMAGE_VARIABLE} is set by the delivery; remove it")
     if pairs.get("IMAGE_VARIANT", "cpu") not in ("cpu", "cuda"):
-        problems.append(f"IMAGE_VARIANT = {pairs['IMAGE_VARIANT']!r}: there are cpu and cuda")
+        problems.append(f"IMAGE_VARIANT = {pairs['IMAGE_VARIANT']!r}: must be cpu or cuda")
     if pairs.get("UNPAUSE", "false") not in ("true", "false"):
-        problems.append(f"UNPAUSE = {pairs['UNPAUSE']!r}: write true or false")
+        problems.append(f"UNPAUSE = {pairs['UNPAUSE']!r}: must be true or false")
     if problems:
         raise DeliveryRefusedError(f"{file}: {'; '.join(problems)}")
     return Target(

@@ -1,8 +1,9 @@
-"""The delivered files, laid out as in a Composer bucket.
+"""Lays out the delivered files as in a Composer bucket.
 
-`dags/` has the DAG files and the package next to them, which Airflow's path finds there. Composer's API server sees
-`plugins/` alone, so the package lies there too. Airflow would load each file below `plugins/` as a plugin and look into
-each below `dags/` for DAGs: an ignore file inside the package keeps it out, and leaves the bucket's own to its owner.
+`dags/` contains the DAG files and the package, which is importable there. Composer's API server sees only `plugins/`,
+so that folder contains a second copy of the package. Airflow would load every file below `plugins/` as a plugin and
+search every file below `dags/` for DAGs; an ignore file inside the package prevents that without touching the bucket's
+own ignore files.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 PACKAGE = "cloudseg_ops"
 ROOTS = ("dags", "plugins")
-# Matches the name of every module, whether Airflow is set to read it as a glob or as a regular expression.
+# Matches every module name, whether Airflow reads ignore files as globs or as regular expressions.
 _IGNORE = "[a-z_]*\n"
 _COMMIT_PATH = "contracts/commit.py"
 _COMMIT_FILE = '''"""The commit that this copy of cloudseg is of; a deploy has written it."""
@@ -27,18 +28,18 @@ COMMIT = "{commit}"
 
 
 def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
-    """Write the tree.
+    """Write the delivered files to a folder, and return their digests.
 
     Args:
-        root: The repository; what git knows of it is taken, and what it does not ignore.
-        destination: An empty folder, which becomes the bucket's.
-        commit: 40 hex digits, or nothing.
+        root: The repository; files that git ignores are left out.
+        destination: An empty folder, laid out like the bucket.
+        commit: The commit to record, 40 hex digits; may be empty.
 
     Returns:
-        Path below the bucket → SHA-256 of the file's bytes.
+        Map from path in the bucket to the file's SHA-256.
 
     Raises:
-        DeliveryRefusedError: It is not a git repository.
+        DeliveryRefusedError: `root` is not a git repository.
     """
     sources = _sources(root)
     placed = [(root / path, destination / path) for path in sources if _is_beside(path)]
@@ -62,18 +63,18 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
 
 def _is_beside(path: str) -> bool:
     parts = PurePosixPath(path).parts
-    # The ignore file of a folder as a whole is the bucket's owner's.
+    # The top-level ignore files belong to the bucket's owner.
     return parts[0] in ROOTS and parts[-1] != ".airflowignore"
 
 
 def packages_of(files: Iterable[str]) -> list[str]:
-    """The package's folders among a tree's files: `dags/cloudseg_ops`, and where there are plugins theirs."""
+    """Return the package's folders among files: `dags/cloudseg_ops` and, with plugins, `plugins/cloudseg_ops`."""
     found = {"/".join(PurePosixPath(file).parts[:2]) for file in files}
     return [folder for folder in (f"{root}/{PACKAGE}" for root in ROOTS) if folder in found]
 
 
 def beside_packages(files: Iterable[str]) -> list[str]:
-    """The tree's files outside of the package's folders, which lie among those of others."""
+    """Return the files outside of the package's folders, sorted."""
     return sorted(file for file in files if PurePosixPath(file).parts[1] != PACKAGE)
 
 
@@ -86,5 +87,5 @@ def _sources(root: Path) -> list[str]:
     try:
         done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise DeliveryRefusedError(f"{root} is not a git repository, and a release is made from one: {error}") from None
+        raise DeliveryRefusedError(f"{root} is not a git repository, which a release needs: {error}") from None
     return sorted({path for path in done.stdout.split("\0") if path and (root / path).is_file()})

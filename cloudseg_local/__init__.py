@@ -1,1 +1,1 @@
-"""The local setup: a Cloud Storage emulator, an example registry, example scenes."""
+"""Runs cloudseg on a laptop: Airflow, a Cloud Storage emulator, an example model registry and generated photographs."""

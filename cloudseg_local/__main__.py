@@ -1,4 +1,4 @@
-"""`python -m cloudseg_local`: what the Makefile calls."""
+"""The command line behind the Makefile's local targets: `python -m cloudseg_local`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
-from cloudseg_local.audits import audit_local_run, local_layout, local_store, newest_run
+from cloudseg_local.audits import audit_local_run, local_layout, newest_run
 from cloudseg_local.cluster_image import DEFAULT_IMAGE
 from cloudseg_local.demo import DemoOptions, run_demo
+from cloudseg_local.emulator import local_store
 from cloudseg_local.pod_runtime import DEFAULT_NAMESPACE, delete_pods
 from cloudseg_local.processes import end_processes, leftovers
 from cloudseg_local.state import REPOSITORY, LocalState
@@ -23,7 +24,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; errors are printed as one message, without a traceback."""
+    """Run one command and return its exit code; errors are printed as one message, without a traceback."""
     options = _parser().parse_args(arguments)
     state = LocalState(options.state.resolve(), options.ui_port, options.gcs_port)
     for number in _STOPPING:
@@ -49,15 +50,15 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cloudseg: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"cloudseg: {error.strerror}: {error.filename}; see that there is room and access", file=sys.stderr)
+        print(f"cloudseg: {error.strerror}: {error.filename}; check free space and permissions", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        say("• stopped. What is not proven is still in the input bucket: the next run takes it up")
+        say("• stopped. Inputs without a proof are still in the input bucket: the next run picks them up")
         return 130
 
 
 def _stop(*_: object) -> None:
-    # Cleaning up takes seconds, and a second Ctrl-C must not cut it short.
+    # Cleaning up takes seconds; a second Ctrl-C must not interrupt it.
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -84,24 +85,28 @@ def _down(state: LocalState) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cloudseg_local", description=__doc__)
     parser.add_argument("command", choices=("demo", "up", "down", "audit", "progress"))
-    parser.add_argument("--state", type=Path, default=REPOSITORY / ".cloudseg", help="folder for all state")
+    parser.add_argument(
+        "--state", type=Path, default=REPOSITORY / ".cloudseg", help="state folder (default: %(default)s)"
+    )
     parser.add_argument("--ui-port", type=int, default=os.environ.get("UI_PORT") or "8080")
     parser.add_argument("--gcs-port", type=int, default=os.environ.get("GCS_PORT") or "4443")
-    parser.add_argument("--images", type=Path, help="folder of photographs; generated scenes when left out")
-    parser.add_argument("--count", type=_positive, help="most photographs")
-    parser.add_argument("--revision", help="model revision; the pinned one when left out")
-    parser.add_argument("--runtime", choices=("local", "kubernetes"), default="local", help="where chunks run")
-    parser.add_argument("--image", default=DEFAULT_IMAGE, help="the engine's image, for kubernetes")
-    parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of the pods, for kubernetes")
-    parser.add_argument("--run", metavar="RUN_ID", help="the run for audit and progress; the newest when left out")
-    parser.add_argument("--watch", action="store_true", help="progress: look again every five seconds, until it ends")
+    parser.add_argument("--images", type=Path, help="folder of photographs (default: generated scenes)")
+    parser.add_argument("--count", type=_positive, help="maximum number of photographs")
+    parser.add_argument("--revision", help="model revision (default: the pinned one)")
+    parser.add_argument(
+        "--runtime", choices=("local", "kubernetes"), default="local", help="where chunks run (default: %(default)s)"
+    )
+    parser.add_argument("--image", default=DEFAULT_IMAGE, help="engine image, for kubernetes")
+    parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="Kubernetes namespace of the pods")
+    parser.add_argument("--run", metavar="RUN_ID", help="run for audit and progress (default: the newest)")
+    parser.add_argument("--watch", action="store_true", help="progress: refresh every five seconds until the run ends")
     parser.add_argument("--json", action="store_true", help="audit and progress: print JSON")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive integer")
     return int(text)
 
 

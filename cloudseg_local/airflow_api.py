@@ -1,4 +1,4 @@
-"""The few calls of Airflow's public REST API that the local setup makes."""
+"""A client for the parts of Airflow's public REST API that the local setup uses."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _TRIES = 5
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task instance as the API returns it.
+    """A task instance, as the API reports it.
 
     Attributes:
-        task_id: Its task.
-        map_index: Its index in a mapped task, else -1.
-        state: Airflow's name of its state; None before it is scheduled.
-        tries: Which try it is at.
+        task_id: Task of the instance.
+        map_index: Index in a mapped task; -1 otherwise.
+        state: Airflow's name for the state; None before the instance is scheduled.
+        tries: Number of the current try.
     """
 
     task_id: str
@@ -34,16 +34,16 @@ class TaskState:
 
 
 class AirflowApi:
-    """A client of one Airflow, logged in as one user."""
+    """A client of one Airflow instance, logged in as one user."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        """Log in at the first call."""
+        """Store the credentials; the first call logs in."""
         self._url = url
         self._login = {"username": user, "password": password}
         self._session = requests.Session()
 
     def healthy(self) -> bool:
-        """Whether API server, scheduler, DAG processor and triggerer all are."""
+        """Return whether the API server, scheduler, DAG processor and triggerer are all healthy."""
         try:
             answer = self._session.get(f"{self._url}/api/v2/monitor/health", timeout=_TIMEOUT)
             parts = answer.json() if answer.ok else {}
@@ -53,50 +53,50 @@ class AirflowApi:
         return all((parts.get(name) or {}).get("status") == "healthy" for name in names)
 
     def has_dag(self, dag_id: str) -> bool:
-        """Whether a DAG has been parsed.
+        """Return whether Airflow has parsed a DAG.
 
         Raises:
-            LocalError: Its file cannot be parsed; the message has Airflow's.
+            LocalError: A DAG file cannot be parsed; the message contains Airflow's traceback.
         """
         answer = self._send("GET", f"/dags/{dag_id}", accept=(200, 404))
         if answer.status_code == 200 and not answer.json().get("has_import_errors"):
             return True
         errors = self._send("GET", "/importErrors").json()["import_errors"]
         if errors:
-            raise LocalError(f"Airflow cannot read {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
+            raise LocalError(f"Airflow cannot parse {errors[0]['filename']}:\n{errors[0]['stack_trace']}")
         return False
 
     def set_pool(self, name: str, slots: int, description: str = DESCRIPTION) -> None:
-        """Create a pool, or set its slots."""
+        """Create a pool or update its slots and description."""
         pool = pool_fields(slots, description)
         if self._send("POST", "/pools", json={"name": name, **pool}, accept=(201, 409)).status_code == 409:
             self._send("PATCH", f"/pools/{name}", json={"pool": name, **pool})
 
     def trigger(self, dag_id: str, conf: dict[str, Any]) -> str:
-        """Start a run and give its id."""
+        """Start a DAG run and return its id."""
         now = datetime.now(UTC).isoformat()
         run_id = f"manual__{now}"
         run = {"dag_run_id": run_id, "logical_date": now, "conf": conf}
-        # 409: an earlier try got through, although its answer did not.
+        # 409: an earlier try reached the server, but its response was lost.
         self._send("POST", f"/dags/{dag_id}/dagRuns", json=run, accept=(200, 201, 409))
         return run_id
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """`queued`, `running`, `success` or `failed`."""
+        """Return the state of a run: `queued`, `running`, `success` or `failed`."""
         return str(self._send("GET", f"/dags/{dag_id}/dagRuns/{run_id}").json()["state"])
 
     def unfinished_runs(self, dag_id: str) -> list[str]:
-        """Ids of runs that are queued or running."""
+        """Return the ids of up to 100 runs that are queued or running."""
         query = {"state": ["queued", "running"], "limit": 100}
         runs = self._send("GET", f"/dags/{dag_id}/dagRuns", params=query).json()["dag_runs"]
         return [str(run["dag_run_id"]) for run in runs]
 
     def fail_run(self, dag_id: str, run_id: str) -> None:
-        """Mark a run as failed; its running tasks are stopped."""
+        """Mark a run as failed, which stops its running tasks."""
         self._send("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", json={"state": "failed"})
 
     def task_states(self, dag_id: str, run_id: str) -> list[TaskState]:
-        """All task instances of a run."""
+        """Return the task instances of a run (at most 1,000)."""
         path, query = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", {"limit": 1000}
         found = self._send("GET", path, params=query).json()["task_instances"]
         return [
@@ -104,7 +104,7 @@ class AirflowApi:
         ]
 
     def task_log(self, dag_id: str, run_id: str, task: TaskState) -> str:
-        """The log of a task instance's last try, as text; an exception ends in its message."""
+        """Return the log of a task instance's last try as text, exceptions with their message."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.tries, 1)}"
         answer = self._send(
             "GET", path, params={"map_index": task.map_index, "full_content": True}, accept=(200, 404)
@@ -124,10 +124,10 @@ class AirflowApi:
                 del self._session.headers["Authorization"]
             elif answer.status_code < 500:
                 break
-            # SQLite has one writer at a time, and Airflow returns 500 if a request waited too long.
+            # SQLite allows one writer at a time; Airflow returns 500 when a write times out waiting for the lock.
             time.sleep(attempt)
         if answer.status_code not in accept:
-            raise LocalError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:500]}")
+            raise LocalError(f"Airflow returned {answer.status_code} for {method} {path}: {answer.text[:500]}")
         return answer
 
     def _log_in(self) -> None:
@@ -136,7 +136,7 @@ class AirflowApi:
         except requests.RequestException as error:
             raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
         if not answer.ok:
-            raise LocalError(f"Airflow refused the login of {self._login['username']!r}: {answer.text[:500]}")
+            raise LocalError(f"Airflow rejected the login of {self._login['username']!r}: {answer.text[:500]}")
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
 
@@ -148,4 +148,4 @@ def _as_text(line: Any) -> str:
 
 
 class AirflowUnreachableError(LocalError):
-    """The API server does not answer; it may be starting again."""
+    """The API server does not answer; it may be restarting."""

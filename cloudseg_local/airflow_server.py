@@ -1,4 +1,4 @@
-"""The real Airflow of the local setup: its environment, its database and its four processes."""
+"""The Airflow of the local setup: its environment, its database and its four processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudseg_ops.contracts.errors import LocalError
 
 ADMIN = "admin"
 VIEWER = "viewer"
-"""Sees runs, and may start or change none."""
+"""A read-only user: sees runs but cannot start or change them."""
 DAG_ID = "cloud_segmentation"
 _SERVICES = {
     "API server": ("api-server", "--workers", "1"),
@@ -25,20 +25,19 @@ _SERVICES = {
 
 
 def processors() -> int:
-    """How many processors this process may use."""
+    """Return how many CPUs this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def airflow_environment(
     state: LocalState, overrides: Mapping[str, object], environment: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The environment of every process of the setup: Airflow's settings and cloudseg's.
+    """Return the environment for every process of the setup, with the settings of Airflow and of cloudseg.
 
     Args:
         state: The state folder and ports.
-        overrides: Variables of cloudseg, in lower case and without their prefix, that are to differ from the local
-            setup's own.
-        environment: Further environment variables, which win over all others.
+        overrides: cloudseg settings that replace the local defaults; keys are in lower case, without `CLOUDSEG_`.
+        environment: Further environment variables; they take precedence over all others.
     """
     airflow = {
         "core__dags_folder": REPOSITORY / "dags",
@@ -61,7 +60,7 @@ def airflow_environment(
         "logging__colored_console_log": False,
         "dag_processor__refresh_interval": 5,
         "dag_processor__min_file_process_interval": 10,
-        # A worker that was killed is noticed soon; on a laptop there is no network to wait for.
+        # Detect killed workers quickly: on a laptop, no network delays a heartbeat.
         "scheduler__task_instance_heartbeat_timeout": 30,
         "scheduler__task_instance_heartbeat_timeout_detection_interval": 5,
         "scheduler__orphaned_tasks_check_interval": 15,
@@ -76,11 +75,11 @@ def airflow_environment(
         "runtime": "local",
         "schedule": "none",
         "settle_seconds": 1,
-        # Airflow may notice a task's end 6 s late, and takes a sensor that looks again before then for a failed one.
+        # Airflow may notice the end of a task up to 6 s late; a sensor that reschedules sooner would count as failed.
         "poke_interval_seconds": 7,
         "sense_timeout_seconds": 30,
         "retry_delay_seconds": 2,
-        # Photographs are deleted once their masks are proven: a newcomer is to see them in the gallery nevertheless.
+        # Clean-up deletes the photographs; with previews of all of them, the gallery can still show them.
         "previews": "all",
         "pool_slots": chunks_at_once(),
         "engine_options": f"--threads {max(1, processors() // chunks_at_once())} --progress-seconds 2",
@@ -96,7 +95,7 @@ def airflow_environment(
         "PYTHONPATH": str(REPOSITORY),
         "PYTHONUNBUFFERED": "1",
         "PYTHONWARNINGS": "ignore",
-        # Airflow renames its processes, which would write over the environment by which they are found again.
+        # Airflow renames its processes; without this, that would overwrite the environment we find them by.
         "SPT_NOENV": "1",
         MARKER: str(state.root),
         **(environment or {}),
@@ -104,15 +103,15 @@ def airflow_environment(
 
 
 def chunks_at_once() -> int:
-    """Slots of the pool on this machine: two engines overlap their start-up, more would compete for memory."""
+    """Return the number of pool slots for this machine: at most two, since more engines would compete for memory."""
     return min(2, processors())
 
 
 def migrate_database(state: LocalState, environment: dict[str, str]) -> None:
-    """Create or upgrade Airflow's database, and write the logins down.
+    """Create or upgrade Airflow's database, and write its password file.
 
     Raises:
-        LocalError: Airflow could not; the message has the end of its output.
+        LocalError: The migration failed; the message contains the end of its output.
     """
     write_private(
         state.airflow_home / "passwords.json", {user: state.secret(f"{user}-password") for user in (ADMIN, VIEWER)}
@@ -130,13 +129,13 @@ def migrate_database(state: LocalState, environment: dict[str, str]) -> None:
         )
     if done.returncode:
         raise LocalError(
-            f"Airflow could not prepare its database (exit code {done.returncode}):\n{tail(log)}\n"
-            f"`make clean` starts afresh; the whole log is {log}"
+            f"Airflow could not migrate its database (exit code {done.returncode}):\n{tail(log)}\n"
+            f"The full log is {log}. `make clean` removes the state, so that the next start creates a new database"
         )
 
 
 def airflow_services(state: LocalState, environment: dict[str, str]) -> list[Service]:
-    """Airflow's four processes."""
+    """Return Airflow's four processes, ready to be started."""
     return [
         Service(
             name,
@@ -146,14 +145,3 @@ def airflow_services(state: LocalState, environment: dict[str, str]) -> list[Ser
         )
         for name, arguments in _SERVICES.items()
     ]
-
-
-def emulator_service(state: LocalState, environment: dict[str, str]) -> Service:
-    """The emulator of Cloud Storage."""
-    arguments = ("--host", state.gcs_host, "--port", str(state.gcs_port), "--directory", str(state.gcs))
-    return Service(
-        "GCS emulator",
-        (sys.executable, "-m", "gcs_emulator", *arguments),
-        environment,
-        state.logs / "emulator.log",
-    )

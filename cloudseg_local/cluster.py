@@ -1,4 +1,4 @@
-"""The Kubernetes cluster of KUBECONFIG, on which the local setup can run its chunks."""
+"""The Kubernetes cluster named by KUBECONFIG, on which the local setup can run chunks."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ _DELETE_GRACE_SECONDS = 5
 
 
 def kubeconfig_path(environment: Mapping[str, str] = os.environ) -> str:
-    """What KUBECONFIG names, with absolute paths: Airflow's tasks run in other folders.
+    """Return the paths in KUBECONFIG, made absolute because Airflow's tasks run in other folders.
 
     Raises:
-        LocalError: No such file is there.
+        LocalError: None of the files exists.
     """
     given = environment.get("KUBECONFIG") or "~/.kube/config"
     paths = [Path(word).expanduser().absolute() for word in given.split(os.pathsep) if word]
     if not any(path.is_file() for path in paths):
         raise LocalError(
-            f"no cluster is known: there is no file {given}; name one: `make demo RUNTIME=kubernetes KUBECONFIG=…`"
+            f"no kubeconfig found: {given} does not exist; name one: `make demo RUNTIME=kubernetes KUBECONFIG=…`"
         )
     return os.pathsep.join(map(str, paths))
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A namespace of a cluster, as one kubeconfig leads to it.
+    """A namespace of a cluster.
 
     Attributes:
-        kubeconfig: As `kubeconfig_path` gives it.
+        kubeconfig: One or more absolute paths, as `kubeconfig_path` returns them.
         context: Name of the kubeconfig's context.
-        namespace: Where the pods are.
+        namespace: Namespace of the pods.
         api: A `kubernetes.client.CoreV1Api`.
     """
 
@@ -66,15 +66,15 @@ class Cluster:
 
     @classmethod
     def connect(cls, kubeconfig: str, namespace: str, context: str | None = None) -> Cluster:
-        """Read a kubeconfig; nothing is sent yet.
+        """Load a kubeconfig, without contacting the cluster yet.
 
         Args:
-            kubeconfig: One or more absolute paths, as `kubeconfig_path` gives them.
-            namespace: Where the pods are to be.
-            context: Which of the kubeconfig's contexts; None: its current one.
+            kubeconfig: One or more absolute paths, as `kubeconfig_path` returns them.
+            namespace: Namespace for the pods.
+            context: Context of the kubeconfig; None selects the current one.
 
         Raises:
-            LocalError: It is not a kubeconfig, or lacks the context.
+            LocalError: The kubeconfig is invalid or has no such context.
         """
         settings = client.Configuration()
         settings.retries = 1
@@ -92,25 +92,25 @@ class Cluster:
             OSError,
         ) as error:
             raise LocalError(
-                f"{kubeconfig} is not a kubeconfig for a cluster ({type(error).__name__}: {error}); correct it, "
+                f"{kubeconfig} is not a usable kubeconfig ({type(error).__name__}: {error}); correct it, "
                 "or name another in KUBECONFIG"
             ) from error
         return cls(kubeconfig, name, namespace, client.CoreV1Api(connection))
 
     def offer(self) -> Offer:
-        """The resources of its nodes.
+        """Return what the cluster's nodes offer to chunks.
 
         Raises:
-            LocalError: It does not answer, refuses, or has no ready node.
+            LocalError: The cluster does not answer, denies access, or has no ready node.
         """
         nodes = self._call("list its nodes", self.api.list_node)
         return read_nodes(self.api.api_client.sanitize_for_serialization(nodes)["items"])
 
     def require_rights(self) -> None:
-        """Check for permission to run pods.
+        """Check that the user may run pods in the namespace.
 
         Raises:
-            LocalError: Some of it is missing in the namespace; the message names it.
+            LocalError: Permissions are missing; the message lists them.
         """
         reviews = client.AuthorizationV1Api(self.api.api_client)
         missing = []
@@ -130,17 +130,17 @@ class Cluster:
             )
 
     def ensure_namespace(self) -> bool:
-        """Create the namespace if it is missing, and return whether it was.
+        """Create the namespace if it is missing, and return whether it was created.
 
         Raises:
-            LocalError: It is missing, and may not be made.
+            LocalError: The namespace is missing and cannot be created.
         """
         try:
             self.api.read_namespace(self.namespace, _request_timeout=_TIMEOUT)
         except ApiException as error:
             if error.status == 404:
                 body = {"metadata": {"name": self.namespace}}
-                self._call("make the namespace", lambda **more: self.api.create_namespace(body, **more))
+                self._call("create the namespace", lambda **more: self.api.create_namespace(body, **more))
                 return True
             if error.status != 403:
                 raise self._refused("look for the namespace", error) from None
@@ -149,10 +149,10 @@ class Cluster:
         return False
 
     def pods(self, setup: str, **labels: str) -> list[str]:
-        """Names of a setup's pods that exist, whatever their state.
+        """Return the names of a setup's pods, in any phase.
 
         Raises:
-            LocalError: The cluster does not answer, or refuses.
+            LocalError: The cluster does not answer or denies access.
         """
         wanted = {**APP_LABELS, SETUP_LABEL: setup, **labels}
         selector = ",".join(f"{key}={value}" for key, value in wanted.items())
@@ -163,17 +163,17 @@ class Cluster:
         return [pod.metadata.name for pod in found.items]
 
     def await_no_pods(self, setup: str, seconds: float, **labels: str) -> list[str]:
-        """Wait until a setup's pods are gone, and name those that are not."""
+        """Wait until a setup's pods are gone, and return the names of those left after `seconds`."""
         deadline = time.monotonic() + seconds
         while (left := self.pods(setup, **labels)) and time.monotonic() < deadline:
             time.sleep(0.5)
         return left
 
     def delete_pods(self, setup: str) -> list[str]:
-        """Delete a setup's pods, wait until they are gone, and name them.
+        """Delete a setup's pods, wait until they are gone, and return their names.
 
         Raises:
-            LocalError: The cluster does not answer, or refuses, or they do not go.
+            LocalError: The cluster does not answer or denies access, or pods are still there after 35 s.
         """
         names = self.pods(setup)
         for name in names:
@@ -188,7 +188,7 @@ class Cluster:
                 raise self._silent(error) from None
         if left := self.await_no_pods(setup, _DELETE_GRACE_SECONDS + 30):
             raise LocalError(
-                f"{len(left)} pods do not end: {', '.join(left)}; see `kubectl -n {self.namespace} get pods`"
+                f"{len(left)} pods did not terminate: {', '.join(left)}; see `kubectl -n {self.namespace} get pods`"
             )
         return names
 
@@ -201,7 +201,7 @@ class Cluster:
             raise self._silent(error) from None
 
     def _refused(self, what: str, error: ApiException) -> LocalError:
-        hint = f"See the identity that {self.kubeconfig} gives, and its roles" if error.status in (401, 403) else ""
+        hint = f"Check the user in {self.kubeconfig} and its roles" if error.status in (401, 403) else ""
         said = refusal(error)
         return LocalError(f"cluster {self.context} did not let you {what} ({error.status}): {said}. {hint}".strip())
 
@@ -214,26 +214,26 @@ class Cluster:
 
 
 def address_towards(node: str) -> str:
-    """This machine's address in a node's network; pods reach back to it.
+    """Return the address of this machine in a node's network, at which pods can reach the emulator.
 
     Args:
         node: IPv4 address of the node.
 
     Raises:
-        LocalError: There is no way there, or it is loopback, which pods do not share.
+        LocalError: There is no route to the node, or the route uses loopback, which pods do not share.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect((node, 1))  # UDP: this sends nothing, it asks for the route
+            probe.connect((node, 1))  # UDP: looks up the route without sending anything
             address = str(probe.getsockname()[0])
         except OSError as error:
             raise LocalError(
-                f"this machine has no way to the cluster's node at {node} ({error.strerror}), so pods have none to the "
-                "emulator; the demo needs a cluster on this machine or in its network"
+                f"this machine has no route to the cluster's node at {node} ({error.strerror}), so pods cannot reach "
+                "the emulator; use a cluster on this machine or in its network"
             ) from None
     if address.startswith("127."):
         raise LocalError(
-            f"the cluster's node gives its address as {node}, which is loopback: a pod there would reach only itself. "
-            "Start the cluster with an address of this machine's network"
+            f"the cluster's node reports the address {node}, which is loopback: in a pod, that is the pod itself. "
+            "Start the cluster with an address in this machine's network"
         )
     return address

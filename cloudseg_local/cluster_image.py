@@ -1,4 +1,4 @@
-"""Loads the engine's image into a cluster on this machine, if it can tell that it is missing."""
+"""Makes the engine's image available to a cluster on this machine."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _LOAD_SECONDS = 600
 
 
 def pull_policy(image: str) -> str:
-    """When nodes are to pull an image: never, when it has no digest and so is one that they have already."""
+    """Return the image pull policy: `Never` for an image without a digest, which must already be on the nodes."""
     return "IfNotPresent" if "@sha256:" in image else "Never"
 
 
 def kind_cluster(context: str) -> str | None:
-    """Name of the kind cluster that a kubeconfig's context leads to; None: it is another kind of cluster."""
+    """Return the name of the kind cluster behind a context; None if it is not a kind cluster."""
     return context.removeprefix(_KIND) if context.startswith(_KIND) else None
 
 
 def provide_image(image: str, context: str, *, own_engine: bool, tell: Callable[[str], None]) -> None:
-    """Check that an image exists if possible, and load it into a kind cluster.
+    """Check that this machine has an image, where the cluster depends on it, and load it into a kind cluster.
 
     Args:
-        image: The image; one with a digest is the nodes' own matter.
-        context: The kubeconfig's context; kind's begin with `kind-`.
-        own_engine: Whether the cluster runs its containers by this machine's Docker engine.
-        tell: Tells the person at the terminal what takes long.
+        image: The image; nodes pull one with a digest themselves.
+        context: The kubeconfig's context; those of kind start with `kind-`.
+        own_engine: Whether the cluster runs its containers on this machine's Docker engine.
+        tell: Receives progress messages for the terminal.
 
     Raises:
         LocalError: The image is not on this machine, or kind cannot load it.
@@ -40,7 +40,7 @@ def provide_image(image: str, context: str, *, own_engine: bool, tell: Callable[
         return
     kind = kind_cluster(context)
     if kind is not None and shutil.which("kind") is None:
-        tell(f"`kind` is not on the PATH: the nodes of {context} must have the image {image} already")
+        tell(f"`kind` is not on the PATH, so {image} was not loaded: the nodes of {context} must already have it")
     elif kind is not None:
         _require_image(image)
         tell(f"loading the image {image} into the kind cluster {kind}")
@@ -56,7 +56,7 @@ def _require_image(image: str) -> None:
         raise LocalError("`docker` is not on the PATH; install Docker, and build the image with `make image`") from None
     if found.returncode:
         raise LocalError(
-            f"this machine's Docker has no image {image} ({_last_line(found.stderr)}); build it with `make image`, or "
+            f"Docker on this machine has no image {image} ({_last_line(found.stderr)}); build it with `make image`, or "
             "name another: `make demo RUNTIME=kubernetes IMAGE=…`"
         )
 
@@ -65,8 +65,8 @@ def _load(image: str, kind: str) -> None:
     done = _run(["kind", "load", "docker-image", image, "--name", kind], _LOAD_SECONDS)
     if done.returncode:
         raise LocalError(
-            f"kind could not load the image {image} into the cluster {kind}: {_last_line(done.stderr)}; see that "
-            "`kind get clusters` lists it, and that its nodes have room"
+            f"kind could not load the image {image} into the cluster {kind}: {_last_line(done.stderr)}; check that "
+            "`kind get clusters` lists it and that its nodes have free disk space"
         )
 
 
@@ -75,10 +75,10 @@ def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
     except subprocess.TimeoutExpired:
         raise LocalError(
-            f"`{' '.join(command)}` did not end within {seconds:.0f} s; see that Docker answers, then try again"
+            f"`{' '.join(command)}` did not finish within {seconds:.0f} s; check that Docker responds, then try again"
         ) from None
 
 
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
-    return lines[-1] if lines else "without a reason"
+    return lines[-1] if lines else "no reason given"

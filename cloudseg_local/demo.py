@@ -1,4 +1,4 @@
-"""`make demo`: the whole of cloudseg on one laptop, from photographs in a bucket to the report."""
+"""`make demo`: a complete run of cloudseg on a laptop, from photographs in a bucket to the report."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from cloudseg_ops.storage import Store
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """The user's options.
+    """Options of the demo.
 
     Attributes:
-        images: Folder of photographs; None: generated scenes.
-        count: How many photographs at most.
-        revision: Model revision; None: the pinned one.
+        images: Folder of photographs; None uses generated scenes.
+        count: Maximum number of photographs; None uses all of a folder, or the default number of scenes.
+        revision: Model revision; None uses the pinned one.
         keep_running: Leave Airflow's UI and the emulator running.
         runtime: Where chunks run: `local` or `kubernetes`.
         image: The engine's image, for pods.
@@ -48,15 +48,15 @@ class DemoOptions:
 
 
 def run_demo(state: LocalState, options: DemoOptions) -> int:
-    """Run the demo and give its exit code: 0 when the run succeeded, the audit holds, and no pod is left.
+    """Run the demo and return its exit code: 0 if the run succeeded, the audit holds and no pod is left.
 
-    What it started is stopped at its end, also on Ctrl-C, and its pods are deleted.
+    Services are stopped and pods deleted at the end, also on Ctrl-C.
 
     Raises:
-        LocalError: Something that a laptop or a cluster must have is missing, taken or full.
+        LocalError: The machine or the cluster lacks something that the demo needs.
     """
     if options.images:
-        find_images(options.images)  # A wrong folder is told before anything is started.
+        find_images(options.images)  # Fail on a wrong folder before starting anything.
     began = time.monotonic()
     with state.locked():
         pods = _connect(state, options)
@@ -66,7 +66,7 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
         try:
             attached = stack.running()
             if attached:
-                say(f"• using what is up at {state.ui_url}")
+                say(f"• using the services that are running at {state.ui_url}")
                 store, api = stack.store(), stack.api()
                 _upload(store, options)
             else:
@@ -100,7 +100,7 @@ def _start(stack: Stack, options: DemoOptions, pods: PodRuntime | None) -> tuple
     stack.prepare({**settings, **(pods.settings(stack.state) if pods else {})}, pods.environment() if pods else None)
     if pods:
         pods.prepare(stack.state, _tell)
-    say("• starting the GCS emulator, and Airflow: API server, scheduler, DAG processor, triggerer")
+    say("• starting the GCS emulator and Airflow: API server, scheduler, DAG processor, triggerer")
     store = stack.start_storage()
     return store, stack.start_airflow(lambda: _upload(store, options), pods.slots if pods else None)
 
@@ -111,7 +111,7 @@ def _upload(store: Store, options: DemoOptions) -> None:
 
 
 def _chunk_objects(options: DemoOptions) -> int:
-    # A few chunks show the mapping; a laptop gains nothing from more, for each pays for starting PyTorch.
+    # A few chunks are enough to show task mapping; each further chunk would start PyTorch once more.
     found = len(find_images(options.images)) if options.images else SCENES
     uploaded = min(found, options.count or found) if options.images else options.count or SCENES
     return max(32, -(-uploaded // 4))
@@ -120,9 +120,9 @@ def _chunk_objects(options: DemoOptions) -> int:
 def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, pods: PodRuntime | None) -> int:
     interrupted = api.unfinished_runs(DAG_ID)
     for run_id in interrupted:
-        say(f"• run {run_id} of an earlier command was cut short: marked failed, this one takes its inputs")
+        say(f"• run {run_id} of an earlier command was interrupted: marked as failed; this run takes its inputs")
         api.fail_run(DAG_ID, run_id)
-    time.sleep(1)  # until the last upload has settled, as the sensor sees it
+    time.sleep(1)  # until the last upload is older than CLOUDSEG_SETTLE_SECONDS
     run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
     say(f"• run {run_id}")
     state = follow_run(
@@ -137,7 +137,7 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions,
     audits = [_audit(store, run) for run in (*interrupted, run_id)]
     audit = audits[-1]
     if audit is None:
-        say(f"• the run ended as {state} and took no snapshot; task logs: {stack.state.airflow_home / 'logs'}")
+        say(f"• the run ended as {state} without a snapshot; task logs: {stack.state.airflow_home / 'logs'}")
         return 1
     head, report = _fetch_report(stack.state, store, run_id)
     say(summary_table(head, audit, report, state))
@@ -152,7 +152,7 @@ def _is_clear(pods: PodRuntime, run_id: str) -> bool:
     try:
         left = pods.pods_left(run_id)
     except LocalError as error:
-        say(f"• whether pods are left cannot be told: {error}")
+        say(f"• could not check for remaining pods: {error}")
         return False
     say(f"• PODS ARE LEFT: {', '.join(left)}" if left else "• 0 pods of the run are left on the cluster")
     return not left
@@ -180,7 +180,7 @@ def _fetch_report(state: LocalState, store: Store, run_id: str) -> tuple[dict[st
 def _still_up(state: LocalState) -> str:
     return (
         f"• Airflow is at {state.ui_url} (user {ADMIN}, password {state.secret(f'{ADMIN}-password')}; "
-        f"or {VIEWER}, who may only look, {state.secret(f'{VIEWER}-password')})\n"
+        f"read-only: {VIEWER}, password {state.secret(f'{VIEWER}-password')})\n"
         f"• the GCS emulator is at {state.gcs_url}; `make down` stops both\n"
         f"• photographs, masks and reports: {emulator_buckets(state.gcs_url)}"
     )

@@ -17,28 +17,28 @@ _AUTHOR = {
     for key, value in {
         "NAME": "cloudseg example",
         "EMAIL": "example@cloudseg.invalid",
-        # Fixed, so that the same weights are the same commits on every machine.
+        # Fixed, so that the same weights produce the same commits on every machine.
         "DATE": "2026-01-01T00:00:00Z",
     }.items()
 }
-# A person's own settings (signed commits, hooks, line ends) are not this repository's.
+# The user's git configuration (signing, hooks, line endings) must not affect this repository.
 _NO_CONFIGURATION = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 
 
 def build_example_registry(weights: Path, registry: Path, remote: Path) -> None:
-    """Build the registry, unless it is there already.
+    """Build the registry if it does not exist yet.
 
     Args:
         weights: Folder with `v1.pt`, `params-v1.yaml` and so on.
-        registry: Where the git repository goes.
-        remote: Where the DVC remote goes.
+        registry: Path of the git repository to create.
+        remote: Path of the DVC remote to create.
 
     Raises:
-        LocalError: git failed; the message has its own.
+        LocalError: git failed; the message contains its error output.
     """
     if registry.exists() and set(REVISIONS) <= set(_git(registry, "tag").split()):
         return
-    # What a killed build left is thrown away; the finished repository appears by one rename.
+    # Discard what an interrupted build left; a rename publishes the finished repository in one step.
     draft = registry.with_name(f"{registry.name}.draft")
     for path in (draft, registry, remote):
         shutil.rmtree(path, ignore_errors=True)
@@ -59,10 +59,10 @@ def build_example_registry(weights: Path, registry: Path, remote: Path) -> None:
 def _init_dvc(registry: Path, remote: Path) -> None:
     from dvc.repo import Repo
 
-    # DVC's hints on what to type next are for people at its own prompt.
+    # Silence DVC's hints about the next command to type.
     logging.getLogger("dvc").setLevel(logging.WARNING)
     Repo.init(str(registry)).close()
-    # Relative, so that the same weights are the same commits wherever the folder lies.
+    # A relative path, so that the commits do not depend on where the folder is.
     url = os.path.relpath(remote, registry / ".dvc")
     config = registry / ".dvc" / "config"
     config.write_text(f"[core]\n    remote = local\n    analytics = false\n['remote \"local\"']\n    url = {url}\n")

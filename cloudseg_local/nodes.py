@@ -1,4 +1,4 @@
-"""The resources that a cluster's nodes offer to chunks, read from the nodes' JSON."""
+"""Computes from a cluster's Node objects what it offers to chunks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SLOTS_WITHOUT_GPUS = 2
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the nodes have together that chunks may go to: those with GPUs, or all when none has any.
+    """The combined resources of the nodes that chunks may run on: nodes with GPUs, or all nodes if none has a GPU.
 
     Attributes:
-        nodes: How many they are.
-        gpus: GPUs that pods may have.
-        gpu_type: The one type of all of them, as GKE labels nodes; None: there are several, or nodes do not say.
-        cpus: Processors that pods may have.
-        address: IPv4 address of one of the nodes in its own network.
-        docker: Whether all of them run their containers by a Docker engine.
+        nodes: Number of nodes.
+        gpus: Allocatable GPUs.
+        gpu_type: GPU type from GKE's node label; None if the types differ or the label is missing.
+        cpus: Allocatable CPUs.
+        address: Internal IPv4 address of one of the nodes.
+        docker: Whether all nodes run their containers on a Docker engine.
     """
 
     nodes: int
@@ -36,18 +36,18 @@ class Offer:
 
     @property
     def slots(self) -> int:
-        """Concurrent chunks: one per GPU, but not more than a demo needs."""
+        """Number of chunks to run concurrently: one per GPU, at most 4; 2 without GPUs."""
         return min(_MOST_SLOTS, self.gpus) or _SLOTS_WITHOUT_GPUS
 
 
 def read_nodes(nodes: Sequence[Mapping[str, Any]]) -> Offer:
-    """Sum up the nodes that chunks may go to.
+    """Sum up the nodes that chunks may run on.
 
     Args:
-        nodes: v1 Nodes in JSON's terms.
+        nodes: v1 Node objects, as JSON.
 
     Raises:
-        LocalError: None is ready, or none has an IPv4 address.
+        LocalError: No node is ready and schedulable, or none has an IPv4 address.
     """
     from kubernetes.utils.quantity import parse_quantity
 
@@ -55,11 +55,14 @@ def read_nodes(nodes: Sequence[Mapping[str, Any]]) -> Offer:
     takers = [node for node in ready if _gpus(node)] or [node for node in ready if not _repels(node)]
     if not takers:
         raise LocalError(
-            f"none of the cluster's {len(nodes)} nodes is ready and takes pods; `kubectl describe nodes` tells why"
+            f"none of the cluster's {len(nodes)} nodes is ready and accepts pods; see `kubectl describe nodes`"
         )
     addresses = [address for node in takers if (address := _address(node))]
     if not addresses:
-        raise LocalError("none of the cluster's nodes has an internal IPv4 address, by which pods could reach back")
+        raise LocalError(
+            "none of the cluster's nodes has an internal IPv4 address, so pods could not reach the emulator; use a "
+            "cluster with IPv4"
+        )
     gpus = sum(map(_gpus, takers))
     types = {node["metadata"].get("labels", {}).get(_GPU_TYPE_LABEL) for node in takers} if gpus else set()
     return Offer(

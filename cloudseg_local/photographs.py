@@ -1,4 +1,4 @@
-"""Uploads photographs for the demo, two broken ones among them."""
+"""Uploads photographs for the demo, including two broken ones."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 
 SCENES = 24
-"""Generated scenes of a demo, unless a person says how many."""
+"""Default number of generated scenes."""
 
 
 def upload_photographs(store: Store, images: Path | None, count: int | None) -> int:
-    """Upload a folder's images, or generated scenes, and the broken ones.
+    """Upload the images of a folder, or generated scenes, and two broken files.
 
     Args:
         store: The emulator.
-        images: Folder to take images from, with its subfolders; None: generated scenes.
-        count: How many at most; None: all of a folder, or `SCENES` generated ones.
+        images: Folder of images, searched recursively; None uses generated scenes.
+        count: Maximum number of images; None uploads all of a folder, or `SCENES` generated ones.
 
     Returns:
-        How many objects were uploaded, the broken ones included.
+        The number of uploaded objects, including the broken files.
 
     Raises:
-        LocalError: The folder is not there, or has no image.
+        LocalError: The folder does not exist or contains no image.
     """
     broken = broken_photographs()
     with tempfile.TemporaryDirectory(prefix="cloudseg-scenes-") as temporary:
@@ -47,16 +47,16 @@ def upload_photographs(store: Store, images: Path | None, count: int | None) -> 
 
 
 def find_images(folder: Path) -> list[str]:
-    """Names of the images below a folder, relative to it, sorted.
+    """Return the sorted names of the images in a folder and its subfolders, relative to the folder.
 
     Raises:
-        LocalError: The folder is not there, or has no image.
+        LocalError: The folder does not exist or contains no image.
     """
     if not folder.is_dir():
-        raise LocalError(f"IMAGES={folder}: there is no such folder")
+        raise LocalError(f"IMAGES={folder}: no such folder")
     names = sorted(_names(folder))
     if not names:
-        raise LocalError(f"IMAGES={folder}: no jpg, png, tif, webp or bmp file below it")
+        raise LocalError(f"IMAGES={folder}: no jpg, png, tif, webp or bmp file in this folder or below")
     return names
 
 

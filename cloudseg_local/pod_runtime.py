@@ -1,4 +1,4 @@
-"""The local setup with its chunks as pods: what the cluster must have, and what Airflow must know."""
+"""Runs the chunks of the local setup as pods: prepares the cluster and provides Airflow's settings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from cloudseg_local.nodes import Offer
 from cloudseg_local.state import SETUP_LABEL, LocalState, write_private
 from cloudseg_ops.contracts.errors import LocalError
 
-# The Kubernetes client takes seconds to import: only a setup that uses it pays for that.
+# Importing the Kubernetes client takes seconds, so only setups that use it do so.
 if TYPE_CHECKING:
     from cloudseg_local.cluster import Cluster
 
 DEFAULT_NAMESPACE = "cloudseg"
-# Longer than a pod's grace period: a pod that was just deleted does not count as left over.
+# Longer than a pod's grace period, so that pods still terminating do not count as left over.
 _GONE_SECONDS = 40.0
 
 Tell = Callable[[str], None]
@@ -26,14 +26,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class PodRuntime:
-    """A setup's chunks on a cluster.
+    """The cluster on which a setup runs its chunks.
 
     Attributes:
         cluster: The cluster and the namespace.
-        offer: The resources of its nodes.
+        offer: What the cluster's nodes offer.
         image: The engine's image.
-        setup: Name of this setup among all that share the cluster.
-        gcs_host: This machine's address, as pods reach it.
+        setup: Name that distinguishes this setup from others on the same cluster.
+        gcs_host: This machine's address, as seen from pods.
     """
 
     cluster: Cluster
@@ -44,12 +44,12 @@ class PodRuntime:
 
     @classmethod
     def connect(cls, setup: str, image: str, namespace: str) -> PodRuntime:
-        """Read the cluster that KUBECONFIG names, without changing anything.
+        """Inspect the cluster named by KUBECONFIG, without changing it.
 
         Args:
-            setup: Name of this setup among all that share the cluster.
+            setup: Name that distinguishes this setup from others on the same cluster.
             image: The engine's image.
-            namespace: Where the pods are to be.
+            namespace: Namespace for the pods.
 
         Raises:
             LocalError: The cluster cannot be used; the message says why.
@@ -62,12 +62,12 @@ class PodRuntime:
 
     @property
     def slots(self) -> int:
-        """Chunks at once."""
+        """Number of chunks to run concurrently."""
         return self.offer.slots
 
     @property
     def identity(self) -> dict[str, str]:
-        """What must be the same for another command to use the setup that is up."""
+        """The options that a later command must share to use the running services."""
         return {
             "runtime": "kubernetes",
             "cluster": self.cluster.context,
@@ -76,29 +76,29 @@ class PodRuntime:
         }
 
     def prepare(self, state: LocalState, tell: Tell) -> None:
-        """Make the cluster ready: the rights to use it, its namespace, and the image.
+        """Prepare the cluster: check permissions, provide the image and create the namespace.
 
         Args:
-            state: Remembers the cluster, so that a later command clears what a killed one leaves there.
-            tell: Tells the person at the terminal.
+            state: Records the cluster, so that a later command can delete pods that a killed one left.
+            tell: Receives progress messages for the terminal.
 
         Raises:
-            LocalError: Something is missing there.
+            LocalError: A permission or the image is missing, or the namespace cannot be created.
         """
         cluster, offer = self.cluster, self.offer
         cluster.require_rights()
         own_engine = offer.docker and self.gcs_host == offer.address
         provide_image(self.image, cluster.context, own_engine=own_engine, tell=tell)
-        made = " (made)" if cluster.ensure_namespace() else ""
+        made = " (created)" if cluster.ensure_namespace() else ""
         gpus = f"{offer.gpus} GPUs ({offer.gpu_type or 'of any type'})" if offer.gpus else "no GPUs, so chunks use CPUs"
-        tell(f"cluster {cluster.context}: {offer.nodes} node(s) for chunks, {gpus}; {self.slots} pods at once")
+        tell(f"cluster {cluster.context}: {offer.nodes} node(s) for chunks, {gpus}; up to {self.slots} pods at a time")
         tell(f"pods of {self.image} in the namespace {cluster.namespace}{made}")
-        tell(f"the GCS emulator will listen on {state.gcs_url}: anyone who reaches that address can use it")
+        tell(f"the GCS emulator will listen on {state.gcs_url}: anyone who can reach that address can use it")
         where = {"kubeconfig": cluster.kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
         write_private(state.cluster_file, where)
 
     def settings(self, state: LocalState) -> dict[str, object]:
-        """Variables of cloudseg, as `airflow_environment` takes them."""
+        """Return the cloudseg settings, as the `overrides` of `airflow_environment`."""
         threads = max(1, int(self.offer.cpus) // self.slots)
         return {
             "runtime": "kubernetes",
@@ -107,7 +107,7 @@ class PodRuntime:
             "namespace": self.cluster.namespace,
             "gpus": 1 if self.offer.gpus else 0,
             "gpu_type": self.offer.gpu_type or "none",
-            # A test cluster may offer GPUs that its nodes do not have.
+            # A test cluster may advertise GPUs that its nodes do not have.
             "device": "auto",
             "pod_cpu": "500m",
             "pod_memory": "2Gi",
@@ -121,14 +121,14 @@ class PodRuntime:
         }
 
     def environment(self) -> dict[str, str]:
-        """Environment variables of Airflow's processes: its Kubernetes hook finds the cluster by them."""
+        """Return the environment variables by which Airflow's Kubernetes hook finds the cluster."""
         return {"KUBECONFIG": self.cluster.kubeconfig}
 
     def pods_left(self, run_id: str) -> list[str]:
-        """Names of a run's pods that the cluster still has some time after its end.
+        """Return the names of a run's pods that are still on the cluster 40 s after the call.
 
         Raises:
-            LocalError: The cluster does not answer, or refuses.
+            LocalError: The cluster does not answer or denies access.
         """
         from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 
@@ -137,9 +137,9 @@ class PodRuntime:
 
 
 def delete_pods(state: LocalState, tell: Tell) -> None:
-    """Delete what pods of this setup the cluster has that it used last; without one, do nothing.
+    """Delete this setup's pods from the cluster it used last, if any.
 
-    A cluster that does not answer is reported, not raised: the caller is ending, or wants another one.
+    If the cluster does not answer, this only prints a message: the caller is shutting down or changing clusters.
     """
     if not state.cluster_file.exists():
         return

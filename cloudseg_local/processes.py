@@ -14,7 +14,7 @@ import psutil
 
 from cloudseg_ops.contracts.errors import LocalError
 
-# Each process of the setup inherits this variable, so that what a killed command left behind is found again.
+# Every process of the setup inherits this variable; `leftovers` finds processes of a killed command by it.
 MARKER = "CLOUDSEG_LOCAL_STATE"
 _MOST_RESTARTS = 3
 _GRACE_SECONDS = 8.0
@@ -25,12 +25,12 @@ class Service:
     """A process that runs until it is stopped.
 
     Attributes:
-        name: As it is shown.
-        arguments: Its command line.
-        environment: Its environment.
-        log: Where its output is appended.
-        process: While it runs.
-        restarts: How often it died and was started again.
+        name: Display name.
+        arguments: Command line.
+        environment: Environment variables.
+        log: File to which the output is appended.
+        process: The process; None before the first start.
+        restarts: How often it has been restarted after it died.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Service:
     restarts: int = 0
 
     def start(self) -> None:
-        """Start it in its own process group, so that Ctrl-C reaches only the command that supervises it."""
+        """Start the process in a new session, so that Ctrl-C reaches only the supervising command."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,33 +54,33 @@ class Service:
             )
 
     def died(self) -> int | None:
-        """Its exit code if it ended without being stopped."""
+        """Return the exit code if the process has ended, else None."""
         return self.process.poll() if self.process else None
 
 
 class Supervisor:
-    """Keeps services running: one that dies is started again, a few times."""
+    """Keeps services running: restarts one that dies, up to three times."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
-        """Tell the person at the terminal of restarts through `tell`."""
+        """Report restarts to the terminal through `tell`."""
         self._services: list[Service] = []
         self._tell = tell
 
     @property
     def process_ids(self) -> list[int]:
-        """Of the services that were started."""
+        """Process ids of the services that were started."""
         return [service.process.pid for service in self._services if service.process]
 
     def start(self, service: Service) -> None:
-        """Start a service and watch it from here on."""
+        """Start a service and supervise it."""
         service.start()
         self._services.append(service)
 
     def check(self) -> None:
-        """Start again what died.
+        """Restart services that have died.
 
         Raises:
-            LocalError: A service died too often; the message names its log.
+            LocalError: A service died too often; the message contains the end of its log.
         """
         for service in self._services:
             code = service.died()
@@ -89,22 +89,22 @@ class Supervisor:
             if service.restarts == _MOST_RESTARTS:
                 raise LocalError(
                     f"{service.name} ended {_MOST_RESTARTS + 1} times, the last time with exit code {code}; the end of "
-                    f"{service.log}:\n{tail(service.log)}\nNothing is lost: run the command again once that is fixed"
+                    f"{service.log}:\n{tail(service.log)}\nNothing is lost: fix the cause and run the command again"
                 )
             service.restarts += 1
-            self._tell(f"{service.name} ended (exit code {code}); starting it again")
+            self._tell(f"{service.name} ended (exit code {code}); restarting it")
             service.start()
 
     def restart(self, name: str, why: str) -> None:
-        """End a service and all that it started, and start it again."""
+        """Restart a service, ending its child processes as well."""
         for service in self._services:
             if service.name == name and service.process:
-                self._tell(f"{why}; starting the {name} again")
+                self._tell(f"{why}; restarting the {name}")
                 end_processes([service.process.pid])
                 service.start()
 
     def stop(self) -> None:
-        """End every service, the last one first, and all that they started."""
+        """End all services in reverse order of their start, with their child processes."""
         end_processes(self.process_ids[::-1])
         self._services.clear()
 
@@ -114,14 +114,14 @@ class Supervisor:
 
 
 def tail(log: Path, lines: int = 12) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log, indented."""
     if not log.exists():
         return "(no log)"
     return "\n".join("  " + line for line in log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def leftovers(state: Path) -> list[int]:
-    """Ids of processes that an earlier command of this state folder left behind."""
+    """Return the ids of processes that an earlier command with this state folder left running."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -133,7 +133,7 @@ def leftovers(state: Path) -> list[int]:
 
 
 def end_processes(process_ids: Sequence[int], grace: float = _GRACE_SECONDS) -> None:
-    """End processes and their children: first asked, then, after `grace` seconds, killed."""
+    """End processes and their children: SIGTERM first, SIGKILL after `grace` seconds."""
     doomed: dict[int, psutil.Process] = {}
     for process_id in process_ids:
         try:
@@ -161,16 +161,21 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
 def wait_until(
     ready: Callable[[], bool], what: str, *, seconds: float, check: Callable[[], None], pause: float = 0.25
 ) -> None:
-    """Wait for something that services are to bring about.
+    """Wait until a condition holds.
+
+    Args:
+        ready: The condition.
+        what: What is waited for, for the message.
+        seconds: Time limit.
+        check: Called before each further look; raises if waiting has become pointless.
+        pause: Seconds between two looks.
 
     Raises:
-        LocalError: It did not come about in time.
+        LocalError: The condition did not hold within `seconds`.
     """
     deadline = time.monotonic() + seconds
     while not ready():
         check()
         if time.monotonic() > deadline:
-            raise LocalError(
-                f"{what} was not ready after {seconds:.0f} s; its log is in the folder `logs` of the state"
-            )
+            raise LocalError(f"{what} was not ready after {seconds:.0f} s; its log is in `logs` below the state folder")
         time.sleep(pause)

@@ -1,4 +1,4 @@
-"""Sample photographs for the demo: generated scenes as files of many kinds, and files that are broken on purpose."""
+"""Sample photographs for the demo: generated scenes in several file formats, and deliberately broken files."""
 
 import io
 from pathlib import Path
@@ -13,9 +13,14 @@ _EXIF_ORIENTATION = 0x0112
 
 
 def write_photographs(folder: Path, count: int, seed: int = 0) -> list[Path]:
-    """Write scenes as photographs: JPEG, PNG, WebP and TIFF in turn, in several sizes, every sixth one grey.
+    """Write scenes as JPEG, PNG, WebP and TIFF in turn, in several sizes, every sixth one in grey.
 
-    The first is a JPEG stored on its side with an EXIF orientation that turns it upright.
+    The first is a JPEG stored rotated, with an EXIF orientation that turns it upright.
+
+    Args:
+        folder: Folder to write to; created if missing.
+        count: Number of files.
+        seed: Seed of the first scene; each further scene uses the next seed.
 
     Returns:
         The files, in order: `sky-0000.jpg`, `sky-0001.png`, …
@@ -38,7 +43,7 @@ def write_photographs(folder: Path, count: int, seed: int = 0) -> list[Path]:
 
 
 def broken_photographs() -> dict[str, bytes]:
-    """Give files with an image's name that cannot be read: a JPEG cut short, and text."""
+    """Return unreadable files with image names, by name: a truncated JPEG, and text."""
     whole = io.BytesIO()
     Image.fromarray(make_scene(1, 320, 240).image).save(whole, "JPEG")
     return {

@@ -1,8 +1,8 @@
-"""Generated sky scenes with known cloud masks: photographs to try cloudseg on, to test with and to train on.
+"""Generates sky scenes with known cloud masks, for the demo, for tests and for training.
 
-A scene is a sky above an upright or whole-sky (fisheye) camera. Clouds are fractal noise on flat layers
-overhead, so they shrink toward the horizon as real ones do; what a pixel shows and what the mask says come
-from the same opacity.
+A scene is the sky as an upright or whole-sky (fisheye) camera sees it. Clouds are fractal noise on flat
+layers overhead, so they shrink toward the horizon as real ones do. Image and mask are computed from the
+same opacity.
 """
 
 import math
@@ -15,7 +15,7 @@ import numpy.typing as npt
 Field: TypeAlias = npt.NDArray[np.float32]
 
 CLOUD_OPACITY = 0.35
-"""A pixel is cloud from this share of its light coming from cloud upward."""
+"""Minimum opacity at which a pixel counts as cloud."""
 
 _TILE = 512
 
@@ -35,7 +35,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class _View:
-    """Where each pixel looks: point (u, v) of a layer, `height` (sine of elevation), whether it sees sky."""
+    """Viewing direction of each pixel: point (u, v) of a layer, `height` (sine of elevation), and whether it is sky."""
 
     u: Field
     v: Field
@@ -69,7 +69,7 @@ def make_scene(seed: int, width: int, height: int) -> Scene:
     """
     if seed < 0 or min(width, height) < 8:
         raise ValueError(
-            f"make_scene got seed {seed} and {width}×{height} pixels: give a seed of 0 or more and sides of at least 8."
+            f"make_scene got seed {seed} and {width}×{height} pixels; the seed must be 0 or more, each side at least 8."
         )
     rng = np.random.default_rng(seed)
     x, y = np.meshgrid(np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32))
@@ -96,7 +96,7 @@ def make_scene(seed: int, width: int, height: int) -> Scene:
 
 
 def _upright(rng: np.random.Generator, x: Field, y: Field, aspect: float) -> _View:
-    """A camera held level or tilted up: the horizon in the picture or below it, sometimes with hills."""
+    """Return the view of a level or upward-tilted camera: the horizon in or below the image, sometimes with hills."""
     horizon = rng.uniform(0.45, 2.2)
     elevation = np.clip(horizon - y, 0, None) / (horizon + 1) * rng.uniform(0.7, 1.35)
     distance = 1 / (np.tan(elevation) + 0.12)
@@ -108,7 +108,7 @@ def _upright(rng: np.random.Generator, x: Field, y: Field, aspect: float) -> _Vi
 
 
 def _fisheye(rng: np.random.Generator, x: Field, y: Field, aspect: float) -> _View:
-    """A whole-sky camera: the zenith in the middle of a disc, the horizon at its rim, black around it."""
+    """Return the view of a whole-sky camera: a disc with the zenith in the middle and the horizon at its rim."""
     px = (x - rng.uniform(-0.06, 0.06)) * max(aspect, 1)
     py = (y - rng.uniform(-0.06, 0.06)) * max(1 / aspect, 1)
     radius = np.hypot(px, py) / rng.uniform(0.85, 1.08)
@@ -156,12 +156,12 @@ class _Layer:
     """One layer of cloud.
 
     Attributes:
-        relief: Contrast of light and shade on it.
-        cover: Share of the sky it covers.
-        softness: Width of its edges, in standard deviations of its noise.
-        opacity: Its greatest opacity.
-        stretch: Its frequency along two directions.
-        smoothness: Exponent of its power spectrum.
+        cover: Share of the sky that it covers.
+        softness: Width of the edges, in standard deviations of the noise.
+        opacity: Maximum opacity.
+        stretch: Frequency along two directions.
+        smoothness: Exponent of the power spectrum.
+        relief: Contrast of light and shade.
     """
 
     cover: float
@@ -172,7 +172,7 @@ class _Layer:
     relief: float
 
     def __call__(self, rng: np.random.Generator, view: _View, light: _Light) -> tuple[Field, Field]:
-        """Give opacity and brightness (0 shadow to 1 lit) of each pixel."""
+        """Return the opacity and brightness (0 shadow to 1 lit) of each pixel."""
         tile = _noise(rng, self.smoothness)
         turn, scale = rng.uniform(0, math.pi), rng.uniform(0.12, 0.3)
         along = (view.u * math.cos(turn) + view.v * math.sin(turn)) * (scale * self.stretch[0])
@@ -193,9 +193,9 @@ class _Layer:
 
 
 def _noise(rng: np.random.Generator, smoothness: float) -> Field:
-    """A periodic tile of fractal noise with mean 0 and standard deviation 1, shape (_TILE, _TILE)."""
+    """Return a periodic tile of fractal noise with mean 0 and standard deviation 1, shape (_TILE, _TILE)."""
     frequency = np.hypot(np.fft.fftfreq(_TILE)[:, None], np.fft.rfftfreq(_TILE)[None]).astype(np.float32) * _TILE
-    # Below two waves a tile the noise would be one gradient over the whole picture rather than clouds.
+    # At fewer than two waves per tile, the noise would be one gradient over the whole image instead of clouds.
     amplitude = np.maximum(frequency, 2) ** (-smoothness / 2)
     amplitude[0, 0] = 0
     phases = rng.random(amplitude.shape, np.float32) * np.float32(2 * math.pi)
@@ -204,7 +204,7 @@ def _noise(rng: np.random.Generator, smoothness: float) -> Field:
 
 
 def _sample(tile: Field, u: npt.NDArray[np.floating], v: npt.NDArray[np.floating]) -> Field:
-    """Read a periodic tile at (u, v), in tiles, by bilinear interpolation."""
+    """Sample a periodic tile at (u, v), in units of tiles, by bilinear interpolation."""
     x, y = u * _TILE, v * _TILE
     left, top = np.floor(x), np.floor(y)
     right, down = x - left, y - top

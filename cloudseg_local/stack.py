@@ -1,4 +1,4 @@
-"""Brings the local services up and down: the emulator, the example registry and a real Airflow."""
+"""Starts and stops the local services: the emulator, the example registry and Airflow."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from cloudseg_local.airflow_server import (
     airflow_environment,
     airflow_services,
     chunks_at_once,
-    emulator_service,
     migrate_database,
 )
-from cloudseg_local.buckets import connect
+from cloudseg_local.emulator import connect, emulator_service, is_healthy
 from cloudseg_local.example_registry import build_example_registry
 from cloudseg_local.preflight import require_free_disk, require_free_port, require_program
 from cloudseg_local.processes import Supervisor, end_processes, leftovers, wait_until
@@ -45,13 +44,13 @@ class Stack:
     def __init__(
         self, state: LocalState, tell: Callable[[str], None], runtime: Mapping[str, str] | None = None
     ) -> None:
-        """Prepare to start nothing yet.
+        """Create the stack without starting anything.
 
         Args:
             state: The state folder, ports and addresses.
-            tell: Tells the person at the terminal what is being done.
-            runtime: Where chunks run, as a later command must want it, too, to use what `leave_up` left; None: as
-                processes on this machine.
+            tell: Receives progress messages for the terminal.
+            runtime: Where chunks run; a later command must pass the same value to use services left by `leave_up`.
+                None: as processes on this machine.
         """
         self.state = state
         self._runtime = dict(runtime or {"runtime": "local"})
@@ -60,18 +59,18 @@ class Stack:
         self._environment: dict[str, str] = {}
 
     def api(self, user: str = ADMIN) -> AirflowApi:
-        """A client of the stack's Airflow, logged in as that user."""
+        """Return a client of the stack's Airflow that logs in as `user`."""
         return AirflowApi(self.state.ui_url, user, self.state.secret(f"{user}-password"))
 
     def store(self) -> Store:
-        """A client of the stack's emulator."""
+        """Return a store on the stack's emulator."""
         return connect(self.state.gcs_url)
 
     def running(self) -> bool:
-        """Whether `make up` has left the services running, with these ports and this runtime.
+        """Return whether `make up` has left the services running with these ports and this runtime.
 
         Raises:
-            LocalError: It has, with others.
+            LocalError: The services are running with other options.
         """
         if not self.state.up_file.exists():
             return False
@@ -81,27 +80,27 @@ class Stack:
                 f"{name} {value}" for name, value in up.items() if value != self._identity().get(name)
             )
             raise LocalError(
-                f"cloudseg is up with other options ({differing}); give the same ones, or `make down` first"
+                f"cloudseg is already running with other options ({differing}); use the same ones, or run `make down` "
+                "first"
             )
         return _answers(self.state.ui_port) and self.api().healthy()
 
     def end_leftovers(self) -> None:
-        """End what an earlier command was killed before it could end."""
+        """End processes that a killed command left running."""
         self.state.up_file.unlink(missing_ok=True)
         if found := leftovers(self.state.root):
-            self._tell(f"ending {len(found)} processes that an earlier command left behind")
+            self._tell(f"ending {len(found)} processes that an earlier command left running")
             end_processes(found)
 
     def prepare(self, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> None:
-        """Check what the machine must have, before anything is started.
+        """Check the machine's programs, disk and ports, and set the environment of the services.
 
         Args:
-            settings: Variables of cloudseg that are to differ from the local setup's own, as `airflow_environment`
-                takes them.
+            settings: cloudseg settings that replace the local defaults, as the `overrides` of `airflow_environment`.
             environment: Further environment variables of Airflow's processes.
 
         Raises:
-            LocalError: Something is missing, taken or full.
+            LocalError: A program is missing, the disk is full, or a port is taken.
         """
         require_program("git")
         require_free_disk(self.state.root)
@@ -110,19 +109,23 @@ class Stack:
         self._environment = airflow_environment(self.state, settings, environment)
 
     def start_storage(self) -> Store:
-        """Start the emulator and make the three buckets."""
+        """Start the emulator, create the three buckets and return a store on them."""
         self.supervisor.start(emulator_service(self.state, self._environment))
-        self._wait(self._storage_answers, "the GCS emulator", 30)
+        self._wait(lambda: is_healthy(self.state.gcs_url), "the GCS emulator", 30)
         store = self.store()
         for bucket in (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET):
             store.create_bucket(bucket)
         return store
 
     def start_airflow(self, meanwhile: Callable[[], None], slots: int | None = None) -> AirflowApi:
-        """Start Airflow, and do `meanwhile` while it starts.
+        """Start Airflow, and return a client once it is healthy, has parsed the DAG and has its pool.
 
-        Gives it back when it is healthy, has parsed the DAG and has its pool, of `slots` or as many as this machine
-        takes.
+        Args:
+            meanwhile: Called while Airflow starts.
+            slots: Slots of the pool; None chooses by the machine's CPUs.
+
+        Raises:
+            LocalError: Airflow does not become ready, or the DAG cannot be parsed.
         """
         registry = self.state.registry, self.state.registry_remote
         with ThreadPoolExecutor(max_workers=1) as pool:
@@ -135,15 +138,15 @@ class Stack:
         api = self.api()
         self._wait(api.healthy, "Airflow", _START_SECONDS)
         self._wait(lambda: api.has_dag(DAG_ID), f"the DAG {DAG_ID}", 60)
-        # As `cloudseg pool` does it; its command would start a whole Airflow for it, seconds more.
+        # Same as `cloudseg pool`, without the seconds that starting Airflow's command line takes.
         api.set_pool(POOL, slots or chunks_at_once())
         return api
 
     def stop(self) -> bool:
-        """End what was started, and what a service that was killed has orphaned; nothing after `leave_up`.
+        """Stop the services that were started, and any orphaned child processes; does nothing after `leave_up`.
 
         Returns:
-            Whether anything was.
+            Whether anything was stopped.
         """
         if not self.supervisor.process_ids:
             return False
@@ -152,18 +155,12 @@ class Stack:
         return True
 
     def leave_up(self) -> None:
-        """Leave the services running after this command."""
+        """Leave the services running when this command ends."""
         write_private(self.state.up_file, self._identity())
         self.supervisor.leave()
 
     def _wait(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
         wait_until(ready, what, seconds=seconds, check=self.supervisor.check)
-
-    def _storage_answers(self) -> bool:
-        try:
-            return requests.get(f"{self.state.gcs_url}/_emulator/health", timeout=5).ok
-        except requests.RequestException:
-            return False
 
     def _identity(self) -> dict[str, Any]:
         state = self.state

@@ -1,4 +1,4 @@
-"""Where the local setup keeps everything: one folder, ignored by git, removed by `make clean`."""
+"""The state folder of the local setup, which git ignores and `make clean` removes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 INPUT_BUCKET = "demo-input"
 OUTPUT_BUCKET = "demo-output"
 STAGING_BUCKET = "demo-staging"
-# Pods carry it, with `LocalState.setup` as its value.
+# Label on pods; the value is `LocalState.setup`.
 SETUP_LABEL = "cloudseg-setup"
 
 
 @dataclass(frozen=True, slots=True)
 class LocalState:
-    """Paths below the state folder, and what must survive from one start to the next.
+    """Paths and secrets in the state folder, and the addresses of the services.
 
     Attributes:
         root: The state folder, absolute.
@@ -41,7 +41,7 @@ class LocalState:
 
     @property
     def gcs(self) -> Path:
-        """The emulator's objects."""
+        """Folder of the emulator's objects."""
         return self.root / "gcs"
 
     @property
@@ -61,27 +61,27 @@ class LocalState:
 
     @property
     def logs(self) -> Path:
-        """What each service prints."""
+        """Folder of the services' logs."""
         return self.root / "logs"
 
     @property
     def reports(self) -> Path:
-        """Copies of the runs' reports."""
+        """Folder of copies of the runs' reports."""
         return self.root / "reports"
 
     @property
     def up_file(self) -> Path:
-        """Present while `make up` has left the services running."""
+        """File that exists while services started by `make up` are running."""
         return self.root / "up.json"
 
     @property
     def cluster_file(self) -> Path:
-        """Names the cluster that may hold pods of this setup; missing when none may."""
+        """File that names the cluster that may hold pods of this setup; missing when no cluster does."""
         return self.root / "cluster.json"
 
     @property
     def setup(self) -> str:
-        """Name of this setup on a cluster that it shares with others."""
+        """Name that distinguishes this setup from others on the same cluster."""
         return hashlib.sha256(self.secret("setup").encode()).hexdigest()[:16]
 
     @property
@@ -95,7 +95,7 @@ class LocalState:
         return f"http://127.0.0.1:{self.ui_port}"
 
     def secret(self, name: str) -> str:
-        """A random secret of this setup's own, made at first use and readable by its owner alone."""
+        """Return a secret of this setup, generated on first use and readable only by the file's owner."""
         path = self.root / "secrets.json"
         known: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
         if name not in known:
@@ -105,10 +105,10 @@ class LocalState:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the state folder for one command at a time; the lock goes with the process, however it ends.
+        """Lock the state folder for this command; the lock is released when the process ends, however it ends.
 
         Raises:
-            LocalError: Another command holds it.
+            LocalError: Another command holds the lock.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("a+") as lock:
@@ -117,8 +117,8 @@ class LocalState:
             except OSError:
                 lock.seek(0)
                 raise LocalError(
-                    f"another command works in {self.root} (process {lock.read().strip() or 'unknown'}); "
-                    "wait for it, or stop it with Ctrl-C where it runs"
+                    f"another command is using {self.root} (process {lock.read().strip() or 'unknown'}); "
+                    "wait for it to end, or stop it with Ctrl-C in its terminal"
                 ) from None
             lock.truncate(0)
             lock.write(str(os.getpid()))
@@ -127,12 +127,12 @@ class LocalState:
 
 
 def read_up_file(state: LocalState) -> dict[str, Any]:
-    """What `make up` has left running; what an older version left unsaid is filled in."""
+    """Return the options of the services that `make up` left running, with defaults for those of older versions."""
     return {"gcs_host": "127.0.0.1", "runtime": "local", **json.loads(state.up_file.read_text())}
 
 
 def write_private(path: Path, document: Any) -> None:
-    """Write JSON that only its owner can read, whole or not at all."""
+    """Write JSON atomically to a file that only its owner can read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:

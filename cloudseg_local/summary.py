@@ -1,4 +1,4 @@
-"""The table at the end of a demo."""
+"""Formats the table that the demo prints at its end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from cloudseg_ops.runs.audit import Audit
 
 
 def summary_table(head: Mapping[str, Any] | None, audit: Audit, report: Path | None, state: str) -> str:
-    """A run as a table for the terminal.
+    """Return a table for the terminal that summarizes a run.
 
     Args:
-        head: The head of report.json; None when the run left none.
+        head: The head of report.json; None if the run wrote no report.
         audit: Where the run's inputs are.
-        report: The local copy of report.html; None when there is none.
-        state: The run's last state.
+        report: The local copy of report.html; None if there is none.
+        state: The run's final state.
     """
     rows: list[tuple[str, str]] = [
         ("run", state),
@@ -48,7 +48,7 @@ def _of_report(head: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def frame(rows: Sequence[tuple[str, str]]) -> str:
-    """Two aligned columns between rules."""
+    """Format rows as two aligned columns between rules."""
     left = max(len(name) for name, _ in rows)
     right = max(len(value) for _, value in rows)
     rule = "─" * (left + right + 4)

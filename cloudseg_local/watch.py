@@ -1,4 +1,4 @@
-"""Follows a run at the terminal: which task, how many images are done, how much time is left."""
+"""Prints a run's progress to the terminal: the current task, images done, time left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STALLED_SECONDS = 30.0
 
 
 def say(line: str) -> None:
-    """Print one line, at once, and also when the output is a pipe."""
+    """Print one line and flush it, so that it also appears immediately in a pipe."""
     print(line, flush=True)
 
 
@@ -36,15 +36,15 @@ def follow_run(
     check: Callable[[], None],
     on_stall: Callable[[], None],
 ) -> str:
-    """Print a run's progress until it ends, and give its last state.
+    """Print a run's progress until it ends, and return its final state.
 
     Args:
         api: Airflow.
         store: The emulator.
         run_id: The run.
-        slots: Chunks at once.
-        check: Called at each look; starts again what died.
-        on_stall: Called when tasks are queued and none runs for half a minute.
+        slots: Number of chunks that run concurrently.
+        check: Called before each poll; restarts services that have died.
+        on_stall: Called when tasks have been queued, and none running, for 30 s.
 
     Raises:
         AirflowUnreachableError: Airflow did not answer for a minute.
@@ -75,7 +75,7 @@ def follow_run(
 
 
 def describe(tasks: Sequence[TaskState]) -> str:
-    """One phrase for the state of a run: the first task that is not finished, and its chunks."""
+    """Return a phrase for the state of a run: the first unfinished task, with the states of its instances."""
     for task_id in TASKS:
         instances = [task for task in tasks if task.task_id == task_id]
         if all(task.state in _FINISHED for task in instances):
@@ -88,21 +88,21 @@ def describe(tasks: Sequence[TaskState]) -> str:
 
 
 class Stall:
-    """Notices that tasks are queued and none runs.
+    """Detects that tasks are queued while none runs.
 
-    Airflow's LocalExecutor hangs so for good when one of its idle workers is killed: it takes the lock of their common
-    queue with it.
+    Airflow's LocalExecutor hangs in this state forever if one of its idle workers is killed while it holds the lock of
+    the shared queue.
     """
 
     def __init__(self) -> None:
         self._since: float | None = None
 
     def seen(self, tasks: Sequence[TaskState], now: float) -> bool:
-        """Whether it has been so for half a minute; then the half minute begins again.
+        """Return whether the run has been stalled for 30 s; if so, the 30 s start again.
 
         Args:
             tasks: The run's task instances.
-            now: Monotonic seconds.
+            now: Current time on the monotonic clock, in seconds.
         """
         states = {task.state for task in tasks}
         if "queued" not in states or "running" in states:
@@ -116,7 +116,7 @@ class Stall:
 
 
 class _Meter:
-    """Looks at a run's progress no more often than its engines speak."""
+    """Reads a run's progress no more often than its engines report it."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots

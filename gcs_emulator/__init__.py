@@ -1,8 +1,8 @@
-"""Cloud Storage for a laptop and for tests: the JSON API as google-cloud-storage uses it, on loopback.
+"""A Cloud Storage emulator for laptops and tests: the JSON API as google-cloud-storage uses it, on loopback.
 
-It keeps what cloudseg leans on: generations and preconditions that hold under concurrency, checksums, pages in byte
-order, batches. It has no versioning, no access control and no encryption. The suite in ``tests/contract`` says what
-it promises, from the client's side.
+It implements what cloudseg depends on: generations, preconditions that hold under concurrency, checksums, listings in
+byte order, and batches. It has no versioning, access control or encryption. The suite in ``tests/contract`` specifies
+its behavior from the client's side.
 """
 
 from .errors import EmulatorStartError

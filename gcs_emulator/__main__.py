@@ -11,15 +11,15 @@ from .server import Emulator
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until interrupted; return 2 when it cannot start."""
+    """Serve until interrupted; return 2 if the emulator cannot start."""
     parser = argparse.ArgumentParser(
         prog="python -m gcs_emulator",
-        description="Cloud Storage for a laptop: set STORAGE_EMULATOR_HOST to the address it prints.",
+        description="A Cloud Storage emulator: set STORAGE_EMULATOR_HOST to the address it prints.",
     )
-    parser.add_argument("--port", type=int, default=4443, help="port, 0 for any that is free (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=4443, help="port; 0 picks a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--directory", type=Path, help="where the state lies (default: in memory)")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds every request waits (default: 0)")
+    parser.add_argument("--directory", type=Path, help="folder for the state (default: in memory)")
+    parser.add_argument("--latency", type=float, default=0.0, help="delay of every request in seconds (default: 0)")
     options = parser.parse_args(arguments)
     try:
         emulator = Emulator(options.directory, host=options.host, port=options.port, latency=options.latency)

@@ -1,4 +1,4 @@
-"""Paths of the emulator's pages. Uploads may have any name, so every name is quoted."""
+"""URL paths of the emulator's pages. Names are quoted, because objects may have any name."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ PAGES = "/_emulator/browse"
 
 
 def buckets_path() -> str:
-    """Path of the list of buckets."""
+    """Return the path of the list of buckets."""
     return PAGES
 
 
 def folder_path(bucket: str, prefix: str = "") -> str:
-    """Path of the page of a bucket's objects whose names begin with a prefix."""
+    """Return the path of the page that lists a bucket's objects below a prefix."""
     query = f"?prefix={quote(prefix, safe='')}" if prefix else ""
     return f"{PAGES}/{quote(bucket, safe='')}{query}"
 
 
 def object_path(bucket: str, name: str) -> str:
-    """Path of the page about an object."""
+    """Return the path of an object's page."""
     return f"{PAGES}/{quote(bucket, safe='')}/{quote(name, safe='')}"
 
 
 def content_path(bucket: str, name: str) -> str:
-    """Path of an object's bytes, as a browser shows them."""
+    """Return the path of an object's content, as displayed in a browser."""
     return f"{object_path(bucket, name)}/content"

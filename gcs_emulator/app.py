@@ -1,4 +1,4 @@
-"""The ASGI application: latency and faults first, then the call itself."""
+"""The ASGI application: applies latency and faults, then handles the call."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from .service import Service
 
 _AT_ONCE = 1 << 16
-"""Bytes that a socket takes at once; what waits behind them is lost when a connection is cut."""
+"""Bytes that a socket buffer accepts without waiting; buffered data beyond them is lost when a connection is cut."""
 
 
 class Application:
-    """Answers every request on one `Service`."""
+    """Handles the requests to one `Service`."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or cut its connection."""
+        """Handle one request, or cut its connection."""
         if scope["type"] != "http":
             return
         request = Request(scope, receive)
@@ -76,11 +76,11 @@ class Application:
 
 
 class _BrokenOffError(Exception):
-    """An answer is not to go on."""
+    """Stops a response after its beginning."""
 
 
 def _beginning(send: Send) -> Send:
-    """Let the headers and half of the first piece of a body through, or what goes out without waiting."""
+    """Wrap `send` to pass the headers and half of the first body piece (at most `_AT_ONCE` bytes), then raise."""
 
     async def send_beginning(message: Message) -> None:
         if message["type"] == "http.response.body":
@@ -95,7 +95,7 @@ def _beginning(send: Send) -> Send:
 
 
 async def _cut(scope: Scope) -> None:
-    """Cut the connection of a request silently, as a broken network would."""
+    """Abort the connection of a request without a response, as a network failure would."""
     scope["state"]["transport"].abort()
-    # The server hears of the cut in the next turn of the loop; before that it would still try to answer.
+    # uvicorn notices the abort in the next loop iteration; until then it would still try to respond.
     await asyncio.sleep(0.01)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 PATH = "/batch/storage/v1"
 MAX_CALLS = 100
-"""The most calls of one batch."""
+"""Maximum number of calls in a batch."""
 
 
 def _inner_request(outer: Request, line: str, headers: Message, body: bytes) -> Request:
-    """Build the request that a part describes, as if it had come alone."""
+    """Build the request that a part describes, as if it had been sent separately."""
     words = line.split()
     if len(words) != 3 or not words[2].startswith("HTTP/"):
         raise ApiError(400, f"Failed to parse batch request, error: malformed request line {line!r}.")
@@ -54,7 +54,7 @@ async def _perform(service: Service, request: Request) -> Response:
     if fault is not None:
         raise ApiError(fault.status, f"Fault injected into {request.method} {path}.")
     if not path.startswith("/storage/v1/") or request.query_params.get("alt") == "media":
-        raise ApiError(400, f"A batch holds no uploads or downloads: {request.method} {path}")
+        raise ApiError(400, f"A batch cannot contain uploads or downloads: {request.method} {path}")
     route, names = find(request.method, path)
     service.count(route.call)
     return await route.handler(service, request, names)
@@ -70,16 +70,16 @@ def _render(content_id: str | None, answer: Response) -> bytes:
 
 
 async def batch(service: Service, request: Request) -> Response:
-    """Answer every part on its own, in order.
+    """Handle each part separately, in order.
 
     Raises:
-        ApiError: 400 if the body cannot be read or holds more than 100 calls.
+        ApiError: 400 if the body cannot be parsed or contains more than 100 calls.
     """
     parts = mixed_parts(await request.body(), request.headers.get("content-type", ""))
     if not parts:
-        raise ApiError(400, "Failed to parse batch request, error: no calls in it.")
+        raise ApiError(400, "Failed to parse batch request, error: it contains no calls.")
     if len(parts) > MAX_CALLS:
-        raise ApiError(400, f"The batch request holds {len(parts)} calls; at most {MAX_CALLS} are allowed.")
+        raise ApiError(400, f"The batch request contains {len(parts)} calls; at most {MAX_CALLS} are allowed.")
     boundary = f"batch_{uuid.uuid4().hex}"
     out: list[bytes] = []
     for part in parts:

@@ -1,4 +1,4 @@
-"""The calls on buckets."""
+"""Handlers for calls on buckets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 _OWN = {"kind", "id", "name", "selfLink", "projectNumber", "metageneration", "etag", "timeCreated", "updated"}
-"""The fields that the server decides."""
+"""Fields set by the server."""
 
 
 def _settable(resource: dict[str, Any]) -> dict[str, Any]:
@@ -23,14 +23,14 @@ def _settable(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 async def list_buckets(service: Service, request: Request, _: dict[str, str]) -> Response:
-    """``GET b``: all buckets, or those with a prefix, on one page."""
+    """Handle ``GET b``: list all buckets, or those with a prefix, on one page."""
     prefix = request.query_params.get("prefix", "")
     items = [bucket.resource(base_url(request)) for bucket in service.store.buckets() if bucket.name.startswith(prefix)]
     return JSONResponse({"kind": "storage#buckets", "items": items})
 
 
 async def insert_bucket(service: Service, request: Request, _: dict[str, str]) -> Response:
-    """``POST b``: 409 if the name is taken, 400 if it is none (docs/buckets#naming)."""
+    """Handle ``POST b``: 409 if the name is taken, 400 if it is invalid (docs/buckets#naming)."""
     resource = await resource_of(request)
     name = resource.get("name", "")
     if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", name):
@@ -39,14 +39,14 @@ async def insert_bucket(service: Service, request: Request, _: dict[str, str]) -
 
 
 async def get_bucket(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET b/{bucket}``."""
+    """Handle ``GET b/{bucket}``."""
     bucket = service.store.bucket(names["bucket"])
     Preconditions.of(request.query_params, read=True).check(0, bucket)
     return JSONResponse(bucket.resource(base_url(request)))
 
 
 async def patch_bucket(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``PATCH b/{bucket}`` merges, ``PUT b/{bucket}`` replaces; the fields are kept and shown, without effect."""
+    """Handle ``PATCH b/{bucket}``, which merges, and ``PUT``, which replaces; fields are stored without effect."""
     resource = await resource_of(request)
     old = {} if request.method == "PUT" else service.store.bucket(names["bucket"]).fields
     gone = {key for key, value in resource.items() if value is None}
@@ -61,6 +61,6 @@ async def patch_bucket(service: Service, request: Request, names: dict[str, str]
 
 
 async def delete_bucket(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``DELETE b/{bucket}``: 409 if it is not empty."""
+    """Handle ``DELETE b/{bucket}``: 409 if the bucket is not empty."""
     service.store.delete_bucket(names["bucket"], Preconditions.of(request.query_params))
     return Response(status_code=204)

@@ -1,4 +1,4 @@
-"""The emulator's own calls, under ``/_emulator``: health, counters, faults."""
+"""Handlers for the emulator's own calls, under ``/_emulator``: health, counters, faults."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 async def health(service: Service, _request: Request, _: dict[str, str]) -> Response:
-    """``GET /_emulator/health``."""
+    """Handle ``GET /_emulator/health``."""
     return JSONResponse({"status": "ok", "buckets": len(service.store.buckets())})
 
 
 async def requests(service: Service, _request: Request, _: dict[str, str]) -> Response:
-    """``GET /_emulator/requests``: how many calls of each kind there were."""
+    """Handle ``GET /_emulator/requests``: the number of calls of each kind."""
     return JSONResponse(service.calls())
 
 
@@ -29,12 +29,12 @@ def _state(service: Service) -> Response:
 
 
 async def get_faults(service: Service, _request: Request, _: dict[str, str]) -> Response:
-    """``GET /_emulator/faults``: what is switched on."""
+    """Handle ``GET /_emulator/faults``: the active latency and faults."""
     return _state(service)
 
 
 async def add_faults(service: Service, request: Request, _: dict[str, str]) -> Response:
-    """``POST /_emulator/faults``: ``{"latency": seconds, "faults": [{…}]}``, both optional."""
+    """Handle ``POST /_emulator/faults`` with ``{"latency": seconds, "faults": [{…}]}``, both optional."""
     body = await resource_of(request)
     latency = body.get("latency", service.faults.latency)
     described = body.get("faults", [])
@@ -49,6 +49,6 @@ async def add_faults(service: Service, request: Request, _: dict[str, str]) -> R
 
 
 async def clear_faults(service: Service, _request: Request, _: dict[str, str]) -> Response:
-    """``DELETE /_emulator/faults``: all off."""
+    """Handle ``DELETE /_emulator/faults``: switch all faults off."""
     service.faults.clear()
     return _state(service)

@@ -1,4 +1,4 @@
-"""The metadata of the emulator, and its small payloads, as rows of SQLite."""
+"""The SQLite database for the emulator's metadata and small payloads."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ CREATE TABLE IF NOT EXISTS clock (only_row INTEGER PRIMARY KEY CHECK (only_row =
 INSERT OR IGNORE INTO clock VALUES (1, 0);
 """
 COLUMNS = "name, generation, metageneration, payload, size, crc32c, md5, updated, fields, components"
-"""What a query for objects selects."""
+"""Columns of an object query, in the order of `object_record`."""
 
 
 def open_database(directory: Path | None) -> sqlite3.Connection:
-    """Open the metadata, for this process alone.
+    """Open the database exclusively for this process.
 
-    ``synchronous=OFF`` leaves the write-ahead log to the kernel: a killed process loses nothing, only a power
-    cut may.
+    ``synchronous=OFF`` leaves flushing the write-ahead log to the kernel: a killed process loses nothing, a power
+    failure may lose data.
+
+    Raises:
+        EmulatorStartError: The directory cannot be used, for instance because another emulator uses it.
     """
     target = ":memory:" if directory is None else str(directory / "metadata.sqlite3")
     database = sqlite3.connect(target, timeout=0, isolation_level=None, check_same_thread=False)
@@ -44,20 +47,20 @@ def open_database(directory: Path | None) -> sqlite3.Connection:
     except sqlite3.Error as error:
         database.close()
         raise EmulatorStartError(
-            f"cannot use {directory} as the emulator's directory ({error}): another emulator may be running "
-            "on it; stop that one, or choose another directory"
+            f"cannot use {directory} as the emulator's directory ({error}): another emulator may be using "
+            "it; stop that one, or choose another directory"
         ) from error
     return database
 
 
 def bucket_record(row: tuple[Any, ...]) -> BucketRecord:
-    """Return the bucket of a row."""
+    """Convert a database row to a bucket record."""
     name, metageneration, created, updated, fields = row
     return BucketRecord(name, metageneration, created, updated, json.loads(fields))
 
 
 def object_record(bucket: str, row: tuple[Any, ...]) -> ObjectRecord:
-    """Return the object of a row of `COLUMNS`."""
+    """Convert a row of `COLUMNS` to an object record."""
     name, generation, metageneration, payload, size, crc32c, md5, updated, fields, components = row
     return ObjectRecord(
         bucket=bucket,
@@ -75,7 +78,7 @@ def object_record(bucket: str, row: tuple[Any, ...]) -> ObjectRecord:
 
 
 def object_row(record: ObjectRecord) -> tuple[Any, ...]:
-    """Return the row of an object."""
+    """Convert an object record to a row of the objects table."""
     return (
         record.bucket,
         record.name.encode(),

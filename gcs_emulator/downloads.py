@@ -1,4 +1,4 @@
-"""The bytes of an object: whole or a range."""
+"""Serves an object's content, as a whole or as a byte range."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _GUARDED = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
 }
-"""What a stranger has uploaded may be looked at in a browser. It runs no script, asks for nothing, and is of no origin:
-else a page in a bucket could change every bucket."""
+"""Uploaded content is untrusted and may be opened in a browser. The sandbox denies it scripts, requests and an origin;
+without it, an HTML page in a bucket could modify every bucket."""
 _PIECE = 1 << 20
-"""Bytes of one read. What is no larger is read at once, the rest is streamed; a thread would cost more than a read."""
+"""Bytes per read. Smaller contents are read whole, larger ones streamed; a thread would cost more than the read."""
 
 
 def byte_range(header: str | None, size: int) -> tuple[int, int] | None:
-    """Return the first byte and the end (exclusive) of a ``Range``, or None for the whole.
+    """Return the first byte and the end (exclusive) of a ``Range`` header; None for the whole object.
 
-    A header that is malformed or asks for several ranges is ignored, as RFC 9110 (14.2) allows.
+    A malformed header, or one with several ranges, is ignored, as RFC 9110 (14.2) allows.
 
     Raises:
-        ApiError: 416 if nothing of the object lies in the range.
+        ApiError: 416 if the range does not overlap the object.
     """
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
     if match is None or match.groups() == ("", ""):
@@ -63,7 +63,16 @@ async def _pieces(content: IO[bytes], start: int, end: int) -> AsyncIterator[byt
 
 
 def download(store: Store, record: ObjectRecord, request: Request) -> Response:
-    """Return the bytes that a request asks for, with the headers that GCS sends."""
+    """Return the requested bytes of an object, with the headers that Cloud Storage sends.
+
+    Args:
+        store: The store that holds the object.
+        record: The object.
+        request: The request, which may have a ``Range`` header.
+
+    Raises:
+        ApiError: 416 if the range does not overlap the object.
+    """
     hashes = f"crc32c={record.crc32c}" + (f",md5={record.md5}" if record.md5 else "")
     encoding = record.fields.get("contentEncoding")
     headers = {

@@ -1,4 +1,4 @@
-"""The emulator's error responses, in the format of Google's JSON API."""
+"""The emulator's errors, and their representation in the JSON API."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _REASONS = {
 
 
 class ApiError(Exception):
-    """An answer other than success.
+    """An error response.
 
     Attributes:
         status: the HTTP status code.
-        message: what went wrong, for people.
-        headers: extra headers of the answer.
+        message: a human-readable description.
+        headers: extra response headers.
     """
 
     def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
@@ -48,21 +48,21 @@ class ApiError(Exception):
         return {"error": {"code": self.status, "message": self.message, "errors": [item]}}
 
     def response(self) -> Response:
-        """Return the whole answer. A 304 has no body."""
+        """Return the HTTP response; a 304 has no body."""
         if self.status == 304:
             return Response(status_code=304, headers=self.headers)
         return JSONResponse(self.body(), status_code=self.status, headers=self.headers)
 
 
 class EmulatorStartError(RuntimeError):
-    """The emulator cannot start: its port is taken, or its directory belongs to another process."""
+    """The emulator cannot start: its port is taken, or another process uses its directory."""
 
 
 def no_such_object(bucket: str, name: str) -> ApiError:
-    """Return the 404 for an object, or for a generation of it that is not live."""
+    """Return the 404 for a missing object, or for a generation that is not live."""
     return ApiError(404, f"No such object: {bucket}/{name}")
 
 
 def no_such_bucket(bucket: str) -> ApiError:
-    """Return the 404 for a bucket."""
+    """Return the 404 for a missing bucket."""
     return ApiError(404, f"The specified bucket does not exist: {bucket}")

@@ -1,7 +1,7 @@
-"""Slowness and failures that a test can switch on.
+"""Latency and faults that tests can inject.
 
-A fault hits the first calls that match it, then is used up. Status faults also hit the single calls inside a
-batch; cut connections and latency belong to the connection, so they hit the batch as a whole.
+A fault applies to the first calls that match it and then expires. Status faults also apply to the individual calls in
+a batch; cut connections and latency apply to the batch as a whole.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ Action = Literal["status", "cut_before", "cut_within", "cut_after"]
 
 @dataclass(frozen=True)
 class Fault:
-    """One planned failure.
+    """A fault to inject.
 
     Attributes:
-        action: ``status`` answers with ``status`` and does nothing; ``cut_before`` cuts the connection before the
-            work is done; ``cut_within`` does the work, sends the beginning of the answer's body and cuts the
-            connection; ``cut_after`` does the work, then cuts the connection without an answer.
-        method: the HTTP method, or empty for any.
+        action: ``status`` returns ``status`` without executing the call; ``cut_before`` cuts the connection without
+            executing the call; ``cut_within`` executes it and cuts the connection after the beginning of the response
+            body; ``cut_after`` executes it and cuts the connection without a response.
+        method: the HTTP method; empty matches any.
         path: a regular expression, searched in the decoded path and query (``/storage/v1/b/x/o/a b?generation=1``).
         status: the status code of a ``status`` fault.
-        times: how many matching calls it hits.
-        skip: how many matching calls it lets pass first.
+        times: number of matching calls to which the fault applies.
+        skip: number of matching calls that pass first.
     """
 
     action: Action = "status"
@@ -40,20 +40,20 @@ class Fault:
 
     @classmethod
     def of(cls, described: dict[str, Any]) -> Fault:
-        """Build one from JSON.
+        """Create a fault from JSON.
 
         Raises:
-            ApiError: 400 that says which key or value is wrong.
+            ApiError: 400 if a key or value is invalid; the message names it.
         """
         try:
             fault = cls(**described)
             re.compile(fault.path)
         except (TypeError, re.error) as error:
-            raise ApiError(400, f"No usable fault in {described!r}: {error}.") from error
+            raise ApiError(400, f"Invalid fault {described!r}: {error}.") from error
         if fault.action not in get_args(Action):
             raise ApiError(400, f"Unknown action {fault.action!r}: expected one of {get_args(Action)}.")
         if not all(isinstance(number, int) for number in (fault.status, fault.times, fault.skip)):
-            raise ApiError(400, f"No usable fault in {described!r}: status, times and skip are integers.")
+            raise ApiError(400, f"Invalid fault {described!r}: status, times and skip must be integers.")
         return fault
 
 
@@ -65,14 +65,14 @@ class _Planned:
 
 
 class FaultPlan:
-    """The faults that are switched on; safe to use from any thread."""
+    """The active faults; thread-safe."""
 
     def __init__(self, latency: float = 0.0) -> None:
         self._lock = threading.Lock()
         self._planned: list[_Planned] = []
         self._initial_latency = latency
         self.latency = latency
-        """Seconds that every request waits before anything is done."""
+        """Seconds by which every request is delayed."""
 
     def add(self, fault: Fault) -> None:
         """Switch a fault on."""
@@ -80,18 +80,24 @@ class FaultPlan:
             self._planned.append(_Planned(fault, fault.times, fault.skip))
 
     def clear(self) -> None:
-        """Switch all faults off, and set the latency back to what the emulator was started with."""
+        """Switch all faults off, and reset the latency to its initial value."""
         with self._lock:
             self._planned.clear()
             self.latency = self._initial_latency
 
     def pending(self) -> list[dict[str, Any]]:
-        """Return the faults that are not used up."""
+        """Return the faults that have not expired."""
         with self._lock:
             return [asdict(plan.fault) | {"times": plan.left, "skip": plan.skip} for plan in self._planned]
 
     def take(self, method: str, target: str, *, only_status: bool = False) -> Fault | None:
-        """Return the fault that hits a call, if any, and count it."""
+        """Return the fault that applies to a call, if any, and count its use.
+
+        Args:
+            method: the call's HTTP method.
+            target: the call's decoded path and query.
+            only_status: consider only ``status`` faults.
+        """
         if not self._planned:
             return None
         with self._lock:

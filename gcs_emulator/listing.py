@@ -1,4 +1,4 @@
-"""A page of a listing, as `Objects: list` of the JSON API gives it."""
+"""Lists objects page by page, as `Objects: list` of the JSON API does."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from .store import Store
 
 MAX_RESULTS = 1000
-"""The most entries of a page (https://cloud.google.com/storage/docs/json_api/v1/objects/list)."""
+"""Maximum number of entries per page (https://cloud.google.com/storage/docs/json_api/v1/objects/list)."""
 
 
 @dataclass
 class Page:
-    """Objects, prefixes and where the next page starts (None: this is the last)."""
+    """One page of a listing: objects, prefixes, and the token of the next page (None on the last)."""
 
     items: list[ObjectRecord] = field(default_factory=list)
     prefixes: list[str] = field(default_factory=list)
@@ -34,15 +34,15 @@ class Page:
 
 
 def successor(prefix: bytes) -> bytes:
-    """Return the least byte string greater than all that begin with ``prefix`` (UTF-8 never holds 0xFF)."""
+    """Return the smallest byte string greater than all that start with ``prefix`` (UTF-8 never contains 0xFF)."""
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
 def asked_fields(fields: str) -> tuple[frozenset[str] | None, frozenset[str] | None]:
-    """Return the keys of a page and of its items that a partial response holds; None: all of them.
+    """Parse ``fields``: return the keys to include of the page and of its items; None means all.
 
-    Of the grammar of ``fields``, ``key`` and ``items(key,…)`` are known, which is what clients send; whatever else
-    comes gets everything (https://cloud.google.com/storage/docs/json_api#partial-response).
+    Only ``key`` and ``items(key,…)`` are supported, which is what clients send; any other expression selects
+    everything (https://cloud.google.com/storage/docs/json_api#partial-response).
     """
     if not re.fullmatch(r"\w+(\(\w+(,\w+)*\))?(,\w+(\(\w+(,\w+)*\))?)*", fields):
         return None, None
@@ -55,7 +55,7 @@ _GLOB = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 def glob_pattern(glob: str) -> re.Pattern[str]:
-    """Translate a ``matchGlob``: ``*`` and ``?`` stop at a slash, ``**`` does not, ``[…]`` and ``{a,b}`` work.
+    """Translate a ``matchGlob``: ``*`` and ``?`` stop at a slash, ``**`` does not; ``[…]`` and ``{a,b}`` are supported.
 
     Source: https://cloud.google.com/storage/docs/json_api/v1/objects/list#list-objects-and-prefixes-using-glob
     """
@@ -90,10 +90,15 @@ def _start(token: str) -> bytes:
 
 
 def list_page(store: Store, bucket: str, query: Mapping[str, str]) -> Page:
-    """Return one page.
+    """Return one page of a bucket's objects.
+
+    Args:
+        store: The store.
+        bucket: The bucket.
+        query: The query parameters of `Objects: list`.
 
     Raises:
-        ApiError: 404 if there is no such bucket, 400 for a bad token, glob or number.
+        ApiError: 404 if the bucket does not exist, 400 for an invalid token, glob or number.
     """
     store.bucket(bucket)
     asked = integer(query, "maxResults")
@@ -130,7 +135,7 @@ def list_page(store: Store, bucket: str, query: Mapping[str, str]) -> Page:
             if own:
                 page.items.append(record)
             elif wanted is None:
-                # Whatever else lies under this prefix adds nothing: go on behind it.
+                # The remaining objects under this prefix add nothing; continue after them.
                 restart = successor(folder.encode())
                 break
     return page

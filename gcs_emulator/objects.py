@@ -1,4 +1,4 @@
-"""The calls on the metadata of objects: get, list, patch, delete, rewrite, copy, compose."""
+"""Handlers for calls on objects: get, list, patch, delete, rewrite, copy, move, compose."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from .records import ObjectRecord
 
 MAX_COMPONENTS = 32
-"""The most objects of one compose (https://cloud.google.com/storage/docs/composite-objects)."""
+"""Maximum number of source objects of a compose (https://cloud.google.com/storage/docs/composite-objects)."""
 _COPY_BYTES = 1 << 20
 
 
 async def list_objects(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET b/{bucket}/o``: one page, or of it what ``fields`` names."""
+    """Handle ``GET b/{bucket}/o``: return one page, or the parts of it that ``fields`` names."""
     page = list_page(service.store, names["bucket"], request.query_params)
     url = base_url(request)
     top, of_items = asked_fields(request.query_params.get("fields", ""))
@@ -42,7 +42,7 @@ async def list_objects(service: Service, request: Request, names: dict[str, str]
 
 
 def _addressed(service: Service, request: Request, names: dict[str, str], *, read: bool = False) -> ObjectRecord:
-    """Return the live object that a call names, after its preconditions."""
+    """Return the live object that a call names, after checking its preconditions."""
     query = request.query_params
     return service.store.get(
         names["bucket"], names["object"], integer(query, "generation"), Preconditions.of(query, read=read)
@@ -50,7 +50,7 @@ def _addressed(service: Service, request: Request, names: dict[str, str], *, rea
 
 
 async def get_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET b/{bucket}/o/{object}``: the resource, or with ``alt=media`` the bytes."""
+    """Handle ``GET b/{bucket}/o/{object}``: return the resource or, with ``alt=media``, the content."""
     record = _addressed(service, request, names, read=True)
     if request.query_params.get("alt") == "media":
         return download(service.store, record, request)
@@ -58,12 +58,12 @@ async def get_object(service: Service, request: Request, names: dict[str, str]) 
 
 
 async def get_media(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET download/…``: the bytes."""
+    """Handle ``GET download/…``: return the content."""
     return download(service.store, _addressed(service, request, names, read=True), request)
 
 
 async def patch_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``PATCH`` merges metadata, ``PUT`` replaces them: the same generation, the next metageneration."""
+    """Handle ``PATCH``, which merges metadata, and ``PUT``, which replaces it; both increment the metageneration."""
     resource = await resource_of(request)
     record = _addressed(service, request, names)
     fields = writable(resource) if request.method == "PUT" else patched(record.fields, resource)
@@ -71,13 +71,13 @@ async def patch_object(service: Service, request: Request, names: dict[str, str]
 
 
 async def delete_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``DELETE b/{bucket}/o/{object}``."""
+    """Handle ``DELETE b/{bucket}/o/{object}``."""
     service.store.delete(_addressed(service, request, names))
     return Response(status_code=204)
 
 
 def _source(service: Service, request: Request, names: dict[str, str]) -> ObjectRecord:
-    """The object to copy or move, under the conditions that are on it."""
+    """Return the object to copy or move, after checking the preconditions on the source."""
     query = request.query_params
     return service.store.get(
         names["bucket"], names["object"], integer(query, "sourceGeneration"), Preconditions.of(query, "ifSource")
@@ -91,7 +91,7 @@ async def _copied(service: Service, request: Request, names: dict[str, str]) -> 
     conditions = Preconditions.of(request.query_params)
     service.store.check(names["target_bucket"], names["target"], conditions)
     content = Content(service.store.payloads.copy(source.payload), source.size, source.crc32c, source.md5 or "")
-    # Metadata that the caller sends replace the source's, all of them: only an empty resource copies.
+    # Metadata in the request replaces all of the source's; only an empty resource copies it.
     fields = writable(resource) or source.fields
     return service.store.put(
         names["target_bucket"], names["target"], content, fields, conditions, components=source.components
@@ -99,7 +99,7 @@ async def _copied(service: Service, request: Request, names: dict[str, str]) -> 
 
 
 async def rewrite_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``POST …/rewriteTo/…``: always done in one call, so there never is a token to go on with."""
+    """Handle ``POST …/rewriteTo/…``: always completes in one call, so the response never has a rewrite token."""
     record = await _copied(service, request, names)
     return JSONResponse(
         {
@@ -113,12 +113,12 @@ async def rewrite_object(service: Service, request: Request, names: dict[str, st
 
 
 async def copy_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``POST …/copyTo/…``."""
+    """Handle ``POST …/copyTo/…``."""
     return JSONResponse((await _copied(service, request, names)).resource(base_url(request)))
 
 
 async def move_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``POST …/moveTo/o/…``: another name in the same bucket, at once."""
+    """Handle ``POST …/moveTo/o/…``: rename an object within its bucket, atomically."""
     check_object_name(names["target"])
     source = _source(service, request, names)
     record = service.store.move(source, names["target"], Preconditions.of(request.query_params))
@@ -133,7 +133,7 @@ def _append(service: Service, sources: list[ObjectRecord], writer: PayloadWriter
 
 
 async def compose_object(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``POST …/compose``: concatenate up to 32 objects; the result has no MD5."""
+    """Handle ``POST …/compose``: concatenate up to 32 objects; the result has no MD5."""
     resource = await resource_of(request)
     check_object_name(names["object"])
     conditions = Preconditions.of(request.query_params)

@@ -1,4 +1,4 @@
-"""The emulator's pages for people, under ``/_emulator/browse``: buckets, folders, objects. They change nothing."""
+"""The emulator's read-only HTML pages, under ``/_emulator/browse``: buckets, folders, objects."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .service import Handler, Service
 
 PAGE_ENTRIES = 200
-"""The most entries on the page of a folder."""
+"""Maximum number of entries on a folder's page."""
 
 
 def _for_people(handler: Handler) -> Handler:
-    """Let a handler's errors be pages as well."""
+    """Wrap a handler to render its errors as HTML pages."""
 
     async def answer(service: Service, request: Request, names: dict[str, str]) -> Response:
         try:
@@ -36,13 +36,13 @@ def _for_people(handler: Handler) -> Handler:
 
 @_for_people
 async def buckets_page(service: Service, _request: Request, _: dict[str, str]) -> Response:
-    """``GET /_emulator/browse``: all buckets."""
+    """Handle ``GET /_emulator/browse``: list all buckets."""
     return _page(views.buckets_view(service.store.buckets()))
 
 
 @_for_people
 async def folder_page(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET …/{bucket}?prefix=…&pageToken=…``: one page of a folder."""
+    """Handle ``GET …/{bucket}?prefix=…&pageToken=…``: show one page of a folder."""
     prefix = request.query_params.get("prefix", "")
     query = {
         "prefix": prefix,
@@ -55,13 +55,13 @@ async def folder_page(service: Service, request: Request, names: dict[str, str])
 
 @_for_people
 async def object_page(service: Service, _request: Request, names: dict[str, str]) -> Response:
-    """``GET …/{bucket}/{object}``: what is known of an object, and its picture if it is one."""
+    """Handle ``GET …/{bucket}/{object}``: show an object's metadata and, for an image, the image."""
     return _page(views.object_view(_record(service, names)))
 
 
 @_for_people
 async def content(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``GET …/{bucket}/{object}/content``: the bytes, as a browser shows them."""
+    """Handle ``GET …/{bucket}/{object}/content``: return the content for display in a browser."""
     return download(service.store, _record(service, names), request)
 
 

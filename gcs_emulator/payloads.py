@@ -1,7 +1,7 @@
-"""Where the bytes of objects lie: in memory; or in a directory, small ones in the database and large ones a file each.
+"""Stores object contents in memory, or on disk: small ones in the database, large ones as one file each.
 
-A payload is written once under a unique id and never changed; an object refers to it only when it is
-whole. So a crash leaves at worst a payload that nothing refers to, and the next start removes it.
+A payload is written once, under a unique id, and never changed; an object refers to it only once it is complete. A
+crash can therefore leave at most an unreferenced payload, which the next start removes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SMALL_BYTES = 64 * 1024
-"""The most bytes of a payload that lies in the database."""
+"""Maximum size of a payload that is stored in the database."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """A whole payload: its id, its bytes' number and its checksums (base64, as in an object resource)."""
+    """A complete payload: id, size in bytes, and checksums (base64, as in an object resource)."""
 
     payload: str
     size: int
@@ -38,25 +38,25 @@ class Content:
 
 
 class Payloads(Protocol):
-    """A place for payloads."""
+    """The interface of a payload store."""
 
     def create(self, payload: str) -> IO[bytes]:
         """Open a new payload for writing."""
 
     def keep(self, payload: str, written: IO[bytes]) -> None:
-        """Close a payload that is whole."""
+        """Close and store a complete payload."""
 
     def open(self, payload: str) -> IO[bytes]:
-        """Open a payload for reading: what was opened stays readable after its removal."""
+        """Open a payload for reading; the file stays readable after the payload's removal."""
 
     def copy(self, payload: str) -> str:
         """Return the id of a second reference to the same bytes."""
 
     def remove(self, payload: str) -> None:
-        """Drop a payload, if it exists."""
+        """Remove a payload if it exists."""
 
     def sweep(self, referenced: Iterable[str]) -> None:
-        """Drop every payload but these."""
+        """Remove all payloads except those referenced."""
 
 
 class MemoryPayloads:
@@ -65,12 +65,12 @@ class MemoryPayloads:
     def __init__(self) -> None:
         self._bytes: dict[str, bytes] = {}
 
-    def create(self, payload: str) -> IO[bytes]:  # noqa: ARG002 - the id matters once it is whole
+    def create(self, payload: str) -> IO[bytes]:  # noqa: ARG002 - the id is used by keep()
         """Open a new payload for writing."""
         return io.BytesIO()
 
     def keep(self, payload: str, written: IO[bytes]) -> None:
-        """Close a payload that is whole."""
+        """Close and store a complete payload."""
         written.seek(0)
         self._bytes[payload] = written.read()
 
@@ -85,7 +85,7 @@ class MemoryPayloads:
         return twin
 
     def remove(self, payload: str) -> None:
-        """Drop a payload."""
+        """Remove a payload if it exists."""
         self._bytes.pop(payload, None)
 
     def sweep(self, referenced: Iterable[str]) -> None:
@@ -93,7 +93,7 @@ class MemoryPayloads:
 
 
 class _Spool(io.BytesIO):
-    """A payload that is being written: in memory as long as it is small, then in a file."""
+    """A payload being written: buffered in memory while small, then moved to a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -113,10 +113,10 @@ class _Spool(io.BytesIO):
 
 
 class DirectoryPayloads:
-    """Payloads on disk: rows of the database, or files spread over 256 folders by the first two hex digits of their id.
+    """Payloads on disk: rows of the database, or files in 256 folders named by the first two hex digits of their ids.
 
-    To create a file may cost a hundred times what a row costs (ext4 on a virtual disk: 0.8 ms of CPU against 0.03), and
-    masks are small. A row is committed before any object refers to it, like a file.
+    Creating a file can cost a hundred times as much as a row (ext4 on a virtual disk: 0.8 ms of CPU against 0.03), and
+    masks are small. A row, like a file, is committed before any object refers to it.
     """
 
     def __init__(self, root: Path, database: sqlite3.Connection) -> None:
@@ -133,7 +133,7 @@ class DirectoryPayloads:
         return _Spool(self._path(payload))
 
     def keep(self, payload: str, written: IO[bytes]) -> None:
-        """Close a payload that is whole."""
+        """Close and store a complete payload."""
         if isinstance(written, _Spool) and written.file is None:
             self._database.execute("INSERT INTO payloads VALUES (?, ?)", (payload, written.getvalue()))
         written.close()
@@ -158,23 +158,23 @@ class DirectoryPayloads:
         return twin
 
     def remove(self, payload: str) -> None:
-        """Drop a payload."""
+        """Remove a payload if it exists."""
         if not self._database.execute("DELETE FROM payloads WHERE id = ?", (payload,)).rowcount:
             self._path(payload).unlink(missing_ok=True)
 
     def sweep(self, referenced: Iterable[str]) -> None:
-        """Drop every payload but these."""
+        """Remove all payloads except those referenced."""
         keep = set(referenced)
         rows = self._database.execute("SELECT id FROM payloads").fetchall()
         self._database.executemany("DELETE FROM payloads WHERE id = ?", [row for row in rows if row[0] not in keep])
         for folder in self._root.iterdir():
             for entry in os.scandir(folder):
                 if entry.name not in keep:
-                    os.unlink(entry.path)  # noqa: PTH108 - scandir's entries, tens of thousands of them
+                    os.unlink(entry.path)  # noqa: PTH108 - tens of thousands of entries of scandir
 
 
 class PayloadWriter:
-    """Takes the bytes of one payload and computes its checksums as they come."""
+    """Writes one payload and computes its checksums incrementally."""
 
     def __init__(self, payloads: Payloads) -> None:
         self._payloads = payloads
@@ -192,13 +192,13 @@ class PayloadWriter:
         self.size += len(data)
 
     def finish(self) -> Content:
-        """Close the payload and say what it is."""
+        """Store the payload and return its id, size and checksums."""
         self._payloads.keep(self._payload, self._file)
         crc32c = base64.b64encode(self._crc32c.digest()).decode()
         return Content(self._payload, self.size, crc32c, base64.b64encode(self._md5.digest()).decode())
 
     def discard(self) -> None:
-        """Forget the payload."""
+        """Close and remove the payload."""
         with suppress(OSError):
             self._file.close()
         self._payloads.remove(self._payload)

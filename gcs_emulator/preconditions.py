@@ -1,8 +1,8 @@
 """The preconditions of the JSON API: generation and metageneration, of a target or a source.
 
 Source: https://cloud.google.com/storage/docs/request-preconditions. A failed ``…Match`` is 412; a failed
-``…NotMatch`` is 304 on a read, and 412 on any other call. Generation 0 stands for «no live object»;
-a ``GenerationNotMatch`` fails when there is none.
+``…NotMatch`` is 304 on a read and 412 on any other call. Generation 0 means that there is no live object; a
+``GenerationNotMatch`` then fails.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Versioned(Protocol):
-    """Anything that has a version of its metadata: an object or a bucket."""
+    """An object or a bucket, whose metadata has a version."""
 
     @property
     def metageneration(self) -> int:
@@ -40,7 +40,7 @@ def integer(query: Mapping[str, str | int], key: str) -> int | None:
 
 @dataclass(frozen=True)
 class Preconditions:
-    """What must hold for a call to take effect; None asks nothing."""
+    """The preconditions of a call; None means that a condition is not set."""
 
     generation_match: int | None = None
     generation_not_match: int | None = None
@@ -50,7 +50,13 @@ class Preconditions:
 
     @classmethod
     def of(cls, query: Mapping[str, str | int], prefix: str = "if", *, read: bool = False) -> Preconditions:
-        """Read them from the query of a call; ``prefix`` is ``ifSource`` for the source of a rewrite."""
+        """Parse the preconditions of a call.
+
+        Args:
+            query: the query parameters.
+            prefix: ``if`` for the target, ``ifSource`` for the source of a rewrite.
+            read: whether the call is a read, for which a failed ``…NotMatch`` is 304.
+        """
         return cls(
             generation_match=integer(query, f"{prefix}GenerationMatch"),
             generation_not_match=integer(query, f"{prefix}GenerationNotMatch"),
@@ -60,7 +66,7 @@ class Preconditions:
         )
 
     def check(self, generation: int, live: Versioned | None) -> None:
-        """Check them against the live object; ``generation`` is 0 if there is none.
+        """Check the preconditions against the live version; ``generation`` is 0 if there is none.
 
         Raises:
             ApiError: 412, or 304 for a ``NotMatch`` on a read.
@@ -81,7 +87,7 @@ class Preconditions:
     def _match(self, what: str, wanted: int | None, actual: int) -> None:
         if wanted is not None and wanted != actual:
             raise ApiError(412, f"At least one of the pre-conditions you specified did not hold: "
-                                f"{what} {wanted} was asked for, and it is {actual}.")  # fmt: skip
+                                f"expected {what} {wanted}, found {actual}.")  # fmt: skip
 
     def _not_match(self, what: str, unwanted: int | None, actual: int) -> None:
         if unwanted is not None and unwanted == actual:

@@ -1,4 +1,4 @@
-"""What the emulator remembers about an object and a bucket, and how the JSON API shows it."""
+"""Object and bucket records, and their resources in the JSON API."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ WRITABLE = (
     "storageClass",
     "temporaryHold",
 )
-"""The fields of an object resource that a caller may set."""
+"""Fields of an object resource that a client can set."""
 
 
 def rfc3339(microseconds: int) -> str:
-    """Format microseconds since 1970 the way the JSON API does: UTC, to the millisecond."""
+    """Format microseconds since 1970 as the JSON API does: RFC 3339, UTC, to the millisecond."""
     moment = datetime.fromtimestamp(microseconds / 1_000_000, tz=UTC)
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def writable(resource: dict[str, Any]) -> dict[str, Any]:
-    """Return the settable fields of a resource that a caller sent, without those set to null."""
+    """Return the settable fields of a client's resource, without those set to null."""
     fields = {key: resource[key] for key in WRITABLE if resource.get(key) is not None}
     if "metadata" in fields:
         fields["metadata"] = {k: str(v) for k, v in fields["metadata"].items() if v is not None}
@@ -39,7 +39,7 @@ def writable(resource: dict[str, Any]) -> dict[str, Any]:
 
 
 def patched(fields: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Return ``fields`` after a JSON merge patch: null removes, ``metadata`` merges key by key."""
+    """Apply a JSON merge patch to ``fields``: null removes a field, ``metadata`` merges key by key."""
     merged = dict(fields)
     for key in WRITABLE:
         if key not in patch:
@@ -57,16 +57,16 @@ class ObjectRecord:
 
     Attributes:
         bucket: its bucket.
-        name: its name, any Unicode of at most 1,024 bytes in UTF-8.
-        generation: the version of the content: microseconds since 1970, strictly increasing in a store.
-        metageneration: the version of the metadata of this generation, from 1.
-        payload: where the payload store keeps the bytes.
-        size: bytes.
+        name: its name, at most 1,024 bytes of UTF-8.
+        generation: version of the content, in microseconds since 1970; strictly increasing within a store.
+        metageneration: version of this generation's metadata, from 1.
+        payload: id of the content in the payload store.
+        size: size in bytes.
         crc32c: base64 of the big-endian checksum.
         md5: base64 of the digest; None for composed objects.
-        updated: microseconds since 1970 of the last change of content or metadata.
-        fields: the fields the caller set.
-        components: how many objects it was composed of; 0 if it was not composed.
+        updated: time of the last change of content or metadata, in microseconds since 1970.
+        fields: fields set by the client.
+        components: number of objects it was composed from; 0 if it was not composed.
     """
 
     bucket: str
@@ -83,12 +83,12 @@ class ObjectRecord:
 
     @property
     def etag(self) -> str:
-        """A token that changes with every change of content or metadata."""
+        """Entity tag, which changes with every change of content or metadata."""
         packed = self.generation.to_bytes(8, "big") + self.metageneration.to_bytes(4, "big")
         return base64.b64encode(packed).decode()
 
     def resource(self, base_url: str, only: Container[str] | None = None) -> dict[str, Any]:
-        """Return the object resource of the JSON API, with links below ``base_url``; of its keys ``only`` these."""
+        """Return the object resource of the JSON API, with links below ``base_url``; ``only`` selects its keys."""
         shown = {
             key: value
             for key, show in _SHOWN.items()
@@ -128,7 +128,7 @@ _SHOWN: dict[str, Callable[[ObjectRecord, str], Any]] = {
     "md5Hash": lambda record, _: record.md5,
     "componentCount": lambda record, _: record.components or None,
 }
-"""What the server itself reports about an object; None is left out."""
+"""The server's fields of an object resource; unset fields are omitted."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +137,10 @@ class BucketRecord:
 
     Attributes:
         name: its name.
-        metageneration: the version of its metadata, from 1.
-        created: microseconds since 1970.
-        updated: microseconds since 1970 of the last change of its metadata.
-        fields: whatever else the caller set (labels, location, …), kept and shown, without effect.
+        metageneration: version of its metadata, from 1.
+        created: time of creation, in microseconds since 1970.
+        updated: time of the last change of its metadata, in microseconds since 1970.
+        fields: other fields set by the client (labels, location, …), stored without effect.
     """
 
     name: str

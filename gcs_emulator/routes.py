@@ -1,7 +1,7 @@
-"""Which call a method and a path are.
+"""Maps methods and paths to handlers.
 
-Paths are matched before they are decoded: an object's name may hold ``/`` (as ``%2F``), and only the encoded form
-tells ``b/x/o/a%2Fcompose`` (an object) from ``b/x/o/a/compose`` (a call).
+Paths are matched before decoding: object names may contain ``/`` (as ``%2F``), and only the encoded form distinguishes
+``b/x/o/a%2Fcompose`` (an object) from ``b/x/o/a/compose`` (a call).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TARGET = "/b/{target_bucket}/o/{target}"
 
 
 class Route(NamedTuple):
-    """A kind of call: its name in the counters, its method, its path and what answers it."""
+    """A kind of call: its name in the counters, method, path and handler."""
 
     call: str
     method: str
@@ -75,12 +75,12 @@ def find(method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
     """Return the route of a call, and the decoded names in its path.
 
     Raises:
-        ApiError: 501 if the emulator knows no such call, 400 if a name is not UTF-8.
+        ApiError: 501 if the emulator does not support the call, 400 if a name is not UTF-8.
     """
     for route, pattern in _PATTERNS:
         if route.method == method and (match := pattern.fullmatch(raw_path)):
             try:
                 return route, {key: unquote(value, errors="strict") for key, value in match.groupdict().items()}
             except UnicodeDecodeError as error:
-                raise ApiError(400, f"Object names are UTF-8, and {raw_path} is not ({error}).") from error
-    raise ApiError(501, f"The emulator does not know this call: {method} {raw_path}")
+                raise ApiError(400, f"Names must be UTF-8, and {raw_path} is not ({error}).") from error
+    raise ApiError(501, f"The emulator does not support this call: {method} {raw_path}")

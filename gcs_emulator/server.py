@@ -1,4 +1,4 @@
-"""The emulator as a server: in a background thread for tests, or in the foreground."""
+"""Runs the emulator's HTTP server, in a background thread or in the foreground."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BACKLOG = 2048
 
 
 class _CuttableProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type] # chosen at run time
-    """HTTP as uvicorn speaks it, with the connection within reach of the application, which may have to cut it."""
+    """uvicorn's HTTP protocol, with the transport in the application's state so that it can cut the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
@@ -45,21 +45,21 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise EmulatorStartError(
-            f"cannot listen on {host}:{port} ({error.strerror}): stop what listens there, or choose another port "
-            "(0 takes any that is free)"
+            f"cannot listen on {host}:{port} ({error.strerror}): stop the process that listens there, or choose "
+            "another port (0 picks a free one)"
         ) from error
     return listener
 
 
 class Emulator:
-    """Cloud Storage on this machine.
+    """A Cloud Storage emulator on this machine.
 
     Attributes:
-        url: where it listens, without a slash at the end.
-        faults: the latency and failures to switch on.
+        url: base URL, without a trailing slash.
+        faults: latency and faults to inject.
 
     Raises:
-        EmulatorStartError: the port is taken, or the directory belongs to a running emulator.
+        EmulatorStartError: the port is taken, or another emulator uses the directory.
     """
 
     def __init__(
@@ -92,15 +92,15 @@ class Emulator:
 
     @property
     def faults(self) -> FaultPlan:
-        """The latency and failures to switch on."""
+        """Latency and faults to inject."""
         return self._service.faults
 
     def calls(self) -> dict[str, int]:
-        """Return how many calls of each kind there were (``objects.insert``, ``objects.delete``, …)."""
+        """Return the number of calls of each kind (``objects.insert``, ``objects.delete``, …)."""
         return self._service.calls()
 
     def client(self, project: str = "emulator") -> storage.Client:
-        """Return a client of this emulator that asks for no credentials."""
+        """Return a client of this emulator that needs no credentials."""
         from google.auth.credentials import AnonymousCredentials
         from google.cloud import storage
 
@@ -108,7 +108,7 @@ class Emulator:
         return storage.Client(project=project, credentials=credentials, client_options={"api_endpoint": self.url})
 
     def run(self) -> None:
-        """Serve in the foreground until a signal ends it; says on standard output when it is ready."""
+        """Serve in the foreground until interrupted by a signal; prints the address when ready."""
         print(f"listening on {self.url}", flush=True)
         try:
             self._server.run(sockets=[self._listener])
@@ -116,10 +116,10 @@ class Emulator:
             self._service.close()
 
     def start(self) -> Emulator:
-        """Serve in a background thread, and return when it answers.
+        """Serve in a background thread, and return once the server is ready.
 
         Raises:
-            EmulatorStartError: it does not within 30 seconds.
+            EmulatorStartError: the server is not ready within 30 seconds.
         """
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [self._listener]}, name="emulator", daemon=True
@@ -155,12 +155,12 @@ def start_emulator(
     """Start an emulator in a background thread; use it as a context manager, or call ``stop()``.
 
     Args:
-        directory: where its state lies, to be found again by the next start; None keeps it in memory.
-        host: the address to listen on; only loopback keeps other machines out.
-        port: the port; 0 takes any that is free.
-        latency: seconds that every request waits before anything is done.
+        directory: folder for the state, which a later start can reuse; None keeps the state in memory.
+        host: address to listen on; with any other than loopback, other machines can connect.
+        port: port to listen on; 0 picks a free one.
+        latency: seconds by which every request is delayed.
 
     Raises:
-        EmulatorStartError: the port is taken, or the directory belongs to a running emulator.
+        EmulatorStartError: the port is taken, or another emulator uses the directory.
     """
     return Emulator(directory, host=host, port=port, latency=latency).start()

@@ -1,4 +1,4 @@
-"""What every handler of the emulator works on, and the small helpers they share."""
+"""The state that the handlers share, and their helpers."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     Handler = Callable[["Service", Request, dict[str, str]], Awaitable[Response]]
 
 MAX_NAME_BYTES = 1024
-"""The longest object name in UTF-8 (https://cloud.google.com/storage/docs/objects#naming)."""
+"""Maximum length of an object name in UTF-8 (https://cloud.google.com/storage/docs/objects#naming)."""
 
 
 class Service:
-    """The state of one emulator: its store, its open uploads, its faults and its counters."""
+    """The state of an emulator: its store, open uploads, faults and counters."""
 
     def __init__(self, directory: Path | None = None, latency: float = 0.0) -> None:
         self.store = Store(directory)
@@ -53,9 +53,9 @@ class Service:
 
 
 def base_url(request: Request) -> str:
-    """Return the scheme and host under which the caller reaches the emulator."""
+    """Return the scheme and host at which the client reaches the emulator."""
     scope = request.scope
-    # Not `request.url`, which takes the whole address apart for it.
+    # Faster than `request.url`, which parses the whole URL.
     host = request.headers.get("host") or ":".join(map(str, scope["server"]))
     return f"{scope['scheme']}://{host}"
 
@@ -64,7 +64,7 @@ def parse_resource(body: bytes) -> dict[str, Any]:
     """Parse a JSON resource; an empty body is an empty resource.
 
     Raises:
-        ApiError: 400 if it is not a JSON object.
+        ApiError: 400 if the body is not a JSON object.
     """
     if not body.strip():
         return {}
@@ -83,10 +83,10 @@ async def resource_of(request: Request) -> dict[str, Any]:
 
 
 def check_object_name(name: str) -> None:
-    """Check a name against GCS's rules.
+    """Check an object name against Cloud Storage's rules.
 
     Raises:
-        ApiError: 400.
+        ApiError: 400 if the name is invalid.
     """
     if not name:
         raise ApiError(400, "Required: an object must have a name.")

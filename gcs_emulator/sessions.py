@@ -1,7 +1,7 @@
-"""Resumable uploads in progress.
+"""Sessions of resumable uploads.
 
-Source: https://cloud.google.com/storage/docs/performing-resumable-uploads. Sessions live in memory: an emulator that
-was restarted answers 404 for them, as GCS does for one that has expired.
+Source: https://cloud.google.com/storage/docs/performing-resumable-uploads. Sessions are kept in memory: after a
+restart the emulator returns 404 for them, as Cloud Storage does for an expired session.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from .store import Store
 
 QUANTUM = 256 * 1024
-"""Every chunk but the last ends at a multiple of this."""
+"""Every chunk except the last ends at a multiple of this number of bytes."""
 _REMEMBERED = 1000
-"""How many finished sessions can still be asked for their result."""
+"""Number of finished sessions whose result can still be queried."""
 
 
 @dataclass
 class Session:
-    """One upload: what it will be, and the bytes it has so far."""
+    """A resumable upload: the object to create, and the bytes received so far."""
 
     bucket: str
     resource: dict[str, Any]
@@ -42,7 +42,7 @@ class Session:
 
 @dataclass(frozen=True)
 class ContentRange:
-    """A ``Content-Range``: the bytes that a request carries (None: none, it asks or closes) and the total if known."""
+    """A ``Content-Range``: the bytes in a request (None for a status query or an end) and the total size, if known."""
 
     first: int | None
     last: int | None
@@ -50,10 +50,10 @@ class ContentRange:
 
     @classmethod
     def of(cls, header: str | None, length: int | None) -> ContentRange:
-        """Parse the header; without one the request carries the whole object.
+        """Parse the header; a request without one contains the whole object.
 
         Raises:
-            ApiError: 400 if it cannot be read.
+            ApiError: 400 if the header is malformed.
         """
         if header is None:
             return cls(0, None, length)
@@ -69,7 +69,7 @@ class ContentRange:
 
 
 class Sessions:
-    """The open sessions, and the last finished ones."""
+    """The open sessions, and the most recent finished ones."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -77,16 +77,23 @@ class Sessions:
         self._done: OrderedDict[str, Session] = OrderedDict()
 
     def start(self, bucket: str, resource: dict[str, Any], conditions: Preconditions, announced: int | None) -> str:
-        """Open a session and return its id."""
+        """Open a session and return its id.
+
+        Args:
+            bucket: the bucket of the object.
+            resource: the object resource that the client sent, with its name.
+            conditions: the preconditions of the upload.
+            announced: the size in bytes that the client announced; None if it did not.
+        """
         upload_id = uuid.uuid4().hex
         self._open[upload_id] = Session(bucket, resource, conditions, self._store.writer(), announced)
         return upload_id
 
     def get(self, upload_id: str) -> Session:
-        """Return a session, open or finished.
+        """Return an open or finished session.
 
         Raises:
-            ApiError: 404.
+            ApiError: 404 if there is no such session.
         """
         session = self._open.get(upload_id) or self._done.get(upload_id)
         if session is None:
@@ -94,7 +101,7 @@ class Sessions:
         return session
 
     def finish(self, upload_id: str, record: ObjectRecord) -> None:
-        """Remember what a session became."""
+        """Close a session and keep its result."""
         session = self._open.pop(upload_id)
         session.done = record
         self._done[upload_id] = session
@@ -102,12 +109,12 @@ class Sessions:
             self._done.popitem(last=False)
 
     def drop(self, upload_id: str, *, payload: bool = True) -> None:
-        """Forget an open session, and its bytes unless they are gone already."""
+        """Remove an open session and, with ``payload``, its bytes."""
         session = self._open.pop(upload_id, None)
         if session is not None and payload:
             session.writer.discard()
 
     def close(self) -> None:
-        """Drop every open session."""
+        """Remove all open sessions."""
         for upload_id in list(self._open):
             self.drop(upload_id)

@@ -1,9 +1,9 @@
-"""The state of the emulator: buckets and live objects, each change in one atomic step.
+"""The buckets and live objects of the emulator; every change is atomic.
 
-Metadata and small payloads lie in SQLite (in memory or in the directory), large payloads next to it. SQLite keeps the
-names in the byte order of UTF-8 that a listing needs, with no index to rebuild at a start, and each commit survives the
-death of the process. All methods run on the emulator's event loop, one at a time: that is what makes a check of
-preconditions and the change that follows it atomic.
+Metadata and small payloads are in SQLite (in memory or in the directory), large payloads in files. SQLite keeps names
+in the UTF-8 byte order that listings need, needs no index rebuild at start, and its commits survive a killed process.
+All methods run on the emulator's event loop, one at a time, so that checking preconditions and applying the change is
+one atomic step.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Store:
         else:
             self.payloads = DirectoryPayloads(directory / "payloads", self._database)
         self.payloads.sweep(row[0] for row in self._database.execute("SELECT payload FROM objects"))
-        # Every call asks for its bucket: no row is read and parsed for that.
+        # Every call looks up its bucket; the cache avoids reading and parsing a row each time.
         self._buckets = {row[0]: bucket_record(row) for row in self._database.execute("SELECT * FROM buckets")}
         self._last: int = self._database.execute("SELECT last FROM clock").fetchone()[0]
 
@@ -48,7 +48,7 @@ class Store:
         self._database.close()
 
     def tick(self) -> int:
-        """Return the time in microseconds since 1970, strictly later than any this store has ever returned."""
+        """Return the time in microseconds since 1970, strictly greater than any earlier value of this store."""
         self._last = max(time.time_ns() // 1000, self._last + 1)
         return self._last
 
@@ -57,20 +57,20 @@ class Store:
         return PayloadWriter(self.payloads)
 
     def open(self, record: ObjectRecord) -> IO[bytes]:
-        """Open the bytes of an object; they stay readable when the object is replaced meanwhile."""
+        """Open an object's content, which stays readable if the object is replaced."""
         return self.payloads.open(record.payload)
 
     # Buckets
 
     def buckets(self) -> list[BucketRecord]:
-        """Return all buckets by name."""
+        """Return all buckets, sorted by name."""
         return [self._buckets[name] for name in sorted(self._buckets)]
 
     def bucket(self, name: str) -> BucketRecord:
         """Return a bucket.
 
         Raises:
-            ApiError: 404.
+            ApiError: 404 if the bucket does not exist.
         """
         record = self._buckets.get(name)
         if record is None:
@@ -81,7 +81,7 @@ class Store:
         """Create a bucket.
 
         Raises:
-            ApiError: 409 if there is one of this name.
+            ApiError: 409 if the bucket already exists.
         """
         if name in self._buckets:
             raise ApiError(409, f"Your previous request to create the named bucket succeeded: {name}")
@@ -91,7 +91,16 @@ class Store:
         return record
 
     def update_bucket(self, name: str, fields: dict[str, Any], conditions: Preconditions) -> BucketRecord:
-        """Replace a bucket's fields."""
+        """Replace a bucket's fields.
+
+        Args:
+            name: The bucket.
+            fields: The new fields.
+            conditions: Preconditions on the bucket.
+
+        Raises:
+            ApiError: 404 if the bucket does not exist; 412 if a precondition fails.
+        """
         old = self.bucket(name)
         conditions.check(0, old)
         record = BucketRecord(name, old.metageneration + 1, old.created, self.tick(), fields)
@@ -106,7 +115,7 @@ class Store:
         """Delete an empty bucket.
 
         Raises:
-            ApiError: 404, 412, or 409 if it holds an object.
+            ApiError: 404 if the bucket does not exist, 409 if it is not empty; 412 if a precondition fails.
         """
         conditions.check(0, self.bucket(name))
         if self._database.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,)).fetchone():
@@ -117,7 +126,7 @@ class Store:
     # Objects
 
     def find(self, bucket: str, name: str) -> ObjectRecord | None:
-        """Return the live object of a name, or None."""
+        """Return the live object with a name, or None."""
         row = self._database.execute(
             f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name = ?",  # noqa: S608 - a constant
             (bucket, name.encode()),
@@ -125,10 +134,16 @@ class Store:
         return None if row is None else object_record(bucket, row)
 
     def get(self, bucket: str, name: str, generation: int | None, conditions: Preconditions) -> ObjectRecord:
-        """Return the live object of a name.
+        """Return the live object with a name.
+
+        Args:
+            bucket: The bucket.
+            name: The object's name.
+            generation: The required generation; None accepts any.
+            conditions: Preconditions on the object.
 
         Raises:
-            ApiError: 404 if there is none or it has another generation; 412 or 304 by the preconditions.
+            ApiError: 404 if the object does not exist or has another generation; 412 or 304 if a precondition fails.
         """
         record = self.find(bucket, name)
         if record is None:
@@ -140,7 +155,16 @@ class Store:
         return record
 
     def check(self, bucket: str, name: str, conditions: Preconditions) -> ObjectRecord | None:
-        """Check a write's preconditions against the live object, and return the object that it would replace."""
+        """Check the preconditions of a write, and return the object that it would replace, if any.
+
+        Args:
+            bucket: The bucket.
+            name: The object's name.
+            conditions: Preconditions of the write.
+
+        Raises:
+            ApiError: 404 if the bucket does not exist; 412 if a precondition fails.
+        """
         self.bucket(bucket)
         old = self.find(bucket, name)
         conditions.check(old.generation if old else 0, old)
@@ -156,10 +180,18 @@ class Store:
         *,
         components: int = 0,
     ) -> ObjectRecord:
-        """Make ``content`` the live generation of a name.
+        """Make ``content`` the live generation of an object.
+
+        Args:
+            bucket: The bucket.
+            name: The object's name.
+            content: The stored content; removed if the call fails.
+            fields: The fields set by the client.
+            conditions: Preconditions of the write.
+            components: Number of objects it was composed from; 0 if it was not composed.
 
         Raises:
-            ApiError: 404 if there is no such bucket; 412 by the preconditions. The payload is dropped then.
+            ApiError: 404 if the bucket does not exist; 412 if a precondition fails.
         """
         try:
             old = self.check(bucket, name, conditions)
@@ -186,16 +218,21 @@ class Store:
         return record
 
     def update(self, old: ObjectRecord, fields: dict[str, Any]) -> ObjectRecord:
-        """Give an object other metadata: the same generation, the next metageneration."""
+        """Replace an object's metadata, incrementing the metageneration."""
         record = dataclasses.replace(old, metageneration=old.metageneration + 1, updated=self.tick(), fields=fields)
         self._write(record)
         return record
 
     def move(self, source: ObjectRecord, name: str, conditions: Preconditions) -> ObjectRecord:
-        """Give an object another name in its bucket, in one step: a new generation of that name.
+        """Rename an object within its bucket, atomically, as a new generation of the new name.
+
+        Args:
+            source: The object.
+            name: The new name.
+            conditions: Preconditions on the object that has that name now.
 
         Raises:
-            ApiError: 412 by the preconditions on what has that name now.
+            ApiError: 412 if a precondition fails.
         """
         old = self.check(source.bucket, name, conditions)
         now = self.tick()
@@ -211,7 +248,13 @@ class Store:
         self.payloads.remove(record.payload)
 
     def scan(self, bucket: str, start: bytes, end: bytes | None) -> Iterator[ObjectRecord]:
-        """Yield live objects in the byte order of their names, from ``start`` up to but not including ``end``."""
+        """Yield live objects in byte order of their names.
+
+        Args:
+            bucket: The bucket.
+            start: The first name, inclusive.
+            end: The end of the range, exclusive; None scans to the end of the bucket.
+        """
         bound = "" if end is None else " AND name < ?"
         rows = self._database.execute(
             f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{bound} ORDER BY name",  # noqa: S608

@@ -1,4 +1,4 @@
-"""The three ways to insert an object: media, multipart and resumable."""
+"""Handlers for the three kinds of upload: media, multipart and resumable."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from .records import ObjectRecord
 
 _INLINE_BYTES = 1 << 20
-"""Bodies no larger than this are written on the event loop, larger ones in a thread."""
+"""Bodies up to this size are written on the event loop, larger ones in a thread."""
 
 
 def _promised(header: str | None) -> dict[str, str]:
-    """Return the checksums that an ``X-Goog-Hash`` header promises, by the names of the resource's fields."""
+    """Return the checksums in an ``X-Goog-Hash`` header, keyed by the field names of the resource."""
     pairs = (item.strip().partition("=") for item in (header or "").split(","))
     names = {"crc32c": "crc32c", "md5": "md5Hash"}
     return {names[kind]: value for kind, _, value in pairs if kind in names}
@@ -51,14 +51,14 @@ def _fields(resource: dict[str, Any], content_type: str | None) -> dict[str, Any
 
 
 def _named(resource: dict[str, Any], request: Request) -> dict[str, Any]:
-    """Return the resource with its name, which the query may give instead."""
+    """Return the resource with its name, which may come from the query instead."""
     name = resource.get("name") or request.query_params.get("name", "")
     check_object_name(name)
     return {**resource, "name": name}
 
 
 class _Target(Protocol):
-    """What an upload is to become: an open session is one."""
+    """The object that an upload creates; implemented by `Session` and `_Plan`."""
 
     @property
     def bucket(self) -> str: ...
@@ -72,7 +72,7 @@ class _Target(Protocol):
 
 @dataclass(frozen=True)
 class _Plan:
-    """The target of an upload in one request."""
+    """The target of a single-request upload."""
 
     bucket: str
     resource: dict[str, Any]
@@ -87,7 +87,7 @@ def _commit(
     promised: dict[str, str] | None = None,
     content_type: str | None = None,
 ) -> ObjectRecord:
-    """Turn a payload into the live generation: from the check on nothing else runs in between."""
+    """Make a payload the live generation; does not await, so that check and change are atomic."""
     content = writer.finish()
     try:
         _verify(content, target.resource, promised or {})
@@ -99,7 +99,7 @@ def _commit(
 
 
 async def insert(service: Service, request: Request, names: dict[str, str]) -> Response:
-    """``POST upload/…/o``: by ``uploadType``, or a chunk when there is an ``upload_id``."""
+    """Handle ``POST upload/…/o`` according to ``uploadType``; with an ``upload_id``, handle a chunk."""
     if "upload_id" in request.query_params:
         return await chunk(service, request, names)
     service.store.bucket(names["bucket"])
@@ -114,7 +114,7 @@ async def insert(service: Service, request: Request, names: dict[str, str]) -> R
 
 
 def _plan(service: Service, request: Request, bucket: str, resource: dict[str, Any]) -> _Plan:
-    """Check what can be checked before the first byte: the name and the preconditions."""
+    """Check the name and the preconditions before reading the first byte."""
     plan = _Plan(bucket, _named(resource, request), Preconditions.of(request.query_params))
     service.store.check(bucket, plan.resource["name"], plan.conditions)
     return plan
@@ -174,7 +174,7 @@ def _progress(session: Session) -> Response:
 
 
 async def _receive(session: Session, request: Request, span: ContentRange) -> None:
-    """Append what a chunk brings beyond what is here already; keep what came if the sender goes away."""
+    """Append the part of a chunk beyond what is already stored; keep what arrived if the client disconnects."""
     if span.first is None:
         return
     if span.first > session.writer.size:
@@ -197,7 +197,7 @@ async def _receive(session: Session, request: Request, span: ContentRange) -> No
 
 
 async def chunk(service: Service, request: Request, _: dict[str, str]) -> Response:
-    """``PUT`` (or ``POST``) to a session: bytes, a question where it stands, or its end."""
+    """Handle ``PUT`` or ``POST`` to a session: a chunk, a status query, or the end of the upload."""
     upload_id = request.query_params.get("upload_id", "")
     session = service.sessions.get(upload_id)
     length = request.headers.get("content-length", "")
@@ -218,8 +218,8 @@ async def chunk(service: Service, request: Request, _: dict[str, str]) -> Respon
         if size > total or session.announced not in {None, total}:
             raise ApiError(
                 400,
-                f"Invalid request. {size} byte(s) were uploaded, the total is said to be {total}, and "
-                f"{session.announced} were announced.",
+                f"Invalid request. {size} byte(s) were uploaded, but the Content-Range total is {total} and "
+                f"{session.announced} byte(s) were announced.",
             )
         try:
             record = _commit(service, session, session.writer, promised=_promised(request.headers.get("x-goog-hash")))
@@ -231,7 +231,7 @@ async def chunk(service: Service, request: Request, _: dict[str, str]) -> Respon
 
 
 async def cancel(service: Service, request: Request, _: dict[str, str]) -> Response:
-    """``DELETE`` of a session; 499 says that it is gone."""
+    """Handle ``DELETE`` of a session; 499 means that the session has been cancelled."""
     upload_id = request.query_params.get("upload_id", "")
     service.sessions.get(upload_id)
     service.sessions.drop(upload_id)

@@ -1,4 +1,4 @@
-"""What the emulator's pages show, as HTML. Uploaders choose the names: all of them are escaped and quoted."""
+"""Renders the emulator's HTML pages. Object names are untrusted, so all are escaped and quoted."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
 
 _PACKAGE = "gcs_emulator"
 _PICTURES = frozenset({"image/bmp", "image/gif", "image/jpeg", "image/png", "image/webp"})
-"""The types that every browser shows."""
+"""Image types that every browser can display."""
 
 
 class Crumb(NamedTuple):
-    """A step of the way to where a page is: what it is called and where it leads."""
+    """A breadcrumb: label and link."""
 
     name: str
     href: str
 
 
 class Entry(NamedTuple):
-    """A line of a folder; a folder in it has no size and no times."""
+    """A row of a folder's page; subfolders have only a name and a link."""
 
     name: str
     href: str
@@ -56,8 +56,8 @@ def folder_view(bucket: str, prefix: str, page: Page) -> str:
 
     Args:
         bucket: the bucket.
-        prefix: what the names begin with; empty, or up to a slash.
-        page: the listing, by the delimiter ``/``.
+        prefix: the folder: empty, or ending in a slash.
+        page: the listing, with the delimiter ``/``.
     """
     folders = [Entry(name[len(prefix) :], folder_path(bucket, name)) for name in page.prefixes]
     objects = [_entry(record, prefix) for record in page.items]
@@ -71,7 +71,7 @@ def folder_view(bucket: str, prefix: str, page: Page) -> str:
 
 
 def object_view(record: ObjectRecord) -> str:
-    """Render what is known of an object."""
+    """Render an object's page."""
     uri = f"gs://{record.bucket}/{record.name}"
     facts = {
         "address": uri,
@@ -98,20 +98,20 @@ def object_view(record: ObjectRecord) -> str:
 
 
 def error_view(status: int, message: str) -> str:
-    """Render an answer other than success."""
+    """Render an error page."""
     return _render("error", title=f"{status}", crumbs=[], message=message)
 
 
 @cache
 def policy() -> str:
-    """The content security policy of the pages: their own style, pictures of the emulator's, and nothing else."""
+    """Return the pages' content security policy, which allows only their style sheet and the emulator's images."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return f"default-src 'none'; img-src 'self'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def _entry(record: ObjectRecord, prefix: str) -> Entry:
     href = object_path(record.bucket, record.name)
-    # The object whose name is the folder's own is named in full.
+    # An object named like its folder is shown with its full name.
     name = record.name[len(prefix) :] or record.name
     return Entry(name, href, do_filesizeformat(record.size), _type(record), rfc3339(record.updated))
 
@@ -132,7 +132,7 @@ def _type(record: ObjectRecord) -> str:
 def _render(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
-    # The emulator's own file; escaped, it would no longer be what the policy's hash is of.
+    # The emulator's own file; escaping would invalidate the policy's hash.
     style = Markup(_style())  # noqa: S704
     return _environment().get_template(f"{template}.html.j2").render(style=style, buckets=buckets_path(), **values)
 

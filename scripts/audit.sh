@@ -1,7 +1,7 @@
 #!/bin/sh
-# audit.sh [FILE…]: looks for known vulnerabilities in what these files of requirements pin, requirements/*.lock when none
-# is named. Asks PyPI, so it is not part of `make lint`. A finding that does not concern cloudseg is left out by its id,
-# with the reason, in requirements/audit-ignored.txt. Fails, too, where one of them could not be looked up.
+# audit.sh [FILE…]: checks the packages pinned in requirements files (default: requirements/*.lock) for known
+# vulnerabilities. It queries PyPI, so it is not part of `make lint`. Findings that do not affect cloudseg are ignored
+# by id, with the reason, in requirements/audit-ignored.txt. Also fails if a package could not be looked up.
 set -eu
 cd "$(dirname "$0")/.."
 : "${PYTHON:=.cloudseg/venv/bin/python}"
@@ -17,7 +17,7 @@ for file; do
     printf '• %s\n' "$file"
     # A local version (+cpu) is unknown to PyPI, and hashes are checked where the lock is installed.
     sed -n 's/^\([a-z0-9][a-z0-9._-]*==[^ ;+\\]*\).*/\1/p' "$file" >"$work/audited.txt"
-    # shellcheck disable=SC2086  (words of their own)
+    # shellcheck disable=SC2086  (split into words on purpose)
     "$PYTHON" -m uv tool run --quiet --exclude-newer 2026-08-26 --from pip-audit==2.10.1 \
         pip-audit --strict --no-deps --disable-pip --progress-spinner off \
         --requirement "$work/audited.txt" $ignored || status=1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# bench-venv.sh: makes .cloudseg/bench-venv with requirements/bench.lock (Beam and Ray), beside .cloudseg/venv, whose uv
-# it uses. Does nothing when that has been done. A failure is told and no more: the benchmark runs without them.
+# bench-venv.sh: creates .cloudseg/bench-venv with requirements/bench.lock (Beam and Ray), using uv from .cloudseg/venv.
+# Does nothing if it is up to date. A failure only prints a message: the benchmark then runs without them.
 set -eu
 cd "$(dirname "$0")/.."
 state=${STATE:-.cloudseg}
@@ -18,7 +18,7 @@ printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$
             --python "$venv/bin/python" --requirement "$lock"
 } >"$log" 2>&1 || {
     tail -n 5 "$log" >&2
-    printf 'cloudseg: installing %s failed; the benchmark goes on without what is missing\n' "$lock" >&2
+    printf 'cloudseg: installing %s failed; the benchmark continues without Beam and Ray\n' "$lock" >&2
     exit 0
 }
 cp "$lock" "$venv/.installed"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# bootstrap.sh NAME: makes the virtual environment .cloudseg/venv and installs requirements/NAME.lock into it.
-# Does nothing when that has been done. Needs Python 3.11 and a disk with room; says so when they are missing.
+# bootstrap.sh NAME: creates the virtual environment .cloudseg/venv and installs requirements/NAME.lock into it.
+# Does nothing if it is up to date. Needs Python 3.11 and 4 GB of free disk space, and checks for both.
 set -eu
 cd "$(dirname "$0")/.."
 name=$1
@@ -35,12 +35,12 @@ command -v "$python" >/dev/null 2>&1 || fail "PYTHON=$python: there is no such p
     fail "$python has no venv module; install it (on Debian: apt-get install python3.11-venv)"
 command -v git >/dev/null 2>&1 || fail "git is needed, and is not on the PATH"
 
-[ ! -L "$venv" ] || fail "$venv is a link, and what it leads to would be emptied; remove the link"
+[ ! -L "$venv" ] || fail "$venv is a symbolic link, whose target would be cleared; remove the link"
 mkdir -p "$state" || fail "cannot write to $state"
 free=$(df -Pk "$state" | awk 'NR == 2 { print $4 }')
 [ "$free" -ge 4000000 ] || fail "the disk of $state has $((free / 1024)) MiB free; Airflow and PyTorch need 4000"
 
-# An environment of another Airflow would be mixed with this one, and the next of that kind would not notice.
+# Installing another version of Airflow invalidates these installations: remove their stamps.
 for other in "$venv"/.installed-*; do
     [ ! -f "$other" ] || [ "$(grep '^apache-airflow==' "$other")" = "$(grep '^apache-airflow==' "$lock")" ] || rm "$other"
 done
@@ -48,9 +48,9 @@ done
 log=$state/install.log
 printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$venv" "$log"
 {
-    # A venv without its stamps was cut short: make it anew.
+    # A venv without stamps is incomplete: create it again.
     [ -x "$venv/bin/python" ] && ls "$venv"/.installed-* >/dev/null 2>&1 || "$python" -m venv --clear "$venv"
-    # Python may be told not to keep what it compiles: then each of many processes would compile Airflow and PyTorch anew.
+    # With PYTHONDONTWRITEBYTECODE, every process would compile Airflow and PyTorch again, so compile them now.
     [ -z "${PYTHONDONTWRITEBYTECODE:-}" ] || compile=--compile-bytecode
     uv=$(grep '^uv==' requirements/test.lock)
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "$uv"
@@ -60,6 +60,6 @@ printf '• installing %s into %s, once (a minute or two; log: %s)\n' "$lock" "$
         --no-deps --no-build-isolation --editable .
 } >"$log" 2>&1 || {
     tail -n 15 "$log" >&2
-    fail "installing $lock failed; the whole log is $log. Run the command again once that is mended"
+    fail "installing $lock failed; the full log is $log. Fix the cause and run the command again"
 }
 cp "$lock" "$stamp"

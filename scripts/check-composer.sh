@@ -1,7 +1,7 @@
 #!/bin/sh
-# check-composer.sh BUILD: lays the DAG folder out as a deploy does, in an environment of exactly that Composer build's
-# versions, and parses it there: what is imported, what is found, how long it takes. BUILD names a list in
-# requirements/composer. Needs what `make test` has installed.
+# check-composer.sh BUILD: lays out the DAG folder as a deployment does and parses it with exactly the package versions
+# of a Composer build: checks imports, the DAGs found and the parse time. BUILD names a list in requirements/composer.
+# Needs the environment of `make test`.
 set -eu
 cd "$(dirname "$0")/.."
 : "${STATE:=.cloudseg}"

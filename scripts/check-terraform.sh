@@ -1,6 +1,6 @@
 #!/bin/sh
-# check-terraform.sh: checks deploy/terraform: its format, and each argument against the providers, which Terraform fetches
-# from its registry. Plans nothing, and asks for no credentials. Leaves the work tree as it is.
+# check-terraform.sh: checks the format of deploy/terraform, and validates it against the providers, which Terraform
+# downloads. Plans nothing and needs no credentials. Does not change the work tree.
 set -eu
 cd "$(dirname "$0")/.."
 command -v terraform >/dev/null 2>&1 || {

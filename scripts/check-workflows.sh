@@ -1,16 +1,16 @@
 #!/bin/sh
-# check-workflows.sh: checks .github/workflows without a network: against GitHub's schema, with zizmor (what an attacker
-# could do with them) and, where it is installed, with actionlint (what the expressions in them mean).
+# check-workflows.sh: checks .github/workflows offline: against GitHub's schema, with zizmor (security) and, if it is
+# installed, with actionlint (expressions).
 #
-# By environment, both optional:
-#   PYTHON               the Python whose environment has the tools (.cloudseg/venv/bin/python)
-#   REQUIRE_ACTIONLINT   1: fail without actionlint. It is not in requirements/test.lock, because its package downloads the
-#                        program from GitHub; scripts/install-actionlint.sh installs it
+# Environment variables, both optional:
+#   PYTHON               Python of the environment that has the tools (.cloudseg/venv/bin/python)
+#   REQUIRE_ACTIONLINT   1: fail without actionlint. It is not in requirements/test.lock, because its package downloads
+#                        the program from GitHub; scripts/install-actionlint.sh installs it
 set -eu
 cd "$(dirname "$0")/.."
 bin=$(dirname "${PYTHON:-.cloudseg/venv/bin/python}")
 
-# tool NAME [ARGUMENT…]: what a tool says is shown when it finds something.
+# tool NAME [ARGUMENT…]: runs a tool and shows its output only if it fails.
 tool() {
     name=$1
     shift

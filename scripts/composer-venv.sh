@@ -1,7 +1,8 @@
 #!/bin/sh
-# composer-venv.sh BUILD: makes a virtual environment with exactly the versions that a Composer build has
-# (requirements/composer/BUILD.txt, requirements.txt, and what they need), and prints its Python. cloudseg itself is not
-# in it: it comes from a bucket's folders. Does nothing when that has been done. A minute or two.
+# composer-venv.sh BUILD: creates a virtual environment with exactly the package versions of a Composer build
+# (requirements/composer/BUILD.txt, requirements.txt, and their dependencies), and prints the path of its Python. It
+# does not contain cloudseg, which Composer loads from a bucket. Takes a minute or two; does nothing if it is up to
+# date.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
@@ -15,7 +16,7 @@ fail() {
     exit 1
 }
 
-"$PYTHON" -c 'import uv' 2>/dev/null || fail "$PYTHON has no uv; \`make lint\` makes an environment that has it"
+"$PYTHON" -c 'import uv' 2>/dev/null || fail "$PYTHON has no uv; \`make lint\` creates an environment that has it"
 python=$("$PYTHON" -c 'import sys; print(sys.executable)')
 OUTPUT=$state PYTHON=$python scripts/check-requirements.sh "$build" >&2
 if ! cmp -s "$lock" "$venv/.installed"; then
@@ -26,7 +27,7 @@ if ! cmp -s "$lock" "$venv/.installed"; then
             "$python" -m uv pip install --quiet --python "$venv/bin/python" --requirement "$lock"
     } >"$log" 2>&1 || {
         tail -n 15 "$log" >&2
-        fail "installing $lock failed; the whole log is $log"
+        fail "installing $lock failed; the full log is $log"
     }
     cp "$lock" "$venv/.installed"
 fi

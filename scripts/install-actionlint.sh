@@ -1,6 +1,6 @@
 #!/bin/sh
 # install-actionlint.sh: installs actionlint into .cloudseg/venv. Its package downloads the program from GitHub and
-# verifies its hash, so it is not in requirements/test.lock, which needs only a package index.
+# verifies its hash, so it is not in requirements/test.lock, which must be installable from a package index alone.
 set -eu
 cd "$(dirname "$0")/.."
 python=${STATE:-.cloudseg}/venv/bin/python

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes requirements/*.lock anew. The date is that of the Composer build: newer releases are left out, so that a
-# laptop and Composer agree. CPU wheels of PyTorch come from PIP_FIND_LINKS when it is set.
+# lock.sh: regenerates requirements/*.lock. Releases newer than the Composer build are excluded, so that laptops and
+# Composer have the same versions. If PIP_FIND_LINKS is set, PyTorch's CPU wheels come from there.
 set -eu
 cd "$(dirname "$0")/.."
 : "${PYTHON:=.cloudseg/venv/bin/python}"
@@ -16,17 +16,14 @@ compile() {
 
 wheels=${PIP_FIND_LINKS:-}
 for name in demo test test-3.1.7 bench; do
-    # Upgraded, or the old lock's plain version wins over a CPU wheel, and CUDA's packages come with it.
+    # Without --upgrade-package, the old lock's plain version would win over a CPU wheel and pull in CUDA's packages.
     compile "$name" "$wheels" --upgrade-package torch
-    # A local version (+cpu) is one index's own; the plain one can be had everywhere.
+    # A local version (+cpu) exists only in one index; the plain version exists in all.
     sed -i.bak 's/^\(torch==[0-9.]*\)+[a-z0-9]*/\1/' "requirements/$name.lock"
     rm "requirements/$name.lock.bak"
 done
 
-# After test.lock, whose versions it takes. With hashes: it is installed by pip alone, without the rest.
-compile docs "" --generate-hashes
-
-# The images are built on one platform, of exactly these files. PyTorch's index gives its wheels no dates.
+# The images are built for one platform, from exactly these files. PyTorch's index has no upload dates.
 set -- --python-platform x86_64-manylinux_2_28 --generate-hashes
 for name in engine-cpu compose; do
     if [ -n "$wheels" ]; then
@@ -35,5 +32,5 @@ for name in engine-cpu compose; do
         compile $name "" "$@" --torch-backend cpu --exclude-newer-package torch=false
     fi
 done
-# Without the folder, for a CPU wheel in it would win.
+# Without the folder of wheels: a CPU wheel in it would win.
 compile engine-cuda "" "$@"

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The programs k3s, kubectl and ctr of the stand-in of k3s' image, which scripts/stand-in-base.sh makes. Of the official
-# image's contract it has what docker-compose.yaml uses: the options below, K3S_KUBECONFIG_OUTPUT and
-# K3S_KUBECONFIG_MODE, all state in /var/lib/rancher/k3s, a kubeconfig that carries its certificates and names loopback,
-# images by `ctr images import`, and pods whose packets leave by the container's own network.
+# The programs k3s, kubectl and ctr of the k3s stand-in, which scripts/stand-in-base.sh builds. It supports the parts of
+# the official image that docker-compose.yaml uses: the options below, K3S_KUBECONFIG_OUTPUT and K3S_KUBECONFIG_MODE,
+# all state in /var/lib/rancher/k3s, a kubeconfig with embedded certificates and a loopback address, `ctr images
+# import`, and pods that reach the outside through the container's network.
 #
-# It is a Kubernetes of one node none the less: etcd, API server, controllers, scheduler, kubelet, containerd.
+# It is a complete Kubernetes cluster of one node: etcd, API server, controllers, scheduler, kubelet, containerd.
 set -eu
 data=/var/lib/rancher/k3s
 socket=/run/k3s/containerd/containerd.sock
@@ -20,16 +20,16 @@ fail() {
     exit 1
 }
 
-[ "${1:-}" = server ] || fail "only \`server\` is here"
+[ "${1:-}" = server ] || fail "only \`server\` is supported"
 shift
 address=$(hostname -i)
 names=IP:127.0.0.1,IP:10.43.0.1,IP:$address,DNS:localhost,DNS:$(hostname)
 for option; do
     case $option in
     --tls-san=*) names=$names,DNS:${option#*=} ;;
-    # What these leave out has never been here, and one node has no route to another.
+    # The stand-in lacks these components anyway, and a single node needs no routes between nodes.
     --disable=* | --disable-helm-controller | --disable-network-policy | --flannel-backend=host-gw) ;;
-    *) fail "$option is none of the options that it knows" ;;
+    *) fail "unsupported option $option" ;;
     esac
 done
 
@@ -74,7 +74,7 @@ state = "/run/k3s/containerd"
 address = "$socket"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "docker.io/stand-in/pause:1"
-# Some machines let nobody lower it.
+# Some machines do not allow lowering it.
 restrict_oom_score_adj = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
@@ -103,7 +103,7 @@ stop() {
 }
 trap 'stop; exit 0' TERM INT
 
-# Mounts of pods must be visible to containerd, regardless of their creator.
+# Propagate mounts, so that containerd sees the mounts of pods.
 mount --make-rshared /
 start etcd etcd --data-dir "$data/server" --log-level warn
 start containerd containerd --config /run/k3s/containerd.toml
@@ -113,7 +113,7 @@ start apiserver kube-apiserver --etcd-servers=http://127.0.0.1:2379 --secure-por
     --kubelet-client-certificate=admin.crt --kubelet-client-key=admin.key --kubelet-preferred-address-types=InternalIP \
     --service-account-key-file=sa.key --service-account-signing-key-file=sa.key \
     --service-account-issuer=https://kubernetes.default.svc
-# From now on the health check asks it.
+# Wait until the API server is ready.
 until kubectl --kubeconfig="$kubeconfig" get --raw /readyz >/dev/null 2>&1; do sleep 1; done
 ctr images import /usr/share/stand-in/pause.tar >/dev/null
 start controllers kube-controller-manager --kubeconfig="$kubeconfig" --service-account-private-key-file=sa.key \
@@ -132,6 +132,6 @@ while sleep 1; do
         name=${each#*:}
         tail -n 20 "/run/k3s/$name.log" >&2
         stop
-        fail "$name has ended; its last lines are above"
+        fail "$name has ended; see the end of its log above"
     done
 done

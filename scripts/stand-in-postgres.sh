@@ -1,7 +1,7 @@
 #!/bin/sh
-# The entrypoint of the stand-in of Postgres' image, which scripts/stand-in-base.sh makes. Of the official image's
-# contract it has what docker-compose.yaml uses: POSTGRES_USER, POSTGRES_PASSWORD_FILE, POSTGRES_DB and PGDATA; an empty
-# folder becomes a database cluster, another one is started as it is.
+# The entrypoint of the Postgres stand-in, which scripts/stand-in-base.sh builds. It supports the parts of the official
+# image that docker-compose.yaml uses: POSTGRES_USER, POSTGRES_PASSWORD_FILE, POSTGRES_DB and PGDATA. It initializes an
+# empty data folder, and starts an existing one unchanged.
 set -eu
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then

@@ -1,1 +1,1 @@
-"""Uses a few minutes on a GPU machine fully: what the engine reaches there, of what the GPU could do."""
+"""Benchmarks for a few minutes on a GPU machine: the engine's speed compared with what the GPU can do."""

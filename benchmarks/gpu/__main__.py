@@ -1,4 +1,4 @@
-"""`python -m benchmarks.gpu OUT`: run every part within a time limit, and write the report. run.sh calls it."""
+"""Runs every part within a time limit, and writes the report: `python -m benchmarks.gpu OUT`, which run.sh calls."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _ROOT = Path(__file__).parent.parent.parent
 _GRACE_SECONDS = 5.0
 _LEAST_SECONDS = 3.0
 _MARGIN_SECONDS = 1.0
-"""How long before its time limit a part should stop on its own."""
+"""Seconds before its time limit at which a part should end."""
 _REPORT_SECONDS = 4.0
-"""Kept for the report, and for what ends slowly."""
+"""Seconds reserved for the report, and for parts that end slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,13 @@ PARTS = (
     Part("sharing", 80),
     Part("start", 50),
     Part("pruned", 60),
-    # The slowest, and worth the least: with whatever time is left.
+    # The slowest and least valuable part, in the remaining time.
     Part("compiled", 300),
 )
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts one after the other; a part that fails or is cut is noted, and the next one runs."""
+    """Run the parts in sequence; a part that fails or exceeds its time is recorded, and the next one runs."""
     options = _parse(arguments)
     deadline = time.monotonic() + options.seconds - _REPORT_SECONDS
     options.out.mkdir(parents=True, exist_ok=True)
@@ -89,10 +89,10 @@ def main(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("out", type=Path, help="folder of the results")
-    parser.add_argument("--seconds", type=float, default=480, help="time for everything (480)")
+    parser.add_argument("--seconds", type=float, default=480, help="total time limit in seconds (480)")
     parser.add_argument("--rehearse", action="store_true", help="run on the CPU, on tiny models")
     parser.add_argument("--parts", help=f"only these, with commas, of {','.join(part.name for part in PARTS)}")
-    parser.add_argument("--workloads", type=int, default=99, help="only so many models and sizes, the first ones")
+    parser.add_argument("--workloads", type=int, default=99, help="number of models and sizes, from the first on")
     parser.add_argument("--work", type=Path, help="folder for models and photographs, kept (a temporary one)")
     return parser.parse_args(arguments)
 
@@ -102,7 +102,7 @@ def _interrupt(_: int, __: FrameType | None) -> None:
 
 
 def _run(part: Part, context: Context, limit: float, log: BinaryIO, records: Records) -> None:
-    """Run a part, or note why not."""
+    """Run a part, or record why it was skipped."""
     print(f"{part.name}: at most {limit:.0f} s", flush=True)
     began = time.monotonic()
     if part.name != "tests":
@@ -122,7 +122,7 @@ def _run(part: Part, context: Context, limit: float, log: BinaryIO, records: Rec
 
 
 def run_command(command: list[str], limit: float, output: BinaryIO) -> int | None:
-    """Run a command in a process group, which is ended with it; None: it was cut."""
+    """Run a command in its own process group, and return its exit code; None if it exceeded its time."""
     process = subprocess.Popen(
         command, cwd=_ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
     )
@@ -135,7 +135,7 @@ def run_command(command: list[str], limit: float, output: BinaryIO) -> int | Non
 
 
 def _tests_command(limit: float) -> list[str]:
-    # Without the repository's options, which ask for a plugin that a GPU machine need not have.
+    # Without the repository's options, which need a pytest plugin that a GPU machine may lack.
     given = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "benchmarks.gpu.telling"]
     given += ["-m", "cuda", "-v", "-rA", f"--timeout={limit:.0f}"]
     return [sys.executable, "-W", "ignore", "-m", "pytest", *given, "tests/cuda"]

@@ -1,4 +1,4 @@
-"""The simple loop of `benchmarks/article.py`, on the storage stand-in."""
+"""Runs the simple loop of `benchmarks/article.py` on the storage stand-in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIMIT = 60.0
 
 
 def measure(context: Context, records: Records, workload: Workload) -> None:
-    """Measure its images a second over the later half of its masks, and note it."""
+    """Measure images per second over the later half of the masks, and record them."""
     try:
         sample, count = open_sample(context, workload), context.scale.article_images
         with running_storage(sample.files, workers=1, listed=count) as serving:
@@ -28,7 +28,7 @@ def measure(context: Context, records: Records, workload: Workload) -> None:
         half = len(times) // 2
         rate = (len(times) - half) / (times[-1] - times[half - 1])
         records.write("article", workload=workload.name, images=len(times), images_per_second=rate)
-    except Exception as error:  # noqa: BLE001  the engine's runs go on
+    except Exception as error:  # noqa: BLE001  the engine's runs continue
         records.skip(f"{workload.name}: the article's loop", one_line(error))
 
 

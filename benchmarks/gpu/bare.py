@@ -1,4 +1,4 @@
-"""The bare forward pass on tensors that lie ready on the GPU: its floor on paper, then its best setting."""
+"""Measures the bare forward pass on tensors on the GPU: its theoretical floor, then its best setting."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.gpu.samples import Sample, open_sample, repeated
 from benchmarks.models import plain_network
 
 _GAIN = 1.02
-"""A batch twice as large must be so much faster to pay."""
+"""Minimum speed-up for which a batch twice as large counts as faster."""
 _CONTEXT_BATCH = 16
 
 
@@ -45,7 +45,7 @@ class Bench:
         self._peak = peak_of(device_name(context))
 
     def floor(self) -> None:
-        """Note what the workload asks, and the rates that it could have at best."""
+        """Record the cost of the workload, and the best rates that it could reach."""
         work = self._work
         self._records.write(
             "floor",
@@ -72,7 +72,7 @@ class Bench:
         began = time.monotonic()
         try:
             fields |= self._figures(setting)
-        except Exception as error:  # noqa: BLE001  a setting that does not run here is an answer, too
+        except Exception as error:  # noqa: BLE001  a setting that fails here is a result, too
             fields |= {"images_per_second": 0.0, "error": one_line(error)}
         _clear()
         self._records.write("setting", **fields, seconds=round(time.monotonic() - began, 2))
@@ -180,7 +180,7 @@ def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:
 
 
 def main(context: Context) -> None:
-    """Measure each workload; what one does not use of its share of the time is left to those after it."""
+    """Measure each workload; time that one does not use is left to the next ones."""
     records = context.records("bare")
     workloads = context.scale.workloads
     for index, workload in enumerate(workloads):
@@ -188,5 +188,5 @@ def main(context: Context) -> None:
         until = time.monotonic() + context.seconds_left * 1.5 / (len(workloads) - index + 0.5)
         try:
             search(Bench(context, workload, records, until), context, exported="resnet" in workload.model)
-        except Exception as error:  # noqa: BLE001  such as a model that cannot be made here; the others go on
+        except Exception as error:  # noqa: BLE001  such as a model that cannot be created here; the others continue
             records.skip(f"{workload.name}: the bare forward pass", one_line(error))

@@ -1,4 +1,4 @@
-"""The settings of the bare forward pass that are compiled: last, and each in a process with a time limit."""
+"""Measures compiled settings of the bare forward pass, each in a process with a time limit."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from benchmarks.gpu.records import Records, read_records
 
 _LIMIT = 80.0
 _LEAST = 10.0
-"""Seconds below which nothing more is begun."""
+"""Remaining seconds below which no further setting is started."""
 _MARGIN = 2.0
-"""Seconds to note that one was cut, before this part is."""
+"""Seconds reserved to record that a setting exceeded its time."""
 
 
 def main(context: Context) -> None:

@@ -1,4 +1,4 @@
-"""What each part is given, and what is measured in a full run and in a rehearsal."""
+"""The context of each part, and the extent of a full run and of a rehearsal."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """As results name it."""
+        """Name of the workload in results."""
         return f"{self.model}-{self.side}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured.
+    """The extent of the measurements.
 
     Attributes:
         workloads: Models and sizes, the most valuable first.
@@ -93,7 +93,7 @@ REHEARSAL = Scale(
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a part is given.
+    """The context of a part.
 
     Attributes:
         out: Folder of the results.
@@ -111,26 +111,26 @@ class Context:
 
     @property
     def device(self) -> str:
-        """Where networks run."""
+        """The device on which networks run."""
         return "cpu" if self.rehearse else "cuda"
 
     @property
     def scale(self) -> Scale:
-        """How much is measured."""
+        """The extent of the measurements."""
         whole = REHEARSAL if self.rehearse else FULL
         return replace(whole, workloads=whole.workloads[: self.workloads])
 
     @property
     def seconds_left(self) -> float:
-        """Time until the deadline."""
+        """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
     def records(self, name: str) -> Records:
-        """The results file of a part."""
+        """Return the results file of a part."""
         return Records(self.out / f"{name}.jsonl")
 
     def workload(self, name: str) -> Workload:
-        """A workload by its name."""
+        """Return a workload by its name."""
         return next(one for one in self.scale.workloads if one.name == name)
 
     def arguments(self) -> list[str]:
@@ -141,14 +141,14 @@ class Context:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `context_from` reads."""
+    """Add the arguments that `context_from` reads."""
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--deadline", type=float, required=True, help="when it must have ended, in monotonic seconds")
+    parser.add_argument("--deadline", type=float, required=True, help="deadline on the monotonic clock, in seconds")
     parser.add_argument("--workloads", type=int, required=True)
     parser.add_argument("--rehearse", action="store_true")
 
 
 def context_from(options: argparse.Namespace) -> Context:
-    """Make it of a command line."""
+    """Create a context from the command line."""
     return Context(options.out, options.work, options.rehearse, options.deadline, options.workloads)

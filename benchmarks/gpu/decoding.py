@@ -1,4 +1,4 @@
-"""How fast photographs are decoded: by Pillow on one core and on all, and by nvJPEG on the GPU."""
+"""Measures decoding of photographs: Pillow on one core and on all, and nvJPEG on the GPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PATIENCE = 60.0
 
 
 def measure(context: Context, records: Records) -> None:
-    """Note the rates for each distinct kind of photograph."""
+    """Record the rates for each distinct kind of photograph."""
     seen: set[int] = set()
     for workload in context.scale.workloads:
         if workload.side in seen:
@@ -33,7 +33,7 @@ def measure(context: Context, records: Records) -> None:
 
 
 def _measure(context: Context, records: Records, workload: Workload) -> None:
-    # Here and not above: the processes that decode on all cores need no torch.
+    # Imported here, because the processes that decode on all cores do not need torch.
     from benchmarks.gpu.samples import open_sample
 
     cores = len(os.sched_getaffinity(0))
@@ -75,7 +75,7 @@ _files: Sequence[bytes] = ()
 
 
 def _prepare(files: Sequence[bytes]) -> None:
-    global _files  # noqa: PLW0603  a pool's processes have no other place for it
+    global _files  # noqa: PLW0603  processes of a pool share it only through a global
     _files = files
 
 

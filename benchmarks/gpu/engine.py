@@ -1,4 +1,4 @@
-"""The engine as users run it, with the storage stand-in: its steady rate compared with the bare forward pass."""
+"""Measures the engine as users run it, on the storage stand-in: its steady rate."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cloudseg_ops.engine.process import options as engine_options
 _START_SECONDS = 45.0
 _END_SECONDS = 15.0
 _BESIDE_SECONDS = 14.0
-"""Approximate duration of a run in addition to its steady time."""
+"""Approximate seconds of a run outside of its steady state."""
 _LEAST_IMAGES, _MOST_IMAGES = 64, 100_000
 _MOST_WORKERS = 4
 _KEPT = 8
@@ -58,7 +58,7 @@ def _attempt(context: Context, records: Records, workload: Workload, helpers: st
         return
     try:
         run(context, records, workload, helpers)
-    except Exception as error:  # noqa: BLE001  the other runs go on
+    except Exception as error:  # noqa: BLE001  the other runs continue
         records.skip(what, one_line(error))
 
 
@@ -68,7 +68,7 @@ def workers_for(cpus: int) -> int:
 
 
 def run(context: Context, records: Records, workload: Workload, helpers: str) -> None:
-    """Measure one run of the engine, and note it."""
+    """Measure one run of the engine, and record it."""
     sample = open_sample(context, workload)
     images = _images(context, workload)
     workers = workers_for(engine_options.usable_cpus())
@@ -98,13 +98,13 @@ def run(context: Context, records: Records, workload: Workload, helpers: str) ->
 
 
 def device_options(context: Context) -> list[str]:
-    """Tell the engine the device, where it knows the option."""
+    """Return the engine's option for the device, if it has one."""
     known = {option for action in engine_options._parser()._actions for option in action.option_strings}
     return ["--device", context.device] if "--device" in known else []
 
 
 def _images(context: Context, workload: Workload) -> int:
-    """As many as the bare forward pass does in the time, and half as many again: the run ends by its time limit."""
+    """Return 1.5 times the images of the bare forward pass in that time, so that the time limit ends the run."""
     known = [
         float(one["images_per_second"])
         for one in read_records(context.out / "bare.jsonl")

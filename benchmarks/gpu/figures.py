@@ -1,4 +1,4 @@
-"""What the results say together: the best settings, the engine's share of them, and whether decoding binds."""
+"""Derives figures from the results: best settings, the engine's share of them, and whether decoding is the limit."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 Record = dict[str, Any]
 AGREEMENT = 0.999
-"""Least share of pixels that must be those of float32, or a rate does not count."""
+"""Minimum share of pixels that must agree with float32 for a rate to count."""
 TARGET = 0.85
-"""Share of the best bare setting that the engine is to reach with the 31 M U-Net."""
+"""Target share of the best bare setting for the engine with the 31 M U-Net."""
 TARGET_MODEL = "unet31m"
 _COMPILERS = frozenset({"compile", "max-autotune", "aoti"})
 
 
 def of_kind(records: Iterable[Record], kind: str) -> list[Record]:
-    """The records of a kind, in their order."""
+    """Return the records of a kind, in order."""
     return [one for one in records if one.get("kind") == kind]
 
 

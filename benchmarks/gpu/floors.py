@@ -1,4 +1,4 @@
-"""The floor on paper: floating-point operations, and the fewest bytes that must move, against what the GPU can do."""
+"""Computes the theoretical floor: operations and minimum bytes moved, against the GPU's peaks."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LAYERS = ("convolution", "max_pool2d", "cat", "upsample")
 
 @dataclass(frozen=True, slots=True)
 class Peak:
-    """What a GPU's data sheet promises.
+    """The peaks in a GPU's data sheet.
 
     Attributes:
         name: The GPU.
@@ -35,13 +35,13 @@ _PEAKS = (Peak("H200", 990e12, 4.8e12), Peak("H100", 990e12, 3.35e12))
 
 
 def peak_of(device_name: str) -> Peak:
-    """Give a GPU's peak; an unknown one is measured against the H100."""
+    """Return a GPU's peak; for an unknown GPU, that of the H100."""
     return next((peak for peak in _PEAKS if peak.name in device_name), _PEAKS[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one image asks of a network.
+    """The cost of one image in a network.
 
     Attributes:
         flops: Operations, a multiplication and an addition being two.

@@ -1,4 +1,4 @@
-"""Ways to run a bare forward pass on a GPU, and how fast each is."""
+"""Settings of a bare forward pass on a GPU, and their speed."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class Setting:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return the setting as JSON-compatible values."""
         return asdict(self)
 
     @property
     def needs_cuda(self) -> bool:
-        """Whether there is no such thing on a CPU."""
+        """Whether the setting needs a GPU."""
         return self.runner in {"graph", "fused"} or self.precision == "tf32"
 
 

@@ -1,4 +1,4 @@
-"""One part in its own process: `python -m benchmarks.gpu.part NAME --out OUT --work WORK --deadline T`."""
+"""Runs one part in its own process: `python -m benchmarks.gpu.part NAME --out OUT --work WORK --deadline T`."""
 
 from __future__ import annotations
 

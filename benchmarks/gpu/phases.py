@@ -1,4 +1,4 @@
-"""The phases of one start, each timed: imports, CUDA context, weights, first pass, first mask, and a second mask."""
+"""Times the phases of one start: imports, CUDA context, weights, first pass, first mask, and a second mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where each millisecond of the engine's steady batches goes: kernels by kind, copies, and idle time."""
+"""Profiles the engine's steady batches: kernels by kind, copies, and idle time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(context: Context) -> None:
             continue
         try:
             _profile(context, records, workload)
-        except Exception as error:  # noqa: BLE001  the other model goes on
+        except Exception as error:  # noqa: BLE001  the other model is profiled
             records.skip(f"{workload.name}: profile", one_line(error))
 
 

@@ -1,4 +1,4 @@
-"""Whether this machine's PyTorch does without what the image leaves out: `benchmarks.gpu.slim` as a part of a run."""
+"""Checks that PyTorch works without the files that the image leaves out: `benchmarks.gpu.slim` as a part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.gpu.slim import check, site_packages_of
 
 
 def main(context: Context) -> None:
-    """Check, and note what came of it."""
+    """Run the check, and record its result."""
     records = context.records("machine")
     if not torch.version.cuda:
         records.skip("the image without what it leaves out", "needs PyTorch's CUDA build")

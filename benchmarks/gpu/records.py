@@ -1,4 +1,4 @@
-"""Results as they come: one JSON object a line, flushed, so that a part that is cut leaves what it has measured."""
+"""Writes results as JSON lines, flushed, so that an interrupted part keeps what it has measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Records:
         print(line, flush=True)
 
     def skip(self, what: str, why: str) -> None:
-        """Note what was not measured, and why."""
+        """Record what was not measured, and why."""
         self.write("skipped", what=what, why=why)
 
 
@@ -43,5 +43,5 @@ def read_records(path: Path) -> list[dict[str, Any]]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as it stands in a result."""
+    """Format an error for a result."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

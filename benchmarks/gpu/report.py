@@ -1,4 +1,4 @@
-"""report.md, made of whatever results there are: also after a cut."""
+"""Writes report.md from the available results, also after an interrupted run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FILES = ("machine", "bare", "engine", "start", "profile")
 
 
 def write_report(out: Path) -> None:
-    """Write report.md next to the results."""
+    """Write report.md to the folder of the results."""
     found = {name: read_records(out / f"{name}.jsonl") for name in FILES}
     machine, bare, engine = found["machine"], found["bare"], found["engine"]
     sections: dict[str, Callable[[], list[str]]] = {

@@ -1,4 +1,4 @@
-"""Sections of report.md about speed: the bare forward pass, the engine, and what binds."""
+"""Sections of report.md about speed: the bare forward pass, the engine, and the bottleneck."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIB = 2**30
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Lay out a Markdown table; of no rows, a line that says so."""
+    """Format a Markdown table, or a line that says that there are no rows."""
     lines = [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
     if not lines:
         return ["Not measured."]
@@ -28,12 +28,12 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
 
 
 def figure(value: Any, scale: float = 1.0) -> str:
-    """Three significant digits, or a dash for what was not measured."""
+    """Format a number with three significant digits; a dash if it was not measured."""
     return "–" if value is None else short(float(value) * scale)
 
 
 def percent(value: Any) -> str:
-    """A share, 0–1, as a percentage."""
+    """Format a share, 0–1, as a percentage."""
     return "–" if value is None else f"{float(value):.1%}"
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import google_crc32c
 
 GENERATION = 1_700_000_000_000_000
-"""Of every object."""
+"""Generation of every object."""
 PHOTOGRAPH = re.compile(r"photo-(\d+)\.jpg$")
 _MASK = re.compile(r"photo-(\d+)\D")
 Headers = dict[str, str]
@@ -34,7 +34,7 @@ class Answer:
 
 
 def photo_name(number: int) -> str:
-    """Name of an input photograph."""
+    """Return the name of an input photograph."""
     return f"photo-{number:07}.jpg"
 
 
@@ -69,5 +69,5 @@ def object_resource(bucket: str, name: str, size: int, crc32c: str, metadata: ob
 
 
 def staged_path(folder: Path, bucket: str, name: str) -> Path:
-    """Where an object of STAGING lies."""
+    """Return the path of an object in STAGING."""
     return folder / "staged" / quote(bucket, safe="") / quote(name, safe="")

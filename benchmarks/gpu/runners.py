@@ -1,4 +1,4 @@
-"""Networks changed for a GPU: bias and ReLU within the convolution, and a CUDA graph of a whole forward pass."""
+"""Optimizes networks for a GPU: fused bias and ReLU, and a CUDA graph of the whole forward pass."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Graph:
                 self._logits: torch.Tensor = network(self._images)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Give the logits, which the next call overwrites."""
+        """Return the logits, which the next call overwrites."""
         self._images.copy_(images)
         self._graph.replay()
         return self._logits

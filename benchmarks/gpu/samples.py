@@ -1,4 +1,4 @@
-"""What a workload is made of: its model, its photographs, and the masks of a plain float32 pass on the CPU."""
+"""Creates a workload's model, photographs, and reference masks of a plain float32 pass on the CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.models import Model, open_model, plain_network
 from benchmarks.photographs import open_photographs
 
 _REFERENCE_PIXELS = 4 * 256 * 256
-"""About so many pixels are compared; two images at least."""
+"""Approximate number of pixels to compare; at least two images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Sample:
 
 
 def open_sample(context: Context, workload: Workload) -> Sample:
-    """Make what is not there yet; parts and their processes share it."""
+    """Create the files that do not exist yet; all parts and their processes share them."""
     model = open_model(workload.model, context.work, context.device)
     files = open_photographs(str(workload.side), workload.file_bytes, context.work).files()
     images = torch.stack([tensors.prepare(steps.pixels(data), model.params) for data in files])

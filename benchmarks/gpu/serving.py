@@ -1,4 +1,4 @@
-"""Starts and ends the workers of the storage stand-in, and reads what they noted."""
+"""Starts and stops the workers of the storage stand-in, and reads their logs."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Serving:
     pids: Sequence[int]
 
     def cpu_seconds(self) -> float:
-        """CPU time of the workers so far."""
+        """Return the CPU time of the workers so far."""
         return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in self.pids)
 
     def stage(self, model: Model, images: int) -> Staged:
-        """Write weights, model.json and a chunk of so many images, and forget the masks so far."""
+        """Write weights, model.json and a chunk of images, and delete the masks so far."""
         self.forget()
         weights = self._put(f"models/benchmark/{model.staged.name}", model.staged.read_bytes())
         reference = model.reference(str(weights))
@@ -71,7 +71,7 @@ class Serving:
         return {mask_number(name): data for name, data in files.items()}
 
     def forget(self) -> None:
-        """Forget the masks that were uploaded."""
+        """Delete the uploaded masks."""
         for path in (self.folder / "masks").iterdir():
             os.truncate(path, 0)
         for path in (self.folder / "kept").iterdir():
@@ -96,7 +96,7 @@ def _lines(path: Path) -> list[str]:
 def running_storage(
     photographs: Sequence[bytes], *, workers: int, latency: float = LATENCY, listed: int = 0, kept: int = 8
 ) -> Iterator[Serving]:
-    """Start the stand-in, and end it with the block.
+    """Run the stand-in for the duration of the block.
 
     Args:
         photographs: The distinct photographs.
@@ -112,7 +112,7 @@ def running_storage(
         (folder / "photographs" / f"{index:04}").write_bytes(data)
     settings = json.dumps({"latency": latency, "listed": listed, "kept": kept})
     processes: list[subprocess.Popen[str]] = []
-    # Bound and never listening: it keeps the port for the workers.
+    # Bound but not listening, to reserve the port for the workers.
     with bind(0) as reserved:
         port = reserved.getsockname()[1]
         try:
@@ -141,5 +141,5 @@ def _await(process: subprocess.Popen[str]) -> None:
 
 
 def environment(serving: Serving) -> dict[str, str]:
-    """The environment of a process that uses the stand-in."""
+    """Return the environment for a process that uses the stand-in."""
     return {**os.environ, "STORAGE_EMULATOR_HOST": serving.url}

@@ -1,4 +1,4 @@
-"""Several engines on one GPU, each with its own helpers, like pods that time-share a GPU."""
+"""Measures several engines on one GPU, as when pods share a GPU by time-slicing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main(context: Context) -> None:
             continue
         try:
             _measure(context, records, engines, max(0, cpus // engines - 1))
-        except Exception as error:  # noqa: BLE001  the next one goes on
+        except Exception as error:  # noqa: BLE001  the next one runs
             records.skip(f"{engines} engines on one GPU", one_line(error))
 
 

@@ -1,4 +1,4 @@
-"""Whether PyTorch on a GPU does without what the image leaves out (docker/inference/slim/removed.toml).
+"""Checks that PyTorch works on a GPU without the files that the image leaves out (slim/removed.toml).
 
     python -m benchmarks.gpu.slim                    # needs PyTorch as PyPI ships it, and a GPU
     python -m benchmarks.gpu.slim --device cpu       # a rehearsal
@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--site-packages", type=Path, help="folder with torch (where this Python has it)")
-    parser.add_argument("--keep", default="", help="features to keep, as KEEP of scripts/image.sh")
+    parser.add_argument("--keep", default="", help="features to keep, like KEEP of scripts/image.sh")
     options = parser.parse_args()
     import torch
 

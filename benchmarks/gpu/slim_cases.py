@@ -1,4 +1,4 @@
-"""The operations that `benchmarks.gpu.slim` runs, in their own process."""
+"""The operations that `benchmarks.gpu.slim` runs in a separate process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEFT_OUT = {
 
 
 def main(device: str, probe: str) -> None:
-    """Run the cases, or one feature that is left out, and print what came out."""
+    """Run the cases, or one feature that is left out, and print the results."""
     started = time.monotonic()
     import torch
 
@@ -80,7 +80,7 @@ def _run_cases(device: str) -> tuple[dict[str, float], dict[str, str]]:
 
 
 def _cases(device: str, dtype: torch.dtype) -> dict[str, Callable[[], torch.Tensor]]:
-    """The operations that segmentation networks are made of, by name."""
+    """Return the operations of segmentation networks, by name."""
     import torch
     from torch import nn
     from torch.nn import functional as F  # noqa: N812  as PyTorch's documentation has it

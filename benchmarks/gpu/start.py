@@ -1,4 +1,4 @@
-"""From the start of a process to the first mask: by phase in its own process, and of the engine as a whole."""
+"""Measures the time from process start to the first mask: by phase in a plain process, and for the engine."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def main(context: Context) -> None:
             evicted = 0 if place else _evict_libraries()
             try:
                 records.write(kind, workload=workload.name, start=start, evicted=evicted, **measure())
-            except Exception as error:  # noqa: BLE001  the next start goes on
+            except Exception as error:  # noqa: BLE001  the next start runs
                 records.skip(f"{start} start {place}, {kind}", one_line(error))
 
 
 def _engine(context: Context, serving: Serving, sample: Sample) -> dict[str, float]:
-    """Let the engine segment one image; give the seconds to its mask, and to the end."""
+    """Run the engine on one image, and return the seconds to its mask and to the end."""
     staged = serving.stage(sample.model, 1)
     command = [*engine.command(staged, []), *device_options(context)]
     began = time.time()
@@ -68,7 +68,7 @@ def _phases(context: Context, sample: Sample) -> dict[str, float]:
 
 
 def _run(context: Context, command: Sequence[str], variables: Mapping[str, str]) -> str:
-    """Run a command; give what it printed.
+    """Run a command, and return its output.
 
     Raises:
         RuntimeError: It failed; the message has the end of what it printed.
@@ -81,7 +81,7 @@ def _run(context: Context, command: Sequence[str], variables: Mapping[str, str])
 
 
 def _evict_libraries() -> int:
-    """Ask the system to drop PyTorch's and CUDA's libraries from the page cache; tell how many files that were."""
+    """Ask the system to drop PyTorch's and CUDA's libraries from the page cache, and return the number of files."""
     import importlib.util
 
     spec = importlib.util.find_spec("torch")

@@ -1,4 +1,4 @@
-"""A minimal stand-in for the JSON API of Cloud Storage, for rates that the repository's emulator cannot serve.
+"""A minimal stand-in for Cloud Storage's JSON API, for rates that the repository's emulator cannot reach.
 
 Several worker processes share one port of the loopback address. Input photographs are a few files in memory under any
 number of names: photo-0000009.jpg is file 9 modulo their number. Masks are counted with their times, and the first few
@@ -65,7 +65,7 @@ class Standin:
         self._masks = os.open(folder / "masks" / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Serve one request, as ASGI has it."""
+        """Handle one ASGI request."""
         body = b""
         more = True
         while more:
@@ -84,7 +84,7 @@ class Standin:
         await send({"type": "http.response.body", "body": answer.body})
 
     def answer(self, method: str, path: str, query: bytes, headers: Headers, body: bytes) -> Answer:
-        """Answer a request."""
+        """Return the response to a request."""
         found = _OBJECT.match(path)
         if not found:
             return Answer(404, f"{method} {path} is not served here".encode())
@@ -196,7 +196,7 @@ class _Server(uvicorn.Server):
 
 
 def main(folder: str, port: str, settings: str) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal arrives."""
     app = Standin(Path(folder), **json.loads(settings))
     config = uvicorn.Config(
         app, lifespan="off", log_level="warning", access_log=False, timeout_keep_alive=120, timeout_graceful_shutdown=1

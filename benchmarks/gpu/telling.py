@@ -1,4 +1,4 @@
-"""A plugin of pytest: tells a failure and a slow test at once, for a run that may be cut before its summary."""
+"""A pytest plugin that reports failures and slow tests immediately, for runs that may end before the summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SLOW_SECONDS = 3.0
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Print what a run that is cut would not come to."""
+    """Print failures and slow tests as they occur."""
     if report.duration >= _SLOW_SECONDS:
         print(f"\n{report.nodeid}, {report.when}: {report.duration:.1f} s", flush=True)
     if report.failed:

@@ -36,7 +36,7 @@ class Nvml:
         self._call("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(0), ctypes.byref(self._device))
 
     def used_bytes(self) -> int:
-        """Memory in use, by all processes."""
+        """Return the memory in use by all processes."""
         memory = self._Memory()
         self._call("nvmlDeviceGetMemoryInfo", self._device, ctypes.byref(memory))
         return int(memory.used)
@@ -54,7 +54,7 @@ class Nvml:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look.
+    """One sample.
 
     Attributes:
         at: Seconds since the epoch.

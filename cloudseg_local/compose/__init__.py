@@ -1,1 +1,1 @@
-"""What the one-shot services and the health checks of docker-compose.yaml run."""
+"""Code for the one-shot services and health checks of docker-compose.yaml."""

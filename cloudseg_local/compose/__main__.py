@@ -1,4 +1,4 @@
-"""`python -m cloudseg_local.compose`: what docker-compose.yaml calls in its containers."""
+"""The command line that docker-compose.yaml calls in its containers: `python -m cloudseg_local.compose`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VOLUMES = Path("/var/lib/cloudseg")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; errors are printed as one message, without a traceback."""
+    """Run one command and return its exit code; errors are printed as one message, without a traceback."""
     options = _parser().parse_args(arguments)
     try:
         if options.command == "healthy":
@@ -35,16 +35,16 @@ def _tell(text: str) -> None:
 
 def _healthy(service: str) -> int:
     trouble = why_unhealthy(service)
-    print(trouble or "well")
+    print(trouble or "healthy")
     return 1 if trouble else 0
 
 
-# What follows is imported late: a health check runs every few seconds.
+# The functions below import lazily, because health checks run every few seconds.
 def _keys(volumes: Path) -> int:
     from cloudseg_local.compose.keys import make_keys
 
     written = make_keys(volumes / "database", volumes / "keys", volumes / "login")
-    _tell(f"{len(written)} secrets made" if written else "the secrets of an earlier start are kept")
+    _tell(f"{len(written)} secrets created" if written else "keeping the secrets of an earlier start")
     return 0
 
 
@@ -56,7 +56,7 @@ def _prepare(options: argparse.Namespace) -> int:
     prepare_storage(os.environ["STORAGE_EMULATOR_HOST"], options.photographs, _tell)
     prepare_registry(options.volumes / "models", _tell)
     prepare_database(settings.pool, options.slots, _tell)
-    _tell(f"ready. Airflow will be at {options.ui_url} (user admin); its password:")
+    _tell(f"ready. Airflow will be at {options.ui_url} (user admin); to show its password:")
     print(f"  docker compose exec api-server cat {VOLUMES / 'login' / 'password'}", flush=True)
     return 0
 
@@ -75,14 +75,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="cloudseg_local.compose", description=__doc__)
     parser.add_argument("--volumes", type=Path, default=VOLUMES, help="folder of the volumes (default: %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("keys", help="make the secrets that are not there yet")
-    prepare = commands.add_parser("prepare", help="database, pool, buckets, registry, photographs")
-    prepare.add_argument("--slots", type=int, required=True, help="chunks at once")
-    prepare.add_argument("--photographs", type=int, required=True, help="generated scenes; 0: none")
-    prepare.add_argument("--ui-url", required=True, help="address of Airflow's UI, as a browser reaches it")
-    healthy = commands.add_parser("healthy", help="exit with 0 when a service is well")
+    commands.add_parser("keys", help="create missing secrets")
+    prepare = commands.add_parser("prepare", help="create database, pool, buckets, registry and photographs")
+    prepare.add_argument("--slots", type=int, required=True, help="number of concurrent chunks")
+    prepare.add_argument("--photographs", type=int, required=True, help="number of generated scenes; 0 for none")
+    prepare.add_argument("--ui-url", required=True, help="address of Airflow's UI in a browser")
+    healthy = commands.add_parser("healthy", help="exit with 0 if a service is healthy")
     healthy.add_argument("service", choices=SERVICES)
-    cluster = commands.add_parser("cluster", help="make the cluster of the profile k8s ready")
+    cluster = commands.add_parser("cluster", help="prepare the cluster of the k8s profile")
     cluster.add_argument("--admin", type=Path, required=True, help="the kubeconfig that k3s wrote")
     return parser
 

@@ -1,4 +1,4 @@
-"""Makes the cluster of the profile `k8s` ready for chunks: how Airflow reaches it, a namespace, the image."""
+"""Prepares the cluster of the `k8s` profile for chunks: kubeconfig for Airflow, namespace, image."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ Tell = Callable[[str], None]
 def prepare_cluster(
     admin: Path, kubeconfig: Path, namespace: str, image: str, *, tell: Tell, server: str = SERVER
 ) -> None:
-    """Write the kubeconfig that Airflow uses, wait for a node, and make the namespace.
+    """Write Airflow's kubeconfig, wait for a node, and create the namespace.
 
     Args:
-        admin: The kubeconfig that k3s wrote, which names itself by loopback.
-        kubeconfig: Gets the same with the address that the other services reach.
-        namespace: Where the pods are to be.
-        image: The engine's image, which the node must have.
-        tell: Tells the person at the terminal.
-        server: That address.
+        admin: The kubeconfig that k3s wrote, with a loopback address.
+        kubeconfig: File to write: the same kubeconfig with the address `server`.
+        namespace: Namespace for the pods.
+        image: The engine's image; a message says how to load it if the node does not have it.
+        tell: Receives progress messages for the terminal.
+        server: Address at which the other services reach the cluster.
 
     Raises:
         LocalError: The cluster cannot be used; the message says why.
@@ -46,31 +46,31 @@ def prepare_cluster(
     draft.replace(kubeconfig)
     cluster = Cluster.connect(str(kubeconfig), namespace)
     offer = _await_node(cluster.offer)
-    made = " (made now)" if cluster.ensure_namespace() else ""
-    tell(f"a cluster of {offer.nodes} node, and the namespace {namespace}{made}")
+    made = " (created)" if cluster.ensure_namespace() else ""
+    tell(f"cluster with {offer.nodes} node, namespace {namespace}{made}")
     nodes = cluster.api.api_client.sanitize_for_serialization(cluster.api.list_node())["items"]
     if not has_image(nodes, image):
         tell(
-            f"its node does not have the image {image} yet. Build it and hand it over:\n"
+            f"the node does not have the image {image} yet. Build and load it:\n"
             "  make image\n"
             f"  docker save {image} | docker compose exec -T k3s ctr images import -"
         )
 
 
 def readdressed(kubeconfig: Mapping[str, Any], server: str) -> dict[str, Any]:
-    """A kubeconfig whose clusters are all at another address.
+    """Return a copy of a kubeconfig with another server address for all clusters.
 
     Args:
         kubeconfig: The document.
-        server: The address, a URL.
+        server: The new address, a URL.
 
     Raises:
-        LocalError: It has no clusters.
+        LocalError: The kubeconfig has no clusters.
     """
     clusters = kubeconfig.get("clusters")
     if not clusters:
         raise LocalError(
-            "k3s wrote a kubeconfig without a cluster; see its log (`docker compose logs k3s`), and start again with "
+            "k3s wrote a kubeconfig without a cluster; see its log (`docker compose logs k3s`), and restart with "
             "`docker compose --profile k8s up`"
         )
     moved = [{**entry, "cluster": {**entry["cluster"], "server": server}} for entry in clusters]
@@ -78,11 +78,11 @@ def readdressed(kubeconfig: Mapping[str, Any], server: str) -> dict[str, Any]:
 
 
 def has_image(nodes: Sequence[Mapping[str, Any]], image: str) -> bool:
-    """Whether a node has an image, as nodes tell it; they leave out names beyond the 50 largest images.
+    """Return whether a node reports an image; nodes list only their 50 largest images.
 
     Args:
-        nodes: v1 Nodes in JSON's terms.
-        image: The image; without a registry it is one of Docker's own.
+        nodes: v1 Node objects, as JSON.
+        image: The image; without a registry, docker.io is assumed.
     """
     first, _, rest = image.partition("/")
     named = image if rest and ("." in first or ":" in first or first == "localhost") else f"docker.io/{image}"

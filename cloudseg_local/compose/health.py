@@ -1,4 +1,4 @@
-"""Health checks of the services in docker-compose.yaml, as cheap as possible."""
+"""Health checks for the services of docker-compose.yaml."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ _AIRFLOW = "http://api-server:8080/api/v2/monitor/health"
 _EMULATOR = "http://127.0.0.1:4443/_emulator/health"
 _SECONDS = 10.0
 
-# Airflow's own `jobs check` imports all of Airflow, five seconds of a processor for each look: the API server knows the
-# same heartbeats. The key is the service's name, the value that of the part in the API server's answer.
+# The API server reports the same heartbeats as `airflow jobs check`, which would import all of Airflow: 5 s of CPU per
+# check. Keys are service names, values are the names in the API server's response.
 AIRFLOW_PARTS = {
     "api-server": "metadatabase",
     "scheduler": "scheduler",
@@ -23,12 +23,12 @@ SERVICES = ("emulator", *AIRFLOW_PARTS)
 
 
 def why_unhealthy(service: str, airflow: str = _AIRFLOW, emulator: str = _EMULATOR) -> str | None:
-    """Say in one line why a service is unhealthy; None if it is healthy.
+    """Return in one line why a service is unhealthy; None if it is healthy.
 
     Args:
         service: One of `SERVICES`.
-        airflow: The address that tells the health of Airflow's processes.
-        emulator: The address that tells the emulator's.
+        airflow: URL of Airflow's health endpoint.
+        emulator: URL of the emulator's health endpoint.
     """
     url = emulator if service == "emulator" else airflow
     try:
@@ -40,15 +40,15 @@ def why_unhealthy(service: str, airflow: str = _AIRFLOW, emulator: str = _EMULAT
 
 
 def part_trouble(health: Mapping[str, Any], part: str) -> str | None:
-    """Read in Airflow's answer why one of its parts is unhealthy; None if it is healthy.
+    """Return why one of Airflow's components is unhealthy; None if it is healthy.
 
     Args:
-        health: The answer of Airflow's `monitor/health`.
-        part: A key in it.
+        health: The response of Airflow's `monitor/health`.
+        part: Name of the component, a key of `health`.
     """
     found = health.get(part) or {}
     status = found.get("status")
     if status == "healthy":
         return None
     heartbeat = found.get(f"latest_{part}_heartbeat")
-    return f"{part} is {status or 'not there yet'}" + (f", last heard of at {heartbeat}" if heartbeat else "")
+    return f"{part} is {status or 'not reported yet'}" + (f", last heartbeat at {heartbeat}" if heartbeat else "")

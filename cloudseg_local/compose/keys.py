@@ -1,4 +1,4 @@
-"""The secrets of a setup under Docker: made once, at random, into volumes, and read by its services as files."""
+"""Generates the secrets of the Docker setup once, as files in volumes that the services mount."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from cloudseg_local.airflow_server import ADMIN, VIEWER
 from cloudseg_local.state import write_private
 
-DATABASE_PASSWORD = "password"  # noqa: S105  names of files, as are those below
+DATABASE_PASSWORD = "password"  # noqa: S105  a file name, like those below
 DATABASE_URL = "sql-alchemy-conn"
 FERNET_KEY = "fernet-key"
 SECRET_KEYS = ("api-secret-key", "jwt-secret")
@@ -19,19 +19,19 @@ LOGIN_PASSWORDS = {ADMIN: "password", VIEWER: "viewer-password"}
 LOGIN_FILE = "passwords.json"
 
 _PRIVATE = 0o400
-# Postgres runs as another user than Airflow; it mounts this one file's volume alone.
+# Postgres runs as a different user than Airflow, and mounts only the volume of this file.
 _FOR_ANOTHER_USER = 0o444
 
 
 def make_keys(database: Path, keys: Path, login: Path) -> list[Path]:
-    """Generate missing secrets; existing ones are kept, so a restart does not change them.
+    """Generate the secrets that do not exist yet, so that a restart changes none of them.
 
-    Each folder is a volume: services mount those that they need.
+    Each folder is a volume; services mount those that they need.
 
     Args:
-        database: Gets the password of the database.
-        keys: Gets what Airflow's processes share: the database's URL, the Fernet key, the keys of sessions and tokens.
-        login: Gets the passwords of Airflow's administrator and of a viewer, in words and as Airflow reads them.
+        database: Folder for the database password.
+        keys: Folder for the secrets that Airflow's processes share: database URL, Fernet key, session and token keys.
+        login: Folder for the passwords of Airflow's administrator and viewer, as text files and as Airflow's JSON file.
 
     Returns:
         The files that were written.
@@ -45,7 +45,7 @@ def make_keys(database: Path, keys: Path, login: Path) -> list[Path]:
     written += [_write_once(keys / name, secrets.token_urlsafe(32), _PRIVATE) for name in SECRET_KEYS]
     written += [_write_once(login / name, secrets.token_urlsafe(16), _PRIVATE) for name in LOGIN_PASSWORDS.values()]
     passwords = {user: (login / name).read_text() for user, name in LOGIN_PASSWORDS.items()}
-    # As a whole, since a setup that is older than one of its users has a file without it.
+    # Rewritten as a whole: the file of an older setup may lack a user that was added since.
     if not (login / LOGIN_FILE).exists() or json.loads((login / LOGIN_FILE).read_text()) != passwords:
         write_private(login / LOGIN_FILE, passwords)
         written.append(login / LOGIN_FILE)
@@ -53,7 +53,7 @@ def make_keys(database: Path, keys: Path, login: Path) -> list[Path]:
 
 
 def _write_once(path: Path, text: str, mode: int) -> Path | None:
-    # Without a line's end, which Airflow would take for a part of the secret; whole or not at all.
+    # No trailing newline, which Airflow would read as part of the secret. The rename makes the write atomic.
     if path.exists():
         return None
     draft = path.with_name(f".{path.name}.{os.getpid()}")

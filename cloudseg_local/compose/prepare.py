@@ -1,4 +1,4 @@
-"""Prepares an empty Docker setup so that the DAG can be triggered; it is safe to run again."""
+"""Prepares an empty Docker setup so that the DAG can be triggered; every step is idempotent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from cloudseg_local.buckets import connect
+from cloudseg_local.emulator import connect
 from cloudseg_local.example_registry import build_example_registry
 from cloudseg_local.photographs import upload_photographs
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY, STAGING_BUCKET
@@ -23,15 +23,15 @@ Tell = Callable[[str], None]
 
 
 def prepare_database(pool: str, slots: int, tell: Tell) -> None:
-    """Create or upgrade Airflow's database, and make the pool.
+    """Create or upgrade Airflow's database, and create the pool.
 
     Args:
-        pool: Name of the pool that bounds the chunks at once.
-        slots: Its slots.
-        tell: Tells the person at the terminal.
+        pool: Name of the pool that limits concurrent chunks.
+        slots: Number of slots.
+        tell: Receives progress messages for the terminal.
 
     Raises:
-        LocalError: Airflow could not; its own output is above.
+        LocalError: An Airflow command failed; its output has been printed.
     """
     tell("Airflow's database")
     _airflow(["airflow", "db", "migrate"])
@@ -40,12 +40,12 @@ def prepare_database(pool: str, slots: int, tell: Tell) -> None:
 
 
 def prepare_storage(url: str, photographs: int, tell: Tell) -> None:
-    """Make the buckets, and put photographs into them as long as they have never been used.
+    """Create the buckets, and upload photographs if all buckets are empty.
 
     Args:
         url: Address of the emulator.
-        photographs: How many generated scenes; 0: none, and no broken files either.
-        tell: Tells the person at the terminal.
+        photographs: Number of generated scenes; 0 uploads nothing, not even the broken files.
+        tell: Receives progress messages for the terminal.
     """
     store = connect(url)
     for bucket in BUCKETS:
@@ -60,12 +60,12 @@ def prepare_registry(folder: Path, tell: Tell, weights: Path = WEIGHTS) -> None:
     """Build the example model registry.
 
     Args:
-        folder: Gets the git repository, `registry`, and its DVC remote.
-        tell: Tells the person at the terminal.
-        weights: As `build_example_registry` takes them.
+        folder: Folder for the git repository, `registry`, and its DVC remote, `registry-remote`.
+        tell: Receives progress messages for the terminal.
+        weights: Folder of weights and parameters, as for `build_example_registry`.
 
     Raises:
-        LocalError: git failed; the message has its own.
+        LocalError: git failed; the message contains its error output.
     """
     build_example_registry(weights, folder / "registry", folder / "registry-remote")
     tell("the example model registry, revisions v1 and v2")
@@ -79,6 +79,6 @@ def _airflow(command: Sequence[str]) -> None:
     done = subprocess.run([sys.executable, "-m", *command], stdin=subprocess.DEVNULL, check=False)
     if done.returncode:
         raise LocalError(
-            f"`{' '.join(command)}` ended with exit code {done.returncode}; what it said is above. Once that is "
-            "fixed: `docker compose up` again"
+            f"`{' '.join(command)}` ended with exit code {done.returncode}; its output is above. Fix the cause, then "
+            "run `docker compose up` again"
         )

@@ -1,4 +1,4 @@
-# Alerts. docs/operations.md says of each, under the same name, what it means and what to do.
+# Alerts. docs/operations.md describes each one under the same name: what it means and what to do.
 
 locals {
   alerted = var.alert_email == null ? toset([]) : toset([var.project, var.airflow_project])
@@ -7,13 +7,13 @@ locals {
     lookup(var.notification_channels, project, []),
   ) }
 
-  # The resource's label has been seen with and without the environment's name before the DAG's.
+  # The resource label may or may not have the environment's name before that of the DAG.
   dag = "(.*\\.)?cloud_segmentation"
 
   composer = "monitored_resource=\"cloud_composer_environment\""
   share    = "logging_googleapis_com:user_${google_logging_metric.quarantined_share.name}"
 
-  runbook = "docs/operations.md of cloudseg says under this name what it means and what to do."
+  runbook = "See docs/operations.md of cloudseg, under the name of this alert: what it means and what to do."
 }
 
 resource "google_monitoring_notification_channel" "email" {
@@ -62,8 +62,8 @@ resource "google_monitoring_alert_policy" "run_failed" {
   depends_on            = [google_composer_environment.this]
 }
 
-# A run that finds nothing new succeeds, too: silence is what this tells of. Where runs are not scheduled, silence is no
-# fault, and this would never end.
+# Runs that find nothing new also succeed, so a lack of successful runs means that none ran. Leave this alert off if
+# runs are not scheduled: it would fire permanently.
 resource "google_monitoring_alert_policy" "no_success" {
   count = var.hours_without_success == null ? 0 : 1
 
@@ -131,7 +131,7 @@ resource "google_monitoring_alert_policy" "import_error" {
   depends_on            = [google_composer_environment.this]
 }
 
-# By the log line itself: no metric comes between it and the alert.
+# Matches the log line directly, without a metric in between.
 resource "google_monitoring_alert_policy" "inputs_lost" {
   project      = var.airflow_project
   display_name = "cloudseg: inputs lost"
@@ -162,8 +162,8 @@ resource "google_monitoring_alert_policy" "inputs_lost" {
   depends_on            = [google_project_service.api]
 }
 
-# Of the one value that a run gives, the mean is that value. A metric from logs is unknown for its first minutes, hence
-# no validation.
+# Each run logs one value, so the mean is that value. A new log-based metric is unknown for some minutes, so validation
+# is disabled.
 resource "google_monitoring_alert_policy" "quarantined" {
   project      = var.airflow_project
   display_name = "cloudseg: too many inputs quarantined"
@@ -191,7 +191,7 @@ resource "google_monitoring_alert_policy" "quarantined" {
   notification_channels = local.channels[var.airflow_project]
 }
 
-# The scheduler complains of a pod it cannot place every five minutes or so; to add a node takes less than these twenty.
+# The scheduler reports an unschedulable pod about every five minutes; adding a node takes less than these 20 minutes.
 resource "google_monitoring_alert_policy" "pods_without_node" {
   project      = var.project
   display_name = "cloudseg: pods find no node"
@@ -226,7 +226,7 @@ resource "google_monitoring_alert_policy" "input_bucket_changed" {
   severity     = "WARNING"
 
   conditions {
-    display_name = "Somebody updated ${google_storage_bucket.input.name}: is soft delete still on?"
+    display_name = "${google_storage_bucket.input.name} was updated: is soft delete still on?"
 
     condition_matched_log {
       filter = join("\n", [

@@ -1,7 +1,7 @@
-# No retention policy on any bucket: cloudseg deletes in INPUT and overwrites in the others.
+# No bucket has a retention policy, because cloudseg deletes from INPUT and overwrites objects in the others.
 
 locals {
-  # What a photograph deleted by mistake is restored from. Its bytes are charged like live ones.
+  # Allows restoring photographs deleted by mistake. Soft-deleted bytes are charged like live ones.
   soft_delete_seconds = var.soft_delete_days * 24 * 3600
 }
 
@@ -49,12 +49,12 @@ resource "google_storage_bucket" "staging" {
   public_access_prevention    = "enforced"
   force_destroy               = true
 
-  # All of it can be made again.
+  # Everything in STAGING can be regenerated.
   soft_delete_policy {
     retention_duration_seconds = 0
   }
 
-  # The lists of runs; models stay.
+  # Deletes the files of runs; models stay.
   lifecycle_rule {
     action {
       type = "Delete"

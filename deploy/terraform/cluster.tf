@@ -1,5 +1,5 @@
-# The cluster. Nodes have no public address and there is no Cloud NAT: with Private Google Access they reach Google's
-# APIs and registries, which is all that pods need.
+# The cluster. Nodes have no public addresses and there is no Cloud NAT: through Private Google Access they reach
+# Google's APIs and registries, which is all that pods need.
 
 resource "google_service_account" "nodes" {
   project      = var.project
@@ -9,7 +9,7 @@ resource "google_service_account" "nodes" {
   depends_on = [google_project_service.api]
 }
 
-# Logs and metrics; image streaming asks for the second of an account that is not the default one.
+# The first role is for logs and metrics; image streaming needs the second if nodes do not use the default account.
 resource "google_project_iam_member" "nodes" {
   for_each = toset(["roles/container.defaultNodeServiceAccount", "roles/serviceusage.serviceUsageConsumer"])
 
@@ -93,7 +93,7 @@ resource "google_container_cluster" "standard" {
   datapath_provider   = "ADVANCED_DATAPATH"
   deletion_protection = true
 
-  # A cluster cannot be made without a pool; this one is replaced by those in nodes.tf.
+  # A cluster cannot be created without a pool; those in nodes.tf replace this one.
   remove_default_node_pool = true
   initial_node_count       = 1
 
@@ -119,7 +119,7 @@ resource "google_container_cluster" "standard" {
   }
 
   cluster_autoscaling {
-    enabled             = false # no pools beyond those in nodes.tf
+    enabled             = false # no node pools except those in nodes.tf
     autoscaling_profile = "OPTIMIZE_UTILIZATION"
   }
 
@@ -132,7 +132,7 @@ resource "google_container_cluster" "standard" {
   }
 
   lifecycle {
-    ignore_changes = [node_config] # of the pool that is gone
+    ignore_changes = [node_config] # of the removed default pool
   }
 
   depends_on = [google_project_iam_member.nodes]

@@ -1,5 +1,5 @@
-# Airflow. Terraform makes the environment with what it knows; from then on, packages and variables are the delivery's
-# (`make deploy`), which knows the image's digest. So a plan does not undo a delivery.
+# Airflow. Terraform creates the environment with the variables that it knows; afterwards, the delivery (`make deploy`),
+# which knows the image's digest, manages packages and variables, and Terraform ignores changes to them.
 
 locals {
   variables = merge(
@@ -20,7 +20,7 @@ locals {
       CLOUDSEG_SPOT             = tostring(var.spot)
       CLOUDSEG_POOL_SLOTS       = tostring(var.gpus)
     },
-    # A Standard pool is made with its driver, an Autopilot node with the one that its pod asks for.
+    # Standard pools are created with a driver; on Autopilot, the pod selects it.
     var.autopilot ? { CLOUDSEG_NODE_SELECTOR = "cloud.google.com/gke-gpu-driver-version=latest" } : {},
     var.pubsub ? { CLOUDSEG_PUBSUB_SUBSCRIPTION = google_pubsub_subscription.uploads[0].id } : {},
     var.settings,
@@ -86,7 +86,7 @@ resource "google_composer_environment" "this" {
   depends_on = [google_project_iam_member.composer_worker]
 }
 
-# The Airflow pool that bounds the pods at once: `cloudseg pool` runs the same command.
+# The Airflow pool that limits the number of concurrent pods; `cloudseg pool` runs the same command.
 locals {
   pool_command = join(" ", [
     "gcloud composer environments run ${google_composer_environment.this.name} --location ${var.region}",

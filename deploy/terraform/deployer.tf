@@ -1,7 +1,7 @@
-# Optional: who delivers from GitHub. No key: GitHub's token for a job of one environment of one repository stands for
-# the account. Its rights: push the image, update Composer environments of the project, write this one's bucket, list,
-# read, write and delete in INPUT for the smoke test. What it may do in Airflow is a role there, Op by default for
-# everyone who may see the environment.
+# Optional: the service account that delivers from GitHub. It has no key: GitHub's token for a job in one environment of
+# one repository impersonates it. It can push the image, update the project's Composer environments, write to this
+# environment's bucket, and list, read, write and delete in INPUT for the smoke test. Its permissions in Airflow are
+# those of an Airflow role, by default Op for every account that can see the environment.
 
 locals {
   deploys = var.github_repository_id == null ? 0 : 1
@@ -33,13 +33,13 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   project                            = var.airflow_project
   workload_identity_pool_id          = google_iam_workload_identity_pool.github[0].workload_identity_pool_id
   workload_identity_pool_provider_id = "cloudseg"
-  # By ids: a name can be released and claimed by another user, and GitHub's subject has names in one form or another.
-  # A job without an environment has no such claim: its token cannot be mapped, and is refused.
+  # Use ids, because a repository's name can be released and taken by another owner, and the format of GitHub's subject
+  # varies. A job without an environment lacks that claim: its token cannot be mapped and is rejected.
   attribute_mapping = {
     "google.subject"    = "assertion.sub"
     "attribute.deploys" = "assertion.repository_id + \":\" + assertion.environment"
   }
-  # Without a condition, tokens of every repository on GitHub would be taken.
+  # Without a condition, tokens of every repository on GitHub would be accepted.
   attribute_condition = "assertion.repository_id == '${var.github_repository_id}'"
 
   oidc {
@@ -91,7 +91,7 @@ resource "google_project_iam_member" "deployer" {
   member  = google_service_account.deployer[0].member
 }
 
-# An update of the environment acts as the account that it runs as.
+# Updating the environment requires acting as the service account that it runs as.
 resource "google_service_account_iam_member" "deployer" {
   count = local.deploys
 
@@ -100,7 +100,7 @@ resource "google_service_account_iam_member" "deployer" {
   member             = google_service_account.deployer[0].member
 }
 
-# The environment's own bucket: gs://BUCKET/dags is what Composer tells of it.
+# The environment's own bucket, from Composer's gs://BUCKET/dags.
 resource "google_storage_bucket_iam_member" "deployer" {
   count = local.deploys
 
@@ -109,8 +109,8 @@ resource "google_storage_bucket_iam_member" "deployer" {
   member = google_service_account.deployer[0].member
 }
 
-# For the photograph of the smoke test, which comes and goes. gcloud looks at an object before it writes or removes one:
-# without get and list, it sends nothing and ends with 403. roles/storage.objectUser would allow more.
+# For uploading and deleting the smoke test's photograph. gcloud reads an object before it writes or deletes it, so that
+# without get and list it fails with 403. roles/storage.objectUser would allow more.
 resource "google_project_iam_custom_role" "smoke_test" {
   count = local.deploys
 

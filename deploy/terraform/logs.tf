@@ -1,7 +1,7 @@
-# Metrics from logs: what a run says of itself, and what the cluster says of its pods.
+# Log-based metrics: the figures of a run, and the cluster's scheduling events.
 
 locals {
-  # The line `figures: …` that the task `report` writes at the end of each run.
+  # Matches the line `figures: …`, which the task `report` logs at the end of each run.
   figures = [
     "log_id(\"airflow-worker\")",
     "resource.type=\"cloud_composer_environment\"",
@@ -37,7 +37,7 @@ resource "google_logging_metric" "quarantined_share" {
 resource "google_logging_metric" "pods_without_node" {
   project     = var.project
   name        = "cloudseg_pods_without_node"
-  description = "Kubernetes' complaints about pods of cloudseg that no node takes"
+  description = "Events about pods of cloudseg that Kubernetes cannot schedule"
   filter = join("\n", [
     "log_id(\"events\")",
     "resource.type=\"k8s_pod\"",

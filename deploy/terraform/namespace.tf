@@ -1,4 +1,4 @@
-# The pods' namespace, and what Airflow may do in it.
+# The namespace of the pods, and Airflow's permissions in it.
 
 resource "kubernetes_namespace_v1" "this" {
   metadata {
@@ -34,7 +34,7 @@ resource "kubernetes_role_v1" "airflow" {
     verbs      = ["get"]
   }
 
-  # `watch` is used where tasks are deferred.
+  # Deferred tasks use `watch`.
   rule {
     api_groups = [""]
     resources  = ["events"]
@@ -61,7 +61,7 @@ resource "kubernetes_role_binding_v1" "airflow" {
   }
 }
 
-# A second net under the Airflow pool, twice as wide because ending pods count.
+# A safety net in addition to the Airflow pool; twice its size, because terminating pods count too.
 resource "kubernetes_resource_quota_v1" "this" {
   metadata {
     name      = "cloudseg"

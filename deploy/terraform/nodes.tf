@@ -1,4 +1,4 @@
-# The pools of a Standard cluster. Autopilot makes its nodes by what a pod asks for.
+# The node pools of a Standard cluster. Autopilot creates nodes according to the pods' requests.
 
 resource "google_container_node_pool" "system" {
   count = var.autopilot ? 0 : 1
@@ -26,7 +26,7 @@ resource "google_container_node_pool" "system" {
 }
 
 locals {
-  # `l4` is where a chunk's last try goes; without it such a pod waits in vain.
+  # A chunk's last try runs on `l4`; without that pool its pod could not be scheduled.
   gpu_pools = var.autopilot ? {} : merge({ l4 = false }, var.spot ? { l4-spot = true } : {})
 }
 
@@ -52,7 +52,7 @@ resource "google_container_node_pool" "gpu" {
     service_account = google_service_account.nodes.email
     oauth_scopes    = local.scopes
 
-    # The image's CUDA 13 wants driver 580 or newer.
+    # The image's CUDA 13 needs driver 580 or newer.
     guest_accelerator {
       type  = "nvidia-l4"
       count = 1
@@ -85,6 +85,6 @@ resource "google_container_node_pool" "gpu" {
     ignore_changes = [initial_node_count]
   }
 
-  # GKE taints a pool of GPUs only where the cluster has another pool already.
+  # GKE taints a GPU pool only if the cluster already has another pool.
   depends_on = [google_container_node_pool.system]
 }

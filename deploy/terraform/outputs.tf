@@ -4,7 +4,7 @@ output "airflow_ui" {
 }
 
 output "dags_folder" {
-  description = "Where the DAG and its code belong; `make deploy` puts them there."
+  description = "Folder of the DAG and its code; `make deploy` uploads them."
   value       = google_composer_environment.this.config[0].dag_gcs_prefix
 }
 
@@ -23,7 +23,7 @@ output "image" {
 }
 
 output "environment_file" {
-  description = "deploy/environments/NAME.env: where `make deploy` delivers to, and the variables that it sets."
+  description = "Content of deploy/environments/NAME.env: the target of `make deploy`, and the variables that it sets."
   value = join("\n", concat([
     "PROJECT=${var.airflow_project}",
     "LOCATION=${var.region}",
@@ -38,7 +38,7 @@ output "environment_file" {
 }
 
 output "accounts" {
-  description = "Service accounts of the workers, of the nodes and, with `github_repository_id`, of the delivery."
+  description = "Service accounts of the workers, the nodes and, with `github_repository_id`, the deployer."
   value = {
     airflow  = google_service_account.airflow.email
     nodes    = google_service_account.nodes.email
@@ -47,6 +47,6 @@ output "accounts" {
 }
 
 output "pool_command" {
-  description = "Makes the Airflow pool, where `make_pool` is off."
+  description = "Command that creates the Airflow pool, for use when `make_pool` is off."
   value       = local.pool_command
 }

@@ -1,5 +1,5 @@
-# The pods, by Workload Identity Federation for GKE: IAM names their Kubernetes service account directly, so there is
-# neither a Google service account to impersonate nor a key.
+# The pods' permissions, through Workload Identity Federation for GKE: IAM refers to their Kubernetes service account
+# directly, so there is no Google service account to impersonate and no key.
 
 data "google_project" "this" {
   project_id = var.project
@@ -17,7 +17,7 @@ resource "google_storage_bucket_iam_member" "pods_input" {
   role   = "roles/storage.objectViewer"
   member = local.pods
 
-  # The pool of identities comes with the project's first cluster.
+  # The project's first cluster creates the identity pool.
   depends_on = [google_container_cluster.autopilot, google_container_cluster.standard]
 }
 
@@ -29,7 +29,7 @@ resource "google_storage_bucket_iam_member" "pods_staging" {
   depends_on = [google_container_cluster.autopilot, google_container_cluster.standard]
 }
 
-# Not models/, which other pods load.
+# Pods cannot write to models/, which other pods load.
 resource "google_storage_bucket_iam_member" "pods_staging_runs" {
   bucket = google_storage_bucket.staging.name
   role   = "roles/storage.objectUser"

@@ -1,5 +1,6 @@
-# Optional: Cloud Storage tells of each new photograph, so that a run may start as they arrive. Only new objects are
-# told of: cloudseg's own deletes would start runs for nothing. It is a bell: no payload, and old ones are worth nothing.
+# Optional: Cloud Storage publishes a message for each new photograph, which can start a run. Only new objects are
+# announced, because cloudseg's own deletes would start useless runs. Messages have no payload and expire quickly: they
+# only trigger a run.
 
 data "google_storage_project_service_account" "this" {
   count = var.pubsub ? 1 : 0
@@ -45,7 +46,7 @@ resource "google_pubsub_subscription" "uploads" {
   ack_deadline_seconds       = 60
   message_retention_duration = "600s"
 
-  # Never: a team that pauses the DAG for a month would find it gone.
+  # Never expires; otherwise the subscription would be deleted if the DAG were paused for a month.
   expiration_policy {
     ttl = ""
   }

@@ -1,7 +1,8 @@
-# Where the engine's image lies, and who may pull it: the nodes, and those of an environment that takes the same image.
+# The repository of the engine's image, and who can pull it: this environment's nodes, and those of environments that
+# share the image.
 
 locals {
-  # What one environment has proven, the next one takes as it is: it names the first one's image as its own.
+  # An environment can use the image that another one has tested, by naming it here.
   image = coalesce(var.image_repository, "${var.region}-docker.pkg.dev/${var.project}/${var.repository}/engine")
 }
 
@@ -12,7 +13,7 @@ resource "google_artifact_registry_repository" "images" {
   format        = "DOCKER"
   description   = "The image of cloudseg's engine"
 
-  # A release's image is built once.
+  # A release's image is built once and never replaced.
   docker_config {
     immutable_tags = true
   }

@@ -1,4 +1,4 @@
-# The APIs. They stay on when this configuration is destroyed: others may use them by then.
+# The APIs. They stay enabled when this configuration is destroyed, because others may use them.
 
 locals {
   services = merge(

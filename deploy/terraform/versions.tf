@@ -6,7 +6,7 @@ terraform {
       source  = "hashicorp/google"
       version = "~> 8.7"
     }
-    # Only for the Composer environment: the other provider cannot change its image version in place.
+    # Used only for the Composer environment, because the google provider cannot change its image version in place.
     google-beta = {
       source  = "hashicorp/google-beta"
       version = "~> 8.7"
@@ -17,7 +17,7 @@ terraform {
     }
   }
 
-  # `terraform init -backend-config="bucket=…"` names the bucket of the state.
+  # Set the bucket of the state with `terraform init -backend-config="bucket=…"`.
   backend "gcs" {
     prefix = "cloudseg"
   }
@@ -33,7 +33,7 @@ provider "google-beta" {
 
 data "google_client_config" "caller" {}
 
-# The cluster's DNS endpoint: certified by a public authority, reachable from wherever Google's APIs are.
+# The cluster's DNS endpoint has a public certificate and is reachable from anywhere that can reach Google's APIs.
 provider "kubernetes" {
   host  = "https://${local.cluster.control_plane_endpoints_config[0].dns_endpoint_config[0].endpoint}"
   token = data.google_client_config.caller.access_token

@@ -1,5 +1,5 @@
-# The Airflow workers: list, read and delete INPUT; read and write STAGING and OUTPUT; find and reach the cluster.
-# What they may do inside the cluster is Kubernetes' own RBAC, in namespace.tf.
+# The Airflow workers can list, read and delete in INPUT, read and write STAGING and OUTPUT, and connect to the cluster.
+# Their permissions inside the cluster are Kubernetes RBAC, in namespace.tf.
 
 resource "google_service_account" "airflow" {
   project      = var.airflow_project
@@ -15,7 +15,7 @@ resource "google_project_iam_member" "composer_worker" {
   member  = google_service_account.airflow.member
 }
 
-# roles/storage.objectUser could also write to INPUT.
+# roles/storage.objectUser would also allow writing to INPUT.
 resource "google_project_iam_custom_role" "input_cleaner" {
   project     = var.project
   role_id     = "cloudsegInputCleaner"

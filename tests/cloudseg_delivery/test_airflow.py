@@ -76,7 +76,7 @@ def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow
 
 
 def test_a_release_that_airflow_does_not_have(airflow: Airflow, programs: Programs) -> None:
-    with pytest.raises(SmokeTestError, match=r"does not have cloud_segmentation of release 9\.9\.9"):
+    with pytest.raises(SmokeTestError, match=r"has not parsed cloud_segmentation of release 9\.9\.9"):
         smoke_test(airflow, programs, release("9.9.9"), Patience(1, 1, 1, 0.5), resume=True)
 
 
@@ -101,6 +101,6 @@ def test_a_paused_dag_is_left_so(airflow: Airflow, programs: Programs) -> None:
 
 def test_what_airflow_refuses_is_told_in_its_words(airflow: Airflow) -> None:
     with pytest.raises(
-        DeliveryError, match=r"Airflow answered 4\d\d to POST /dags/cloud_segmentation/dagRuns: .*max_objects"
+        DeliveryError, match=r"Airflow returned 4\d\d for POST /dags/cloud_segmentation/dagRuns: .*max_objects"
     ):
         airflow.trigger("wrong", {"max_objects": 0})

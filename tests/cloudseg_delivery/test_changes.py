@@ -65,5 +65,5 @@ def test_gcloud_reads_what_was_meant(values: dict[str, str]) -> None:
 
 
 def test_values_that_leave_no_delimiter() -> None:
-    with pytest.raises(DeliveryRefusedError, match="leave one of these out"):
+    with pytest.raises(DeliveryRefusedError, match="none of them: remove one"):
         pairs_argument({"A": ";|~%&*!?"})

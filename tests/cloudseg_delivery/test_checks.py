@@ -13,7 +13,7 @@ def test_a_release_is_tagged_with_its_version() -> None:
 
 @pytest.mark.parametrize("tag", ["v99.0.0", __version__, f"v{__version__}rc1", ""])
 def test_another_tag_is_refused(tag: str) -> None:
-    with pytest.raises(DeliveryRefusedError, match=f"a release is tagged v{__version__}"):
+    with pytest.raises(DeliveryRefusedError, match=f"tag the release v{__version__}"):
         require_tag(tag, CHANGELOG)
 
 

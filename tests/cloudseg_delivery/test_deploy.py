@@ -67,7 +67,7 @@ def test_what_has_not_changed_is_left_alone(cloud: Cloud) -> None:
     assert "variables: unchanged" in done.stdout
     assert not cloud.calls("composer", "environments", "update")
     assert not cloud.builds()
-    assert "is there already" in done.stdout
+    assert "already exists" in done.stdout
 
 
 def test_the_next_release_takes_away_what_it_no_longer_has_and_nothing_else(cloud: Cloud, good: str) -> None:
@@ -102,7 +102,7 @@ def test_a_photograph_that_cannot_be_removed_is_told(cloud: Cloud) -> None:
     cloud.fail("storage rm .*cloudseg-smoke")
     done = cloud.deploy()
     assert done.returncode == 0
-    assert "is left over; no run takes what lies there" in done.stdout
+    assert "which no run will process" in done.stdout
 
 
 def test_what_is_no_longer_needed_goes_after_the_files_that_needed_it(cloud: Cloud, good: str) -> None:
@@ -125,7 +125,7 @@ def test_a_good_release_that_cannot_be_written_down(cloud: Cloud, good: str) -> 
     cloud.fail("--if-generation-match", "ERROR: connection lost", skip=2)
     done = cloud.deploy()
     assert done.returncode == 1
-    assert f"{cloud.name} is in use in staging, and that could not be written down" in done.stderr
+    assert f"{cloud.name} is in use in staging, but the record could not be updated" in done.stderr
     assert cloud.deploy("--take-over").returncode == 0
 
 

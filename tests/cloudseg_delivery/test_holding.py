@@ -19,7 +19,7 @@ def test_a_run_that_goes_on_for_too_long_keeps_a_release_out(cloud: Cloud, good:
     cloud.airflow.unfinished = ["scheduled__1"] * 10_000
     done = cloud.deploy()
     assert done.returncode == 2
-    assert "scheduled__1 goes on in staging" in done.stderr
+    assert "scheduled__1 is still running in staging" in done.stderr
     assert cloud.airflow.release == good
 
 
@@ -29,7 +29,7 @@ def test_a_paused_dag_is_parsed_and_not_tried(cloud: Cloud) -> None:
     cloud.airflow.paused = True
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1].endswith("parsed and not tried, for the DAG is paused or a run stands first")
+    assert done.stdout.splitlines()[-1].endswith("parsed but not tested, because the DAG is paused or a run is queued")
     assert cloud.airflow.paused
     assert cloud.state.good == cloud.name
 
@@ -73,7 +73,7 @@ def test_a_dag_that_could_not_be_let_go_is_remembered(cloud: Cloud, good: str) -
     cloud.airflow.refusing_after_pause = 2
     done = cloud.deploy()
     assert done.returncode == 1
-    assert "Airflow answered 403" in done.stderr
+    assert "Airflow returned 403" in done.stderr
     assert cloud.airflow.paused
     assert (cloud.state.held, cloud.state.since, cloud.state.tried) == (True, None, ())
     assert cloud.deploy().returncode == 0
@@ -85,7 +85,7 @@ def test_a_paused_dag_is_not_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.unfinished = ["scheduled__1"]
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    assert "no dry run: scheduled__1 would stand before it" in done.stdout
+    assert "no dry run: scheduled__1 would have to end first" in done.stdout
     assert cloud.airflow.paused
 
 
@@ -105,7 +105,7 @@ def test_workers_may_get_a_release_later_than_the_dag_processor(cloud: Cloud, go
     cloud.airflow.behind = 2
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("its worker still had 0.0.9-old") == 2
+    assert done.stdout.count("the worker still had 0.0.9-old") == 2
     cloud.commit({"README.md": "again"})
     cloud.airflow.behind = 10_000
     done = cloud.deploy()

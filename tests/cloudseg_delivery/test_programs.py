@@ -68,7 +68,7 @@ def test_another_failure_is_told_by_its_last_lines() -> None:
     error = says("\n".join(f"line {number}" for number in range(9)))
     assert type(error) is CommandFailedError
     assert "ended with exit code 1: line 4 | line 5 | line 6 | line 7 | line 8" in str(error)
-    assert "it said nothing" in str(says(""))
+    assert "no output" in str(says(""))
 
 
 def test_a_line_that_says_what_is_wrong_is_told_with_what_follows() -> None:

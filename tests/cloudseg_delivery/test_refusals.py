@@ -61,7 +61,7 @@ def test_a_failing_check(cloud: Cloud, failing: str) -> None:
     cloud.fail(f"make {failing}")
     done = cloud.run("deploy", "staging")
     assert done.returncode == 2
-    assert f"`make {failing}` fails" in done.stderr
+    assert f"`make {failing}` failed" in done.stderr
     assert not cloud.calls("gcloud")
 
 
@@ -80,7 +80,7 @@ def test_a_commit_that_is_older_than_the_one_in_use(cloud: Cloud, good: str) -> 
     cloud.git("checkout", "--quiet", "HEAD~1")
     done = cloud.deploy()
     assert done.returncode == 2
-    assert f"the commit in use, {newer[-12:]}, is not part of what is checked out" in done.stderr
+    assert f"the commit in use, {newer[-12:]}, is not an ancestor of the checked-out one" in done.stderr
     assert cloud.airflow.release == newer
     assert cloud.deploy("--downgrade").returncode == 0
     assert cloud.airflow.release == good
@@ -90,7 +90,7 @@ def test_airflow_may_refuse_the_deployer(cloud: Cloud, good: str) -> None:
     cloud.airflow.answers = [403]
     done = cloud.deploy()
     assert done.returncode == 1
-    assert "The deployer needs Airflow's role Op" in done.stderr
+    assert "The deployer needs the Airflow role Op" in done.stderr
     assert cloud.airflow.release == good
 
 
@@ -98,7 +98,7 @@ def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
     cloud.put("cloudseg/state.json", State(good, ("9.9.9-other",), (good,), time.time() - 60).to_json())
     done = cloud.deploy()
     assert done.returncode == 2
-    assert "a delivery of 9.9.9-other to staging has begun and not ended" in done.stderr
+    assert "a delivery of 9.9.9-other to staging has started and not ended" in done.stderr
     assert cloud.deploy("--take-over").returncode == 0
 
 
@@ -109,7 +109,7 @@ def test_another_delivery_that_overtakes_is_not_undone(cloud: Cloud, good: str) 
     )
     done = cloud.deploy()
     assert done.returncode == 1
-    assert "Another delivery to this environment went on meanwhile" in done.stderr
+    assert "Another delivery to this environment is in progress" in done.stderr
     assert "rolling back" not in done.stdout
     assert cloud.airflow.release == cloud.name
 

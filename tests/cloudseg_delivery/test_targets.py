@@ -28,7 +28,7 @@ def test_each_environment_of_the_repository_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["nonesuch", "", "../staging", "STAGING", "staging.env"])
 def test_an_unknown_environment_is_told_with_those_there_are(name: str) -> None:
-    with pytest.raises(DeliveryRefusedError, match=rf"has {', '.join(ENVIRONMENTS)}\. A new one is a file there"):
+    with pytest.raises(DeliveryRefusedError, match=rf"has {', '.join(ENVIRONMENTS)}\. To add one, add a file there"):
         load_target(ROOT, name)
 
 
@@ -46,16 +46,13 @@ def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"PROJECT": ""}, "PROJECT is missing"),
-        ({"REGION": "x"}, "REGION is none of an environment's keys"),
-        ({"CLOUDSEG_IMAGE": IMAGE}, "CLOUDSEG_IMAGE is set by the deploy itself"),
-        ({"IMAGE_VARIANT": "tpu"}, "IMAGE_VARIANT = 'tpu': there are cpu and cuda"),
-        ({REPOSITORY: "https://me:secret@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
-        ({REPOSITORY: "https://ghp_token@git.example.com/m.git"}, f"{REPOSITORY} has a passw.*"),
-        (
-            {"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"},
-            "CLOUDSEG_ON_FAILURE is an address that anyone.*",
-        ),
-        ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': write true or false"),
+        ({"REGION": "x"}, "REGION is not a known key"),
+        ({"CLOUDSEG_IMAGE": IMAGE}, "CLOUDSEG_IMAGE is set by the delivery; remove it"),
+        ({"IMAGE_VARIANT": "tpu"}, "IMAGE_VARIANT = 'tpu': must be cpu or cuda"),
+        ({REPOSITORY: "https://me:secret@git.example.com/m.git"}, f"{REPOSITORY} contains a passw.*"),
+        ({REPOSITORY: "https://ghp_token@git.example.com/m.git"}, f"{REPOSITORY} contains a passw.*"),
+        ({"CLOUDSEG_ON_FAILURE": "https://hooks.example.com/T0/B0/x"}, "CLOUDSEG_ON_FAILURE is a secret address.*"),
+        ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': must be true or false"),
     ],
 )
 def test_what_is_wrong_is_told(change: dict[str, str], said: str) -> None:
@@ -73,7 +70,7 @@ def test_lines() -> None:
     for text, said in (
         ("A", "line 1: 'A' is not KEY=value"),
         ("a=1", "is not KEY=value"),
-        ("A=1\nA=2", "A comes twice"),
+        ("A=1\nA=2", "A is repeated"),
     ):
         with pytest.raises(DeliveryRefusedError, match=said):
             read_pairs(text, "f")

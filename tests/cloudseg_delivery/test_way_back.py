@@ -15,7 +15,7 @@ def test_a_failing_dry_run_brings_the_last_good_release_back(cloud: Cloud, good:
     done = cloud.deploy()
     assert done.returncode == 1
     assert f"{bad} failed: the dry run smoke__{bad}__" in done.stderr
-    assert "ended as failed, and plan_chunks as failed (pull_model failed" in done.stderr
+    assert "ended as failed, plan_chunks as failed (pull_model failed" in done.stderr
     assert f"{good} is in use again, and works" in done.stderr
     assert cloud.airflow.release == good
     assert (cloud.bucket / OLD_DAG).exists()
@@ -59,7 +59,7 @@ def test_when_the_way_back_fails_too_somebody_has_to_look(cloud: Cloud, good: st
     cloud.commit({"README.md": "fixed"})
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    assert f"{bad} was begun earlier and came to no good end" in done.stdout
+    assert f"an earlier delivery of {bad} was not completed" in done.stdout
     assert cloud.state == State(cloud.name, (), (good, cloud.name))
     assert not (cloud.bucket / f"cloudseg/releases/{bad}").exists()
 
@@ -68,7 +68,7 @@ def test_a_failed_first_release_has_nothing_to_go_back_to(cloud: Cloud) -> None:
     cloud.airflow.failing.add(cloud.name)
     done = cloud.deploy()
     assert done.returncode == 1
-    assert "Nothing was rolled back, for there is no good release yet" in done.stderr
+    assert "Nothing was rolled back: there is no good release yet" in done.stderr
     assert (cloud.state.good, cloud.state.since) == (None, None)
 
 
@@ -78,7 +78,7 @@ def test_a_permission_that_is_missing_half_way_rolls_back(cloud: Cloud, good: st
     cloud.fail(step, DENIED)
     done = cloud.deploy()
     assert done.returncode == 1
-    assert "The identity that delivers lacks a permission: docs/delivery.md" in done.stderr
+    assert "The deployer lacks a permission: docs/delivery.md" in done.stderr
     assert f"{good} is in use again, and works" in done.stderr
     assert not (cloud.bucket / "plugins/cloudseg_extra.py").exists()
     assert not (cloud.bucket / "plugins/cloudseg_ops").exists()
@@ -129,8 +129,8 @@ def test_going_back_waits_for_a_run_unless_it_is_told_not_to(cloud: Cloud, good:
     cloud.airflow.unfinished = ["scheduled__1"] * 10_000
     done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--drain-seconds=0.2")
     assert done.returncode == 2
-    assert "scheduled__1 goes on in staging" in done.stderr
-    assert "Without waiting: NOW=1" in done.stderr
+    assert "scheduled__1 is still running in staging" in done.stderr
+    assert "To roll back without waiting: NOW=1" in done.stderr
     done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--now")
     assert done.returncode == 0, done.stderr
     assert "no dry run: scheduled__1" in done.stdout
@@ -141,7 +141,7 @@ def test_going_back_waits_for_a_run_unless_it_is_told_not_to(cloud: Cloud, good:
 def test_there_may_be_nothing_to_go_back_to(cloud: Cloud, good: str) -> None:
     done = cloud.run("rollback", "staging")
     assert done.returncode == 2
-    assert f"no release before the last good one to go back to; kept are {good}" in done.stderr
+    assert f"no release before the last good one to return to; kept releases: {good}" in done.stderr
     done = cloud.run("rollback", "staging", "--release=0.0.1-nonesuch")
     assert done.returncode == 2
     assert "there is no release 0.0.1-nonesuch" in done.stderr
@@ -152,5 +152,5 @@ def test_going_back_may_fail(cloud: Cloud, good: str) -> None:
     cloud.airflow.failing.add(good)
     done = cloud.run("rollback", "staging", "--poll-seconds=0.05")
     assert done.returncode == 3
-    assert f"{good} could not be brought back" in done.stderr
+    assert f"could not return to {good}" in done.stderr
     assert cloud.state.since is None

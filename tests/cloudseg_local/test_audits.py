@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cloudseg_local.__main__ import main
-from cloudseg_local.audits import audit_local_run, local_store, newest_run
+from cloudseg_local.audits import audit_local_run, newest_run
+from cloudseg_local.emulator import local_store
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY, STAGING_BUCKET
 from cloudseg_ops.contracts.errors import LocalError
 from cloudseg_ops.contracts.run_layout import RunLayout

@@ -38,9 +38,7 @@ def test_paths_of_kubeconfigs_are_absolute(tmp_path: Path, monkeypatch: pytest.M
     Path("a").touch()
     assert kubeconfig_path({"KUBECONFIG": "a:b"}) == f"{tmp_path}/a:{tmp_path}/b"
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(
-        LocalError, match=r"there is no file ~/.kube/config; name one: `make demo RUNTIME=kubernetes KUB"
-    ):
+    with pytest.raises(LocalError, match=r"~/.kube/config does not exist; name one: `make demo RUNTIME=kubernetes KUB"):
         kubeconfig_path({})
     Path(".kube").mkdir()
     Path(".kube/config").touch()
@@ -51,7 +49,7 @@ def test_paths_of_kubeconfigs_are_absolute(tmp_path: Path, monkeypatch: pytest.M
 def test_a_file_that_is_no_kubeconfig(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
-    with pytest.raises(LocalError, match="is not a kubeconfig for a cluster"):
+    with pytest.raises(LocalError, match="is not a usable kubeconfig"):
         Cluster.connect(str(path), "cloudseg")
 
 
@@ -74,7 +72,7 @@ def test_a_cluster_that_does_not_answer_is_told_soon(tmp_path: Path) -> None:
 def test_a_node_on_loopback_or_without_a_way_there() -> None:
     with pytest.raises(LocalError, match=r"127\.0\.0\.1, which is loopback"):
         address_towards("127.0.0.1")
-    with pytest.raises(LocalError, match=r"no way to the cluster.s node at 255\.255\.255\.255"):
+    with pytest.raises(LocalError, match=r"no route to the cluster.s node at 255\.255\.255\.255"):
         address_towards("255.255.255.255")
 
 

@@ -64,13 +64,13 @@ def test_kind_is_given_the_image(programs: Programs) -> None:
 def test_without_kind_its_nodes_may_have_the_image_already(programs: Programs) -> None:
     programs.provide()
     assert (programs.calls, len(programs.told)) == ([], 1)
-    assert "the nodes of kind-a-b must have the image mine:dev already" in programs.told[0]
+    assert "the nodes of kind-a-b must already have it" in programs.told[0]
 
 
 def test_kinds_own_error_is_told(programs: Programs) -> None:
     programs.add("docker")
     programs.add("kind", 1, "no nodes found for cluster a-b")
-    with pytest.raises(LocalError, match=r"into the cluster a-b: no nodes found for cluster a-b; see that"):
+    with pytest.raises(LocalError, match=r"into the cluster a-b: no nodes found for cluster a-b; check that"):
         programs.provide()
 
 

@@ -62,7 +62,7 @@ def test_taints_keep_chunks_away_unless_they_are_those_of_gpus() -> None:
     assert read_nodes([control_plane, _node()]).cpus == 4
     assert read_nodes([control_plane, _node(taint="PreferNoSchedule")]).nodes == 1
     assert read_nodes([control_plane, _node(gpus=1, taint="NoSchedule")]).cpus == 4
-    with pytest.raises(LocalError, match="none of the cluster's 2 nodes is ready and takes pods"):
+    with pytest.raises(LocalError, match="none of the cluster's 2 nodes is ready and accepts pods"):
         read_nodes([control_plane, _node(taint="NoExecute")])
 
 

@@ -55,11 +55,11 @@ def test_generated_scenes(store: Store, bucket: str) -> None:
 
 
 def test_a_folder_that_will_not_do(tmp_path: Path, store: Store, bucket: str) -> None:
-    with pytest.raises(LocalError, match="there is no such folder"):
+    with pytest.raises(LocalError, match="no such folder"):
         find_images(tmp_path / "nonesuch")
     with pytest.raises(LocalError, match="no jpg, png"):
         upload_photographs(store, tmp_path, None)
     (tmp_path / "file.jpg").write_bytes(b"x")
-    with pytest.raises(LocalError, match="there is no such folder"):
+    with pytest.raises(LocalError, match="no such folder"):
         find_images(tmp_path / "file.jpg")
     assert names_in(store, bucket) == []

@@ -82,7 +82,7 @@ def test_a_service_that_is_killed_is_started_again_and_given_up_after_three_time
             assert supervisor.process_ids != before
             assert len(told) == times
             assert service.died() is None
-        assert told[0] == "the service ended (exit code -9); starting it again"
+        assert told[0] == "the service ended (exit code -9); restarting it"
         _wait(lambda: "up" in service.log.read_text())
         _kill(service)
         with pytest.raises(LocalError) as raised:

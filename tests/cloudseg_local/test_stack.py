@@ -53,7 +53,7 @@ def test_what_an_older_version_left_up_is_used(tmp_path: Path, ui_port: int) -> 
 
 def test_what_is_up_otherwise_is_not_used(tmp_path: Path, ui_port: int) -> None:
     _stack(tmp_path, ui_port).leave_up()
-    with pytest.raises(LocalError, match=r"up with other options \(gcs_host 127.0.0.1, runtime local\).*`make down`"):
+    with pytest.raises(LocalError, match=r"with other options \(gcs_host 127.0.0.1, runtime local\).*`make down`"):
         _stack(tmp_path, ui_port, "172.18.0.1", PODS).running()
     with pytest.raises(LocalError, match=rf"ui_port {ui_port}\)"):
         _stack(tmp_path, 1).running()

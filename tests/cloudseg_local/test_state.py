@@ -33,7 +33,7 @@ def test_one_command_at_a_time(state: LocalState) -> None:
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(LocalError, match=rf"another command works in .*\(process {holder.pid}\)"), state.locked():
+        with pytest.raises(LocalError, match=rf"another command is using .*\(process {holder.pid}\)"), state.locked():
             pytest.fail("two commands hold the state at once")
         # However it ends, the lock goes with the process.
         holder.kill()

@@ -13,7 +13,7 @@ from typing import IO, Any, TypeVar, cast
 
 from cloudseg_local.airflow_api import AirflowApi
 from cloudseg_local.airflow_server import DAG_ID
-from cloudseg_local.buckets import connect
+from cloudseg_local.emulator import connect
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
 from cloudseg_ops.contracts.errors import CloudsegError
 from cloudseg_ops.storage import Store

@@ -63,8 +63,8 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 def test_the_cluster_is_ready_and_asks_for_the_image(setup: Project) -> None:
     assert setup.health()["k3s"] == "healthy"
     said = setup.compose("logs", "--no-color", "cluster")
-    assert f"a cluster of 1 node, and the namespace {NAMESPACE} (made now)" in said
-    assert f"its node does not have the image {ENGINE} yet" in said
+    assert f"cluster with 1 node, namespace {NAMESPACE} (created)" in said
+    assert f"the node does not have the image {ENGINE} yet" in said
 
 
 def test_the_image_is_handed_over(setup: Project) -> None:

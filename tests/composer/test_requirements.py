@@ -66,7 +66,7 @@ def test_what_resolves_is_told_for_each_build(script: Path) -> None:
     (script / "answer").write_text("dvc==3.67.1\npathspec==1.1.1\n")
     done = call(script)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"{path.stem}: 2 packages, dvc among them: dvc==3.67.1" for path in LISTS]
+    assert done.stdout.splitlines() == [f"{path.stem}: 2 packages, including dvc==3.67.1" for path in LISTS]
     calls = (script / "calls").read_text()
     assert calls.count("--exclude-newer\n2026-08-26") == 2
     assert (script / f"{LISTS[0].stem}.lock").read_text() == (script / "answer").read_text()
@@ -83,7 +83,7 @@ def test_pytorch_has_no_business_on_the_workers(script: Path) -> None:
     (script / "answer").write_text("dvc==3.67.1\ntorch==2.13.0\n")
     done = call(script, LISTS[0].stem)
     assert done.returncode == 1
-    assert f"torch==2.13.0\ncloudseg: the lines above would come to the workers of {LISTS[0].stem}" in done.stderr
+    assert "torch==2.13.0\ncloudseg: the packages above would be installed on the workers of" in done.stderr
 
 
 def test_an_unknown_build(script: Path) -> None:

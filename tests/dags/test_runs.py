@@ -170,7 +170,7 @@ def test_archive_keeps_a_copy(clean_airflow: RunningAirflow) -> None:
     "params", [{"after_success": "burn"}, {"model_revision": "--upload-pack=x"}, {"max_objects": 0}, {"dry_run": "no"}]
 )
 def test_wrong_params_are_refused_before_a_run_begins(airflow: RunningAirflow, params: dict[str, object]) -> None:
-    with pytest.raises(LocalError, match="Airflow answered 4"):
+    with pytest.raises(LocalError, match="Airflow returned 4"):
         airflow.trigger(**params)
 
 

@@ -75,7 +75,7 @@ def test_every_param_says_what_it_takes(airflow: RunningAirflow) -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_before_a_run_begins(airflow: RunningAirflow, params: dict[str, object]) -> None:
-    with pytest.raises(LocalError, match="Airflow answered 4") as raised:
+    with pytest.raises(LocalError, match="Airflow returned 4") as raised:
         airflow.trigger(**params)
     assert next(iter(params)) in str(raised.value)
 

@@ -48,14 +48,14 @@ def test_no_docker_client(few_programs: str) -> None:
 @pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker client on the PATH")
 def test_no_daemon(tmp_path: Path) -> None:
     done = run("image.sh", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
-    assert "no Docker daemon answers" in refusal(done)
+    assert "the Docker daemon does not answer" in refusal(done)
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(bool(why_no_docker()), reason="no Docker daemon answers")
 def test_no_base() -> None:
     said = refusal(run("image.sh", BASE="127.0.0.1:1/none:0"))
-    assert "the base image 127.0.0.1:1/none:0 cannot be had" in said
+    assert "cannot pull the base image 127.0.0.1:1/none:0" in said
     assert "scripts/stand-in-base.sh" in said
 
 

@@ -27,7 +27,7 @@ def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
     (tmp_path / "state" / "venv").symlink_to(tmp_path / "other")
     done = bootstrap(tmp_path / "state")
     assert done.returncode == 1
-    assert "venv is a link, and what it leads to would be emptied; remove the link" in done.stderr
+    assert "venv is a symbolic link, whose target would be cleared; remove the link" in done.stderr
     assert (tmp_path / "other" / "bin").is_dir()
 
 

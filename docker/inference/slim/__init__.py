@@ -1,6 +1,7 @@
-"""Makes the installed PyTorch smaller: removes what inference on one GPU does not use, and checks what is left.
+"""Removes the parts of an installed PyTorch that inference on one GPU does not use, and checks the rest.
 
-The image's builder runs it as `python -m slim`; standard library only. `removed.toml` lists what goes, with reasons.
+The image build runs it as `python -m slim`; it uses only the standard library. `removed.toml` lists the removed files,
+with reasons.
 """
 
 from .check import check_import, unresolved_libraries

@@ -1,6 +1,6 @@
-"""`python -m slim`: prunes a virtual environment with PyTorch, and checks it.
+"""The command line that prunes a virtual environment with PyTorch: `python -m slim`.
 
-Run by the image's builder:
+The image build runs:
 
     PYTHONPATH=docker/inference python -m slim /opt/venv --variant cuda --keep "fft linalg"
 """
@@ -16,7 +16,7 @@ from .prune import PruneError, prune, read_entries, selected
 
 
 def main() -> None:
-    """Prune, print what each entry was worth, and check."""
+    """Prune the environment, print how much each entry saved, and check the rest."""
     parser = argparse.ArgumentParser(prog="python -m slim", description="Prune an installed PyTorch for inference.")
     parser.add_argument("environment", type=Path, help="the virtual environment")
     parser.add_argument("--variant", choices=("cpu", "cuda"), required=True)

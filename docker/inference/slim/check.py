@@ -1,4 +1,4 @@
-"""Checks that what is left of PyTorch still loads."""
+"""Checks that a pruned PyTorch still loads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SYSTEM = [
     for folder in ("/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/usr/local/lib")
 ]
 _DRIVER = frozenset({"libcuda.so.1", "libnvidia-ml.so.1"})
-"""The node brings these along, with the driver."""
+"""Libraries of the driver, which the node provides."""
 
 _PROGRAM = """
 import ctypes, io, sys
@@ -47,7 +47,7 @@ if torch.version.cuda:
 
 
 def unresolved_libraries(root: Path) -> list[str]:
-    """Find libraries that a shared object below a folder is linked against and that the dynamic linker would miss."""
+    """Return the libraries needed by shared objects below a folder that the dynamic linker would not find."""
     missing = []
     for path in shared_objects(root):
         library = SharedObject.read(path)
@@ -61,7 +61,7 @@ def unresolved_libraries(root: Path) -> list[str]:
 
 
 def shared_objects(root: Path) -> list[Path]:
-    """List the shared objects below a folder."""
+    """Return the shared objects below a folder, sorted."""
     return [path for path in sorted(root.rglob("*.so*")) if path.is_file() and SharedObject.is_one(path)]
 
 
@@ -69,11 +69,11 @@ def check_import(python: Path, root: Path) -> str:
     """Import PyTorch, run an exported program on the CPU, and load all libraries of PyTorch and CUDA.
 
     Args:
-        python: The Python to run it with.
+        python: The Python to run.
         root: Its site-packages folder.
 
     Returns:
-        What went wrong; empty if nothing did. A message of a stand-in counts.
+        A description of the problem, such as a stand-in's message; empty if there is none.
     """
     libraries = [path for part in ("torch/lib", "nvidia") for path in shared_objects(root / part)]
     paths = [str(path) for path in libraries if not _DRIVER.intersection(SharedObject.read(path).needed)]

@@ -1,4 +1,4 @@
-"""Reads shared objects: ELF, x86-64."""
+"""Reads shared objects (ELF, x86-64)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Function = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class SharedObject:
-    """What the dynamic linker reads of a shared object.
+    """The data of a shared object that the dynamic linker reads.
 
     Attributes:
-        soname: Its DT_SONAME; empty if there is none.
-        needed: Its DT_NEEDED entries.
+        soname: DT_SONAME; empty if there is none.
+        needed: DT_NEEDED entries.
         search_path: DT_RUNPATH or DT_RPATH, split at the colons.
-        functions: The functions that it exports, without those of C++: parts of its standard library among them.
+        functions: Exported functions, except those with C++ names.
     """
 
     soname: str
@@ -36,7 +36,7 @@ class SharedObject:
 
     @staticmethod
     def is_one(path: Path) -> bool:
-        """Tell whether a file begins as ELF does."""
+        """Return whether a file starts with the ELF magic number."""
         with path.open("rb") as file:
             return file.read(4) == b"\x7fELF"
 
@@ -94,7 +94,7 @@ class _Reader:
         )
 
     def _section(self, kind: int) -> tuple[bytes, int]:
-        """A section's bytes, and where the strings of the section lie that it links to."""
+        """Return a section's bytes, and the file offset of its linked string table."""
         for _, found, _, _, offset, size, link, _ in self._sections:
             if found == kind:
                 return self._bytes(offset, size), int(self._sections[link][4])
@@ -113,7 +113,7 @@ class _Reader:
                     yield text, names.get(version & 0x7FFF, "")
 
     def _version_names(self) -> dict[int, str]:
-        """The versions that the file defines, without the base version, which is the file itself."""
+        """Return the symbol versions that the file defines, without the base version, which is the file itself."""
         table, strings = self._section(_VERDEF)
         names, at = {}, 0
         while table:

@@ -1,4 +1,4 @@
-"""Removes from an installed PyTorch what removed.toml lists."""
+"""Removes the files listed in removed.toml from an installed PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALL = "all"
 
 
 class PruneError(Exception):
-    """The list does not fit what is installed."""
+    """The list does not match the installed packages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Entry:
     """One entry of removed.toml.
 
     Attributes:
-        paths: Patterns (`Path.glob`) below site-packages; each has to match something.
-        reason: Why inference on one GPU does without.
-        replace: Whether a stand-in takes the place of each library, because others are linked against it.
-        features: The features that need it: the entry is ignored when one of them is to be kept.
-        variants: The variants of the image for which the entry is meant.
+        paths: Patterns (`Path.glob`) below site-packages; each must match something.
+        reason: Why inference on one GPU does not need the files.
+        replace: Whether to replace each library by a stand-in, because others are linked against it.
+        features: Features that need the files; the entry is ignored if one of them is kept.
+        variants: Image variants to which the entry applies.
     """
 
     paths: tuple[str, ...]
@@ -40,11 +40,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What an entry removed.
+    """The result of removing an entry.
 
     Attributes:
         entry: The entry.
-        size: Bytes that are gone.
+        size: Bytes removed.
     """
 
     entry: Entry
@@ -67,15 +67,15 @@ def read_entries(path: Path = _LIST) -> list[Entry]:
 
 
 def selected(entries: Iterable[Entry], variant: str, keep: Iterable[str] = ()) -> list[Entry]:
-    """Select the entries for a variant of the image, without those that a feature to keep needs.
+    """Return the entries that apply to an image variant, without those needed by features to keep.
 
     Args:
         entries: All entries.
         variant: cpu or cuda.
-        keep: Names of features; `all` keeps every library of CUDA's and PyTorch's.
+        keep: Features to keep; `all` keeps every library of CUDA and PyTorch.
 
     Raises:
-        PruneError: No entry knows one of the features.
+        PruneError: A feature is unknown.
     """
     entries, kept = list(entries), frozenset(keep)
     known = frozenset().union(*(entry.features for entry in entries))
@@ -83,13 +83,13 @@ def selected(entries: Iterable[Entry], variant: str, keep: Iterable[str] = ()) -
         wrong = ", ".join(sorted(kept - known - {_ALL}))
         raise PruneError(f"KEEP: no feature {wrong}; there are {_ALL}, {', '.join(sorted(known))}")
     if _ALL in kept:
-        # The entries that both variants leave out are not libraries.
+        # Entries for both variants are not libraries.
         return [entry for entry in entries if {"cpu", "cuda"} <= entry.variants]
     return [entry for entry in entries if variant in entry.variants and not entry.features & kept]
 
 
 def matches(entry: Entry, root: Path, *, strict: bool = True) -> list[Path]:
-    """Find the files and folders of an entry.
+    """Return the files and folders that an entry matches.
 
     Args:
         entry: The entry.
@@ -97,7 +97,7 @@ def matches(entry: Entry, root: Path, *, strict: bool = True) -> list[Path]:
         strict: Whether a pattern without a match is an error.
 
     Raises:
-        PruneError: A pattern matches nothing.
+        PruneError: A pattern matches nothing, and `strict` is set.
     """
     found: list[Path] = []
     for pattern in entry.paths:
@@ -109,20 +109,20 @@ def matches(entry: Entry, root: Path, *, strict: bool = True) -> list[Path]:
 
 
 def prune(root: Path, entries: Iterable[Entry]) -> list[Pruned]:
-    """Remove what the entries name, and write the stand-ins.
+    """Remove the files of the entries, write the stand-ins, and return the sizes.
 
-    Nothing is touched unless every pattern matches.
+    Nothing is changed unless every pattern matches.
     """
     plan = [(entry, matches(entry, root)) for entry in entries]
     return [Pruned(entry, sum(_remove(path, entry) for path in paths)) for entry, paths in plan]
 
 
 def library_stand_in(path: Path, features: Iterable[str]) -> bytes:
-    """Make the stand-in of a library, from the symbols that the library exports.
+    """Return a stand-in that exports the same symbols as a library.
 
     Args:
         path: The library.
-        features: The features that need it, for the message.
+        features: Features that need the library, for the error message.
     """
     library = SharedObject.read(path)
     names = " or KEEP=".join(sorted(features))
@@ -131,7 +131,7 @@ def library_stand_in(path: Path, features: Iterable[str]) -> bytes:
 
 
 def _remove(path: Path, entry: Entry) -> int:
-    """Remove a file or folder and return how many bytes are gone; one that went with its parent counts nothing."""
+    """Remove a file or folder and return its size; 0 if it was removed with its parent."""
     if not path.exists():
         return 0
     if path.is_dir():
@@ -143,7 +143,7 @@ def _remove(path: Path, entry: Entry) -> int:
         path.unlink()
         return size
     content = library_stand_in(path, entry.features)
-    path.unlink()  # never written in place: another name may lead to the same file
+    path.unlink()  # not overwritten in place, because the file may have hard links
     path.write_bytes(content)
     path.chmod(0o755)
     return size - len(content)

@@ -1,4 +1,4 @@
-"""Writes stand-ins for shared objects that others are linked against: ELF, x86-64, without a compiler."""
+"""Generates stand-ins for shared objects (ELF, x86-64), without a compiler."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADERS = 64 + 4 * 56
 _PAGE = 0x1000
 
 _RETURN_TEXT = ("ErrorString", "ErrorName", "GetLastError")
-"""How the names of functions end that return a text instead of a status."""
+"""Name suffixes of functions that return a text instead of a status."""
 
 _FAIL = bytes.fromhex(
     "31d2"  # xor edx, edx
@@ -34,13 +34,13 @@ _FAIL = bytes.fromhex(
 
 
 def stand_in(soname: str, functions: Sequence[Function], remedy: str) -> bytes:
-    """Make a shared object that exports functions which only fail.
+    """Return a shared object whose functions all fail.
 
-    A function writes to standard error that the library was left out, and returns 1: a status other than success in
-    every library of CUDA, so that PyTorch raises an exception. One that returns an error's text returns that sentence.
+    Each function writes to standard error that the library was left out, and returns 1, which is an error status in all
+    CUDA libraries, so that PyTorch raises an exception. Functions that return error texts return the message.
 
     Args:
-        soname: DT_SONAME, for which other libraries ask.
+        soname: DT_SONAME, by which other libraries refer to it.
         functions: Names and symbol versions to export.
         remedy: What to do about it; the end of the message.
     """
@@ -84,7 +84,7 @@ def stand_in(soname: str, functions: Sequence[Function], remedy: str) -> bytes:
 
 
 def _append(file: bytearray, content: bytes, alignment: int = 8) -> int:
-    """Append to the file and return where it begins: its offset is its address, too."""
+    """Append aligned content to the file, and return its offset, which is also its address."""
     file.extend(bytes(-len(file) % alignment))
     start = len(file)
     file.extend(content)
@@ -102,7 +102,7 @@ class _Strings:
 
 
 def _headers(dynamic: int, size: int) -> bytes:
-    """The ELF header and four segments: the text, the dynamic section twice, and a stack without execution."""
+    """Return the ELF header and four segments: text, the dynamic section twice, and a non-executable stack."""
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     header = ident + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 4, 64, 0, 0)
     segments = [
@@ -115,7 +115,7 @@ def _headers(dynamic: int, size: int) -> bytes:
 
 
 def _code(names: Sequence[str], messages: Sequence[str]) -> tuple[bytes, list[tuple[int, int]]]:
-    """The machine code of functions, with their messages behind it; where each begins, and its size."""
+    """Return the machine code of the functions followed by their messages, and each function's offset and size."""
     code = bytearray(_FAIL + bytes(-len(_FAIL) % 16))
     texts = bytearray()
     end = len(code) + 16 * len(names)
@@ -144,7 +144,7 @@ def _elf_hash(name: str) -> int:
 
 
 def _hash_table(names: Sequence[str]) -> bytes:
-    """DT_HASH of the symbols, the first of which (0) has no name."""
+    """Return the DT_HASH table of the symbols; symbol 0 has no name."""
     buckets = [0] * max(1, len(names) // 2)
     chain = [0] * (len(names) + 1)
     for place, name in enumerate(names, start=1):

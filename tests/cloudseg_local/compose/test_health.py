@@ -45,8 +45,8 @@ def airflow() -> Iterator[str]:
     [
         ("api-server", None),
         ("scheduler", None),
-        ("triggerer", "triggerer is unhealthy, last heard of at 2026-11-24T11:00:00Z"),
-        ("dag-processor", "dag_processor is not there yet"),
+        ("triggerer", "triggerer is unhealthy, last heartbeat at 2026-11-24T11:00:00Z"),
+        ("dag-processor", "dag_processor is not reported yet"),
     ],
 )
 def test_what_airflow_says_of_its_parts(airflow: str, service: str, trouble: str | None) -> None:
@@ -65,7 +65,7 @@ def test_nobody_answers(service: str) -> None:
 
 
 def test_an_answer_without_the_part() -> None:
-    assert part_trouble({}, "scheduler") == "scheduler is not there yet"
+    assert part_trouble({}, "scheduler") == "scheduler is not reported yet"
 
 
 def test_a_look_imports_next_to_nothing() -> None:
