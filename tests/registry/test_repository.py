@@ -77,7 +77,7 @@ def test_a_repository_without_dvc(own_registry: Registry) -> None:
 def test_wrong_path_names_what_is_there(address: str) -> None:
     with (
         open_revision(address, "v1") as opened,
-        pytest.raises(ModelPathError, match=r"no 'weights\.pt'; under DVC there: \['model\.pt'\]"),
+        pytest.raises(ModelPathError, match=r"no 'weights\.pt'; DVC tracks there: \['model\.pt'\]"),
     ):
         opened.find("weights.pt")
 
@@ -111,7 +111,7 @@ def test_object_missing_in_the_remote(own_registry: Registry, form: Opener, tmp_
         ("train: {}\n", r"no `model` section, only \['train'\]"),
         ("model: 3\n", "not usable"),
         ("model: {architecture: vgg, in_channels: 3, n_classes: 1}\n", "architecture"),
-        ("[1, 2\n", "no YAML"),
+        ("[1, 2\n", "not valid YAML"),
         ("- 1\n", "no `model` section"),
     ],
 )
