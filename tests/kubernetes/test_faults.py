@@ -90,7 +90,7 @@ def test_a_missing_image(site: Site) -> None:
     tasks = site.airflow.tasks(run_id)
     assert (tasks["segment"], tasks["report"], tasks["release_pods"]) == (["failed"], ["failed"], ["success"])
     last = site.failure_summary(run_id)
-    assert "cannot have the image cloudseg-inference:no-such-tag" in last, last
+    assert "cannot get the image cloudseg-inference:no-such-tag" in last, last
     _assert_untouched(site, run_id, 2)
 
 
