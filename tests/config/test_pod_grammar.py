@@ -81,8 +81,9 @@ def test_pairs_are_read_from_words_or_json() -> None:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("a", "'a' is no key=value"), ("a=1,b", "'b' is no key=value"), ("a=1,a=2", "'a' twice"), ('{"a": ', "none"),
-     ('{"a": 1}', "value of 'a' is no text"), ('{"a": {"b": "c"}}', "value of 'a' is no text"), ("{a=1}", "none")],
+    [("a", "'a' is not key=value"), ("a=1,b", "'b' is not key=value"), ("a=1,a=2", "'a' appears twice"),
+     ('{"a": 1}', "value of 'a' is not text"), ('{"a": {"b": "c"}}', "value of 'a' is not text"),
+     ('{"a": ', "not valid JSON"), ("{a=1}", "not valid JSON")],
 )  # fmt: skip
 def test_what_are_no_pairs(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):

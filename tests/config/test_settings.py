@@ -165,7 +165,7 @@ def test_no_variable_is_two_fields() -> None:
 
 @pytest.mark.parametrize("other", ["output_bucket", "staging_bucket"])
 def test_input_must_be_a_bucket_of_its_own(other: str) -> None:
-    with pytest.raises(SettingsError, match="INPUT must be a bucket of its own"):
+    with pytest.raises(SettingsError, match="INPUT must be a separate bucket"):
         _with(**{other: "photos-in"})
 
 
@@ -203,7 +203,7 @@ def test_types_with_their_dots_are_refused_or_understood() -> None:
 @pytest.mark.parametrize("schedule", ["@once", "@continuous"])
 def test_events_come_beside_a_clock_that_goes_on(schedule: str) -> None:
     assert _with(schedule=schedule).schedule == schedule
-    with pytest.raises(SettingsError, match=f"CLOUDSEG_SCHEDULE={schedule} cannot be had with CLOUDSEG_PUBSUB"):
+    with pytest.raises(SettingsError, match=f"CLOUDSEG_SCHEDULE={schedule} does not work with CLOUDSEG_PUBSUB"):
         _with(schedule=schedule, pubsub_subscription="projects/p/subscriptions/photographs")
 
 
