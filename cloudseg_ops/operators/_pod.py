@@ -147,7 +147,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         return None
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:
-        """Read this try's own pod; pods of earlier tries are dealt with before it is created."""
+        """Read this try's own pod; pods of earlier tries are handled before it is created."""
         return None if self.pod is None else self.pod_manager.find_pod(self.pod)
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
@@ -186,7 +186,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
     def _manifest(self, context: Any) -> dict[str, Any]:
         pods, ti = self.settings.pods, context["ti"]
         layout = self.settings.layout(str(context["run_id"]))
-        # Losing its Spot node would be final for the last try.
+        # The last try has no retry if its Spot node is taken back.
         leaves_spot = pods.last_try_on_demand and ti.try_number > ti.max_tries
         work = PodWork(
             run_id=layout.run_id,
