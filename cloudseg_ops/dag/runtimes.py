@@ -1,4 +1,4 @@
-"""Chooses where chunks run, by `CLOUDSEG_RUNTIME`."""
+"""Where a chunk runs: one choice, `CLOUDSEG_RUNTIME`, behind two functions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def segment_chunks(settings: Settings, chunks: Any, model: Any, **task: Any) -> 
         task: Arguments of the task itself, such as `task_id` and `pool`.
 
     Returns:
-        The mapped operator; if chunks run in pods, a teardown follows it that deletes leftover pods.
+        The mapped operator; where chunks run as pods, with a teardown behind it that clears the cluster.
     """
     from cloudseg_ops.operators._label import LABEL_TEMPLATE
 
@@ -46,7 +46,7 @@ def _local(settings: Settings, chunks: Any, **task: Any) -> Any:
 
 
 def _pod_operator(settings: Settings) -> Any:
-    # Each operator imports its provider, which takes seconds of a parse, so only the chosen one is imported.
+    # Each brings its provider along, seconds of a parse: only the one chosen is imported.
     if settings.runtime == "gke":
         from cloudseg_ops.operators.segment_gke import GKESegmentOperator
 
