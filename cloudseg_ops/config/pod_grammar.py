@@ -127,9 +127,9 @@ def read_pairs(value: Any) -> Any:
     for word in read_words(value):
         key, equals, text = (part.strip() for part in word.partition("="))
         if not equals:
-            raise ValueError(f"{word!r} is not key=value; use key=value,key=value or a JSON object")
+            raise ValueError(f"{word!r} is not key=value; give key=value,key=value or a JSON object")
         if key in pairs:
-            raise ValueError(f"the key {key!r} appears twice")
+            raise ValueError(f"it has the key {key!r} twice")
         pairs[key] = text
     return pairs
 
@@ -138,7 +138,7 @@ def _read_object(text: str) -> dict[str, str]:
     try:
         pairs: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise ValueError(f"it starts with '{{' but is not valid JSON: {error}") from None
+        raise ValueError(f"it begins like JSON but is invalid: {error}") from None
     if wrong := [key for key, value in pairs.items() if not isinstance(value, str)]:
         raise ValueError(f"the value of {wrong[0]!r} is not text; put it in quotes")
     return pairs

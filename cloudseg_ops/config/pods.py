@@ -65,7 +65,7 @@ class PodSettings(BaseModel):
     pod_ephemeral_storage: Size = Field(default="2Gi", description="Disk request and limit of a pod")
     pod_shm: Size = Field(
         default="1Gi",
-        validate_default=True,  # CLOUDSEG_POD_MEMORY may be smaller than the default
+        validate_default=True,  # against a smaller memory
         description="Size of the memory-backed /dev/shm, a part of the memory",
     )
     pod_deadline_seconds: int = Field(

@@ -175,7 +175,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _buckets_differ(self) -> Settings:
         if self.input_bucket in (self.output_bucket, self.staging_bucket):
-            raise ValueError("INPUT must be a separate bucket, or cloudseg would take its own output for input")
+            raise ValueError("INPUT must be a dedicated bucket, or cloudseg would take its own output for input")
         return self
 
     @model_validator(mode="after")
@@ -218,7 +218,7 @@ class Settings(BaseModel):
 
     @property
     def engine_device(self) -> str:
-        """Device that the engine computes on: `auto`, `cuda` or `cpu`. By default, a pod with a GPU must use it."""
+        """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
         in_pod_with_gpu = self.runtime != "local" and self.pods.gpus > 0
         return self.device or ("cuda" if in_pod_with_gpu else "auto")
 

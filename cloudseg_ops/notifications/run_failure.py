@@ -39,7 +39,7 @@ class RunFailureNotifier(BaseNotifier):
             send = prepare(self.receiver)
             told = read_notice(context)
         except Exception as error:  # noqa: BLE001  (a faulty receiver must not stop the DAG processor)
-            log.warning("could not send the notification of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
             return
         deliver(send, told)
 
@@ -82,16 +82,16 @@ def deliver(
         try:
             send(told)
         except Exception as error:  # noqa: BLE001  (a receiver may raise anything)
-            log.warning("could not send the notification of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
         else:
-            log.info("sent the notification of the failed run %s", told["run_id"])
+            log.info("notified of the failed run %s", told["run_id"])
 
     # A connection's own timeout restarts with each byte, so it does not limit the whole call.
     thread = threading.Thread(target=attempt, name="cloudseg-notice", daemon=True)
     thread.start()
     thread.join(timeout)
     if thread.is_alive():
-        log.warning("notification timed out after %g s", timeout)
+        log.warning("the notification of the failed run timed out after %g s", timeout)
 
 
 def read_notice(context: Any) -> dict[str, Any]:

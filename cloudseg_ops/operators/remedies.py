@@ -219,7 +219,7 @@ def failure_summary(error: BaseException, *, attempt: int, attempts: int, again:
     if again:
         standing = f"Try {attempt} of {max(attempt, attempts)} failed; Airflow tries again."
     elif not remedy(error).retry and attempt < attempts:
-        standing = f"Try {attempt} of {attempts} failed; a retry cannot fix it, so there is none."
+        standing = f"Try {attempt} of {attempts} failed, and a retry cannot fix it, so there is none."
     else:
         standing = f"Try {attempt} of {max(attempt, attempts)} failed; it was the last one."
     return [standing, f"What happened: {failure.error}: {failure.message}", f"What to do: {failure.todo}"]

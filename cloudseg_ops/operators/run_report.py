@@ -39,8 +39,8 @@ class RunReportOperator(RunOperator):
         model: What `DVCPullModelOperator` returned; templated; None when it failed.
         chunks: What `PlanChunksOperator` returned; templated; None when it failed.
         after_success: `delete`, `archive` or `keep`; templated.
-        prefix: The run's input prefix, which is also the prefix of its masks; templated.
-        phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the durations.
+        prefix: The run's input prefix, and so that of its masks; templated.
+        phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the times.
         task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:

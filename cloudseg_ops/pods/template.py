@@ -37,7 +37,7 @@ def load_template(source: str) -> dict[str, Any]:
         ) from None
     # PyYAML's own errors, and those of its constructors: `!!bool perhaps` raises a KeyError.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise PodTemplateError(f"the pod template is not valid YAML: {name}: {error}; correct it there") from None
+        raise PodTemplateError(f"the pod template is not YAML: {name}: {error}; correct it there") from None
     check_template(template, name)
     return dict(template)
 
@@ -124,7 +124,7 @@ def _problem(value: Any) -> str | None:
     if isinstance(value, list):
         return "has a null in a list; a null removes a field, not an item" if None in value else None
     if isinstance(value, float) and not math.isfinite(value):
-        return "is not a finite number; put it in quotes, or remove it"
+        return "is not a finite number; put it in quotes, or take it out"
     known = value is None or isinstance(value, str | bool | int | float)
     return None if known else f"is {kind(value)}, which JSON cannot represent; put it in quotes"
 

@@ -67,7 +67,7 @@ class RegistryRevision:
                 f"{where}: there is no such file; commit one with a `model` section next to the weights"
             ) from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ModelParamsError(f"{where}: this is not valid YAML: {error}") from None
+            raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
         if not isinstance(document, dict) or "model" not in document:
             keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
             raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add a `model` section")

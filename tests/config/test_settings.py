@@ -165,7 +165,7 @@ def test_no_variable_is_two_fields() -> None:
 
 @pytest.mark.parametrize("other", ["output_bucket", "staging_bucket"])
 def test_input_must_be_a_bucket_of_its_own(other: str) -> None:
-    with pytest.raises(SettingsError, match="INPUT must be a separate bucket"):
+    with pytest.raises(SettingsError, match="INPUT must be a dedicated bucket"):
         _with(**{other: "photos-in"})
 
 

@@ -223,7 +223,7 @@ def test_an_unknown_revision_fails_at_once_and_somebody_is_told(quiet: Eventful)
     run_id, state = airflow.run(model_revision="v9")
     assert (state, airflow.task(run_id, "pull_model").tries) == ("failed", 1)
     standing, happened, todo = quiet.last_lines(run_id, "pull_model")
-    assert standing == "Try 1 of 2 failed; a retry cannot fix it, so there is none."
+    assert standing == "Try 1 of 2 failed, and a retry cannot fix it, so there is none."
     assert happened.startswith("What happened: UnknownRevisionError: ")
     assert "no revision 'v9'; its tags are v2, v1" in happened
     assert todo.startswith("What to do: Push the tag")
@@ -268,7 +268,7 @@ def test_a_receiver_that_hangs_harms_nothing(quiet: Eventful) -> None:
     try:
         assert airflow.run(model_revision="v9")[1] == "failed"
         airflow.wait_for(lambda: quiet.webhook.received or None, 60)
-        airflow.wait_for(lambda: "notification timed out" in _all_logs(airflow) or None, 60)
+        airflow.wait_for(lambda: "notification of the failed run timed out" in _all_logs(airflow) or None, 60)
     finally:
         quiet.webhook.hang.set()
     assert airflow.run()[1] == "success"

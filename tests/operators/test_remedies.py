@@ -50,7 +50,7 @@ def test_the_tries_are_told() -> None:
     assert failure_summary(broken, attempt=1, attempts=3, again=True)[0] == "Try 1 of 3 failed; Airflow tries again."
     assert failure_summary(broken, attempt=3, attempts=3, again=False)[0] == "Try 3 of 3 failed; it was the last one."
     at_once = failure_summary(UnknownRevisionError("x"), attempt=1, attempts=3, again=False)[0]
-    assert at_once == "Try 1 of 3 failed; a retry cannot fix it, so there is none."
+    assert at_once == "Try 1 of 3 failed, and a retry cannot fix it, so there is none."
     assert failure_summary(UnknownRevisionError("x"), attempt=1, attempts=1, again=False)[0].endswith(
         "it was the last one."
     )
