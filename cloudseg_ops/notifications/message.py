@@ -125,7 +125,7 @@ def webhook_body(address: str, told: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _escaped(text: str) -> str:
-    # In chats, `<…>` is a command, for example to mention everybody, and uploaders choose object names.
+    # In chats, `<…>` is a command, for example to mention everyone, and uploaders choose object names.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

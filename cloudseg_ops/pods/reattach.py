@@ -27,8 +27,8 @@ class PodPlan:
 def classify_pods(pods: Sequence[Pod]) -> PodPlan:
     """Decide what to do with the pods of one mapped task, given as v1 Pods in JSON form.
 
-    A pod that is being deleted still holds its GPU and still writes masks, if it ever started, so it is waited for
-    and not resumed. Of several live pods, the oldest has made the most progress.
+    A pod that is being deleted still holds its GPU and still writes masks, if it ever started: the task waits for it
+    and does not resume it. Of several live pods, the oldest has made the most progress.
     """
     ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     rest = sorted(

@@ -205,7 +205,7 @@ def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
 
 
 def _gave_up(name: str, code: int | None, reason: str, tail: str) -> EngineError:
-    """Return the error of an engine that gave up by itself."""
+    """Return the error of an engine that ended with an error code."""
     if code == _MISMATCH_EXIT:
         return VersionMismatchError(f"pod {name}: {tail.rpartition('VersionMismatchError: ')[2]}")
     if code == _USAGE_EXIT:
