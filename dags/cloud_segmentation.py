@@ -1,6 +1,6 @@
-"""Every day: find the clouds in what was dropped into the input bucket, and leave masks in the output bucket.
+"""Segments the clouds in new photographs in the input bucket, and writes masks to the output bucket.
 
-sense what is new → pull the pinned model → plan chunks → segment them → clean up what is proven → report
+wait for new photographs → pull the model → plan chunks → segment them → clean up proven inputs → report
 """
 
 from datetime import timedelta
@@ -37,7 +37,7 @@ where: dict[str, Any] = {
 with DAG(
     dag_id="cloud_segmentation",
     dag_display_name="Cloud segmentation",
-    description="Masks for the photographs in the input bucket, by exactly one model revision a run",
+    description="Segments the photographs in the input bucket, with exactly one model revision per run",
     doc_md=help_text("dag"),
     schedule=dag_schedule(settings),
     catchup=False,
@@ -58,19 +58,19 @@ with DAG(
             pattern=REVISION_PATTERN,
             examples=revision_choices(settings.model_repository, settings.model_revision),
             title="Model revision",
-            description="Tag, branch or commit of the model registry; the run uses exactly the commit it means now. "
-            "Clear the field to see the newest tags and the branches, as the last run that pulled a model found them, "
-            "or `cloudseg revisions --refresh`; any other revision is taken as well.",
+            description="Tag, branch or commit of the model registry; the run uses exactly the commit that it points "
+            "to now. Clear the field to see the newest tags and the branches that the last run or "
+            "`cloudseg revisions --refresh` found; any other revision is accepted as well.",
         ),
         "input_prefix": Param(
-            # The trigger form takes an empty text for a missing one, so no prefix is null.
+            # The trigger form treats an empty string as a missing value, so an empty prefix is null.
             settings.input_prefix or None,
             type=["null", "string"],
             maxLength=MAX_NAME_BYTES,
             pattern=PREFIX_PATTERN,
             title="Input prefix",
             description="Take only objects whose names begin with this, such as 2026/08/, without gs:// and bucket. "
-            "Empty takes all.",
+            "Leave empty to take all.",
         ),
         "after_success": Param(
             settings.after_success,
@@ -82,15 +82,16 @@ with DAG(
                 "keep": "keep it: the next run finds it again",
             },
             title="After success",
-            description="What becomes of an input once its mask, read back, proves it done.",
+            description="What to do with an input once its mask, read back, proves it done.",
         ),
         "max_objects": Param(
             None,
             type=["null", "integer"],
             minimum=1,
             maximum=10_000_000,
-            title="Most objects",
-            description="Take at most so many, up to ten million; empty takes all. The rest is for the next run.",
+            title="Maximum objects",
+            description="Take at most this many objects, up to ten million; the rest is left for the next run. Leave "
+            "empty to take all.",
         ),
         "dry_run": Param(
             False,
@@ -148,7 +149,7 @@ with DAG(
         doc_md=help_text("clean_inputs"),
         model=model.output,
         after_success="{{ params.after_success }}",
-        # Runs after failures, but not in a run that was skipped or a dry one.
+        # Runs after failures, but not in a skipped run or a dry run.
         trigger_rule=TriggerRule.NONE_SKIPPED,
         **where,
     )

@@ -1,6 +1,6 @@
-"""Airflow plugin: a run's images and its progress, as tabs of Airflow's UI.
+"""Airflow plugin that shows a run's images and its progress as tabs of Airflow's UI.
 
-The DAG does not need it. It loads `cloudseg_ops` from this folder, or from wherever Python finds it.
+It is optional. It loads `cloudseg_ops` from this folder, or from elsewhere on Python's path.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from airflow.plugins_manager import AirflowPlugin
 
 from cloudseg_ops.gallery.web import MOUNT, app
 
-# Relative, so that they hold below whatever path Airflow itself is served under.
+# Relative, so that they work under any path at which Airflow is served.
 _RUN = f"{MOUNT.removeprefix('/')}/dags/{{DAG_ID}}/runs/{{RUN_ID}}"
 
 
 class CloudsegPlugin(AirflowPlugin):
-    """Mounts the gallery, and shows it on each run and on each task of a run."""
+    """Mounts the gallery and adds its tabs to runs and tasks."""
 
     name = "cloudseg"
     fastapi_apps = [{"app": app, "url_prefix": MOUNT, "name": "cloudseg"}]

@@ -1,1 +1,1 @@
-"""All settings: CLOUDSEG_* variables, their values' grammars, and the connections and pools that they name."""
+"""All settings: CLOUDSEG_* variables, the grammars of their values, and the connections and pools that they name."""

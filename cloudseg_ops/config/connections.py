@@ -1,15 +1,15 @@
-"""How Cloud Storage is reached from Airflow's processes."""
+"""Connects Airflow's processes to Cloud Storage."""
 
 from __future__ import annotations
 
 from cloudseg_ops.storage import Store
 
 DEFAULT_GCP_CONN_ID = "google_cloud_default"
-"""The connection that Composer and Airflow's google provider have by default."""
+"""The default connection of Composer and of Airflow's google provider."""
 
 
 def open_store(gcp_conn_id: str | None) -> Store:
-    """Connect to Cloud Storage, as the process's own identity or by an Airflow connection.
+    """Connect to Cloud Storage with the process's own identity or an Airflow connection.
 
     Args:
         gcp_conn_id: The connection; None: the process's own identity.

@@ -1,4 +1,4 @@
-"""What Kubernetes takes for a quantity, a name, a label or an image: a slip is told before a pod is asked for."""
+"""Checks values by Kubernetes' grammars, so that a mistake is reported before a pod is requested."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AIRFLOW_LABELS = frozenset(
         "airflow-worker",
     }
 )
-"""Labels by which Airflow finds its pods: one set by hand and it starts a second pod, or adopts another's."""
+"""Labels by which Airflow finds its pods; one set by hand makes it start a second pod or adopt another task's."""
 
 _CPU = re.compile(r"([0-9]+(?:\.[0-9]+)?)m?")
 # kubernetes.io/docs/concepts/overview/working-with-objects/names and …/labels
@@ -44,50 +44,51 @@ _IMAGE = re.compile(
 def cpu(text: str) -> str:
     """Check a number of CPUs, such as `3` or `500m`."""
     if not (match := _CPU.fullmatch(text)) or not Decimal(match[1]):
-        raise ValueError("CPUs are a number above 0, such as 4 or 500m")
+        raise ValueError("CPUs must be a number above 0, such as 4 or 500m")
     return text
 
 
 def label_name(text: str) -> str:
     """Check the name of a namespace."""
     if not _LABEL_NAME.fullmatch(text):
-        raise ValueError("such a name has at most 63 lower-case letters, digits and '-', and begins and ends with none")
+        raise ValueError("use at most 63 lower-case letters, digits and '-', with no '-' at the start or the end")
     return text
 
 
 def subdomain(text: str) -> str:
     """Check the name of a service account or a secret."""
     if not _SUBDOMAIN.fullmatch(text):
-        raise ValueError("such a name has at most 253 lower-case letters, digits, '-' and '.'")
+        raise ValueError("use at most 253 lower-case letters, digits, '-' and '.', with no '-' or '.' at either end")
     return text
 
 
 def label_value(text: str) -> str:
     """Check the value of a label."""
     if not _VALUE.fullmatch(text):
-        raise ValueError(f"the value {text!r}: a label's has at most 63 letters, digits, '-', '_' and '.'")
+        raise ValueError(f"the label value {text!r} must be at most 63 letters, digits, '-', '_' and '.'")
     return text
 
 
 def labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
-    """Check labels of nodes."""
+    """Check the keys and values of labels."""
     for text in keys(pairs).values():
         label_value(text)
     return pairs
 
 
 def own_labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
-    """Check labels that are a team's to set on its pods."""
+    """Check labels that a team sets on its pods."""
     if taken := sorted(AIRFLOW_LABELS & pairs.keys()):
-        raise ValueError(f"Airflow finds its pods by the label {taken[0]}; give yours another name")
+        raise ValueError(f"Airflow uses the label {taken[0]} to find its pods; give yours another name")
     return labels(pairs)
 
 
 def keys(pairs: Mapping[str, str]) -> Mapping[str, str]:
-    """Check the keys of annotations, and of labels."""
+    """Check the keys of annotations or labels."""
     if wrong := [key for key in pairs if not _KEY.fullmatch(key)]:
         raise ValueError(
-            f"the key {wrong[0]!r}: it has at most 63 letters, digits, '-', '_' and '.', perhaps after a domain and '/'"
+            f"the key {wrong[0]!r} must be at most 63 letters, digits, '-', '_' and '.', optionally after a domain "
+            "and '/'"
         )
     return pairs
 
@@ -104,7 +105,7 @@ def image(text: str, *, by_digest: bool) -> str:
 
     Args:
         text: The reference.
-        by_digest: Whether a mere tag will not do.
+        by_digest: Whether a digest is required; otherwise a tag is accepted as well.
     """
     if not (match := _IMAGE.fullmatch(text)):
         raise ValueError("an image is host/path@sha256:…, in lower case and without a scheme")
@@ -117,7 +118,7 @@ def image(text: str, *, by_digest: bool) -> str:
 
 
 def read_pairs(value: Any) -> Any:
-    """Read `key=value,key=value` or a JSON object; anything but a text is left as it is."""
+    """Parse `key=value,key=value` or a JSON object; return anything but text unchanged."""
     if not isinstance(value, str):
         return value
     if value.lstrip().startswith("{"):
@@ -128,7 +129,7 @@ def read_pairs(value: Any) -> Any:
         if not equals:
             raise ValueError(f"{word!r} is not key=value; give key=value,key=value or a JSON object")
         if key in pairs:
-            raise ValueError(f"it says {key!r} twice")
+            raise ValueError(f"it has the key {key!r} twice")
         pairs[key] = text
     return pairs
 
@@ -144,10 +145,10 @@ def _read_object(text: str) -> dict[str, str]:
 
 
 def read_words(value: Any) -> Any:
-    """Read words with commas; anything but a text is left as it is."""
+    """Parse comma-separated words; return anything but text unchanged."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 def each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """Make a check of one text a check of several."""
+    """Return a check of several texts that applies a check of one."""
     return lambda texts: tuple(check(text) for text in texts)

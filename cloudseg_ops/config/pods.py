@@ -1,4 +1,4 @@
-"""The settings of the `kubernetes` and `gke` runtimes: what a platform team decides about a pod and its cluster."""
+"""Settings of the `kubernetes` and `gke` runtimes: what a platform team decides about pods and their cluster."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Subdomain = Annotated[str, AfterValidator(grammar.subdomain)]
 Pairs = Annotated[dict[str, str], BeforeValidator(grammar.read_pairs)]
 
 MORE_MEMORY = "raise CLOUDSEG_POD_MEMORY, or give the engine less (--memory in CLOUDSEG_ENGINE_OPTIONS)"
-"""Advice on a pod that ran out of main memory, which `--memory` bounds; `--batch` bounds a forward pass."""
+"""Advice for a pod that ran out of main memory, which `--memory` limits; `--batch` limits a forward pass."""
 
 
 def _none_is_any(value: Any) -> Any:
@@ -23,7 +23,7 @@ def _none_is_any(value: Any) -> Any:
 
 
 class PodSettings(BaseModel):
-    """What an environment says of pods: field `x` is the variable `CLOUDSEG_X`."""
+    """Settings of pods and their cluster; field `x` is read from the variable `CLOUDSEG_X`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -119,7 +119,7 @@ class PodSettings(BaseModel):
     @field_validator("image")
     @classmethod
     def _image_is_pinned(cls, image: str | None, info: ValidationInfo) -> str | None:
-        policy = info.data.get("image_pull_policy", "Never")  # none: it is wrong, and told as such
+        policy = info.data.get("image_pull_policy", "Never")  # missing: it is invalid, and reported separately
         return image if image is None else grammar.image(image, by_digest=policy != "Never")
 
     @field_validator("gpu_type")
@@ -133,6 +133,6 @@ class PodSettings(BaseModel):
         memory = info.data.get("pod_memory")
         if memory is not None and in_bytes(shm) >= in_bytes(memory):
             raise ValueError(
-                f"what lies in /dev/shm counts as memory, and a pod has only CLOUDSEG_POD_MEMORY = {memory}"
+                f"a pod's /dev/shm counts as memory, and must be smaller than CLOUDSEG_POD_MEMORY = {memory}"
             )
         return shm

@@ -1,4 +1,4 @@
-"""The Airflow pool that bounds the chunks at once: what it is, and the command that makes it."""
+"""The Airflow pool that limits how many chunks run concurrently, and the command that creates it."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ DESCRIPTION = "Chunks at once, deferred ones included"
 
 
 def pool_fields(slots: int, description: str = DESCRIPTION) -> dict[str, Any]:
-    """A pool in the terms of Airflow's REST API.
+    """Return the pool's fields for Airflow's REST API.
 
-    Deferred tasks count: the pod of such a task holds a GPU like any other.
+    Deferred tasks take a slot, since their pods use a GPU like any other.
 
     Args:
-        slots: Chunks at once.
-        description: As the Airflow UI shows it.
+        slots: Maximum number of concurrent chunks.
+        description: Description in the Airflow UI.
     """
     return {"slots": slots, "description": description, "include_deferred": True}
 
 
 def pool_command(name: str, slots: int) -> list[str]:
-    """Airflow's command that creates the pool, or sets its slots.
+    """Return the Airflow command that creates the pool or updates its slots.
 
     Args:
-        name: The pool.
-        slots: Chunks at once.
+        name: Name of the pool.
+        slots: Maximum number of concurrent chunks.
     """
     fields = pool_fields(slots)
     return ["airflow", "pools", "set", name, str(fields["slots"]), fields["description"], "--include-deferred"]

@@ -1,4 +1,4 @@
-"""Receivers of the message about a failed run: what `CLOUDSEG_ON_FAILURE` may name."""
+"""Receivers of notifications about failed runs, as `CLOUDSEG_ON_FAILURE` names them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where to send a notification when a run fails.
+    """A receiver of notifications about failed runs.
 
     Attributes:
         kind: What `value` is.
         value: A webhook's address, the id of an Airflow connection that holds one, or `package.module:function`.
-            Never shown, for a webhook's address is its password.
+            Never shown, since a webhook's address is its password.
     """
 
     kind: Literal["webhook", "connection", "function"]
@@ -28,10 +28,10 @@ class Receiver:
 
     @classmethod
     def parse(cls, text: str) -> Receiver:
-        """Read a receiver.
+        """Parse a receiver.
 
         Raises:
-            ValueError: It is none; the message does not repeat it.
+            ValueError: The text does not name a receiver; the message does not repeat it.
         """
         if found := _CONNECTION.fullmatch(text):
             return cls("connection", found[1])
@@ -41,10 +41,10 @@ class Receiver:
 
 
 def checked_webhook(address: str) -> str:
-    """Give back a webhook's address if it is one.
+    """Return a webhook's address if it is valid: https, or http on this machine.
 
     Raises:
-        ValueError: It is none, or a network would see it in clear; the message does not repeat it.
+        ValueError: The address is invalid, or would cross a network in clear text; the message does not repeat it.
     """
     try:
         parts = urlsplit(address)
@@ -53,6 +53,6 @@ def checked_webhook(address: str) -> str:
         host = None
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and host in _THIS_MACHINE)):
         raise ValueError(
-            "give an https:// address, conn: and the id of an Airflow connection, or package.module:function"
+            "give an https:// address, conn:ID with the id of an Airflow connection, or package.module:function"
         )
     return address

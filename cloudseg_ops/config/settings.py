@@ -1,6 +1,6 @@
-"""Every CLOUDSEG_* environment variable, read and checked in one place.
+"""Reads and checks every CLOUDSEG_* environment variable.
 
-Reading them does no input or output and imports nothing heavy, so that a DAG file may do it at parse time.
+This does no I/O and imports nothing heavy, so a DAG file can do it at parse time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 
 def _bucket(text: str) -> str:
     if not _BUCKET.fullmatch(text):
-        raise ValueError("a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', and no gs://")
+        raise ValueError("a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', without gs://")
     return text
 
 
@@ -53,7 +53,9 @@ def _revision(text: str) -> str:
 
 def _prefix(text: str) -> str:
     if not re.match(PREFIX_PATTERN, text) or len(text) > MAX_NAME_BYTES:
-        raise ValueError(f"names begin after the bucket: no gs://, no line end, at most {MAX_NAME_BYTES} characters")
+        raise ValueError(
+            f"give the start of object names, without gs:// and bucket: at most {MAX_NAME_BYTES} characters on one line"
+        )
     return text
 
 
@@ -84,7 +86,7 @@ AfterSuccess = Literal["delete", "archive", "keep"]
 
 
 class Settings(BaseModel):
-    """What an environment says of how cloudseg works there: field `x` is the variable `CLOUDSEG_X`."""
+    """Settings of an Airflow environment; field `x` is read from the variable `CLOUDSEG_X`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -184,14 +186,14 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _buckets_differ(self) -> Settings:
         if self.input_bucket in (self.output_bucket, self.staging_bucket):
-            raise ValueError("INPUT must be a dedicated bucket: what cloudseg writes is not to be taken for input")
+            raise ValueError("INPUT must be a dedicated bucket, or cloudseg would take its own output for input")
         return self
 
     @model_validator(mode="after")
     def _events_and_clock_agree(self) -> Settings:
         if self.pubsub_subscription and self.schedule in ("@once", "@continuous"):
             raise ValueError(
-                f"CLOUDSEG_SCHEDULE={self.schedule} cannot be had with CLOUDSEG_PUBSUB_SUBSCRIPTION; give a cron "
+                f"CLOUDSEG_SCHEDULE={self.schedule} does not work with CLOUDSEG_PUBSUB_SUBSCRIPTION; set it to a cron "
                 "expression, a preset such as @daily, or none"
             )
         return self
@@ -205,10 +207,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the variables; an empty one counts as unset.
+        """Read the variables from the environment; an empty one counts as unset.
 
         Raises:
-            SettingsError: One or more have no usable value; the message names each.
+            SettingsError: One or more variables are missing or invalid; the message names each.
         """
         source = os.environ if environment is None else environment
         given = {
@@ -220,7 +222,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             lines = [_explain(problem) for problem in error.errors()]
             raise SettingsError(
-                "the environment does not say all that cloudseg needs:\n  "
+                "cloudseg's settings are incomplete or invalid:\n  "
                 + "\n  ".join(lines)
                 + "\nset these variables on the Airflow environment; README.md and docs/settings.md list them all"
             ) from None
@@ -232,12 +234,12 @@ class Settings(BaseModel):
         return self.device or ("cuda" if in_pod_with_gpu else "auto")
 
     def layout(self, run_id: str) -> RunLayout:
-        """Where the files of a run lie."""
+        """Return where a run's files are in STAGING and OUTPUT."""
         return RunLayout(GcsUri(self.staging_bucket), GcsUri(self.output_bucket), run_id)
 
 
 def variables() -> list[str]:
-    """Names of all variables, those of the pods included."""
+    """Return the names of all variables, including those of pods."""
     own = [name for name in Settings.model_fields if name != "pods"]
     return [PREFIX + name.upper() for name in (*own, *PodSettings.model_fields)]
 
@@ -245,7 +247,7 @@ def variables() -> list[str]:
 def _explain(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     location = [part for part in problem["loc"] if part != "pods"]
-    if not location:  # of several variables together
+    if not location:  # the problem concerns several variables
         return message
     name = PREFIX + str(location[0]).upper()
     if problem["type"] == "missing":

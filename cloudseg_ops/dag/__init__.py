@@ -1,1 +1,1 @@
-"""What dags/cloud_segmentation.py is wired of: its schedule, its runtimes and its pages of help."""
+"""Parts of dags/cloud_segmentation.py: its schedule, its runtimes and its help pages."""

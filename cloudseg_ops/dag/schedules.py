@@ -1,4 +1,4 @@
-"""When the DAG runs: by the clock, and as soon as Pub/Sub announces new photographs."""
+"""When the DAG runs: on a schedule, and when Pub/Sub announces new photographs."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ WATCHER = "cloudseg_pubsub"
 
 
 def dag_schedule(settings: Settings) -> Any:
-    """The DAG's `schedule`.
+    """Return the DAG's `schedule`: times, new photographs, or both.
 
     Args:
-        settings: `schedule` is the clock's, `pubsub_subscription` that of new photographs; either may be missing.
+        settings: `schedule` sets the times, and `pubsub_subscription` announces new photographs; either may be unset.
     """
     if settings.pubsub_subscription is None:
         return settings.schedule

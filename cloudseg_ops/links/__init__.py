@@ -1,1 +1,1 @@
-"""Links on tasks in the Airflow UI, and the addresses that they lead to."""
+"""Links on tasks in the Airflow UI, and the addresses behind them."""

@@ -1,7 +1,6 @@
-"""Addresses that a person opens in a browser: Google Cloud's console, the emulator's pages, a git host.
+"""Builds addresses to open in a browser: of Google Cloud's console, the emulator's pages, and git hosts.
 
-Plain functions of names alone. Uploaders choose names, so every name is quoted. Where an address would be a
-guess, there is none.
+Uploaders choose object names, so every name is quoted. No address is returned where it would be a guess.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ EMULATOR_PAGES = "/_emulator/browse"
 _CONSOLE = "https://console.cloud.google.com"
 _DOWNLOADS = "https://storage.cloud.google.com"
 
-# How each host's page of a commit follows the repository's own.
+# What comes between a repository's address and the commit, on each host.
 _COMMIT_PAGES = {"github": "/commit/", "gitlab": "/-/commit/", "bitbucket": "/commits/"}
 _HOSTS = {"github.com": "github", "gitlab.com": "gitlab", "bitbucket.org": "bitbucket"}
-# Names under which the same hosts take ssh through a firewall, or a browser finds them.
+# Other names of these hosts: for browsers, and for ssh through a firewall.
 _ALIASES = {
     "www.github.com": "github.com",
     "ssh.github.com": "github.com",
@@ -33,7 +32,7 @@ _SEGMENT = re.compile(r"(?!\.{1,2}$)[\w.~-]+")
 
 
 def emulator_address(host: str) -> str:
-    """The emulator's address as a browser needs it, from what `STORAGE_EMULATOR_HOST` may hold.
+    """Return the emulator's address for a browser, given the value of `STORAGE_EMULATOR_HOST`.
 
     >>> emulator_address("127.0.0.1:4443/")
     'http://127.0.0.1:4443'
@@ -42,37 +41,37 @@ def emulator_address(host: str) -> str:
 
 
 def emulator_buckets(base: str = "") -> str:
-    """The emulator's page of its buckets.
+    """Return the address of the emulator's list of buckets.
 
     Args:
-        base: The emulator's address; empty: relative to it.
+        base: The emulator's address; empty: return a relative address.
     """
     return base + EMULATOR_PAGES
 
 
 def emulator_folder(folder: GcsUri, base: str = "") -> str:
-    """The emulator's page of a folder.
+    """Return the address of the emulator's page for a folder.
 
     Args:
-        folder: Bucket, and what the names begin with.
-        base: The emulator's address; empty: relative to it.
+        folder: Bucket and name prefix.
+        base: The emulator's address; empty: return a relative address.
     """
     query = f"?prefix={quote(folder.name, safe='')}" if folder.name else ""
     return f"{base}{EMULATOR_PAGES}/{quote(folder.bucket, safe='')}{query}"
 
 
 def emulator_object(uri: GcsUri, base: str = "") -> str:
-    """The emulator's page about an object."""
+    """Return the address of the emulator's page about an object."""
     return f"{base}{EMULATOR_PAGES}/{quote(uri.bucket, safe='')}/{quote(uri.name, safe='')}"
 
 
 def emulator_content(uri: GcsUri, base: str = "") -> str:
-    """What the emulator holds under a name, as a browser shows it."""
+    """Return the address at which the emulator serves an object's content to a browser."""
     return f"{emulator_object(uri, base)}/content"
 
 
 def object_address(uri: GcsUri, *, emulator: str | None = None) -> str:
-    """Where a browser opens an object, once its person has logged in.
+    """Return the address at which a browser opens an object; Cloud Storage asks the user to log in.
 
     Args:
         uri: The object.
@@ -84,11 +83,11 @@ def object_address(uri: GcsUri, *, emulator: str | None = None) -> str:
 
 
 def folder_address(folder: GcsUri, *, project: str | None = None, emulator: str | None = None) -> str:
-    """Where a browser lists a folder; a name that does not end in a slash is that of a folder all the same.
+    """Return the address at which a browser lists a folder.
 
     Args:
-        folder: The folder, or a bucket.
-        project: Project that the console is to be in; None: the one that it is in.
+        folder: The folder, with or without a slash at the end, or a bucket.
+        project: Project that the console should select; None: the one already selected.
         emulator: The emulator's address; None: the console.
     """
     if emulator is not None:
@@ -99,7 +98,7 @@ def folder_address(folder: GcsUri, *, project: str | None = None, emulator: str 
 
 
 def folder_of(bucket: str, prefix: str) -> GcsUri:
-    """The innermost folder that holds all names with a prefix.
+    """Return the innermost folder that contains all names with a prefix.
 
     >>> str(folder_of("masks", "2026/08/img_"))
     'gs://masks/2026/08/'
@@ -108,16 +107,16 @@ def folder_of(bucket: str, prefix: str) -> GcsUri:
 
 
 class LoggedContainer(NamedTuple):
-    """A container of a pod on GKE, as Cloud Logging tells it from all others.
+    """A container of a pod on GKE, as Cloud Logging identifies it.
 
     Attributes:
         project: Project of the cluster.
         location: Region or zone of the cluster.
-        cluster: Its name.
+        cluster: Name of the cluster.
         namespace: Namespace of the pod.
         pod: Name of the pod, which no other pod has had.
-        container: The container.
-        since: RFC 3339 time before its first line.
+        container: Name of the container.
+        since: RFC 3339 time before its first log line.
     """
 
     project: str
@@ -130,9 +129,9 @@ class LoggedContainer(NamedTuple):
 
 
 def log_address(logged: LoggedContainer) -> str:
-    """Where Cloud Logging shows a container's log: from its start on, for it may still be running.
+    """Return the address at which Cloud Logging shows a container's log, without an end, as it may still be running.
 
-    The time stands in the query, which makes the Logs Explorer ignore its own time range, an hour by default.
+    A time in the query makes the Logs Explorer ignore its own time range, which is an hour by default.
     """
     labels = {
         "project_id": logged.project,
@@ -153,12 +152,12 @@ def log_address(logged: LoggedContainer) -> str:
 
 
 def commit_address(repository: str, commit: str) -> str | None:
-    """A commit's page on GitHub, GitLab or Bitbucket; None for paths, and for hosts that are not clearly one of these.
+    """Return the address of a commit on GitHub, GitLab or Bitbucket; None for paths and for unknown hosts.
 
-    A team's own GitLab or GitHub is known by its host's first word: `gitlab.example.com`.
+    A self-hosted GitLab or GitHub is recognized by the first part of its host name, as in `gitlab.example.com`.
 
     Args:
-        repository: URL or path of a git repository, as git takes it.
+        repository: URL or path of a git repository, as git accepts it.
         commit: 40 hex digits.
     """
     if not re.fullmatch(COMMIT_PATTERN, commit) or (parts := _host_and_path(repository)) is None:
@@ -175,7 +174,7 @@ def commit_address(repository: str, commit: str) -> str | None:
 
 
 def _path(uri: GcsUri) -> str:
-    # A browser takes `.` and `..` between slashes for steps, quoted or not: there the slashes are quoted.
+    # Browsers resolve `.` and `..` between slashes, even if they are quoted; quoting the slashes prevents that.
     steps = any(part in (".", "..") for part in uri.name.split("/"))
     name = quote(uri.name, safe="" if steps else "/")
     return f"{quote(uri.bucket, safe='')}/{name}" if name else quote(uri.bucket, safe="")
@@ -187,7 +186,7 @@ def _literal(text: str) -> str:
 
 
 def _host_and_path(repository: str) -> tuple[str, str, str, str] | None:
-    """Scheme, host, port (with its colon) and path of the repository's web page; None where there is none."""
+    """Return scheme, host, port (with its colon) and path of the repository's web page; None if it has none."""
     if "://" not in repository:
         found = _SCP_FORM.fullmatch(repository)
         return ("https", found["host"].lower(), "", found["path"]) if found else None
@@ -199,7 +198,7 @@ def _host_and_path(repository: str) -> tuple[str, str, str, str] | None:
     host = (url.hostname or "").lower()
     if url.scheme in ("http", "https"):
         return url.scheme, host, f":{port}" if port else "", url.path
-    # The port is that of ssh, and says nothing of the web page.
+    # The port is for ssh and says nothing about the web page.
     return ("https", host, "", url.path) if url.scheme in ("ssh", "git+ssh", "ssh+git") else None
 
 

@@ -1,8 +1,8 @@
-"""Links on tasks: where a task's work can be looked at, shown by Airflow's UI next to its log.
+"""Links from tasks to their results, which Airflow's UI shows next to the log.
 
-Airflow's API server knows of a link no more than its name and the key of an XCom that holds its address. A task
-pushes that XCom as soon as there is something to look at, and Airflow pushes it again at the end of each try: a link
-shows while its task runs and when it has failed, and never leads to what is not there.
+Airflow's API server only knows a link's name and the key of the XCom that holds its address. A task pushes that XCom
+as soon as there is something to look at, and Airflow pushes it again at the end of each try. So a link appears while
+its task runs and after it has failed, and never leads to something that does not exist.
 """
 
 from __future__ import annotations
@@ -21,93 +21,99 @@ _log = logging.getLogger(__name__)
 
 
 class TaskLink(BaseOperatorLink):
-    """A link that shows once `show` has given its address."""
+    """A link that appears once `show` has pushed its address."""
 
     name = "Link"
 
     def get_link(self, operator: Any, *, ti_key: Any) -> str:  # noqa: ARG002  (Airflow's own signature)
-        """What this try has shown; empty, and therefore hidden, when it has shown nothing."""
+        """Return the address that this try pushed; empty, which hides the link, if it pushed none."""
         from airflow.sdk.execution_time.xcom import XCom
 
         return str(XCom.get_value(ti_key=ti_key, key=self.xcom_key) or "")
 
 
 class RunReportLink(TaskLink):
-    """The run's report.html."""
+    """Links to the run's report.html."""
 
     name = "Run report"
 
 
 class PlanLink(TaskLink):
-    """The page of the run's plan."""
+    """Links to the page of the run's plan."""
 
     name = "Plan"
 
 
 class OutputFolderLink(TaskLink):
-    """The folder of the run's masks."""
+    """Links to the folder of the run's masks."""
 
     name = "Output folder"
 
 
 class QuarantineLink(TaskLink):
-    """The folder of the inputs that could not be segmented."""
+    """Links to the folder of the inputs that could not be segmented."""
 
     name = "Quarantine"
 
 
 class RunFolderLink(TaskLink):
-    """The run's own files in STAGING."""
+    """Links to the run's files in STAGING."""
 
     name = "Run folder"
 
 
 class PodLogLink(TaskLink):
-    """The log of the chunk's pod in Cloud Logging."""
+    """Links to the log of the chunk's pod in Cloud Logging."""
 
     name = "Pod log"
 
 
 class ModelCommitLink(TaskLink):
-    """The model's commit on the registry's git host."""
+    """Links to the model's commit on the registry's git host."""
 
     name = "Model commit"
 
 
 def show(context: Mapping[str, Any], link: type[TaskLink], address: str | None) -> None:
-    """Show a link from now on; without an address, none. Where it cannot be shown, the task goes on all the same.
+    """Show a link on a running task from now on; an error is logged, and the task continues.
 
     Args:
-        context: Airflow's, of the running task.
+        context: Airflow's context of the task.
         link: One of the operator's `operator_extra_links`.
-        address: Where it leads.
+        address: Where the link leads; None: no link is shown.
     """
     if not address:
         return
     try:
         context["ti"].xcom_push(key=link().xcom_key, value=address)
-    except Exception as error:  # noqa: BLE001  (whatever it is: a link is a comfort)
-        _log.warning("the link %r is not shown: %s", link.name, error)
+    except Exception as error:  # noqa: BLE001  (a link must not fail its task)
+        _log.warning("could not show the link %r: %s", link.name, error)
 
 
 def show_object(context: Mapping[str, Any], link: type[TaskLink], uri: GcsUri) -> None:
-    """Show a link to an object that is there."""
+    """Show a link to an existing object.
+
+    Args:
+        context: Airflow's context of the task.
+        link: One of the operator's `operator_extra_links`.
+        uri: The object.
+    """
     show(context, link, object_address(uri, emulator=_emulator()))
 
 
 def show_folder(context: Mapping[str, Any], link: type[TaskLink], uri: GcsUri, project: str | None = None) -> None:
-    """Show a link to a folder that holds something.
+    """Show a link to a folder that is not empty.
 
     Args:
-        context: Airflow's, of the running task.
+        context: Airflow's context of the task.
         link: One of the operator's `operator_extra_links`.
         uri: The folder.
-        project: Project that the console is to be in; None: the one that it is in.
+        project: Project that the console should select; None: the one already selected.
     """
     show(context, link, folder_address(uri, project=project, emulator=_emulator()))
 
 
 def _emulator() -> str | None:
-    # The variable by which google-cloud-storage finds the emulator as well.
+    # google-cloud-storage finds the emulator by the same variable.
     host = os.environ.get("STORAGE_EMULATOR_HOST")
     return emulator_address(host) if host else None

@@ -1,1 +1,1 @@
-"""The message about a failed run, and how it is sent."""
+"""Builds and sends the notification of a failed run."""

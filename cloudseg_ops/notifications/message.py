@@ -1,4 +1,4 @@
-"""The message about a run that failed."""
+"""Builds the notification of a failed run."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 _TASKS_NAMED = 10
-# Refuses a message with fields that it does not know.
+# Google Chat rejects a message with unknown fields.
 _TEXT_ONLY = "chat.googleapis.com"
 
 
 @dataclass(frozen=True, slots=True)
 class FailedTask:
-    """A task of a run that failed.
+    """A failed task of a run.
 
     Attributes:
-        task_id: Its task.
-        map_index: Its index in a mapped task, else -1.
-        error: Name of its error's class; empty when it was ended from outside, or by an error that is not cloudseg's.
-        message: What it found; empty in the same case.
-        todo: What to do about it; empty in the same case.
+        task_id: Id of the task.
+        map_index: Index of the mapped task, else -1.
+        error: Name of its error's class; empty if the task was ended from outside, or by an error that is not ours.
+        message: What was found, and where; empty if `error` is.
+        todo: What to do about it; empty if `error` is.
     """
 
     task_id: str
@@ -32,11 +32,11 @@ class FailedTask:
 
     @property
     def name(self) -> str:
-        """As people say it: `segment[3]`."""
+        """Name for people, such as `segment[3]`."""
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return it as plain JSON."""
         return {
             "task_id": self.task_id,
             "map_index": self.map_index,
@@ -50,11 +50,11 @@ def failed_among(states: Mapping[str, str | None], task_ids: Sequence[str]) -> l
     """Find the failed tasks of a run.
 
     Args:
-        states: State by task, as Airflow's API for tasks gives it: mapped ones are named `task_index`.
+        states: State by task, as Airflow's API for tasks returns it: mapped ones are named `task_index`.
         task_ids: The DAG's tasks, in the order in which they run.
 
     Returns:
-        The first few, in that order. Tasks that did not run because one before them failed are not among them.
+        The first ten, in that order. Tasks that did not run because an earlier one failed are left out.
     """
     failed = [name for name, state in states.items() if state == "failed"]
     found = [
@@ -68,7 +68,13 @@ def failed_among(states: Mapping[str, str | None], task_ids: Sequence[str]) -> l
 
 
 def log_address(base: str, dag_id: str, run_id: str, task: FailedTask | None = None) -> str:
-    """Where the Airflow UI shows a task's log, or a run.
+    """Return the address at which the Airflow UI shows a task's log, or a run.
+
+    Args:
+        base: Address of the Airflow UI.
+        dag_id: The DAG.
+        run_id: The run.
+        task: The task; None: the run.
 
     >>> log_address("https://airflow.example/", "clouds", "manual__1", FailedTask("segment", 3))
     'https://airflow.example/dags/clouds/runs/manual__1/tasks/segment/mapped/3'
@@ -82,14 +88,14 @@ def log_address(base: str, dag_id: str, run_id: str, task: FailedTask | None = N
 def notice(
     *, dag_id: str, run_id: str, reason: str, failed: Iterable[FailedTask], report: str | None, base_url: str
 ) -> dict[str, Any]:
-    """What is told, as plain JSON; docs/events.md has each field.
+    """Build the notification as plain JSON; docs/events.md describes each field.
 
     Args:
         dag_id: The DAG.
         run_id: The run.
-        reason: Airflow's word for it, such as `task_failure`.
-        failed: The failed tasks, first ones first.
-        report: Address of the run's report; None when none was written.
+        reason: Airflow's reason for the failure, such as `task_failure`.
+        failed: The failed tasks, in the order in which they run.
+        report: Address of the run's report; None if none was written.
         base_url: Address of the Airflow UI.
     """
     tasks = list(failed)
@@ -114,18 +120,18 @@ def notice(
 
 
 def webhook_body(address: str, told: Mapping[str, Any]) -> dict[str, Any]:
-    """What a webhook is sent: all of it, or the text alone where more is refused."""
+    """Return the body to post to a webhook: the whole notification, or only its text if the host rejects more."""
     return {"text": told["text"]} if urlsplit(address).hostname == _TEXT_ONLY else dict(told)
 
 
 def _escaped(text: str) -> str:
-    # In chats `<…>` is a command, such as one that notifies everyone, and anyone may name an object like that.
+    # In chats, `<…>` is a command, for example to mention everyone, and uploaders choose object names.
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _sentence(tasks: Sequence[FailedTask], reason: str) -> str:
     if not tasks:
-        return f"Airflow gives as its reason: {reason}"
+        return f"Airflow's reason: {reason}"
     first, more = tasks[0], len(tasks) - 1
     what = f"{first.error}: {first.message}" if first.error else "its log says why"
     return f"{first.name}: {what}" + (f" (and {more} more)" if more else "")

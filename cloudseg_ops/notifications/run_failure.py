@@ -1,4 +1,4 @@
-"""The notifier of failed runs: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
+"""Notifies a receiver of failed runs: the DAG's `on_failure_callback`, which Airflow's DAG processor calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class RunFailureNotifier(BaseNotifier):
     """Notifies a receiver of a failed run.
 
-    It raises nothing and waits no longer than `TIMEOUT_SECONDS`, since the processes that parse DAGs call it.
+    It never raises, and waits at most `TIMEOUT_SECONDS`, since the processes that parse DAGs call it.
 
     Args:
         receiver: Who is notified.
@@ -34,26 +34,26 @@ class RunFailureNotifier(BaseNotifier):
         self.receiver = receiver
 
     def notify(self, context: Any) -> None:
-        """Send the message about the context's run."""
+        """Send the notification of the context's run."""
         try:
             send = prepare(self.receiver)
             told = read_notice(context)
-        except Exception as error:  # noqa: BLE001  whatever is wrong with the receiver, the DAG processor goes on
+        except Exception as error:  # noqa: BLE001  (a faulty receiver must not stop the DAG processor)
             log.warning("could not notify anyone of the failed run: %s", _in_short(error))
             return
         deliver(send, told)
 
 
 def failure_callback(receiver: Receiver | None) -> RunFailureNotifier | None:
-    """The DAG's `on_failure_callback`: the notifier of a receiver; None where there is no receiver."""
+    """Return the DAG's `on_failure_callback` for a receiver; None without a receiver."""
     return None if receiver is None else RunFailureNotifier(receiver)
 
 
 def prepare(receiver: Receiver) -> Callable[[Mapping[str, Any]], None]:
-    """Make ready to tell a receiver; its secrets are masked in all logs from here on.
+    """Return the function that sends to a receiver; from now on, the receiver's secrets are masked in all logs.
 
     Raises:
-        ValueError: The connection holds no webhook's address.
+        ValueError: The connection's password is not a webhook's address.
         Exception: Airflow has no such connection, or Python no such function.
     """
     if receiver.kind == "function":
@@ -69,17 +69,23 @@ def prepare(receiver: Receiver) -> Callable[[Mapping[str, Any]], None]:
 def deliver(
     send: Callable[[Mapping[str, Any]], None], told: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
 ) -> None:
-    """Tell it, within `timeout` seconds; whatever goes wrong is logged and nothing else."""
+    """Send a notification, waiting at most `timeout` seconds; errors are logged and not raised.
+
+    Args:
+        send: The function from `prepare`.
+        told: The notification.
+        timeout: Seconds to wait.
+    """
 
     def attempt() -> None:
         try:
             send(told)
-        except Exception as error:  # noqa: BLE001  a receiver's fault is nobody else's
+        except Exception as error:  # noqa: BLE001  (a receiver may raise anything)
             log.warning("could not notify anyone of the failed run: %s", _in_short(error))
         else:
             log.info("notified of the failed run %s", told["run_id"])
 
-    # The connection's timeout restarts with each byte.
+    # A connection's own timeout restarts with each byte, so it does not limit the whole call.
     thread = threading.Thread(target=attempt, name="cloudseg-notice", daemon=True)
     thread.start()
     thread.join(timeout)
@@ -88,7 +94,7 @@ def deliver(
 
 
 def read_notice(context: Any) -> dict[str, Any]:
-    """Put together what is told, from the context of the callback and from what Airflow knows of the run."""
+    """Build the notification from the callback's context and from what Airflow knows about the run."""
     from airflow.configuration import conf
 
     dag, run_id = context["dag"], str(context["run_id"])
@@ -116,8 +122,8 @@ def _read_run(dag: Any, run_id: str) -> tuple[list[FailedTask], str | None]:
         found = failed_among(states.get(run_id, {}), [task.task_id for task in dag.topological_sort()])
         failed = [replace(task, **pushed(FAILURE_KEY, task.task_id, task.map_index)) for task in found]
         report = pushed("report", "report").get("report_html") if dag.has_task("report") else None
-    except Exception as error:  # noqa: BLE001  better told with less than not at all
-        log.warning("what failed in the run could not be read: %s", _in_short(error))
+    except Exception as error:  # noqa: BLE001  (an incomplete notification is better than none)
+        log.warning("could not read which tasks of the run failed: %s", _in_short(error))
         return [], None
     return failed, report
 
@@ -130,7 +136,7 @@ def _address_in(conn_id: str) -> str:
         return checked_webhook(password or "")
     except ValueError:
         raise ValueError(
-            f"the Airflow connection {conn_id!r} holds no webhook: its password is to be an https:// address"
+            f"the Airflow connection {conn_id!r} has no webhook: set its password to an https:// address"
         ) from None
 
 
@@ -139,10 +145,10 @@ def _post(address: str, told: Mapping[str, Any]) -> None:
 
     body = webhook_body(address, told)
     try:
-        # A redirection would hand the message to the server named there.
+        # A redirect would send the message to another host.
         answer = requests.post(address, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
-        # Its own text has the address in it.
+        # The error's own text contains the address, which is secret.
         raise ConnectionError(f"the webhook cannot be reached ({type(error).__name__})") from None
     if answer.status_code >= 300:
         raise ConnectionError(f"the webhook answered {answer.status_code}")

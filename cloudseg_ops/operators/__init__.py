@@ -1,1 +1,1 @@
-"""The DAG's operators: thin Airflow classes over the rules of `cloudseg_ops`."""
+"""The DAG's operators: thin Airflow classes around the rules of `cloudseg_ops`."""

@@ -1,4 +1,4 @@
-"""What the tasks of a run have in common: the three buckets, an identity, templated values, a clock for the report."""
+"""Shared by the operators: the three buckets, the identity, templated values, and a timer for the report."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SECONDS_KEY = "seconds"
 
 
 class RunOperator(BaseOperator):
-    """Base of the operators, and mixed into the sensor before Airflow's own base.
+    """Base class of the operators; the sensor mixes it in ahead of Airflow's own base class.
 
     Args:
         input_bucket: Bucket of the photographs.
         staging_bucket: Bucket of models and of the run's files.
         output_bucket: Bucket of masks, quarantine and reports.
         gcp_conn_id: Airflow connection for Cloud Storage; None: the worker's own identity.
-        task: Airflow's own arguments.
+        task: Arguments of `BaseOperator`.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RunOperator(BaseOperator):
         self.gcp_conn_id = gcp_conn_id
 
     def layout(self, context: Mapping[str, Any]) -> RunLayout:
-        """Where the files of the context's run lie."""
+        """Return where the run's files are in STAGING and OUTPUT."""
         return RunLayout(GcsUri(self.staging_bucket), GcsUri(self.output_bucket), str(context["run_id"]))
 
     def open_store(self) -> Store:
@@ -51,24 +51,24 @@ class RunOperator(BaseOperator):
 
 
 def began(context: Mapping[str, Any]) -> datetime | None:
-    """When this try of the context's task began; None outside of Airflow's own task runner."""
+    """Return when this try of the task began; None outside Airflow's task runner."""
     moment = getattr(context["ti"], "start_date", None)
     return moment if isinstance(moment, datetime) else None
 
 
 @contextlib.contextmanager
 def timed(context: Mapping[str, Any]) -> Iterator[None]:
-    """Push the seconds that the body takes as the XCom `seconds`: the report tells them by phase."""
+    """Push the duration of the body as XCom `seconds`; the report lists it by phase."""
     started = time.monotonic()
     yield
     context["ti"].xcom_push(key=SECONDS_KEY, value=round(time.monotonic() - started, 3))
 
 
 def as_bool(rendered: object) -> bool:
-    """Read a flag from a rendered template, where everything is text.
+    """Read a flag from a rendered template, which is usually text.
 
     Raises:
-        SettingsError: It is neither true nor false.
+        SettingsError: The value is neither true nor false.
     """
     text = str(rendered).strip().lower()
     if text not in ("true", "false"):
@@ -77,10 +77,10 @@ def as_bool(rendered: object) -> bool:
 
 
 def as_optional_int(rendered: object) -> int | None:
-    """Read a number from a rendered template; None where it is empty.
+    """Read an integer from a rendered template; None if it is empty.
 
     Raises:
-        SettingsError: It is neither empty nor a whole number.
+        SettingsError: The value is neither empty nor a whole number.
     """
     text = str(rendered).strip()
     if text in ("", "None", "null"):

@@ -1,4 +1,4 @@
-"""How a task fails: with its sentence as the last lines of its log, and at once where no retry can help."""
+"""How a task fails: its log ends with what to do, and an error that a retry cannot fix fails it immediately."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from cloudseg_ops.contracts.errors import CloudsegError
 from cloudseg_ops.operators.remedies import Failure, failure_summary, remedy
 
 FAILURE_KEY = "failure"
-"""XCom of a failed try: a `Failure` as JSON."""
+"""XCom key of a failed try: a `Failure` as JSON."""
 
-# From here on the lines after a failure are in a group that the UI shows folded.
+# Since this version, the UI collapses the lines after a failure into a group.
 _GROUPING = Version("3.3")
 
 
 def translate_errors(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate `execute` and what else Airflow calls: errors of cloudseg's leave it without a trace of its insides.
+    """Decorate `execute` and the other methods that Airflow calls: re-raise our errors without a traceback.
 
-    Those that no retry can fix fail the task at once, the others are left to its retries. The trace is logged for
-    log level DEBUG.
+    An error that a retry cannot fix fails the task immediately; other errors are left to the task's retries. The
+    traceback is logged at DEBUG.
 
     Raises:
-        AirflowFailException: No retry can fix it.
-        CloudsegError: A retry may.
+        AirflowFailException: A retry cannot fix the error.
+        CloudsegError: A retry may succeed.
     """
 
     @functools.wraps(method)
@@ -42,23 +42,23 @@ def translate_errors(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _fail(operator: Any, context: Any, error: CloudsegError) -> NoReturn:
-    # The one home of this exception in all Airflow versions that are supported.
+    # The only import path of this exception in all supported Airflow versions.
     from airflow.providers.common.compat.sdk import AirflowFailException
 
-    operator.log.debug("where it was raised", exc_info=error)
+    operator.log.debug("traceback of the error:", exc_info=error)
     try:
         context["ti"].xcom_push(key=FAILURE_KEY, value=Failure.of(error).to_json())
-    except Exception as lost:  # noqa: BLE001  the failure itself is what has to be told
-        operator.log.debug("the failure could not be pushed as XCom: %s", lost)
+    except Exception as lost:  # noqa: BLE001  (it must not hide the error itself)
+        operator.log.debug("could not push the failure as XCom: %s", lost)
     if remedy(error).retry:
         raise error.with_traceback(None) from None
     raise AirflowFailException(f"{type(error).__name__}: {error}") from None
 
 
 def log_remedy_last(operator: BaseOperator) -> None:
-    """Let the last lines of an operator's failed tries say what happened and what to do.
+    """End the log of an operator's failed tries with what happened and what to do.
 
-    Airflow logs a failure as its message with the trace below; what it runs after that are the callbacks of the task.
+    Airflow logs an error with its traceback and then runs the task's callbacks, so the callbacks write the last lines.
     """
     operator.on_failure_callback = [*operator.on_failure_callback, _say_that_it_failed]
     operator.on_retry_callback = [*operator.on_retry_callback, _say_that_it_is_tried_again]
@@ -73,7 +73,7 @@ def _say_that_it_is_tried_again(context: Any) -> None:
 
 
 def _say(context: Any, *, again: bool) -> None:
-    # None: the task was ended from outside, and this is not its process.
+    # Without an exception, the task was ended from outside and this is another process.
     error = context.get("exception")
     if error is None:
         return

@@ -1,4 +1,4 @@
-"""Names a mapped task by its chunk in Airflow's own UI, and says there how far it is while it runs."""
+"""Labels a mapped task with its chunk in Airflow's UI, and with its progress while it runs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cloudseg_ops.contracts.units import readable_bytes
 LABEL_TEMPLATE = "{{ task.label }}"
 PROGRESS_KEY = "progress"
 _PAUSE_SECONDS = 5.0
-"""Each update is two writes to Airflow's database, as often as a heartbeat at most."""
+"""Minimum time between updates: each writes twice to Airflow's database, so no more often than a heartbeat."""
 
 
 def chunk_label(chunk: Mapping[str, Any], said: ChunkStatus | None) -> str:
-    """Name a chunk: `chunk 3: 500 images, 12.3 MB`, and `chunk 3: 420 of 500 images, 12.3 MB` once it has begun.
+    """Return the label of a chunk: `chunk 3: 500 images, 12.3 MB`, or `chunk 3: 420 of 500 images, …` once it runs.
 
     Args:
         chunk: `{index, uri, objects, bytes}`.
-        said: What its engine said last.
+        said: The last status that its engine logged; None before the first one.
     """
     objects = int(chunk["objects"])
     noun = "image" if objects == 1 else "images"
@@ -30,7 +30,7 @@ def chunk_label(chunk: Mapping[str, Any], said: ChunkStatus | None) -> str:
 
 
 class LabelledChunk:
-    """Mixed into the operators of `segment`, which hand it the engine's log lines."""
+    """Mixin for the `segment` operators: turns the engine's log lines into the task's label and progress."""
 
     chunk: Any
     _said: ChunkStatus | None = None
@@ -38,11 +38,11 @@ class LabelledChunk:
 
     @property
     def label(self) -> str:
-        """What `LABEL_TEMPLATE` renders: Airflow asks before and after the task runs."""
+        """The label that `LABEL_TEMPLATE` renders; Airflow reads it before and after the task runs."""
         return chunk_label(self.chunk, self._said)
 
     def on_log_line(self, line: str, context: Mapping[str, Any]) -> None:
-        """Take in a line of the engine's log; if it says how far the chunk is, tell Airflow, every few seconds."""
+        """Parse a line of the engine's log; every few seconds, pass the chunk's progress on to Airflow."""
         if (said := parse_progress_line(line)) is None:
             return
         self._said = said
@@ -52,7 +52,13 @@ class LabelledChunk:
 
 
 def tell_progress(context: Mapping[str, Any], label: str, said: ChunkStatus) -> None:
-    """Set a running task's label and its XCom `progress`; where neither can be done, the chunk goes on all the same."""
+    """Set the label and the XCom `progress` of a running task; errors are ignored, and the chunk continues.
+
+    Args:
+        context: Airflow's context of the task.
+        label: The new label.
+        said: The status that its engine logged.
+    """
     with contextlib.suppress(Exception):
         _set_label(label)
     with contextlib.suppress(Exception):
@@ -63,7 +69,7 @@ def tell_progress(context: Mapping[str, Any], label: str, said: ChunkStatus) -> 
 
 
 def _set_label(label: str) -> None:
-    # As Airflow itself does before and after a task; 3.1 does it after it alone, and has no such message.
+    # Airflow sends this message before and after a task. Airflow 3.1 lacks it, and sets the label only afterwards.
     from airflow.sdk.execution_time.comms import SetRenderedMapIndex
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 

@@ -1,4 +1,4 @@
-"""Runs the engine on a chunk in a pod: what the runtimes `kubernetes` and `gke` share."""
+"""Runs the engine on a chunk in a pod: the base of the runtimes `kubernetes` and `gke`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _AFTER_GRACE_SECONDS = 60
 
 
 class _Listener:
-    """Of a pod manager's callbacks the one that it calls with each line of a pod's log."""
+    """Pod manager callback that passes on each line of a pod's log."""
 
     def __init__(self, on_log_line: Callable[[str], None]) -> None:
         self._on_log_line = on_log_line
@@ -50,17 +50,17 @@ class _Listener:
 
 
 class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
-    """Segments one chunk in a pod; its log lines are the task's. A retry takes up a pod that still runs.
+    """Segments one chunk in a pod and logs the engine's lines; a retry resumes a pod that is still running.
 
     Args:
-        settings: `settings.pods` says what the pod is, the rest what it works on.
-        chunk: `{index, uri, objects, bytes}`; templated, to be mapped over.
+        settings: `settings.pods` describes the pod; the other fields describe its work.
+        chunk: `{index, uri, objects, bytes}`; templated; map over it.
         model: The run's `ModelRef` as a mapping; templated.
-        task: Airflow's own arguments, and those of the operator that talks to the cluster.
+        task: Arguments of `BaseOperator`, and of the operator that talks to the cluster.
 
     Raises:
-        ChunkUnfinishedError: The engine left images unaccounted for; the retry takes up where it stopped.
-        PodError: The pod could not be started, or did not reach its end; the message says why.
+        ChunkUnfinishedError: The engine left images unaccounted for; a retry resumes where it stopped.
+        PodError: The pod could not be started, or did not finish; the message says why.
     """
 
     template_fields: Sequence[str] = (*KubernetesPodOperator.template_fields, "chunk", "model")
@@ -80,7 +80,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
             deferrable=pods.deferrable,
             poll_interval=_POLL_SECONDS,
             logging_interval=_LOG_SECONDS,
-            # No sidecar for XCom: where nodes come and go, it hangs or is lost with its pod.
+            # No XCom sidecar: when nodes come and go, it hangs or is lost with its pod.
             do_xcom_push=False,
             get_logs=True,
             container_name_log_prefix_enabled=False,
@@ -96,35 +96,37 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     @translate_errors
     def execute(self, context: Any) -> Any:
-        """Start the pod, or take up the one of an earlier try, and see it through."""
+        """Start the pod, or resume the one of an earlier try, and wait for its end."""
         self._context = context
         with translate_kubernetes_errors():
             return super().execute(context)
 
     @translate_errors
     def trigger_reentry(self, context: Any, event: dict[str, Any]) -> Any:
-        """Go on after the triggerer has watched the pod."""
+        """Continue when the triggerer has stopped watching the pod."""
         self._context = context
         with translate_kubernetes_errors():
             whole = self._whole(event["name"], event["namespace"])
             if event["status"] == "error" and whole:
-                self.log.warning("the triggerer lost sight of the pod, this worker watches it on: %s", event["message"])
+                self.log.warning(
+                    "the triggerer lost contact with the pod; this worker takes over: %s", event["message"]
+                )
                 return self.execute_sync(context)
             return super().trigger_reentry(context, event)
 
     def build_pod_request_obj(self, context: Any = None) -> Any:
-        """Build the pod: ours, with the platform team's template over it, and Airflow's labels on it."""
+        """Build the engine's pod, with the platform team's template laid over it and Airflow's labels added."""
         manifest = self._manifest(context)
         pod = PodGenerator.deserialize_model_dict(manifest)
         if dropped := unknown_fields(manifest, self.client.api_client.sanitize_for_serialization(pod)):
             raise PodTemplateError(
-                f"a pod has no field {', '.join(dropped)}; correct CLOUDSEG_POD_TEMPLATE (a spelling, or the place)"
+                f"a pod has no field {', '.join(dropped)}; correct the spelling or the place in CLOUDSEG_POD_TEMPLATE"
             )
         self.full_pod_spec = pod
         return super().build_pod_request_obj(context)
 
     def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
-        """Take up a pod of an earlier try, once those that are ending are gone; else start a new one."""
+        """Resume the pod of an earlier try, or start a new one once the earlier ones are gone."""
         pod = self._take_up_pod(context) or super().get_or_create_pod(pod_request_obj, context)
         self._show_links(context, pod)
         return pod
@@ -140,16 +142,16 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         )
         if plan.reuse is not None:
             pod = found[plan.reuse]
-            self.log.info("going on with pod %s of an earlier try: %s", plan.reuse, explain_pod(self._as_json(pod)))
+            self.log.info("resuming pod %s of an earlier try: %s", plan.reuse, explain_pod(self._as_json(pod)))
             return pod
         return None
 
     def find_pod(self, namespace: str, context: Any, *, exclude_checked: bool = True) -> Any:
-        """Read this try's own pod: those of earlier tries are sorted out before there is one."""
+        """Read this try's own pod; pods of earlier tries are handled before it is created."""
         return None if self.pod is None else self.pod_manager.find_pod(self.pod)
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
-        """Delete a pod that has ended and say how it ended; a pod that still runs is left to the next try."""
+        """Delete a pod that has ended and raise its error, if any; leave a running pod to the next try."""
         if self._killed or self.pod is None:
             return
         found = self.pod_manager.find_pod(self.pod)
@@ -159,19 +161,19 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         if seen is None and remote_pod is not None and remote_pod.status.phase == "Succeeded":
             return
         if phase == "Running" and not (seen or {})["metadata"].get("deletionTimestamp"):
-            self.log.warning("pod %s still runs, and is left to the next try", name)
+            self.log.warning("pod %s is still running; the next try resumes it", name)
             return
         error = None if phase == "Succeeded" else self._final_error(seen, name)
         if seen is not None:
             self.log.info("deleting pod %s", name)
-            # What never started has nothing to finish, and a kubelet may hold its GPU for a minute of grace.
+            # A pod that never started has nothing to finish, and the kubelet may keep its GPU for the grace period.
             self.pod_manager.delete_if_present(self.pod, grace_seconds=0 if phase == "Pending" else None)
         if error is not None:
             raise error
 
     @cached_property
     def pod_manager(self) -> RetryingPodManager:
-        """Airflow's own, which waits longer, and hands on what the engine logs."""
+        """Airflow's pod manager, which waits out longer outages and passes on the engine's log lines."""
         return RetryingPodManager(
             kube_client=self.client,
             callbacks=[*self.callbacks, _Listener(self._on_log_line)],
@@ -184,7 +186,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
     def _manifest(self, context: Any) -> dict[str, Any]:
         pods, ti = self.settings.pods, context["ti"]
         layout = self.settings.layout(str(context["run_id"]))
-        # The last try has no retry to hope for.
+        # The last try has no retry if its Spot node is taken back.
         leaves_spot = pods.last_try_on_demand and ti.try_number > ti.max_tries
         work = PodWork(
             run_id=layout.run_id,
@@ -205,7 +207,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         return overlay(manifest, load_template(pods.pod_template)) if pods.pod_template else manifest
 
     def log_project(self) -> str | None:
-        """Project whose Cloud Logging has the pods' logs; None where nothing says so."""
+        """Return the project whose Cloud Logging has the pods' logs; None if it is unknown."""
         return self.settings.pods.gke_project
 
     def _show_links(self, context: Any, pod: Any) -> None:
@@ -213,7 +215,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         show_folder(context, RunFolderLink, self.settings.layout(str(context["run_id"])).folder, project)
         if project and pods.gke_location and pods.gke_cluster:
             name, namespace = pod.metadata.name, pod.metadata.namespace
-            # A pod just asked for has no time yet. Clocks may differ.
+            # A new pod has no timestamp yet, and clocks may differ.
             since = (pod.metadata.creation_timestamp or datetime.now(UTC)) - timedelta(minutes=1)
             logged = LoggedContainer(
                 project, pods.gke_location, pods.gke_cluster, namespace, name, CONTAINER, since.isoformat()

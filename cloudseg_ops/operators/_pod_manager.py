@@ -1,4 +1,4 @@
-"""A pod manager that waits out an outage of the Kubernetes API: the pod goes on without it, so its task should."""
+"""A pod manager that waits out an outage of the Kubernetes API, since the pod keeps running meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOT_FOUND = 404
 
 
 class RetryingPodManager(PodManager):
-    """Airflow's pod manager; its calls outlast an outage of `outage_seconds` (its own retries: about 15 s).
+    """Airflow's pod manager, with calls retried for up to `outage_seconds` (Airflow's own retries: about 15 s).
 
     Raises:
         ClusterError: The outage lasted longer.
@@ -49,7 +49,7 @@ class RetryingPodManager(PodManager):
             return None
 
     def list_pods(self, namespace: str, selector: str) -> list[Any]:
-        """List the pods of a namespace that a label selector matches."""
+        """List the pods of a namespace that match a label selector."""
         found = self.retry_through_outage(
             lambda: self._client.list_namespaced_pod(namespace, label_selector=selector),
         )
@@ -61,7 +61,7 @@ class RetryingPodManager(PodManager):
         return [f"{event.reason}: {event.message}" for event in events if event.type == "Warning"]
 
     def delete_if_present(self, pod: Any, grace_seconds: int | None = None) -> None:
-        """Delete a pod; nothing if it is gone.
+        """Delete a pod; do nothing if it is gone.
 
         Args:
             pod: The pod.
@@ -80,21 +80,24 @@ class RetryingPodManager(PodManager):
 
         Args:
             pods: The pods.
-            seconds: Time for all of them; a pod that takes longer is deleted without grace, since a pod whose node is
-                gone would never end.
+            seconds: Time for all of them together. A pod that takes longer is deleted without a grace period, since a
+                pod whose node is gone would never end.
         """
         deadline = time.monotonic() + seconds
         for pod in pods:
             self.log.info("waiting until pod %s of an earlier try has ended", pod.metadata.name)
             while (found := self.find_pod(pod)) is not None and found.metadata.uid == pod.metadata.uid:
                 if time.monotonic() > deadline:
-                    self.log.warning("pod %s does not end; its node may be gone: forgetting it", pod.metadata.name)
+                    self.log.warning(
+                        "pod %s has not ended in time, its node may be gone; deleting it without a grace period",
+                        pod.metadata.name,
+                    )
                     self.delete_if_present(pod, grace_seconds=0)
                     break
                 time.sleep(1)
 
     def retry_through_outage(self, call: Callable[[], T]) -> T:
-        """Repeat a call of the API until its outage is over."""
+        """Retry a call to the Kubernetes API until its outage is over."""
         return Retrying(
             retry=retry_if_exception(is_outage),
             wait=wait_fixed(_PAUSE_SECONDS),
@@ -105,7 +108,7 @@ class RetryingPodManager(PodManager):
 
     def _log_outage(self, state: RetryCallState) -> None:
         self.log.warning(
-            "the Kubernetes API does not answer (%s); the pod goes on without it. Away for %.0f s, waiting up "
+            "the Kubernetes API does not answer (%s); the pod keeps running. No answer for %.0f s, retrying for up "
             "to %.0f s",
             _short(state),
             state.seconds_since_start,
@@ -115,8 +118,8 @@ class RetryingPodManager(PodManager):
 
 def _give_up(state: RetryCallState) -> Any:
     raise ClusterError(
-        f"the Kubernetes API did not answer for {state.seconds_since_start:.0f} s ({_short(state)}): the pod goes on "
-        "without it, and the next try takes it up. CLOUDSEG_OUTAGE_SECONDS is how long a task waits"
+        f"the Kubernetes API did not answer for {state.seconds_since_start:.0f} s ({_short(state)}). The pod keeps "
+        "running, and the next try resumes it; raise CLOUDSEG_OUTAGE_SECONDS to let tasks wait longer"
     )
 
 

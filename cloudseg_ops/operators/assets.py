@@ -1,4 +1,4 @@
-"""Assets: by which other DAGs follow a run, and by which new photographs start one."""
+"""Assets: one tells other DAGs about new masks, the other starts a run when photographs arrive."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from cloudseg_ops.contracts.uris import GcsUri
 
 MASKS = "cloudseg_masks"
-"""Name of the asset of which each run that succeeded is an event."""
+"""Name of the asset that gets an event from each successful run."""
 
 PHOTOGRAPHS = "cloudseg_photographs"
-"""Name of the asset whose events, messages of Pub/Sub, start a run."""
+"""Name of the asset whose events, Pub/Sub messages, start a run."""
 
 
 def masks_asset() -> Any:
-    """The asset that a run's masks are.
+    """Return the asset that stands for the masks of all runs.
 
-    It has a name and no gs:// address: for an address with a provider's scheme, Airflow imports the handlers of all
-    providers while the DAG is parsed, and Cloud Storage's client with them. The addresses are in the events.
+    It has a name instead of a gs:// address: for an address with such a scheme, Airflow imports the handlers of all
+    providers while it parses the DAG, including Cloud Storage's client. The addresses are in the events.
     """
     from airflow.sdk import Asset
 
@@ -26,7 +26,7 @@ def masks_asset() -> Any:
 
 
 def masks_extra(head: Mapping[str, Any], masks: GcsUri) -> dict[str, Any]:
-    """What the event of a run says: small, and plain JSON.
+    """Return the `extra` of a run's asset event: small, plain JSON.
 
     Args:
         head: The head of the run's report.json.

@@ -1,4 +1,4 @@
-"""Cleans up the inputs that are proven to have been dealt with."""
+"""Cleans up the inputs of a run that are proven to be processed."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _CHOICES = ("delete", "archive", "keep")
 class CleanInputsOperator(RunOperator):
     """Deletes, archives or keeps the inputs whose masks, read back from OUTPUT, prove them done.
 
-    It is to run also when some chunks failed: what is proven is cleaned up, the rest is left for the next run.
-    Without a model (pulling it failed) nothing can be proven, and nothing is touched.
+    Run it even if some chunks failed: inputs with a proof are cleaned up, the rest is left for the next run. Without
+    a model, because pulling it failed, nothing can be proven and nothing is touched.
 
     Args:
         model: What `DVCPullModelOperator` returned; templated; None when it failed.
         after_success: `delete`, `archive` or `keep`; templated.
-        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+        task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
-        How many inputs were deleted, archived, kept, left, gone and changed.
+        The numbers of inputs deleted, archived, kept, left, gone and changed.
     """
 
     template_fields: Sequence[str] = ("model", "after_success")
@@ -46,13 +46,13 @@ class CleanInputsOperator(RunOperator):
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, int]:
-        """Clean up."""
+        """Clean up the run's inputs and return their counts."""
         if self.after_success not in _CHOICES:
             raise SettingsError(
                 f"after_success is {self.after_success!r}, not one of {_CHOICES}; correct the DAG param"
             )
         if not self.model:
-            self.log.warning("this run has no model, so nothing is proven and nothing is deleted")
+            self.log.warning("this run has no model, so no input can be proven and none is deleted")
             return {}
         layout = self.layout(context)
         store = self.open_store()

@@ -1,4 +1,4 @@
-"""The cluster that runs the pods: how to reach it, what its errors mean, and how to clear it of a run's pods."""
+"""The cluster that runs the pods: how to reach it, what its errors mean, and how to delete a run's pods."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTAGE_STATUSES = frozenset({429, 500, 502, 503, 504})
 
 
 def gke_arguments(settings: Settings) -> dict[str, Any]:
-    """Arguments by which Airflow's GKE operators find the cluster."""
+    """Return the arguments by which Airflow's GKE operators find the cluster."""
     from airflow.providers.google.common.hooks.base_google import PROVIDE_PROJECT_ID
 
     pods = settings.pods
@@ -36,10 +36,10 @@ def gke_arguments(settings: Settings) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def translate_gke_errors(settings: Settings) -> Iterator[None]:
-    """Tell in one sentence why Google does not say where the GKE cluster is.
+    """Translate Google's errors while the GKE cluster is looked up.
 
     Raises:
-        ClusterError: It is another cluster, or another identity, or Google does not answer.
+        ClusterError: The cluster does not exist, the identity may not look it up, or Google does not answer.
     """
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError
@@ -49,7 +49,7 @@ def translate_gke_errors(settings: Settings) -> Iterator[None]:
     except (GoogleAPICallError, GoogleAuthError) as error:
         pods = settings.pods
         raise ClusterError(
-            f"Google does not say where the GKE cluster {pods.gke_cluster!r} in {pods.gke_location!r} is: {error}. See "
+            f"cannot look up the GKE cluster {pods.gke_cluster!r} in {pods.gke_location!r}: {error}. Check "
             "CLOUDSEG_GKE_CLUSTER, CLOUDSEG_GKE_LOCATION and CLOUDSEG_GKE_PROJECT, and that the workers' identity has "
             "roles/container.clusterViewer there"
         ) from None
@@ -62,7 +62,7 @@ def connect(settings: Settings) -> Any:
         A `kubernetes.client.CoreV1Api`.
 
     Raises:
-        ClusterError: Google does not say where it is.
+        ClusterError: The GKE cluster could not be looked up.
     """
     # A DAG of a team's own may run chunks as pods whatever CLOUDSEG_RUNTIME says.
     connect_cluster = import_reference(
@@ -88,7 +88,7 @@ def connect_gke(settings: Settings) -> Any:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the Kubernetes API is unavailable for a while, rather than refusing the call."""
+    """Return whether an error means that the Kubernetes API is temporarily unavailable, not that it refused."""
     from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import KubernetesApiException
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError
@@ -100,7 +100,7 @@ def is_outage(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def translate_kubernetes_errors() -> Iterator[None]:
-    """Raise what the Kubernetes client raises as our errors, without its traceback.
+    """Re-raise errors of the Kubernetes client as our errors, without their traceback.
 
     Raises:
         ClusterError: The Kubernetes API did not answer, or refused.
@@ -113,17 +113,17 @@ def translate_kubernetes_errors() -> Iterator[None]:
         raise error from None
     except ApiException as error:
         raise ClusterError(
-            f"the Kubernetes API refused ({error.status}): {refusal(error)}. See the namespace (CLOUDSEG_NAMESPACE), "
+            f"the Kubernetes API refused ({error.status}): {refusal(error)}. Check the namespace (CLOUDSEG_NAMESPACE), "
             "its quota, and the role of the workers' identity there; docs/gke.md lists what it needs"
         ) from None
     except Exception as error:
         if not is_outage(error):
             raise
-        raise ClusterError(f"the Kubernetes API does not answer: {error}; the next try takes the pod up") from None
+        raise ClusterError(f"the Kubernetes API does not answer: {error}; the next try resumes the pod") from None
 
 
 def refusal(error: Any) -> str:
-    """What the Kubernetes API said when it refused: the message of its answer, else the reason of its status line.
+    """Return why the Kubernetes API refused a call: its answer's message, else the reason in the status line.
 
     Args:
         error: A `kubernetes.client.exceptions.ApiException`.
@@ -135,17 +135,17 @@ def refusal(error: Any) -> str:
 
 
 def release_pods(api: Any, namespace: str, *, dag_id: str, run_id: str, grace_seconds: int) -> list[str]:
-    """Delete the pods that a run leaves behind, and those of earlier runs that have ended.
+    """Delete the pods that a run left behind, and the ended pods of earlier runs.
 
     Args:
         api: A `kubernetes.client.CoreV1Api`.
         namespace: Namespace of the pods.
         dag_id: The DAG.
-        run_id: The run that is over.
-        grace_seconds: Time for an engine that still runs to finish what is in flight.
+        run_id: The run that has ended.
+        grace_seconds: Time for a running engine to finish the work in flight.
 
     Returns:
-        Names of the pods deleted.
+        Names of the deleted pods.
     """
     from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
     from kubernetes.client.exceptions import ApiException

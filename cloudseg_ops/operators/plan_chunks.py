@@ -1,4 +1,4 @@
-"""Plans the chunks that inference is mapped over, and says what to expect of them."""
+"""Plans the chunks that `segment` is mapped over, and forecasts the run's time and cost."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from cloudseg_ops.storage import Store
 
 
 class PlanChunksOperator(RunOperator):
-    """Cuts the snapshot into chunks of about equal weight; a dry run ends here, with the plan in the log.
+    """Divides the snapshot into chunks of about equal weight; a dry run ends here, with the plan in the log.
 
-    The plan with its forecast is also a page, next to the report, and the XCom `plan`; the XCom `release` names the
-    code that made it.
+    The plan and its forecast are also written as a page next to the report, and pushed as XCom `plan`. The XCom
+    `release` is the release of the code that made the plan.
 
     Args:
         snapshot: What the sensor returned; templated.
-        model: What `DVCPullModelOperator` returned; templated; None: it is unknown.
-        chunk_objects: Images that a chunk should have.
-        max_chunks: Most chunks.
-        plan_only: Dry run: plan, forecast, and map nothing; templated.
+        model: What `DVCPullModelOperator` returned; templated; None if it is unknown.
+        chunk_objects: Target images per chunk.
+        max_chunks: Maximum number of chunks.
+        plan_only: Dry run: plan and forecast, but map no chunk; templated.
         after_success: `delete`, `archive` or `keep`, for the forecast; templated.
         at_once: Slots of the pool, for the forecast; None: unknown.
-        images_per_second: Rate of one chunk, where no report tells it.
-        gpu_hour_price: Dollars; None: time alone is told.
-        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+        images_per_second: Rate of one chunk, if no report has a measured one.
+        gpu_hour_price: Price of a GPU hour in US dollars; None: forecast the time only.
+        task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
         A list of `{index, uri, objects, bytes}`; empty in a dry run.
@@ -79,7 +79,7 @@ class PlanChunksOperator(RunOperator):
 
     @translate_errors
     def execute(self, context: Any) -> list[dict[str, Any]]:
-        """Write the plan."""
+        """Write the plan and return its chunks."""
         dry_run = as_bool(self.plan_only)
         store, layout = self.open_store(), self.layout(context)
         snapshot = Snapshot(
@@ -95,14 +95,14 @@ class PlanChunksOperator(RunOperator):
                 dry_run=dry_run,
             )
         show_folder(context, RunFolderLink, layout.folder, store.project)
-        # Whose code this worker runs: a delivery asks, since each worker gets its files in its own time.
+        # A delivery reads which code this worker runs, since workers receive new files at different times.
         context["ti"].xcom_push(key="release", value=RELEASE)
         try:
             self._tell(context, store, layout, chunks, dry_run=dry_run)
         except StorageError as error:
-            if dry_run:  # whose only fruit this is
+            if dry_run:  # the forecast is its only result
                 raise
-            self.log.warning("the run goes on, without a forecast: %s", error)
+            self.log.warning("the run continues without a forecast: %s", error)
         return [] if dry_run else [asdict(chunk) for chunk in chunks]
 
     def _tell(self, context: Any, store: Store, layout: RunLayout, chunks: Sequence[Chunk], *, dry_run: bool) -> None:
@@ -116,7 +116,7 @@ class PlanChunksOperator(RunOperator):
             after_success=self.after_success,
             input_bucket=self.input_bucket,
             chunks=chunks,
-            # A real run finds out anyway, and need not wait for it.
+            # A real run finds out while it segments, and should not wait for the count.
             already_processed=count_already_processed(
                 store, layout, objects=objects, input_bucket=self.input_bucket, model_digest=model.digest
             )

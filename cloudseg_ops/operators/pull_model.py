@@ -1,4 +1,4 @@
-"""Pulls the pinned model revision from the DVC registry."""
+"""Pulls a model revision from the DVC registry."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from cloudseg_ops.registry.revision_choices import keep_revisions
 
 
 class DVCPullModelOperator(RunOperator):
-    """Resolves a model revision to a commit, once a run, and stages its weights by content address.
+    """Resolves a model revision to a commit, once per run, and stages its weights under their MD5.
 
-    Once it has, it refreshes the revisions that the DAG's trigger form offers.
+    Afterwards it refreshes the revisions that the DAG's trigger form offers.
 
     Args:
         repository: Git URL or path of the registry.
         revision: Tag, branch or commit; templated.
         path: Path of the weights file in the registry.
-        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+        task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
         `cloudseg_ops.contracts.model_ref.ModelRef` as JSON.
 
     Raises:
-        RegistryError: One subclass for each thing that may be wrong with a registry.
+        RegistryError: The model could not be read; there is a subclass for each cause.
     """
 
     template_fields: Sequence[str] = ("revision",)
@@ -49,7 +49,7 @@ class DVCPullModelOperator(RunOperator):
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
-        """Pull the model."""
+        """Stage the model and return its reference."""
         from cloudseg_ops.registry import pull_model
 
         layout = self.layout(context)
@@ -71,5 +71,7 @@ class DVCPullModelOperator(RunOperator):
 
         try:
             keep_revisions(self.repository, list_revisions(self.repository))
-        except Exception as error:  # noqa: BLE001  (a comfort of the trigger form; the run has its model)
-            self.log.warning("the trigger form offers the revisions that an earlier run found: %s", error)
+        except Exception as error:  # noqa: BLE001  (only the trigger form needs them; the run has its model)
+            self.log.warning(
+                "could not refresh the revisions in the trigger form; it keeps the earlier ones: %s", error
+            )

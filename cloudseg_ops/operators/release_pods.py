@@ -1,4 +1,4 @@
-"""Clears the cluster of a run's pods, whatever became of their tasks."""
+"""Deletes the pods that a run left on the cluster, however their tasks ended."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from cloudseg_ops.operators.clusters import connect, release_pods, translate_kub
 
 
 class ReleasePodsOperator(BaseOperator):
-    """Deletes the pods that a run has left: those of tasks that were marked failed, or died with their worker.
+    """Deletes the pods that a run left behind: those of tasks that were marked failed or died with their worker.
 
-    To be used as a teardown, so that it runs also when a person ends the run.
+    Use it as a teardown, so that it also runs when a person ends the run.
 
     Args:
         settings: Settings of the environment.
-        task: Airflow's own arguments.
+        task: Arguments of `BaseOperator`.
 
     Raises:
-        ClusterError: The cluster could not be reached, or refused; a retry does it again.
+        ClusterError: The cluster could not be reached, or refused the call; a retry may succeed.
     """
 
     ui_color = "#fee2e2"
@@ -33,7 +33,7 @@ class ReleasePodsOperator(BaseOperator):
 
     @translate_errors
     def execute(self, context: Any) -> list[str]:
-        """Delete them and give their names."""
+        """Delete the pods and return their names."""
         pods = self.settings.pods
         with translate_kubernetes_errors():
             names = release_pods(
@@ -43,5 +43,5 @@ class ReleasePodsOperator(BaseOperator):
                 run_id=str(context["run_id"]),
                 grace_seconds=pods.pod_grace_seconds,
             )
-        self.log.info("%d pods were left: %s", len(names), ", ".join(names) or "none")
+        self.log.info("%d leftover pods deleted: %s", len(names), ", ".join(names) or "none")
         return names

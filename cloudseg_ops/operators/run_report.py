@@ -1,4 +1,4 @@
-"""Audits a run, writes its report, and fails it if inputs are lost or unfinished."""
+"""Audits a run, writes its report, and fails the run if inputs are lost or chunks did not finish."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ from cloudseg_ops.runs.audit import Audit, audit_run
 
 
 class RunReportOperator(RunOperator):
-    """Counts where every input of the run is, writes report.json and report.html, and judges the run.
+    """Counts where every input of the run is, writes report.json and report.html, and checks the run.
 
-    The run fails when an input is lost or a chunk never finished. It is to run whatever became of the tasks
-    before it. A run that succeeded is an event of each asset in `outlets`, with its numbers in the event's
-    `extra`.
+    The run fails if an input is lost or a chunk did not finish. Run this task whether or not the tasks before it
+    succeeded. A successful run adds an event to each asset in `outlets`, with the run's figures in `extra`.
 
     Args:
         snapshot: What the sensor returned; templated.
@@ -44,10 +43,10 @@ class RunReportOperator(RunOperator):
         prefix: The run's input prefix, and so that of its masks; templated.
         results_formats: Further formats of the results, by their names in `RESULTS_FORMATS`.
         phases: Task id by phase (`sense`, `pull`, `plan`, `clean`), for the times.
-        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+        task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
-        The head of report.json: counts, model, times, and the report's addresses.
+        The head of report.json: counts, model, durations, and the report's addresses.
 
     Raises:
         InputsLostError: Input versions are in none of the places where they may be.
@@ -83,7 +82,7 @@ class RunReportOperator(RunOperator):
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
-        """Audit, report, judge."""
+        """Audit the run, write its report, and raise an error if the run failed."""
         if not self.snapshot:
             raise RunIncompleteError("this run has no snapshot: see the log of the sensor; no input was touched")
         store = self.open_store()
@@ -110,7 +109,7 @@ class RunReportOperator(RunOperator):
         self.log.info("%s: %s", report.verdict.headline, report.html_uri)
         self.log.info("%s", figures_line(report))
         head = report.to_json()
-        # Pushed before judging, so that a failed run's numbers are one click away too.
+        # Pushed before the check, so that a failed run has it as well.
         context["ti"].xcom_push(key="report", value=head)
         self._show_links(context, report, audit, store.project)
         check_report(report, planned=bool(self.chunks))
@@ -135,7 +134,11 @@ class RunReportOperator(RunOperator):
 
 
 def check_report(report: Report, *, planned: bool) -> None:
-    """Hold a run to its promise.
+    """Raise an error if a run lost inputs or did not finish.
+
+    Args:
+        report: The run's report.
+        planned: Whether any chunk was planned.
 
     Raises:
         InputsLostError: Input versions are in none of the places where they may be.
@@ -144,17 +147,17 @@ def check_report(report: Report, *, planned: bool) -> None:
     if report.lost:
         raise InputsLostError(
             f"{report.lost} input versions are neither in INPUT nor masked nor quarantined, "
-            f"the first of them: {', '.join(report.head['lost']['first'])}; if another user deleted them during the "
-            "run, that explains it; else restore them from the input bucket's soft delete. All of them: "
+            f"starting with: {', '.join(report.head['lost']['first'])}. Unless they were deleted on purpose during the "
+            "run, restore them from the input bucket's soft delete. To list them all, run "
             f"`cloudseg audit --run {report.head['run_id']}`"
         )
     if not planned:
         raise RunIncompleteError(
-            "no chunk was planned: see the first failed task; every input is still where it was, for the next run"
+            "no chunk was planned: see the first failed task; every input is still in place for the next run"
         )
     if report.unfinished_chunks:
         raise RunIncompleteError(
-            f"{len(report.unfinished_chunks)} chunks did not finish: {list(report.unfinished_chunks[:20])}; their "
-            "unproven inputs are left for the next run; the logs of these `segment` tasks say why. "
+            f"{len(report.unfinished_chunks)} chunks did not finish: {list(report.unfinished_chunks[:20])}; the logs "
+            "of these `segment` tasks say why. Their inputs without a proof are left for the next run. "
             f"Report: {report.html_uri}"
         )

@@ -13,7 +13,7 @@ class KubernetesSegmentOperator(PodSegmentOperator):
 
     Args:
         settings: Settings of the environment.
-        task: What `PodSegmentOperator` takes.
+        task: Arguments of `PodSegmentOperator`.
     """
 
     def __init__(self, *, settings: Settings, **task: Any) -> None:

@@ -1,4 +1,4 @@
-"""Runs the engine on a chunk as a process of the worker: the `local` runtime."""
+"""Runs the engine on a chunk in a subprocess of the worker: the `local` runtime."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from cloudseg_ops.operators._base import RunOperator, began
 from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.operators._label import LabelledChunk
 
-# The engine stops within 20 s of a SIGTERM; a little more for its log to arrive.
+# The engine stops within 20 s of a SIGTERM; the rest is for its log to arrive.
 _GRACE_SECONDS = 25
 _MISMATCH = 3
 
 
 class LocalSegmentOperator(LabelledChunk, RunOperator):
-    """Segments one chunk in a subprocess; its log lines are the task's.
+    """Segments one chunk in a subprocess and logs the engine's lines.
 
     Args:
-        chunk: `{index, uri, objects, bytes}`; templated, to be mapped over.
+        chunk: `{index, uri, objects, bytes}`; templated; map over it.
         device: Where the engine computes: `auto`, `cuda` or `cpu`.
         engine_options: Further options of the engine.
-        previews: Of which images it makes previews: `some`, `all` or `none`.
-        task: Buckets, as `RunOperator` takes them, and Airflow's own arguments.
+        previews: Which images get a preview: `some`, `all` or `none`.
+        task: Arguments of `RunOperator`: buckets, and those of `BaseOperator`.
 
     Raises:
-        ChunkUnfinishedError: The engine left images unaccounted for; the retry takes up where it stopped.
-        VersionMismatchError: Another cloudseg is installed than the DAG is of.
+        ChunkUnfinishedError: The engine left images unaccounted for; a retry resumes where it stopped.
+        VersionMismatchError: The installed cloudseg is of another version than the DAG.
     """
 
     template_fields: Sequence[str] = ("chunk",)
@@ -70,7 +70,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
             previews=self.previews,
         )
         last: deque[str] = deque(maxlen=3)
-        # The engine holds the reading end of this pipe: when this process dies, however it dies, the engine stops.
+        # The engine holds the reading end of this pipe, so it stops when this process dies for any reason.
         with subprocess.Popen(  # noqa: S603  (the arguments are ours)
             [sys.executable, "-m", ENGINE_MODULE, *arguments],
             stdin=subprocess.PIPE,
@@ -89,11 +89,11 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
         if code != 0:
             raise ChunkUnfinishedError(
                 f"chunk {self.chunk['index']} ({self.chunk['uri']}): the engine ended with exit code {code}: "
-                f"{' | '.join(last)}; its masks so far are kept, a retry does the rest"
+                f"{' | '.join(last)}; the masks so far are kept, and a retry does the rest"
             )
 
     def on_kill(self) -> None:
-        """Stop the engine as a preemption would: it finishes what is in flight."""
+        """Stop the engine with SIGTERM, so that it finishes the work in flight; kill it if that takes too long."""
         if self._engine is None or self._engine.poll() is not None:
             return
         self._engine.terminate()

@@ -1,4 +1,4 @@
-"""What a pod of the engine is, and what became of one: rules, without Airflow and without a cluster."""
+"""Rules for the engine's pods: how one is built, and why one failed. They need neither Airflow nor a cluster."""
 
 from __future__ import annotations
 

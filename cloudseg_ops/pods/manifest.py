@@ -1,4 +1,4 @@
-"""The pod that runs the engine on one chunk: the same for every cluster."""
+"""The pod that runs the engine on one chunk, the same for every cluster."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ GPU_RESOURCE = "nvidia.com/gpu"
 # cloud.google.com/kubernetes-engine/docs: labels and taints of GPU and of Spot nodes
 _GPU_TYPE_LABEL = "cloud.google.com/gke-accelerator"
 _SPOT_LABEL = "cloud.google.com/gke-spot"
-# Any number but root's; the image's own user is the same one.
+# Any user but root; the image's user has the same id.
 _USER = 10001
 
 
 @dataclass(frozen=True, slots=True)
 class PodWork:
-    """What one pod is to do.
+    """The work of one pod.
 
     Attributes:
         run_id: Airflow's run id.
         chunk_index: Number of the chunk in the run, from 0.
         model_commit: Commit of the model registry, 40 hexadecimal digits.
         arguments: Arguments of the engine.
-        spot: Whether it may run on a Spot node.
+        spot: Whether the pod runs on a Spot node.
     """
 
     run_id: str
@@ -45,16 +45,16 @@ class PodWork:
 
 
 def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
-    """Build the pod as a Kubernetes manifest (API version v1), before a platform team's overlay.
+    """Build the pod as a Kubernetes manifest (API version v1), before a platform team's template is laid over it.
 
-    It asks for nothing that Kubernetes' restricted Pod Security Standard forbids.
+    It conforms to Kubernetes' restricted Pod Security Standard.
 
     Args:
-        pods: What the environment says of pods.
-        work: What this one is to do.
+        pods: Pod settings of the environment.
+        work: The work of this pod.
 
     Raises:
-        VersionMismatchError: The image is of a version that does not fit this code: GPUs are not started for that.
+        VersionMismatchError: The image's version does not fit this code, so no GPU is started for it.
     """
     require_image(__version__, pods.image or "")
     return {
@@ -66,12 +66,12 @@ def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
             "labels": {
                 **pods.pod_labels,
                 **APP_LABELS,
-                # A label's value knows no `+`, as a version between two releases has.
+                # A label's value cannot contain `+`, as versions between two releases do.
                 "app.kubernetes.io/version": __version__.replace("+", "-"),
                 "cloudseg-chunk": str(work.chunk_index),
                 "cloudseg-model-commit": work.model_commit,
             },
-            # A label's value cannot hold every run id.
+            # Not every run id is a valid value of a label.
             "annotations": {**pods.pod_annotations, "cloudseg-run-id": work.run_id},
         },
         "spec": {
@@ -79,7 +79,7 @@ def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
             "activeDeadlineSeconds": pods.pod_deadline_seconds,
             "terminationGracePeriodSeconds": pods.pod_grace_seconds,
             "automountServiceAccountToken": pods.service_account_token,
-            # A service that is called cloudseg would put CLOUDSEG_… variables into the pod.
+            # A service named cloudseg would add CLOUDSEG_… variables to the pod.
             "enableServiceLinks": False,
             **({"serviceAccountName": pods.service_account} if pods.service_account else {}),
             "imagePullSecrets": [{"name": name} for name in pods.image_pull_secrets],
@@ -95,7 +95,7 @@ def pod_manifest(pods: PodSettings, work: PodWork) -> dict[str, Any]:
             "containers": [_container(pods, work.arguments)],
             "volumes": [
                 {"name": "tmp", "emptyDir": {"sizeLimit": pods.pod_ephemeral_storage}},
-                # PyTorch's worker processes share tensors there; a container's own has 64 MiB.
+                # PyTorch's worker processes share tensors there; a container has only 64 MiB by default.
                 {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": pods.pod_shm}},
             ],
         },
@@ -113,7 +113,7 @@ def _container(pods: PodSettings, arguments: Sequence[str]) -> dict[str, Any]:
         "command": ["python", "-m", ENGINE_MODULE],
         "args": list(arguments),
         "env": [{"name": name, "value": value} for name, value in sorted(pods.pod_env.items())],
-        # Memory beyond the request is another pod's, so the limit is the request. A limit of CPU only throttles.
+        # Memory beyond the request belongs to other pods, so the limit equals the request. A CPU limit only throttles.
         "resources": {"requests": {"cpu": pods.pod_cpu, **fixed}, "limits": fixed},
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -121,7 +121,7 @@ def _container(pods: PodSettings, arguments: Sequence[str]) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        # The last lines of the log are the message, if the engine did not write one.
+        # If the engine writes no termination message, the last lines of its log become the message.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}, {"name": "shm", "mountPath": "/dev/shm"}],  # noqa: S108
     }

@@ -1,7 +1,7 @@
-"""Lays a platform team's pod template over the engine's pod, much as Kubernetes' strategic merge patch does.
+"""Lays a platform team's pod template over the engine's pod, much like Kubernetes' strategic merge patch.
 
-It differs in two things, both for the team's sake: tolerations and `envFrom` are added to, where Kubernetes replaces
-them; and a volume or variable that gets another source loses its first one, where Kubernetes would refuse the pair.
+Two things differ, to keep templates short: tolerations and `envFrom` are appended, where Kubernetes replaces them; and
+a volume or variable that gets another source loses its first one, where Kubernetes would reject two sources.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ MERGE_KEYS: Mapping[str, str] = {
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
 }
-"""Fields of a pod that are lists merged item by item: the key by which (`x-kubernetes-patch-merge-key`)."""
+"""Merge key of each list field that is merged item by item (`x-kubernetes-patch-merge-key`)."""
 
-# Their items have one source of several: where the template brings another, the first one goes.
+# An item has exactly one source, so a source in the template replaces the pod's.
 _ONE_SOURCE = frozenset({"volumes", "env"})
-# Lists without a key, of which a template wants more rather than others.
+# Lists without a merge key, which a template extends instead of replacing them.
 _APPENDED = frozenset({"tolerations", "envFrom"})
 
 
 def overlay(pod: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay `template` over `pod`: it adds and replaces, and a null removes.
+    """Lay `template` over `pod`: its values are added or replace the pod's, and a null removes a field.
 
     Args:
         pod: The engine's pod, as `pod_manifest` builds it.
-        template: A part of a pod.
+        template: A partial pod.
 
     Returns:
-        A new manifest, which shares nothing with either.
+        A new manifest, which shares no objects with either.
 
     Raises:
-        PodTemplateError: The template is not part of a pod, or the result would not run the engine on its chunk any
-            more, or not be found again.
+        PodTemplateError: The template is not a partial pod, or the result would no longer run the engine on its
+            chunk, or cloudseg could not find it again.
     """
     check_template(template)
     merged: dict[str, Any] = _merge(pod, template, "")
@@ -102,8 +102,8 @@ def _merge_items(below: list[Any], above: list[Any], key: str, path: str, *, one
         name = item.get(key) if isinstance(item, Mapping) else None
         if not isinstance(name, str | int):
             raise PodTemplateError(
-                f"the pod template has an item without {key!r} at {path}, which is merged by that: {str(item)[:200]}; "
-                "add it in CLOUDSEG_POD_TEMPLATE"
+                f"the pod template has an item without {key!r} at {path}: {str(item)[:200]}; items there are merged by "
+                f"{key!r}, so add it in CLOUDSEG_POD_TEMPLATE"
             )
         here = f"{path}[{name}]"
         if name not in places:
@@ -123,8 +123,8 @@ def _check(pod: Mapping[str, Any], merged: Mapping[str, Any]) -> None:
     changed = [place for place, value in before.items() if after[place] != value]
     if changed:
         raise PodTemplateError(
-            f"the pod template changes {', '.join(changed)}, by which cloudseg runs the engine and finds its pods; "
-            "take that out of CLOUDSEG_POD_TEMPLATE"
+            f"the pod template changes {', '.join(changed)}, which cloudseg needs to run the engine and to find its "
+            "pods; remove that from CLOUDSEG_POD_TEMPLATE"
         )
     _check_image(_engine(pod), _engine(merged))
 
@@ -137,7 +137,7 @@ def _check_image(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         grammar.image(str(image), by_digest=policy != "Never")
     except ValueError as error:
         raise PodTemplateError(
-            f"the pod template's image of {CONTAINER} = {image!r}, under the pull policy {policy}: {error}"
+            f"the pod template sets the image of {CONTAINER} to {image!r}, with the pull policy {policy}: {error}"
         ) from None
 
 

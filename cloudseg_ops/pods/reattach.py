@@ -1,4 +1,4 @@
-"""What to do about pods that an earlier try of a task left behind."""
+"""Decides what to do with pods that an earlier try of a task left behind."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Pod = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PodPlan:
-    """What becomes of the pods that carry a task's labels.
+    """What to do with the pods that carry a task's labels.
 
     Attributes:
-        reuse: The one to go on with: it runs, waits for a node, or has done the chunk already.
-        delete: Those that are to be deleted.
-        await_end: Those that must be gone before a new pod starts, for they may still be at work.
+        reuse: The pod to resume: it runs, waits for a node, or has finished the chunk already.
+        delete: Pods to delete.
+        await_end: Pods that must be gone before a new one starts, since they may still be working.
     """
 
     reuse: str | None
@@ -25,10 +25,10 @@ class PodPlan:
 
 
 def classify_pods(pods: Sequence[Pod]) -> PodPlan:
-    """Decide about the pods of one mapped task, each a v1 Pod in JSON's terms.
+    """Decide what to do with the pods of one mapped task, given as v1 Pods in JSON form.
 
-    A pod that is ending still holds its GPU and still writes masks, if it ever started: it is waited for, not joined.
-    Of several alive the oldest has come furthest.
+    A pod that is being deleted still holds its GPU and still writes masks, if it ever started: the task waits for it
+    and does not resume it. Of several live pods, the oldest has made the most progress.
     """
     ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     rest = sorted(
@@ -46,14 +46,14 @@ def classify_pods(pods: Sequence[Pod]) -> PodPlan:
 
 
 def deletable_pods(pods: Sequence[Pod], run_label: str) -> list[str]:
-    """Name the pods of a DAG that nobody needs once a run is over.
+    """Return the names of a DAG's pods that can be deleted once a run has ended.
 
     Args:
         pods: All pods of the DAG.
-        run_label: The ended run's value of the label `run_id`.
+        run_label: Value of the label `run_id` on the pods of that run.
 
     Returns:
-        All pods of that run, and those of other runs that have ended and were never deleted.
+        All pods of that run, and ended pods of other runs that were never deleted.
     """
     return [
         _name(pod)

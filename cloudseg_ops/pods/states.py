@@ -1,4 +1,4 @@
-"""Reads a pod's status: any of its parts may be missing."""
+"""Reads a pod's status, any part of which may be missing."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Any
 from cloudseg_ops.pods.manifest import CONTAINER
 
 Pod = Mapping[str, Any]
-# What a container waits for before anything can be wrong with it
+# Reasons for waiting that do not indicate a problem
 _ORDINARY = frozenset({"ContainerCreating", "PodInitializing"})
 
 
 def engine_of(pod: Pod) -> Mapping[str, Any]:
-    """Find the engine's container in a pod's spec; empty when there is none."""
+    """Return the engine's container in a pod's spec; empty if there is none."""
     containers = (pod.get("spec") or {}).get("containers") or ()
     return next((container for container in containers if container.get("name") == CONTAINER), {})
 
 
 def engine_state(status: Mapping[str, Any], state: str) -> Mapping[str, Any]:
-    """What Kubernetes says of the engine's state `waiting`, `running` or `terminated`; empty when it is in another."""
+    """Return the engine's state `waiting`, `running` or `terminated`; empty if it is in another state."""
     return next((_state(item, state) for item in _statuses(status) if item.get("name") == CONTAINER), {})
 
 
 def waiting(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the pod waits for: reason and message, with the image of that container; the trouble first, if any."""
+    """Return why a container of the pod waits: reason, message and its image; preferably one with a problem."""
     held = [
         {**_state(item, "waiting"), "image": item.get("image")}
         for item in sorted(_statuses(status), key=lambda item: item.get("name") != CONTAINER)
@@ -34,7 +34,7 @@ def waiting(status: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def failed_beside(status: Mapping[str, Any]) -> str:
-    """Which container of a team's template failed, and how; empty when none did."""
+    """Return which other container, one of a pod template, failed and how; empty if none did."""
     for item in _statuses(status):
         ended = _state(item, "terminated")
         if item.get("name") != CONTAINER and ended.get("exitCode"):
@@ -43,7 +43,13 @@ def failed_beside(status: Mapping[str, Any]) -> str:
 
 
 def condition(status: Mapping[str, Any], kind: str, value: str) -> str:
-    """Reason and message of a condition of the pod that has this value, `True` or `False`; empty when it has not."""
+    """Return reason and message of a pod's condition if it has the given value, else an empty string.
+
+    Args:
+        status: The pod's status.
+        kind: Type of the condition, such as `PodScheduled`.
+        value: `True` or `False`.
+    """
     return next(
         (
             in_words(found) or kind
@@ -55,17 +61,17 @@ def condition(status: Mapping[str, Any], kind: str, value: str) -> str:
 
 
 def disruption(status: Mapping[str, Any]) -> str:
-    """Who ended the pod from outside, as `DeletionByTaintManager: …`; empty when nobody says so."""
+    """Return what ended the pod from outside, such as `DeletionByTaintManager: …`; empty if that is unknown."""
     return condition(status, "DisruptionTarget", "True")
 
 
 def in_words(said: Mapping[str, Any]) -> str:
-    """Put reason and message in one line."""
+    """Join reason and message in one line."""
     return ": ".join(" ".join(str(said[key]).split()) for key in ("reason", "message") if said.get(key))
 
 
 def demands(pod: Pod) -> str:
-    """What a node must have to take the pod."""
+    """Return what the pod requires of a node: labels and resources, in one line."""
     spec = pod.get("spec") or {}
     labels = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]
     requests = (engine_of(pod).get("resources") or {}).get("requests") or {}

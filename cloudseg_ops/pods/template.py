@@ -1,4 +1,4 @@
-"""Reads a platform team's pod template, and names fields that Kubernetes does not know."""
+"""Reads a platform team's pod template, and finds fields that Kubernetes does not know."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import yaml
 
 from cloudseg_ops.contracts.errors import PodTemplateError
 
-# Far more than any pod has; an alias that holds itself, or many of many, ends here.
+# Far more than any pod has; they stop YAML aliases that contain themselves or multiply.
 _MOST_LEVELS = 40
 _MOST_VALUES = 20_000
 
 
 def load_template(source: str) -> dict[str, Any]:
-    """Read a template.
+    """Read a pod template.
 
     Args:
         source: Path of a YAML file, or the YAML itself (recognized by a line break, an opening brace or a colon before
             a space).
 
     Raises:
-        PodTemplateError: There is no such file, or it holds no template.
+        PodTemplateError: There is no such file, or it does not hold a pod template.
     """
     inline = "\n" in source or ": " in source or source.lstrip().startswith("{")
     name = "the YAML in CLOUDSEG_POD_TEMPLATE" if inline else source
@@ -32,9 +32,10 @@ def load_template(source: str) -> dict[str, Any]:
         template = yaml.safe_load(source if inline else Path(source).read_text(encoding="utf-8"))
     except OSError as error:
         raise PodTemplateError(
-            f"the pod template {source}: {error.strerror}; CLOUDSEG_POD_TEMPLATE names a YAML file that the workers see"
+            f"the pod template {source}: {error.strerror}; set CLOUDSEG_POD_TEMPLATE to a YAML file that the workers "
+            "can read"
         ) from None
-    # PyYAML's own, and what its constructors let through: of `!!bool perhaps`, a KeyError.
+    # PyYAML's own errors, and those of its constructors: `!!bool perhaps` raises a KeyError.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise PodTemplateError(f"the pod template is not YAML: {name}: {error}; correct it there") from None
     check_template(template, name)
@@ -42,10 +43,10 @@ def load_template(source: str) -> dict[str, Any]:
 
 
 def check_template(template: Any, name: str = "the pod template") -> None:
-    """See that a template is a part of a pod as JSON could hold it.
+    """Check that a template is a mapping that can be written as JSON.
 
     Args:
-        template: What was read.
+        template: The parsed template.
         name: Where it was read, for the message.
 
     Raises:
@@ -61,7 +62,9 @@ def check_template(template: Any, name: str = "the pod template") -> None:
         path, value, level = todo.pop()
         seen += 1
         if level > _MOST_LEVELS or seen > _MOST_VALUES:
-            raise PodTemplateError(f"{name} is nested or repeated without end; look for an alias (`*…`) that does that")
+            raise PodTemplateError(
+                f"{name} has too many levels or values; look for an alias (`*…`) that repeats or contains itself"
+            )
         problem = _problem(value)
         if problem:
             raise PodTemplateError(f"{name}: {path or 'its top'} {problem}")
@@ -69,12 +72,12 @@ def check_template(template: Any, name: str = "the pod template") -> None:
 
 
 def unknown_fields(given: Any, understood: Any, path: str = "") -> list[str]:
-    """Name the fields of `given` that the Kubernetes client dropped, which it does silently.
+    """Return the fields of `given` that the Kubernetes client silently dropped.
 
     Args:
         given: A manifest.
-        understood: The same, read into the client's models and written out again.
-        path: Where both lie, for the names.
+        understood: The same manifest, read into the client's models and written out again.
+        path: Path of both within the pod.
 
     Returns:
         Paths such as `spec.containers[0].resource`.
@@ -98,7 +101,7 @@ def unknown_fields(given: Any, understood: Any, path: str = "") -> list[str]:
 
 
 def kind(value: Any) -> str:
-    """Name what a value is, in YAML's words."""
+    """Describe a value in YAML's terms, such as `a mapping`."""
     if value is None:
         return "nothing"
     if isinstance(value, Mapping):
@@ -123,15 +126,15 @@ def _problem(value: Any) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
         return "is not a finite number; put it in quotes, or take it out"
     known = value is None or isinstance(value, str | bool | int | float)
-    return None if known else f"is {kind(value)}, which JSON does not know; put it in quotes"
+    return None if known else f"is {kind(value)}, which JSON cannot represent; put it in quotes"
 
 
 def _key_problem(key: Any) -> str | None:
     if not isinstance(key, str):
-        return f"has the key {key!r}, which YAML takes for no text; put it in quotes"
+        return f"has the key {key!r}, which YAML does not read as text; put it in quotes"
     if key.startswith("$"):
         return (
-            f"has {key!r}: directives of kubectl are not understood here. A null removes a field, and an item of a "
-            "list is changed by giving one of the same name"
+            f"has {key!r}: kubectl's directives are not supported here. To remove a field, set it to null; to change "
+            "an item of a list, give one with the same name"
         )
     return None

@@ -1,4 +1,4 @@
-"""What became of a pod, told from what Kubernetes says of it."""
+"""Explains what happened to a pod, from what Kubernetes reports about it."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ _USAGE_EXIT = 2
 _MISMATCH_EXIT = 3
 _SIGTERM_EXIT = 143
 _SIGKILL_EXIT = 137
-# The kubelet's and the runtimes' words for a container whose first process could not be started
+# Reasons that the kubelet and container runtimes give if a container's process could not be started
 _NOT_STARTED = frozenset({"StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError"})
-# How the kubelet says that a pod used more disk than its own limits, and not that the node ran short
+# The kubelet's messages if a pod exceeded its own disk limits, unlike a node that ran short of disk
 _OWN_DISK = ("ephemeral local storage", "local ephemeral storage", "EmptyDir volume")
-# Reasons of the kubelet for an image that it cannot have, which lack the word
+# The kubelet's reasons for failing to pull an image that do not contain the word «Image»
 _IMAGE_REASONS = frozenset({"RegistryUnavailable", "SignatureValidationFailed"})
 
 
 def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> EngineError:
-    """Say why a pod did not finish its chunk.
+    """Return the error that says why a pod did not finish its chunk.
 
     Args:
-        pod: The pod as Kubernetes last gave it (a v1 Pod in JSON's terms); None: it is gone.
-        name: Its name, for a pod that is gone.
-        events: Its warning events, newest last.
+        pod: The pod as Kubernetes last returned it (a v1 Pod in JSON form); None if it is gone.
+        name: Name of the pod, used if it is gone.
+        events: Warning events of the pod, newest last.
 
     Returns:
         The error to raise; its message says what to do.
@@ -71,7 +71,7 @@ def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> Engin
 
 
 def explain_pod(pod: Pod) -> str:
-    """Sum a pod's state up in one line, such as `Pending: Unschedulable: 0/3 nodes are available`."""
+    """Summarize a pod's state in one line, such as `Pending: Unschedulable: 0/3 nodes are available`."""
     status = pod.get("status") or {}
     phase = str(status.get("phase", "Unknown"))
     words = [phase, in_words(status)]
@@ -94,19 +94,19 @@ def _ended_by_itself(status: Mapping[str, Any]) -> bool:
 
 def _deleted(name: str, why: str) -> PodLostError:
     return PodLostError(
-        f"pod {name} was deleted while it ran{f' ({why})' if why else ''}, as a Spot node is taken back, a node "
-        f"drained or a pod deleted by hand: {_KEPT}"
+        f"pod {name} was deleted while it ran{f' ({why})' if why else ''}: a Spot node was taken back, a node drained, "
+        f"or the pod deleted by hand; {_KEPT}"
     )
 
 
 def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
-    """One of the pod's own limits ended it, even if it was deleted afterwards."""
+    """Return the error if one of the pod's own limits ended it, even if it was deleted afterwards."""
     engine, message = engine_of(pod), str(status.get("message", "")).strip()
     limits = (engine.get("resources") or {}).get("limits") or {}
     if status.get("reason") == "DeadlineExceeded":
         return PodDeadlineError(
             f"pod {name} ran longer than CLOUDSEG_POD_DEADLINE_SECONDS "
-            f"({(pod.get('spec') or {}).get('activeDeadlineSeconds')} s): {_KEPT}. If it always does, make chunks "
+            f"({(pod.get('spec') or {}).get('activeDeadlineSeconds')} s): {_KEPT}. If it happens again, make chunks "
             "smaller (CLOUDSEG_CHUNK_OBJECTS)"
         )
     if engine_state(status, "terminated").get("reason") == "OOMKilled":
@@ -127,29 +127,29 @@ def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Seque
     if unscheduled or not (pod.get("spec") or {}).get("nodeName"):
         told = _joined(unscheduled or "the scheduler has not looked at it", *events[-2:])
         return PodUnschedulableError(
-            f"pod {name} found no node in time: {told}. See that the cluster has (or may grow) nodes that match it: "
-            f"{demands(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS bounds the wait"
+            f"pod {name} found no node in time: {told}. Check that the cluster has (or can add) nodes that match it: "
+            f"{demands(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS limits the wait"
         )
     reason = str(held.get("reason"))
     if "Image" in reason or reason in _IMAGE_REASONS:
         image = held.get("image") or engine_of(pod).get("image")
         advice = (
-            "CLOUDSEG_IMAGE_PULL_POLICY=Never has it that the nodes hold the image already: load it there"
+            "With CLOUDSEG_IMAGE_PULL_POLICY=Never, the nodes must have the image already: load it there"
             if reason == "ErrImageNeverPull"
-            else "See that CLOUDSEG_IMAGE exists and that the nodes may pull it (Artifact Registry Reader)"
+            else "Check that CLOUDSEG_IMAGE exists and that the nodes can pull it (Artifact Registry Reader)"
         )
         return PodImageError(
-            f"pod {name} cannot have the image {image}: {in_words(held)}. {advice}; then clear this task"
+            f"pod {name} cannot get the image {image}: {in_words(held)}. {advice}; then clear this task"
         )
     told = _joined(in_words(held), *events[-2:])
     return PodError(
-        f"pod {name} did not start in time: {told or 'Kubernetes gives no reason'}. See that what its template names "
-        "(secrets, volumes, init containers) exists; CLOUDSEG_STARTUP_TIMEOUT_SECONDS bounds the wait"
+        f"pod {name} did not start in time: {told or 'Kubernetes gives no reason'}. Check that everything its template "
+        "names (secrets, volumes, init containers) exists; CLOUDSEG_STARTUP_TIMEOUT_SECONDS limits the wait"
     )
 
 
 def _joined(first: str, *events: str) -> str:
-    """Put the events after what is known, without those that say the same."""
+    """Join a reason and the events that add something to it."""
     words = [first.rstrip(". ")] if first else []
     for event in (" ".join(event.split()).rstrip(". ") for event in events):
         if not any(event.partition(": ")[2] in word for word in words):
@@ -158,22 +158,23 @@ def _joined(first: str, *events: str) -> str:
 
 
 def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
-    """Its node ended it, or is gone."""
+    """Return the error if the pod's node ended it or is gone."""
     ended = engine_state(status, "terminated")
     why = in_words(status) or disruption(status)
     beside = failed_beside(status)
     if not why and not ended and beside:
         return PodError(
-            f"pod {name} never reached the engine: {beside}. That container is of CLOUDSEG_POD_TEMPLATE: see its log"
+            f"pod {name} never started the engine: {beside}. That container comes from CLOUDSEG_POD_TEMPLATE: see its "
+            "log"
         )
     if why:
         return PodLostError(
-            f"pod {name} was ended or refused by its node: {why}: {_KEPT}. That is the way of Spot nodes; "
-            "elsewhere, see the node"
+            f"pod {name} was ended or refused by its node: {why}: {_KEPT}. This is normal for Spot nodes; "
+            "otherwise, check the node"
         )
     if not ended:
         return PodLostError(
-            f"pod {name} is {status.get('phase', 'Unknown')}, and its node no longer says what became of the engine: "
+            f"pod {name} is {status.get('phase', 'Unknown')}, and its node no longer reports how the engine ended: "
             f"{_KEPT}"
         )
     return None
@@ -185,17 +186,17 @@ def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
     tail = " | ".join(str(ended.get("message", "")).strip().splitlines()[-3:])
     if reason in _NOT_STARTED:
         return PodError(
-            f"pod {name} could not start the engine ({reason}): {tail}. See that CLOUDSEG_IMAGE is an image of the "
-            "engine, and what CLOUDSEG_POD_TEMPLATE changes"
+            f"pod {name} could not start the engine ({reason}): {tail}. Check that CLOUDSEG_IMAGE is an image of "
+            "the engine, and what CLOUDSEG_POD_TEMPLATE changes"
         )
     if code == 0:
         beside = failed_beside(status) or f"the pod is {status.get('phase', 'Unknown')}"
         return PodError(
-            f"pod {name}: the engine reached its end, and yet {beside}. A container next to the engine's is of "
-            "CLOUDSEG_POD_TEMPLATE: see its log"
+            f"pod {name}: the engine finished, but {beside}. Any other container comes from CLOUDSEG_POD_TEMPLATE: "
+            "see its log"
         )
     if code == _SIGTERM_EXIT:
-        return PodLostError(f"pod {name} was told to stop (SIGTERM), and did: {_KEPT}")
+        return PodLostError(f"pod {name} was stopped (SIGTERM): {_KEPT}")
     if code == _SIGKILL_EXIT:
         return PodLostError(
             f"pod {name}'s container was killed (SIGKILL), after its grace period or by a node short of memory: {_KEPT}"
@@ -204,12 +205,12 @@ def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
 
 
 def _gave_up(name: str, code: int | None, reason: str, tail: str) -> EngineError:
-    """The engine itself said that it would not, or could not."""
+    """Return the error of an engine that ended with an error code."""
     if code == _MISMATCH_EXIT:
         return VersionMismatchError(f"pod {name}: {tail.rpartition('VersionMismatchError: ')[2]}")
     if code == _USAGE_EXIT:
         return PodError(
-            f"pod {name}: the engine does not understand its command line: {tail}. Either CLOUDSEG_ENGINE_OPTIONS has "
-            "a mistake, or CLOUDSEG_IMAGE is of an older version than the DAG: deploy both from one revision"
+            f"pod {name}: the engine rejects its command line: {tail}. Correct CLOUDSEG_ENGINE_OPTIONS; or, if "
+            "CLOUDSEG_IMAGE is of an older version than the DAG, deploy both from one revision"
         )
     return ChunkUnfinishedError(f"pod {name}: the engine ended with exit code {code} ({reason}): {tail}; {_KEPT}")

@@ -1,4 +1,4 @@
-"""The model registry: a git repository under DVC, from which a run takes exactly one revision."""
+"""The model registry: a git repository under DVC, of which a run uses exactly one revision."""
 
 from cloudseg_ops.registry._names import list_revisions, without_credentials
 from cloudseg_ops.registry._pull import pull_model

@@ -1,4 +1,4 @@
-"""A registry's address, and the names of its revisions."""
+"""The address of a registry, and the names of its revisions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _TAGS_NAMED = 20
 
 
 def list_revisions(repository: str) -> list[str]:
-    """The revisions of a registry that a person is offered: its newest tags, then branches.
+    """Return the revisions of a registry to offer in a form: its newest tags, then branches.
 
-    It asks for their names alone: nothing is cloned, for a run clones no more than the revision that it wants.
+    Only names are fetched; nothing is cloned.
 
     Args:
         repository: Git URL, or path of a working copy or bare repository.
@@ -26,7 +26,7 @@ def list_revisions(repository: str) -> list[str]:
     Raises:
         RepositoryUnreachableError: There is no readable git repository.
     """
-    # dvc.api.all_tags clones the registry (dvc/api/scm.py: `Repo.open`); this asks for the references alone.
+    # dvc.api.all_tags clones the registry (dvc/api/scm.py: `Repo.open`); this only fetches the references.
     from dvc.scm import Git
 
     try:
@@ -36,7 +36,7 @@ def list_revisions(repository: str) -> list[str]:
         ):
             refs = list(git.iter_remote_refs(repository))
     except Exception as error:  # noqa: BLE001
-        # Git's transports let through whatever the libraries under them raise, with the address as it was given.
+        # Git's transports pass on any exception of the libraries below them, with credentials in the address.
         name = without_credentials(repository)
         told = str(error).replace(repository, name) or type(error).__name__
         raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {told}") from None
@@ -47,12 +47,12 @@ def list_revisions(repository: str) -> list[str]:
 
 
 def list_tags(repository: str) -> list[str]:
-    """The registry's tags, newest version first as far as their numbers tell.
+    """Return the registry's tags, newest version first where they contain version numbers.
 
     Raises:
         RepositoryUnreachableError: There is no readable git repository.
     """
-    # Not by dvc.api.all_tags, which refuses a git repository that is not under DVC (dvc/api/scm.py: `Repo.open(repo)`).
+    # dvc.api.all_tags rejects a git repository that is not under DVC (dvc/api/scm.py: `Repo.open(repo)`).
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
 
@@ -64,7 +64,7 @@ def list_tags(repository: str) -> list[str]:
 
 
 def describe_tags(repository: str) -> str:
-    """Name a registry's newest tags in a clause, for the message about a revision that it does not have."""
+    """Describe a registry's newest tags in a clause, for the message about an unknown revision."""
     try:
         tags = list_tags(repository)
     except RepositoryUnreachableError:
@@ -76,7 +76,7 @@ def describe_tags(repository: str) -> str:
 
 
 def without_credentials(repository: str) -> str:
-    """A repository's address as it may be shown: without user and password.
+    """Return a repository's address without user and password, so that it can be shown.
 
     >>> without_credentials("https://user:token@git.example/models.git")
     'https://git.example/models.git'
@@ -88,9 +88,9 @@ def without_credentials(repository: str) -> str:
 
 
 def clone_address(repository: str) -> str:
-    """A repository's address as DVC takes it.
+    """Return a repository's address in the form that DVC accepts.
 
-    DVC opens a path in place, which needs a working copy; a bare repository is cloned like any other.
+    DVC opens a path in place, which requires a working copy; as a file:// URL, a bare repository is cloned.
     """
     path = Path(repository)
     return path.resolve().as_uri() if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository

@@ -1,4 +1,4 @@
-"""Brings the model of a run from the registry into STAGING, content-addressed."""
+"""Copies the model of a run from the registry to STAGING, where its name is its MD5."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from cloudseg_ops.storage import Store
 
 
 def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
-    """Resolve a revision once, stage its weights unless they are staged already, and write the run's model.json.
+    """Resolve a revision, stage its weights unless they are staged already, and write the run's model.json.
 
-    A run has one model: where its model.json exists already (the task was killed after writing it, or cleared by a
-    person), the commit it names is used, whatever the revision means by now.
+    A run uses one model. If its model.json exists already, because the task was killed after writing it or was
+    cleared, the commit in it is used, even if the revision now points to another.
 
     Args:
         store: Cloud Storage.
@@ -30,7 +30,7 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
         path: Path of the weights file in the registry.
 
     Raises:
-        RegistryError: One subclass for each thing that may be wrong with a registry; `contracts.errors` has them.
+        RegistryError: The model could not be read; `contracts.errors` has a subclass for each cause.
     """
     before = read_model(store, layout)
     with open_revision(repository, before.commit if before else revision) as registry:
@@ -54,10 +54,10 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
 
 
 def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
-    """The run's model.json; None before `pull_model` has written it.
+    """Return the run's model reference from model.json; None before `pull_model` has written it.
 
     Raises:
-        ManifestError: It is not a model reference.
+        ManifestError: The file does not hold a model reference.
     """
     if store.stat(layout.model) is None:
         return None
@@ -75,14 +75,14 @@ def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: Gcs
             found = hashlib.file_digest(stream, _md5).hexdigest()
         if found != file.md5:
             raise CorruptModelError(
-                f"{file.path!r} of {registry.repository} at {registry.revision}: DVC promises md5 {file.md5}, the "
-                f"bytes in the remote have {found} ({local.stat().st_size} bytes); restore that object in the remote "
+                f"{file.path!r} of {registry.repository} at {registry.revision}: DVC recorded md5 {file.md5}, but the "
+                f"{local.stat().st_size} bytes in the remote have {found}; restore that object in the remote "
                 "(`dvc push` from a good copy), then clear the task"
             )
         try:
             store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
         except PreconditionFailedError:
-            # Another run staged it meanwhile; the same content address, so the same bytes, or the check below fails.
+            # Another run staged this name meanwhile; the check below makes sure that the bytes are the same.
             now = store.stat(uri)
             if now is None or _hex(now.md5) != file.md5:
                 raise

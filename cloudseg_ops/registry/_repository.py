@@ -1,4 +1,4 @@
-"""Reads one revision of a git repository under DVC, by `dvc.api.DVCFileSystem`; DVC's errors are translated here."""
+"""Reads one revision of a git repository under DVC with `dvc.api.DVCFileSystem`, and translates DVC's errors."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class TrackedFile:
     """A file under DVC at one revision.
 
     Attributes:
-        path: Its path in the repository.
-        md5: MD5 of its bytes, hex, as DVC recorded it.
-        size: Bytes, as DVC recorded them; None where it did not.
+        path: Path in the repository.
+        md5: MD5 of the bytes, in hex, as DVC recorded it.
+        size: Number of bytes, as DVC recorded it; None if it did not.
     """
 
     path: str
@@ -55,7 +55,7 @@ class RegistryRevision:
         """Read the `model` section of params.yaml.
 
         Raises:
-            ModelParamsError: There is no such file or section, or it is not usable.
+            ModelParamsError: The file or the section is missing or invalid.
         """
         import yaml
 
@@ -70,7 +70,7 @@ class RegistryRevision:
             raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
         if not isinstance(document, dict) or "model" not in document:
             keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
-            raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add one")
+            raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add a `model` section")
         return ModelParams.parse(document["model"], where)
 
     def find(self, path: str) -> TrackedFile:
@@ -83,22 +83,22 @@ class RegistryRevision:
             info = self._files.info(f"/{path}")
         except FileNotFoundError:
             raise ModelPathError(
-                f"{self._where} has no {path!r}; under DVC there: {self._outputs() or 'nothing'}. "
-                "Set CLOUDSEG_MODEL_PATH to the weights file, or ask for another revision"
+                f"{self._where} has no {path!r}; DVC tracks there: {self._outputs() or 'nothing'}. "
+                "Set CLOUDSEG_MODEL_PATH to the weights file, or use another revision"
             ) from None
         md5 = (info.get("dvc_info") or {}).get("md5")
         if info["type"] != "file" or not md5:
-            found = "a folder" if info["type"] != "file" else "a file of git's, not DVC's"
+            found = "a folder" if info["type"] != "file" else "a file that git tracks, not DVC"
             raise ModelPathError(
-                f"{path!r} in {self._where} is {found}; weights are one file under DVC: `dvc add {path}`"
+                f"{path!r} in {self._where} is {found}; weights must be one file under DVC: `dvc add {path}`"
             )
         return TrackedFile(path, md5, info.get("size"))
 
     def download(self, file: TrackedFile, target: Path) -> None:
-        """Fetch a file's bytes from the registry's cache or remote; whether they are right is not checked here.
+        """Download a file from the registry's cache or remote, without verifying its MD5.
 
         Raises:
-            ModelObjectMissingError: The remote does not hold them.
+            ModelObjectMissingError: The remote does not have the file.
             RegistryError: The remote cannot be read.
         """
         from dvc.exceptions import DvcException
@@ -108,16 +108,16 @@ class RegistryRevision:
         except FileNotFoundError:
             raise ModelObjectMissingError(
                 f"{file.path!r} (md5 {file.md5}) of {self._where} is not in {self._remote()}; "
-                "the person who tagged it still has to `dvc push`"
+                "run `dvc push` where it was tagged"
             ) from None
         except (DvcException, OSError) as error:
             raise RegistryError(
                 f"{file.path!r} of {self._where} could not be read from {self._remote()}: {error}; "
-                "see that this machine's identity may read the remote, then clear the task"
+                "check that this machine's identity can read the remote, then clear the task"
             ) from error
 
     def _outputs(self) -> list[str]:
-        # Not by the file system's `find(dvc_only=True)`: it lists a folder's files, for which it asks the remote.
+        # Not `find(dvc_only=True)`, which also lists the files of folders and reads the remote to do so.
         return sorted(out.def_path or str(out) for out in self._files.repo.index.outs)
 
     def _remote(self) -> str:
@@ -129,16 +129,16 @@ class RegistryRevision:
 
 @contextlib.contextmanager
 def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
-    """Open one revision of a registry, resolved once to a commit.
+    """Open one revision of a registry, which is resolved to a commit once.
 
     Args:
         repository: Git URL, or path of a working copy or bare repository.
         revision: Tag, branch or commit.
 
     Raises:
-        InvalidRevisionError: The revision is outside the grammar; git is not asked.
+        InvalidRevisionError: The name is not a valid revision; git is not called.
         RepositoryUnreachableError: There is no readable git repository under DVC.
-        UnknownRevisionError: It has no such tag, branch or commit.
+        UnknownRevisionError: The repository has no such tag, branch or commit.
     """
     check_revision(revision)
     name = without_credentials(repository)
@@ -146,24 +146,24 @@ def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
         from dvc.api import DVCFileSystem
         from dvc.exceptions import DvcException
 
-        # What dvc.api raises for an unknown revision (dvc/scm.py: `resolve_rev`); dvc.exceptions does not have it.
+        # dvc.api raises it for an unknown revision (dvc/scm.py: `resolve_rev`); dvc.exceptions lacks it.
         from dvc.scm import RevError
 
         stack.callback(_remove_clones)
         files = stack.enter_context(contextlib.closing(DVCFileSystem(clone_address(repository), rev=revision)))
         try:
-            # The file system clones when its repository is first used.
+            # The file system clones the repository at the first access.
             repo = files.repo
             commit = str(repo.scm.resolve_commit(revision).hexsha)
         except RevError:
             raise UnknownRevisionError(
                 f"{name} has no revision {revision!r}; {describe_tags(repository)}. "
-                "Ask for one that exists, or push the tag"
+                "Use one that exists, or push the tag"
             ) from None
         except DvcException as error:
             raise RepositoryUnreachableError(
                 f"{name} cannot be read as a git repository: {error.__cause__ or error}; correct "
-                "CLOUDSEG_MODEL_REPOSITORY, or see that this machine reaches it and may read it"
+                "CLOUDSEG_MODEL_REPOSITORY, or check that this machine can reach and read it"
             ) from error
         # DVCFileSystem opens any git repository (dvc/fs/dvc.py: `Repo.open(uninitialized=True, …)`).
         if repo.dvc_dir is None:
@@ -175,7 +175,7 @@ def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
 
 
 def _remove_clones() -> None:
-    # dvc.api keeps clones for the life of the process, and has no call that removes them
+    # dvc.api keeps clones as long as the process lives, and has no call that removes them
     # (dvc/repo/open_repo.py: `CLONES`, `CACHE_DIRS`).
     from dvc.repo.open_repo import clean_repos
 
@@ -184,7 +184,7 @@ def _remove_clones() -> None:
 
 @contextlib.contextmanager
 def _private_caches() -> Iterator[None]:
-    # DVC leaves clones and a site cache behind, shared between processes; here they go with the call.
+    # DVC leaves clones and a site cache behind that processes share; here they are removed after each call.
     with tempfile.TemporaryDirectory(prefix="cloudseg-dvc-") as folder:
         before = {key: os.environ.get(key) for key in ("DVC_SITE_CACHE_DIR", "DVC_NO_ANALYTICS")}
         os.environ.update(DVC_SITE_CACHE_DIR=folder, DVC_NO_ANALYTICS="1")

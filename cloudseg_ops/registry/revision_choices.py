@@ -1,11 +1,12 @@
-"""The revisions that the DAG's trigger form offers: kept in an Airflow Variable, read when the DAG is parsed.
+"""The revisions that the DAG's trigger form offers: stored in an Airflow Variable, read when the DAG is parsed.
 
-A parse must not ask git. `pull_model` writes the Variable once it has a model, and so does
-`cloudseg revisions --refresh`. It is a comfort only: where it is missing, of another registry or no JSON, the form
-offers the pinned revision and takes any other as ever.
+A parse must not call git. `pull_model` writes the Variable once it has a model, and so does
+`cloudseg revisions --refresh`. The Variable is optional: if it is missing, invalid or of another registry, the form
+offers the pinned revision, and still accepts any other.
 
-To read a Variable is a request that the DAG processor makes of itself, between two files: 12 ms and more, and at the
-first one after its start, seconds, and 50 MB for an API within it. So a parse reads it every five minutes at most.
+To read a Variable, the DAG processor sends itself a request between two files. This takes 12 ms or more; the first
+one after its start takes seconds, and 50 MB for an API within the processor. So a parse reads it at most every five
+minutes.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from cloudseg_ops.registry import without_credentials
 from cloudseg_ops.registry.ttl_file_cache import invalidate, ttl_file_cache
 
 VARIABLE = "cloudseg_revisions"
-DESCRIPTION = "What cloudseg's trigger form offers; written by pull_model and `cloudseg revisions --refresh`"
+DESCRIPTION = "Revisions that cloudseg's trigger form offers; written by pull_model and `cloudseg revisions --refresh`"
 _FRESH_SECONDS = 300
 
 
 def revision_choices(repository: str, pinned: str) -> list[str]:
-    """What the form offers: the pinned revision, then those that are kept.
+    """Return the revisions that the form offers: the pinned one, then those in the Variable.
 
     Args:
         repository: Git URL or path of the registry.
@@ -40,11 +41,11 @@ def revision_choices(repository: str, pinned: str) -> list[str]:
 
 
 def keep_revisions(repository: str, revisions: Sequence[str]) -> None:
-    """Keep what is to be offered, from within a task.
+    """Store the revisions to offer, from within a task.
 
     Args:
         repository: Git URL or path of the registry.
-        revisions: In the order in which they are to be offered.
+        revisions: The revisions, in the order in which the form lists them.
     """
     from airflow.sdk import Variable
 
@@ -53,20 +54,20 @@ def keep_revisions(repository: str, revisions: Sequence[str]) -> None:
 
 
 def forget_offer(repository: str) -> None:
-    """Have the DAG processor read the Variable at the next parse, where it is on this machine: on a laptop it is."""
+    """Make the DAG processor read the Variable at the next parse, if it runs on this machine, as on a laptop."""
     invalidate(_memory(repository))
 
 
 def kept(repository: str, revisions: Sequence[str]) -> str:
-    """The Variable's value: JSON that says of which registry the revisions are, without credentials."""
+    """Return the Variable's value: the revisions and their registry, without credentials, as JSON."""
     return json.dumps({"repository": without_credentials(repository), "revisions": list(revisions)})
 
 
 def read_kept(value: str, repository: str) -> list[str]:
-    """The revisions in a Variable's value; none when it is no such value, or that of another registry.
+    """Return the revisions in a Variable's value; none if it is invalid or of another registry.
 
     Args:
-        value: The Variable; empty where there is none.
+        value: The Variable's value; empty if there is none.
         repository: Git URL or path of the registry.
     """
     try:
@@ -81,15 +82,15 @@ def read_kept(value: str, repository: str) -> list[str]:
 
 
 def keep_command(repository: str, revisions: Sequence[str]) -> list[str]:
-    """Airflow's command that keeps them."""
+    """Return the Airflow command that stores the revisions to offer."""
     return ["airflow", "variables", "set", VARIABLE, kept(repository, revisions), "--description", DESCRIPTION]
 
 
 def _in_dag_processor() -> bool:
-    """Whether this is a parse by Airflow's DAG processor.
+    """Return whether Airflow's DAG processor is parsing the file.
 
-    A test, a script or a command has nobody to ask but a database. A worker parses the file as well, for each task, and
-    has no use for a form.
+    A test, a script or a command would need a database to read a Variable. A worker parses the file for each task,
+    but does not show a form.
     """
     from airflow.sdk import get_parsing_context
 
@@ -103,11 +104,11 @@ def _read_variable() -> str:
     try:
         return str(Variable.get(VARIABLE, default=""))
     except Exception:
-        logging.getLogger(__name__).warning("the revisions to offer cannot be read", exc_info=True)
+        logging.getLogger(__name__).warning("could not read the revisions for the trigger form", exc_info=True)
         return ""
 
 
 def _memory(repository: str) -> Path:
-    # Several Airflows may share a machine, on a laptop.
+    # On a laptop, several Airflow installations may share the machine.
     of = hashlib.sha256(f"{os.environ.get('AIRFLOW_HOME', '')}\n{repository}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"cloudseg-offered-{of}"

@@ -13,14 +13,14 @@ _MAX_BYTES = 64 * 1024
 
 
 def ttl_file_cache(path: Path, seconds: float, get: Callable[[], str]) -> str:
-    """What `get` gave a process of this user within the last seconds; else what it gives now.
+    """Return the text in a cache file, or call `get` and cache its text if the file is too old or missing.
 
-    Where the file cannot be read or written, it is fetched each time.
+    If the file cannot be read or written, `get` is called each time.
 
     Args:
-        path: The file. It may lie where others can write: one that is not this user's own is not believed.
-        seconds: How long a text is kept.
-        get: Gets it.
+        path: The cache file. Other users may be able to write to its folder, so a file of another user is ignored.
+        seconds: Time to live.
+        get: Returns the text to cache.
     """
     kept = _read(path, seconds)
     if kept is not None:
@@ -32,7 +32,7 @@ def ttl_file_cache(path: Path, seconds: float, get: Callable[[], str]) -> str:
 
 
 def invalidate(path: Path) -> None:
-    """Have the next process fetch it again."""
+    """Delete a cache file, so that the next process calls `get`."""
     with contextlib.suppress(OSError):
         path.unlink()
 
@@ -50,7 +50,7 @@ def _read(path: Path, seconds: float) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    # Under a name that nobody can have prepared, and in one step: others read meanwhile.
+    # An unpredictable name, so that another user cannot prepare the file; then a rename, since others may be reading.
     handle, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,1 +1,1 @@
-"""The DAG's sensor: a thin Airflow class over the rules of `cloudseg_ops`."""
+"""The DAG's sensor: a thin Airflow class around the rules of `cloudseg_ops`."""

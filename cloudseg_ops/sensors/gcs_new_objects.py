@@ -1,4 +1,4 @@
-"""Senses new photographs in the input bucket."""
+"""Waits for new photographs in the input bucket."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _LEFT_NAMED = 10
 
 
 class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
-    """Waits until new objects have settled under a prefix, and writes them down as the run's snapshot.
+    """Waits until new objects under a prefix have settled, and records them as the run's snapshot.
 
-    New is every object with an image's extension that has not changed for `settle_seconds`. The snapshot is written
-    once a run, with each object's generation: what is uploaded later, also under a name in it, is for the next run.
-    With `soft_fail`, a run that finds nothing within `timeout` ends as skipped; errors fail it all the same. A run that
-    a notification of Pub/Sub started looks once, when all that it was notified of has settled.
+    An object is new if it has an image's extension and has not changed for `settle_seconds`. The snapshot is written
+    once per run, with each object's generation: later uploads, even under the same names, are left for the next run.
+    With `soft_fail`, a run that finds nothing within `timeout` is skipped, while errors still fail it. A run that a
+    Pub/Sub notification started looks once, when the objects that it was notified of have settled.
 
     Args:
-        prefix: Only names that begin with this; templated.
+        prefix: Take only objects whose names begin with this; templated.
         image_types: Lower-case extensions of photographs.
-        settle_seconds: Age, by `updated`, from which an object counts.
-        max_objects: Take at most so many; templated, empty: all.
-        task: Buckets and identity, as `RunOperator` takes them, and Airflow's own arguments.
+        settle_seconds: Seconds since an object's last update (`updated`) before it is taken.
+        max_objects: Maximum number of objects; templated; empty: all.
+        task: Arguments of `RunOperator` (buckets, identity) and of `BaseSensorOperator`.
 
     Returns by XCom:
         `{snapshot_uri, objects, bytes}`.
@@ -60,25 +60,27 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
 
     @translate_errors
     def execute(self, context: Any) -> Any:
-        """Look, and give the task back until the next look."""
-        # Decorated here and not at `poke`: Airflow takes a failure there for a skip.
+        """Poke; between pokes, free the worker's slot."""
+        # Decorated here and not on `poke`, where Airflow turns a failure into a skip.
         return super().execute(context)
 
     def poke(self, context: Any) -> PokeReturnValue:
-        """Look once; done when there is something new."""
+        """Look at the bucket once; done if there are new objects."""
         folder = GcsUri(self.input_bucket, self.prefix)
         now, settle = datetime.now(UTC), timedelta(seconds=self.settle_seconds)
         dag_run = context["dag_run"]
         run_type = str(getattr(dag_run.run_type, "value", dag_run.run_type))
         if wait := time_to_settle(run_type, started=dag_run.start_date, now=now, settle=settle):
-            self.log.info("what the run was notified of settles for another %.0f s", wait.total_seconds())
+            self.log.info(
+                "waiting another %.0f s for the objects that started this run to settle", wait.total_seconds()
+            )
             return PokeReturnValue(is_done=False)
         left: Counter[str] = Counter()
 
         def note(name: str, reason: str) -> None:
             left[reason] += 1
             if left[reason] <= _LEFT_NAMED:
-                self.log.info("left: %s: %s", name, reason)
+                self.log.info("not taken: %s: %s", name, reason)
 
         store, layout = self.open_store(), self.layout(context)
         with timed(context):
@@ -93,11 +95,13 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
                 on_left=note,
             )
         for reason, count in left.items():
-            self.log.info("%d left: %s", count, reason)
+            self.log.info("%d not taken: %s", count, reason)
         if snapshot is None:
-            self.log.info("nothing new and settled under %s", folder)
+            self.log.info("no new, settled objects under %s", folder)
             if is_event_triggered(run_type) and not left[NOT_SETTLED]:
-                _skip("what the run was notified of has been taken in already; the next photograph starts another run")
+                _skip(
+                    "an earlier run already took the objects that started this run; the next photograph starts another"
+                )
             return PokeReturnValue(is_done=False)
         show_folder(context, RunFolderLink, layout.folder, store.project)
         self.log.info("%d new objects, %d bytes: %s", snapshot.objects, snapshot.total_bytes, snapshot.uri)
@@ -112,27 +116,27 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
 
 
 def time_to_settle(run_type: str, *, started: datetime, now: datetime, settle: timedelta) -> timedelta:
-    """How long a run that an event started waits until it looks at the bucket; zero: no longer.
+    """Return how much longer an event-triggered run waits before it looks at the bucket; zero for other runs.
 
-    Events that arrive before a run starts are all in that one run. Their objects have settled once the run is as
-    old as photographs need to settle: a look before then would leave some to a next run that nothing starts.
+    All events that arrive before a run starts belong to that run. Their objects have settled once the run is as old
+    as `settle`; an earlier look would leave some of them to a later run that no event starts.
 
     Args:
         run_type: Airflow's type of the run.
-        started: When it did.
-        now: The time now.
-        settle: How long photographs need to settle.
+        started: When the run started.
+        now: The current time.
+        settle: How long an object needs to settle.
     """
     return max(started + settle - now, timedelta()) if is_event_triggered(run_type) else timedelta()
 
 
 def is_event_triggered(run_type: str) -> bool:
-    """Whether an event started a run of this type, rather than the clock or a person."""
+    """Return whether an event started a run of this type, rather than the schedule or a person."""
     return run_type == "asset_triggered"
 
 
 def _skip(why: str) -> NoReturn:
-    # The one home of this exception in all Airflow versions that are supported.
+    # The only import path of this exception in all supported Airflow versions.
     from airflow.providers.common.compat.sdk import AirflowSkipException
 
     raise AirflowSkipException(why)

@@ -1,4 +1,4 @@
-"""The Pub/Sub subscription that rings when a photograph arrives."""
+"""Starts a run when Pub/Sub announces a new object."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from cloudseg_ops.config.connections import DEFAULT_GCP_CONN_ID
 
 _TRIGGER = "airflow.providers.google.cloud.triggers.pubsub.PubsubPullTrigger"
 _POLL_SECONDS = 5.0
-# A message says only that there is something new, and every task of the run that it starts is handed all that was
-# pulled: a hundred thousand uploads must not become a hundred thousand messages there.
+# A message only says that something is new, and Airflow passes every pulled message to every task of the run. One per
+# pull keeps a hundred thousand uploads from becoming a hundred thousand messages there.
 _MESSAGES = 1
 
 
 class PubsubEventTrigger(BaseEventTrigger):
-    """Stands for the google provider's `PubsubPullTrigger` while a DAG is parsed, and is it everywhere else.
+    """Stands in for the google provider's `PubsubPullTrigger` while a DAG is parsed.
 
-    Airflow keeps a trigger as the name of its class and its arguments. Here these are Google's, so that the triggerer
-    runs Google's, and no parse imports the Pub/Sub client.
+    Airflow stores a trigger as its class name and arguments. This one stores those of Google's trigger, so that the
+    triggerer runs Google's, and parsing a DAG does not import the Pub/Sub client.
 
     Args:
         subscription: `projects/PROJECT/subscriptions/NAME`.
-        gcp_conn_id: Airflow connection for Pub/Sub; None: Airflow's default one, the identity of the environment.
+        gcp_conn_id: Airflow connection for Pub/Sub; None: the default connection, with the environment's identity.
     """
 
     def __init__(self, subscription: str, gcp_conn_id: str | None = None) -> None:
@@ -33,7 +33,7 @@ class PubsubEventTrigger(BaseEventTrigger):
         self.gcp_conn_id = gcp_conn_id or DEFAULT_GCP_CONN_ID
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Name of the google provider's trigger, and its arguments."""
+        """Return the class name and the arguments of the google provider's trigger."""
         return _TRIGGER, {
             "project_id": self.project_id,
             "subscription": self.subscription,
@@ -45,5 +45,5 @@ class PubsubEventTrigger(BaseEventTrigger):
         }
 
     def run(self) -> AsyncIterator[TriggerEvent]:
-        """Not to be called: the triggerer makes a trigger from what `serialize` gives."""
-        raise NotImplementedError(f"the triggerer runs {_TRIGGER} in place of this")
+        """Raise an error: the triggerer runs the trigger that `serialize` names instead."""
+        raise NotImplementedError(f"the triggerer runs {_TRIGGER} instead of this")

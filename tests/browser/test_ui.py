@@ -39,7 +39,7 @@ def run_id(airflow: RunningAirflow) -> str:
 
 def test_every_param_is_explained_and_a_wrong_one_is_refused_in_the_form(admin: Ui, airflow: RunningAirflow) -> None:
     form = admin.open_trigger_form()
-    for title in ("Model revision", "Input prefix", "After success", "Most objects", "Dry run"):
+    for title in ("Model revision", "Input prefix", "After success", "Maximum objects", "Dry run"):
         expect(label(form, title)).to_be_visible()
     before = runs(airflow)
     form.locator("#element_model_revision").fill("--upload-pack=x")

@@ -128,7 +128,7 @@ def test_a_viewer_looks_and_changes_nothing(setup: Project) -> None:
 
 def test_an_edit_of_the_dag_shows_without_a_build(setup: Project) -> None:
     dag = setup.folder / "dags" / "cloud_segmentation.py"
-    dag.write_text(dag.read_text("utf-8").replace("Masks for the photographs", "Edited: masks for the photographs"))
+    dag.write_text(dag.read_text("utf-8").replace("Segments the photographs", "Edited: segments the photographs"))
 
     def shown() -> bool | None:
         found = setup.api._send("GET", f"/dags/{DAG_ID}").json()["description"]

@@ -213,7 +213,7 @@ def test_types_with_their_dots_are_refused_or_understood() -> None:
 @pytest.mark.parametrize("schedule", ["@once", "@continuous"])
 def test_events_come_beside_a_clock_that_goes_on(schedule: str) -> None:
     assert _with(schedule=schedule).schedule == schedule
-    with pytest.raises(SettingsError, match=f"CLOUDSEG_SCHEDULE={schedule} cannot be had with CLOUDSEG_PUBSUB"):
+    with pytest.raises(SettingsError, match=f"CLOUDSEG_SCHEDULE={schedule} does not work with CLOUDSEG_PUBSUB"):
         _with(schedule=schedule, pubsub_subscription="projects/p/subscriptions/photographs")
 
 

@@ -90,7 +90,7 @@ def test_a_missing_image(site: Site) -> None:
     tasks = site.airflow.tasks(run_id)
     assert (tasks["segment"], tasks["report"], tasks["release_pods"]) == (["failed"], ["failed"], ["success"])
     last = site.failure_summary(run_id)
-    assert "cannot have the image cloudseg-inference:no-such-tag" in last, last
+    assert "cannot get the image cloudseg-inference:no-such-tag" in last, last
     _assert_untouched(site, run_id, 2)
 
 
@@ -118,7 +118,7 @@ def test_the_task_process_is_killed_and_its_retry_takes_the_pod_up(site: Site) -
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
         assert site.uploads_begun() == 16 + REPORT
     assert len(before) == 1
-    assert f"going on with pod {before[0]} of an earlier try: Running" in site.logs(run_id)
+    assert f"resuming pod {before[0]} of an earlier try: Running" in site.logs(run_id)
     site.assert_all_done(run_id, "worker", 16)
 
 

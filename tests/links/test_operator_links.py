@@ -49,4 +49,4 @@ def test_without_an_address_there_is_no_link(ti: _TaskInstance, address: str | N
 def test_a_link_that_cannot_be_shown_fails_no_task(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         show({"ti": None}, RunReportLink, "https://example.org")
-    assert "the link 'Run report' is not shown" in caplog.text
+    assert "could not show the link 'Run report'" in caplog.text

@@ -61,7 +61,7 @@ def test_a_notice_of_a_task_that_left_no_word() -> None:
 
 def test_a_notice_of_a_run_without_a_failed_task() -> None:
     told = _told([])
-    assert told["message"] == "Airflow gives as its reason: task_failure"
+    assert told["message"] == "Airflow's reason: task_failure"
     assert told["log"] == "http://ui/dags/clouds/runs/r1"
     assert told["report"] is None
 

@@ -53,7 +53,7 @@ def test_the_webhook_of_a_connection(webhook: Webhook, monkeypatch: pytest.Monke
 
 def test_a_connection_without_a_webhook_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "http", "password": "very-secret"}')
-    with pytest.raises(ValueError, match="'empty' holds no webhook: its password is to be an https:// address") as told:
+    with pytest.raises(ValueError, match="'empty' has no webhook: set its password to an https:// address") as told:
         prepare(Receiver.parse("conn:empty"))
     assert "very-secret" not in str(told.value)
 
@@ -120,4 +120,4 @@ def test_a_run_that_airflow_cannot_be_asked_about_is_told_all_the_same() -> None
     for run_id in ("r1", "r2"):
         callback({"dag": DAG("clouds", schedule=None), "run_id": run_id, "reason": "task_failure"})
     assert [told["run_id"] for told in called] == ["r1", "r2"]
-    assert called[0]["message"] == "Airflow gives as its reason: task_failure"
+    assert called[0]["message"] == "Airflow's reason: task_failure"

@@ -36,7 +36,7 @@ def test_a_refusal_without_words_has_its_reason(body: str | None) -> None:
 
 def test_an_outage_says_that_the_pod_is_taken_up() -> None:
     with (
-        pytest.raises(ClusterError, match=r"does not answer.*the next try takes the pod up"),
+        pytest.raises(ClusterError, match=r"does not answer.*the next try resumes the pod"),
         translate_kubernetes_errors(),
     ):
         raise MaxRetryError(None, parse_url("https://cluster").url, None)  # type: ignore[arg-type]

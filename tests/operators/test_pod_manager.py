@@ -65,7 +65,7 @@ def test_an_outage_that_ends_is_waited_out(answers: SimpleNamespace) -> None:
 
 def test_an_outage_that_lasts_is_told_with_what_becomes_of_the_pod(answers: SimpleNamespace) -> None:
     answers.codes = [503] * 100
-    with pytest.raises(ClusterError, match=r"did not answer for .*the next try takes it up"):
+    with pytest.raises(ClusterError, match=r"did not answer for .*the next try resumes it"):
         manager(answers.url, 0.3).read_pod(POD)
     assert 2 < answers.asked < 12
 

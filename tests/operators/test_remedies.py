@@ -66,7 +66,7 @@ def test_a_class_without_an_entry_has_that_of_the_one_above() -> None:
 def test_other_errors_point_to_the_trace() -> None:
     lines = failure_summary(ZeroDivisionError("by zero"), attempt=1, attempts=1, again=False)
     assert lines[1] == "What happened: ZeroDivisionError: by zero"
-    assert "the trace above" in lines[2]
+    assert "the traceback above" in lines[2]
 
 
 def test_the_error_behind_another_is_found() -> None:

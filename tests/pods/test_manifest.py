@@ -107,7 +107,7 @@ def test_a_team_cannot_relabel_what_is_ours() -> None:
 
 
 def test_a_run_id_that_is_no_label_is_an_annotation() -> None:
-    with pytest.raises(ValueError, match="a label's has at most"):
+    with pytest.raises(ValueError, match="must be at most 63"):
         label_value(WORK.run_id)
     found = manifest(pod_annotations="owner=me")["metadata"]["annotations"]
     assert found == {"owner": "me", "cloudseg-run-id": WORK.run_id}

@@ -159,15 +159,15 @@ def test_another_image_is_pinned_as_well() -> None:
     mirror = "mirror.example.org:5000/cloudseg@sha256:" + "0" * 64
     assert _engine(image=mirror)["image"] == mirror
     assert _engine(image="cloudseg:dev", imagePullPolicy="Never")["image"] == "cloudseg:dev"
-    with pytest.raises(PodTemplateError, match=r"image of engine = 'cloudseg:latest'.*another image tomorrow"):
+    with pytest.raises(PodTemplateError, match=r"image of engine to 'cloudseg:latest'.*another image tomorrow"):
         _engine(image="cloudseg:latest")
-    with pytest.raises(PodTemplateError, match="image of engine = None"):
+    with pytest.raises(PodTemplateError, match="image of engine to None"):
         _engine(image=None)
 
 
 def test_a_pull_policy_does_not_unpin_an_image() -> None:
     by_tag = manifest(image="cloudseg:dev", image_pull_policy="Never")
-    with pytest.raises(PodTemplateError, match="'cloudseg:dev', under the pull policy Always"):
+    with pytest.raises(PodTemplateError, match="'cloudseg:dev', with the pull policy Always"):
         overlay(by_tag, {"spec": {"containers": [{"name": CONTAINER, "imagePullPolicy": "Always"}]}})
 
 

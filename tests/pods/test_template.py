@@ -31,7 +31,7 @@ def test_the_yaml_itself_will_do(text: str) -> None:
 
 def test_a_missing_file_is_told_with_what_the_variable_is(tmp_path: Path) -> None:
     missing = str(tmp_path / "nowhere.yaml")
-    with pytest.raises(PodTemplateError, match=rf"{re.escape(missing)}: No such file.*CLOUDSEG_POD_TEMPLATE names a"):
+    with pytest.raises(PodTemplateError, match=rf"{re.escape(missing)}: No such file.*set CLOUDSEG_POD_TEMPLATE to a"):
         load_template(missing)
     with pytest.raises(PodTemplateError, match="Is a directory"):
         load_template(str(tmp_path))
@@ -48,17 +48,17 @@ NO_TEMPLATES = [
     ("\n", "holds nothing"),
     ("- a\n- b", "holds a list"),
     ("just\nwords", "holds a str"),
-    ("spec:\n  1: x", "spec has the key 1, which YAML takes for no text"),
+    ("spec:\n  1: x", "spec has the key 1, which YAML does not read as text"),
     ("metadata: {annotations: {on: x}}", "metadata.annotations has the key True"),
     ("spec:\n  when: 2026-08-26", r"spec.when is a date \('2026-08-26'\)"),
     ("spec:\n  much: .inf", "spec.much is not a finite number"),
     ("spec:\n  some: !!set {a, b}", "spec.some is a set"),
     ("spec:\n  raw: !!binary aGk=", "spec.raw is a bytes"),
-    ("spec:\n  $patch: replace", r"spec has '\$patch': directives of kubectl"),
+    ("spec:\n  $patch: replace", r"spec has '\$patch': kubectl.s directives"),
     ("spec:\n  containers:\n  - name: a\n  -", "spec.containers has a null in a list"),
-    ("spec: &all\n  again: *all", "nested or repeated without end"),
+    ("spec: &all\n  again: *all", "too many levels or values"),
     ("a: &a [x, x, x]\nb: &b [*a, *a, *a]\nc: " + "[" * 30 + "*b" + "]" * 30 + "\n$x: 1", r"has '\$x'"),
-    ("\n".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else 'x'}]" for n in range(9)), "repeated without end"),
+    ("\n".join(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9 if n else 'x'}]" for n in range(9)), "too many levels or values"),
 ]  # fmt: skip
 
 

@@ -45,9 +45,9 @@ LOST: list[tuple[str, dict[str, Any], str]] = [
      "requested number of devices unavailable for nvidia.com/gpu"), "unavailable for nvidia.com/gpu"),
     ("labels gone", seen("Failed", reason="NodeAffinity", message="Pod was rejected: Predicate NodeAffinity failed"),
      "NodeAffinity: Pod was rejected"),
-    ("told to stop", seen("Failed", ended(143)), "SIGTERM"),
+    ("stopped", seen("Failed", ended(143)), "SIGTERM"),
     ("killed", seen("Failed", ended(137)), "container was killed (SIGKILL)"),
-    ("no word of the container", seen("Failed"), "no longer says"),
+    ("no word of the container", seen("Failed"), "no longer reports"),
     ("deleted, running", deleted(seen("Running", {"running": {}})), "was deleted while it ran"),
     ("deleted, stopping", deleted(seen("Running", ended(143))), "was deleted while it ran"),
     ("deleted, waiting", deleted(seen("Pending", node=None)), "was deleted while it ran"),
@@ -70,7 +70,7 @@ def test_a_pod_that_was_ended_from_outside_is_lost(pod: dict[str, Any], told: st
 def test_a_pod_that_is_gone_is_lost() -> None:
     error = final_error(None, NAME)
     assert type(error) is PodLostError
-    assert str(error).startswith(f"pod {NAME} was deleted while it ran, as a Spot node is taken back")
+    assert str(error).startswith(f"pod {NAME} was deleted while it ran: a Spot node was taken back")
 
 
 OUT_OF_MEMORY = ended(137, "OOMKilled")
@@ -163,12 +163,12 @@ def test_a_container_of_the_template_that_fails_is_told() -> None:
     first = seen("Failed", held("PodInitializing"), initContainerStatuses=[container("first", ended(3, "Error", "no"))])
     error = final_error(first, NAME)
     assert type(error) is PodError
-    assert "never reached the engine: container first ended with exit code 3: Error: no" in str(error)
+    assert "never started the engine: container first ended with exit code 3: Error: no" in str(error)
     side = seen("Failed", ended(0, "Completed"))
     side["status"]["containerStatuses"].insert(0, container("watcher", ended(1)))
     error = final_error(side, NAME)
     assert type(error) is PodError
-    assert "the engine reached its end, and yet container watcher ended with exit code 1" in str(error)
+    assert "the engine finished, but container watcher ended with exit code 1" in str(error)
 
 
 def test_a_sidecar_in_front_does_not_lend_its_limits() -> None:

@@ -30,7 +30,7 @@ KEPT = "the masks so far are kept, and a retry does the rest"
 def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
     error = final_error(seen("Pending", held(reason, message)), NAME)
     assert type(error) is PodImageError
-    assert f"cannot have the image {IMAGE}: {reason}: {message}" in str(error)
+    assert f"cannot get the image {IMAGE}: {reason}: {message}" in str(error)
     assert "CLOUDSEG_IMAGE exists" in str(error)
     assert "clear this task" in str(error)
 
@@ -47,7 +47,7 @@ def test_an_image_of_another_container_is_told_by_its_name() -> None:
     pod = seen("Pending", held("PodInitializing"), initContainerStatuses=[first])
     error = final_error(pod, NAME)
     assert type(error) is PodImageError
-    assert "cannot have the image watcher:1: ErrImagePull: no" in str(error)
+    assert "cannot get the image watcher:1: ErrImagePull: no" in str(error)
 
 
 def test_no_node() -> None:
@@ -68,7 +68,7 @@ def test_what_the_scheduler_says_is_said_once() -> None:
     pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
     error = final_error(pod, NAME, [f"FailedScheduling: {told}", f"FailedScheduling: {told}"])
     assert str(error).count("0/1 nodes are available") == 1
-    assert "affinity. See that" in str(error)
+    assert "affinity. Check that" in str(error)
 
 
 def test_a_scheduler_that_says_nothing() -> None:

@@ -55,7 +55,7 @@ def test_corrupt_object_in_the_remote(store: Store, layout: RunLayout, own_regis
     for path in own_registry.remote_objects():
         path.chmod(0o644)
         path.write_bytes(b"something else")
-    with pytest.raises(CorruptModelError, match="DVC promises md5"):
+    with pytest.raises(CorruptModelError, match="DVC recorded md5"):
         _pull(store, layout, own_registry)
     assert list(store.list_objects(layout.staging / "models/")) == []
     assert store.stat(layout.model) is None

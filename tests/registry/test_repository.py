@@ -77,7 +77,7 @@ def test_a_repository_without_dvc(own_registry: Registry) -> None:
 def test_wrong_path_names_what_is_there(address: str) -> None:
     with (
         open_revision(address, "v1") as opened,
-        pytest.raises(ModelPathError, match=r"no 'weights\.pt'; under DVC there: \['model\.pt'\]"),
+        pytest.raises(ModelPathError, match=r"no 'weights\.pt'; DVC tracks there: \['model\.pt'\]"),
     ):
         opened.find("weights.pt")
 
