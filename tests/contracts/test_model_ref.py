@@ -142,7 +142,7 @@ def test_a_reference_and_back() -> None:
                {**_ref(ModelParams.parse(SMALLEST, "x")).to_json(), "color": "red"}]
 )  # fmt: skip
 def test_what_is_no_reference_says_which_task_writes_it(fields: object) -> None:
-    with pytest.raises(ManifestError, match=r"gs://staging/model\.json is no model reference .*clear `pull_model`"):
+    with pytest.raises(ManifestError, match=r"gs://staging/model\.json is not a model reference .*clear `pull_model`"):
         ModelRef.from_json(fields, "gs://staging/model.json")
 
 
