@@ -106,7 +106,9 @@ def place_of(version: InputObject, bucket: str, evidence: Evidence) -> Place:
 
 
 def newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
-    """Return the newest generation of an input found in the buckets, directly or as the source of a mask or copy; or 0.
+    """Return the newest known generation of an input, or 0 if the buckets have no trace of it.
+
+    The input itself counts, and so do the sources of its mask and of its quarantine copy.
 
     Args:
         name: The input's name.

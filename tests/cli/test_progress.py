@@ -59,7 +59,7 @@ def test_how_far_a_run_is(environment: None, run: RunLayout, capsys: Output) -> 
     # Of two slots one is free: its chunk of two seconds is what is waited for.
     assert lines[0] == "run test-run: 5 of 12 images · 2.0 images/s · about 2.0 s left"
     assert lines[1] == "3 chunks: 1 waiting, 1 running, 1 done"
-    assert lines[2].startswith("  00001  running  1 of 4 images     2.0 images/s  heard of ")
+    assert lines[2].startswith("  00001  running  1 of 4 images     2.0 images/s  updated ")
     assert len(lines) == 3
 
 
