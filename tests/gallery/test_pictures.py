@@ -53,7 +53,7 @@ def test_what_calls_itself_packed_is_not_unpacked(store: Store, buckets: Buckets
 
 def test_a_preview_that_is_no_jpeg_is_not_passed_on(store: Store, buckets: Buckets) -> None:
     info = put(store, buckets, b"<script>alert(1)</script>")
-    with pytest.raises(NotShownError, match="no JPEG"):
+    with pytest.raises(NotShownError, match="not a JPEG"):
         make_picture(store, Shown(None, None, info), 320)
 
 
