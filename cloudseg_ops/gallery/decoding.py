@@ -159,5 +159,5 @@ def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):  # whose message is only the repr of a Python object
-        return f"it is not an image, or not in one of the formats {', '.join(FORMATS)}"
+        return f"it is not an image, or none of the formats {', '.join(FORMATS)}"
     return f"it cannot be decoded ({error_text(error)})"
