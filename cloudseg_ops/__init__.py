@@ -36,7 +36,7 @@ def __getattr__(name: str) -> Any:
     """Import and return a public name.
 
     Raises:
-        AttributeError: There is no public name like this.
+        AttributeError: There is no public name `name`.
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(sorted(_MODULES))}")

@@ -35,7 +35,7 @@ class Place(StrEnum):
     QUARANTINED = "quarantined"
     """Copied to `quarantine/` in OUTPUT, with the reason."""
     SUPERSEDED = "superseded"
-    """Replaced by an upload of a newer version with the same name, which has a place of its own."""
+    """Replaced by an upload of a newer version with the same name, which is counted in its own place."""
     LOST = "lost"
     """In none of the other places."""
 

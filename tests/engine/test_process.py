@@ -177,7 +177,7 @@ def test_bad_usage(start: Start) -> None:
     process = start("--chunk", "nowhere")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
-    assert "no Cloud Storage address" in errors
+    assert "not a Cloud Storage address" in errors
 
 
 def test_storage_that_refuses_to_hear_how_far_it_is_costs_a_chunk_nothing(

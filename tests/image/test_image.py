@@ -88,7 +88,7 @@ print(sorted(s.origin for s in loaded if s.cached and s.has_location and not os.
 def test_bad_usage_says_so(image: ImageUnderTest) -> None:
     done = image.run("--chunk", "nowhere")
     assert done.returncode == 2
-    assert "no Cloud Storage address" in done.stderr
+    assert "not a Cloud Storage address" in done.stderr
 
 
 def test_help(image: ImageUnderTest) -> None:

@@ -45,7 +45,7 @@ def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
     ("arguments", "said"),
     [
         ([], "--chunk"),
-        (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "no Cloud Storage address"),
+        (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "not a Cloud Storage address"),
         (["--chunk", "gs://staging", *NEEDED[2:]], "names a bucket and nothing in it"),
         ([*NEEDED, "--input", "gs://photographs/2024"], "more than a bucket"),
         ([*NEEDED, "--batch", "0"], "give 1 or more"),
