@@ -1,7 +1,7 @@
 """Image segmentation in production on Google Cloud Composer.
 
-What a DAG author needs is imported from here; each name loads its module when it is first used, so that a DAG file pays
-only for what it has. Everything else is private to cloudseg, but for the exceptions in `cloudseg_ops.contracts.errors`.
+DAG authors import everything they need from here. Each name loads its module on first use, so that a DAG file loads
+only what it uses. Everything else is private, except the exceptions in `cloudseg_ops.contracts.errors`.
 """
 
 from importlib import import_module
@@ -29,14 +29,14 @@ _MODULES = {
     "segment_chunks": "dag.segment_chunks",
 }
 
-__all__ = ["__version__", *_MODULES]  # noqa: PLE0604  names alone
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604  all of them are strings
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public name.
+    """Import and return a public name.
 
     Raises:
-        AttributeError: There is none of that name.
+        AttributeError: There is no public name `name`.
     """
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; public are {', '.join(sorted(_MODULES))}")
@@ -44,5 +44,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Give the public names."""
+    """Return the public names."""
     return sorted(__all__)

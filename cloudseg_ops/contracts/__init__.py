@@ -1,1 +1,1 @@
-"""What the DAG and the engine say to each other, and what lies in buckets: types, names and rules, without I/O."""
+"""Types, names and rules that the DAG and the engine share, and the formats of objects in buckets. No I/O."""

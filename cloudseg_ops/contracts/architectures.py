@@ -1,4 +1,4 @@
-"""The built-in network architectures, as a table: adding one is an entry here, and its module."""
+"""The table of built-in network architectures: a new one needs an entry here and its module."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 from cloudseg_ops.contracts.imports import import_reference
 
 EXPORTED = "exported"
-"""Not built in: the weights file is a program that `torch.export.save` wrote."""
+"""The name for models that are not built in: the weights file is a program written by `torch.export.save`."""
 
 Arguments = Mapping[str, int]
-"""`model.arguments` of params.yaml."""
+"""The `model.arguments` of params.yaml."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """A network that cloudseg brings along; its weights are a state dict.
+    """A network that is part of cloudseg; its weights are a state dict.
 
     Attributes:
-        network: `module:class` of a `torch.nn.Module`, called with in_channels, n_classes and the arguments. It is
-            imported by `load` alone: parameters are checked where there is no PyTorch.
-        arguments: Names that `model.arguments` may have.
-        stride: What heights and widths must be multiples of, given the arguments.
-        narrowest: Arguments of the network with the same receptive field that computes fastest; it is measured on that.
-            None: the receptive field is measured on the network itself.
+        network: `module:class` of a `torch.nn.Module`, called with in_channels, n_classes and the arguments. Only
+            `load` imports it, so that parameters can be checked without PyTorch.
+        arguments: Names allowed in `model.arguments`.
+        stride: Function from the arguments to the number that heights and widths must be multiples of.
+        narrowest: Function from the arguments to those of the fastest network with the same receptive field, which is
+            then measured on that network. None: measure it on the network itself.
     """
 
     network: str

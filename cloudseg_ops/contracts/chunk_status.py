@@ -1,4 +1,4 @@
-"""What an engine says of its chunk while it works: a tiny object in STAGING whose custom metadata has the figures."""
+"""The status that an engine publishes while it works: custom metadata of a small object in STAGING."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from cloudseg_ops.contracts.metadata import Decimals, MetadataRecord
 
 @dataclass(frozen=True, slots=True)
 class ChunkStatus(MetadataRecord):
-    """What an engine says of its chunk, in the custom metadata of one object.
+    """The progress of an engine with its chunk, stored as an object's custom metadata.
 
     Attributes:
-        done: Images accounted for, those of earlier tries included.
-        total: Images of the chunk.
-        images_per_second: Lately; of the whole try once it has ended. Images proven before do not count.
-        ended: Whether the engine works no more.
+        done: Images accounted for, including those of earlier tries.
+        total: Images in the chunk.
+        images_per_second: Recent rate; the rate of the whole try once it has ended. Already processed images do not
+            count.
+        ended: Whether the engine has stopped working.
     """
 
     done: int
@@ -30,7 +31,7 @@ _LINE = re.compile(r"\b(progress|summary): (\d+) of (\d+) images, (\d+\.\d+) ima
 
 
 def parse_progress_line(line: str) -> ChunkStatus | None:
-    """Read the same from a line of the engine's log, as text or JSON; None when it says nothing of it."""
+    """Return the status in a line of the engine's log (text or JSON), or None if the line has none."""
     found = _LINE.search(line)
     if found is None:
         return None

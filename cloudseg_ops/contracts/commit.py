@@ -1,3 +1,3 @@
-"""The commit that this copy of cloudseg is of; empty in a checkout. A deploy writes it into what it delivers."""
+"""The commit that this copy of cloudseg was deployed from; empty in a checkout. A deploy writes it."""
 
 COMMIT = ""

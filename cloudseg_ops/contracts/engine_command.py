@@ -1,4 +1,4 @@
-"""The engine's command line: one function builds it for every runtime."""
+"""The engine's command line, built by one function for every runtime."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def engine_arguments(
     options: Sequence[str] = (),
     previews: str = "some",
 ) -> list[str]:
-    """Arguments of `python -m cloudseg_ops.engine` for one chunk.
+    """Return the arguments of `python -m cloudseg_ops.engine` for one chunk.
 
     Args:
         layout: The run's files.
-        chunk: `{index, uri, objects, bytes}`, as `plan_chunks` gave it.
+        chunk: `{index, uri, objects, bytes}`, as returned by `plan_chunks`.
         input_bucket: The input bucket.
-        asked: When the task began that asks for it; timezone-aware.
-        device: Where it is to compute: `auto`, `cuda` or `cpu`.
-        options: Further options, which win over those given here.
-        previews: Of which images small pictures are made: `some`, `all` or `none`.
+        asked: When the task that starts the engine began; timezone-aware.
+        device: Device for the forward passes: `auto`, `cuda` or `cpu`.
+        options: Further options, which override the ones above.
+        previews: Images that get a preview: `some`, `all` or `none`.
     """
     index = int(chunk["index"])
     return [

@@ -1,48 +1,48 @@
-"""Every error that cloudseg raises on purpose, as one tree.
+"""The exceptions that cloudseg raises on purpose, as one tree.
 
-Each message says what was found, where, and what to do next: it is among the last lines that an operator reads in a
-task log. `operators.remedies` says for each class whether a retry may help.
+Each message says what was found, where, and what to do next, because it is among the last lines in a task's log.
+`operators.remedies` says for each class whether a retry may help.
 """
 
 
 class CloudsegError(Exception):
-    """Root of the tree: catch this to catch all that cloudseg raises on purpose."""
+    """Base class of all errors that cloudseg raises on purpose."""
 
 
 class SettingsError(CloudsegError):
-    """A CLOUDSEG_* environment variable or a DAG param has no usable value."""
+    """A CLOUDSEG_* environment variable or a DAG param is missing or invalid."""
 
 
 class StorageError(CloudsegError):
-    """Cloud Storage refused or failed a call, after the client's own retries."""
+    """Cloud Storage refused a call, or still failed after the client's retries."""
 
 
 class BucketNotFoundError(StorageError):
-    """A bucket that the settings name does not exist."""
+    """A bucket named in the settings does not exist."""
 
 
 class ObjectNotFoundError(StorageError):
-    """An object, or the generation asked for, does not exist (any more)."""
+    """An object, or the requested generation of it, does not exist or no longer exists."""
 
 
 class PreconditionFailedError(StorageError):
-    """An object changed between the moment it was seen and the moment it was to be written or deleted."""
+    """An object changed after it was read and before it could be written or deleted."""
 
 
 class PermissionDeniedError(StorageError):
-    """The identity that runs this may not make the call."""
+    """The identity in use lacks a permission that the call needs."""
 
 
 class ManifestError(CloudsegError):
-    """A line of a snapshot, a chunk or a results file is not what its contract says."""
+    """A plan, or a line of a snapshot, a chunk or a results file, is not in the expected format."""
 
 
 class RegistryError(CloudsegError):
-    """The model registry could not give the model asked for."""
+    """The model registry could not provide the requested model."""
 
 
 class InvalidRevisionError(RegistryError):
-    """A revision's name is outside the grammar of revisions, so git was not asked."""
+    """The name of a revision is not valid; git was not called."""
 
 
 class RepositoryUnreachableError(RegistryError):
@@ -50,23 +50,23 @@ class RepositoryUnreachableError(RegistryError):
 
 
 class UnknownRevisionError(RegistryError):
-    """The repository has no such tag, branch or commit."""
+    """The repository does not have the requested tag, branch or commit."""
 
 
 class ModelPathError(RegistryError):
-    """The revision has no such weights file under DVC."""
+    """The revision does not track the requested weights file with DVC."""
 
 
 class ModelObjectMissingError(RegistryError):
-    """DVC knows the weights file, and its remote does not hold the bytes."""
+    """DVC tracks the weights file, but its remote does not have the data."""
 
 
 class CorruptModelError(RegistryError):
-    """The bytes of a model are not those that its md5 promises."""
+    """The data of a model does not match its MD5."""
 
 
 class ModelParamsError(RegistryError):
-    """`params.yaml` has no usable `model` section."""
+    """`params.yaml` has no valid `model` section."""
 
 
 class EngineError(CloudsegError):
@@ -78,95 +78,95 @@ class ModelLoadError(EngineError):
 
 
 class DeviceError(EngineError):
-    """The GPU that the engine was given cannot be used, or failed while it computed."""
+    """The engine's GPU cannot be used, or failed during a computation."""
 
 
 class NonFiniteLogitsError(EngineError):
-    """The network gave logits that are NaN or infinite, of which no mask can be made."""
+    """The network returned NaN or infinite logits, from which no mask can be made."""
 
 
 class VersionMismatchError(EngineError):
-    """The engine and the DAG that started it are of versions that do not go together; nothing was touched."""
+    """The versions of the engine and of the DAG that started it are incompatible; nothing was changed."""
 
 
 class HelperLostError(EngineError):
-    """A helper process of the engine ended before its time; what it was at is done again by others."""
+    """A helper process of the engine ended unexpectedly; other processes repeat its work."""
 
 
 class BadImageError(EngineError):
-    """An input is not an image that can be segmented; it is quarantined with this message as the reason."""
+    """An input cannot be segmented; it is quarantined with this message as the reason."""
 
 
 class ImageTooLargeError(BadImageError):
-    """An image needs more memory than the engine may take, in whole and in parts."""
+    """An image needs more memory than the engine may use, even when it is split into tiles."""
 
 
 class ChunkUnfinishedError(EngineError):
-    """A chunk ended with images unaccounted for; its retry takes up where it stopped."""
+    """A chunk ended before all of its images were accounted for; a retry continues where it stopped."""
 
 
 class PodError(EngineError):
-    """A chunk's pod could not be started, or did not reach its end."""
+    """A chunk's pod could not be started, or did not complete."""
 
 
 class PodTemplateError(PodError):
-    """The platform team's pod template cannot be laid over the engine's pod."""
+    """The platform team's pod template cannot be merged into the engine's pod."""
 
 
 class PodUnschedulableError(PodError):
-    """No node took the pod in time."""
+    """The pod was not scheduled to a node in time."""
 
 
 class PodImageError(PodError):
-    """The pod's image cannot be had."""
+    """The pod's image cannot be pulled."""
 
 
 class PodOutOfMemoryError(PodError):
-    """The engine was killed because it needed more memory than its pod may have."""
+    """The engine was killed because it exceeded the memory limit of its pod."""
 
 
 class PodDeadlineError(PodError):
-    """The pod ran longer than it may."""
+    """The pod exceeded its deadline."""
 
 
 class PodLostError(PodError):
-    """The pod was deleted or killed from outside: the normal case on Spot nodes."""
+    """The pod was deleted or killed from outside, as is normal on Spot nodes."""
 
 
 class ClusterError(PodError):
-    """The Kubernetes API did not answer, or refused."""
+    """The Kubernetes API did not answer, or refused a request."""
 
 
 class RunError(CloudsegError):
-    """A run did not reach what it promised."""
+    """A run ended without accounting for all of its inputs."""
 
 
 class InputsLostError(RunError):
-    """The audit found input versions in none of the places where they may be."""
+    """The audit could not find some input versions in any of the places where they may be."""
 
 
 class RunIncompleteError(RunError):
-    """Nothing is lost, but some inputs of the snapshot are neither masked nor quarantined."""
+    """Nothing is lost, but some inputs of the snapshot have neither a mask nor a copy in quarantine."""
 
 
 class GalleryError(CloudsegError):
-    """What a page of the gallery was asked for does not exist, or cannot be shown."""
+    """A page of the gallery does not exist, or cannot be shown."""
 
 
 class NotShownError(GalleryError):
-    """No picture can be made of an object; the message is a reason that a person understands."""
+    """An object cannot be shown as a picture; the message is a reason for people to read."""
 
 
 class BusyError(GalleryError):
-    """The maximum number of pictures is being made already."""
+    """The gallery is already making as many pictures as its limit allows."""
 
 
 class DeliveryError(CloudsegError):
-    """A release could not be brought to a Composer environment."""
+    """A release could not be delivered to a Composer environment."""
 
 
 class DeliveryRefusedError(DeliveryError):
-    """A delivery was refused before anything was changed: an unknown environment, a dirty tree, a failing check."""
+    """A delivery was refused before it changed anything: unknown environment, dirty tree or failed check."""
 
 
 class CommandFailedError(DeliveryError):
@@ -174,20 +174,20 @@ class CommandFailedError(DeliveryError):
 
 
 class MissingPermissionError(CommandFailedError):
-    """The identity that delivers may not do what a step needs."""
+    """The identity in use lacks a permission that a step of the delivery needs."""
 
 
 class ConcurrentDeliveryError(DeliveryError):
-    """Another delivery to the same environment is under way, or was overtaken by this one."""
+    """Another delivery to the same environment is running, or this one has replaced it."""
 
 
 class SmokeTestError(DeliveryError):
-    """The release is there, and its dry run did not succeed."""
+    """The release was delivered, but its dry run failed."""
 
 
 class RollBackError(DeliveryError):
-    """A release failed, and so did the rollback to the last good one: a person must investigate."""
+    """A release failed, and rolling back to the last good one failed too; manual action is needed."""
 
 
 class LocalError(CloudsegError):
-    """Something that a laptop must have for the local setup is missing, taken or full."""
+    """Something that the local setup needs is missing, in use or full."""

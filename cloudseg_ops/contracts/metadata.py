@@ -1,7 +1,7 @@
-"""Dataclasses as custom metadata of objects: one codec for all that cloudseg records there.
+"""The codec between dataclasses and custom metadata of objects.
 
-Custom metadata maps text to text. A field's key is `cloudseg-` and its name with hyphens; its type says how its value
-is written.
+Custom metadata maps strings to strings. A field's key is `cloudseg-` plus its name with hyphens; its type determines
+how its value is written.
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ from types import UnionType
 from typing import Annotated, Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 PREFIX = "cloudseg-"
-"""What every key begins with."""
+"""Prefix of every key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decimals:
-    """How many decimals of a float are written: `Annotated[float, Decimals(3)]`.
+    """The number of decimals with which a float is written: `Annotated[float, Decimals(3)]`.
 
     Attributes:
-        places: Digits after the point.
+        places: Digits after the decimal point.
     """
 
     places: int
 
     def write(self, value: float) -> str:
-        """Round to so many decimals."""
+        """Return the value rounded to `places` decimals."""
         return f"{value:.{self.places}f}"
 
 
 class MetadataRecord:
-    """Base of the dataclasses that are written as custom metadata.
+    """Base class of the dataclasses that are written as custom metadata.
 
-    A field is a `str`, an `int`, a `bool` or a float with `Decimals`; or one of these or None, which is written as no
-    key at all; or another record, whose keys are then stored with the others.
+    A field is a `str`, an `int`, a `bool` or a float with `Decimals`. It may be optional: no key is written for None.
+    A field may also be another record, whose keys are added to those of the outer one.
 
     Attributes:
-        key_prefix: Follows `cloudseg-` in the keys of the class's own fields.
+        key_prefix: Inserted after `cloudseg-` in the keys of this class's fields.
     """
 
     __slots__ = ()
     key_prefix: ClassVar[str] = ""
 
     def to_metadata(self) -> dict[str, str]:
-        """As custom metadata."""
+        """Return the record as custom metadata."""
         metadata: dict[str, str] = {}
         for field in _fields(type(self)):
             value = getattr(self, field.name)
@@ -56,10 +56,10 @@ class MetadataRecord:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> Self | None:
-        """Read it back; keys beyond the record's are ignored.
+        """Read a record from custom metadata; other keys are ignored.
 
         Returns:
-            None when a key is missing or its value is damaged: the object is not of this kind.
+            The record, or None if a key is missing or has an invalid value: the object is not of this kind.
         """
         try:
             return _parse(cls, metadata)
@@ -72,7 +72,7 @@ _Record = TypeVar("_Record", bound=MetadataRecord)
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A field of a record: its key and how its value is written, or the record that it holds."""
+    """A field of a record: its key and codec, or the nested record."""
 
     name: str
     key: str
@@ -86,7 +86,7 @@ _known: dict[type[MetadataRecord], tuple[_Field, ...]] = {}
 
 
 def _fields(record: type[MetadataRecord]) -> tuple[_Field, ...]:
-    """The fields in the order of the dataclass's arguments; worked out once, since a run reads a million masks."""
+    """Return the fields in the order of the dataclass's arguments; cached, since a run reads a million masks."""
     found = _known.get(record)
     if found is None:
         found = _known[record] = _work_out_fields(record)
@@ -115,7 +115,7 @@ def _field(name: str, key: str, kind: Any) -> _Field:
 _CODECS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
     str: (str, str),
     int: (str, int),
-    # Nothing but the word itself means true.
+    # Every value other than "true" reads as False.
     bool: (lambda value: "true" if value else "false", "true".__eq__),
 }
 

@@ -1,4 +1,4 @@
-"""The model that a run uses: its parameters as the registry gives them, and the one reference all chunks share."""
+"""The model of a run: its parameters from the registry, and the reference that all chunks share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cloudseg_ops.contracts.errors import ManifestError, ModelParamsError
 _FIRST = frozenset(
     {"architecture", "in_channels", "n_classes", "arguments", "classes", "normalize", "max_side", "size_multiple"}
 )
-"""Parameters that count in a model's digest also at their defaults. None is ever added here: see `model_digest`."""
+"""Parameters that count in a model's digest even at their defaults. Never add to this set: see `model_digest`."""
 
 
 def _known(architecture: str) -> str:
@@ -28,7 +28,7 @@ class _Strict(BaseModel):
 
 
 class Normalization(_Strict):
-    """How pixels, scaled to 0–1, are made ready: `(pixel - mean) / std`, one value a channel."""
+    """Normalization of pixels scaled to 0–1: `(pixel - mean) / std`, one value per channel."""
 
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Field(gt=0)], ...]
@@ -38,17 +38,17 @@ class ModelParams(_Strict):
     """The `model` section of a registry's params.yaml.
 
     Attributes:
-        architecture: A built-in one, such as `unet`, whose weights are a state dict; or `exported`: the weights file is
-            a program written by `torch.export.save`.
+        architecture: A built-in architecture such as `unet`, whose weights are a state dict; or `exported`, whose
+            weights file is a program written by `torch.export.save`.
         in_channels: 1 (grey) or 3 (RGB).
-        n_classes: Channels of the logits: 1 is a sigmoid (class 1 where the logit is above 0), more an argmax.
+        n_classes: Channels of the logits: with 1, class 1 is where the logit is above 0; with more, the argmax.
         arguments: Further arguments of the built-in architecture, such as `width` and `depth`.
         classes: Names of the classes, by index; class 0 is clear sky, class 1 is cloud.
-        normalize: What is done to pixels scaled to 0–1; None: nothing.
-        max_side: Longest side in pixels that the network sees: larger photographs are scaled down for it and the
-            logits scaled back up. None: never.
-        size_multiple: An exported program takes heights and widths that are multiples of this; images are padded.
-            Built-in architectures know their own.
+        normalize: Normalization of pixels scaled to 0–1; None: no normalization.
+        max_side: Longest side of the network's input, in pixels: larger photographs are scaled down and their logits
+            scaled back up. None: never scale.
+        size_multiple: For an exported program, images are padded to heights and widths that are multiples of this.
+            Built-in architectures define their own.
     """
 
     architecture: Annotated[str, AfterValidator(_known)]
@@ -70,11 +70,11 @@ class ModelParams(_Strict):
 
     @classmethod
     def parse(cls, section: object, where: str) -> ModelParams:
-        """Check and read a `model` section.
+        """Validate a `model` section and return it as parameters.
 
         Args:
-            section: What YAML or JSON gave.
-            where: Where it stands, for messages.
+            section: The parsed YAML or JSON.
+            where: Where the section was found, for error messages.
 
         Raises:
             ModelParamsError: A key is missing, unknown or out of range.
@@ -86,15 +86,15 @@ class ModelParams(_Strict):
                 f"{'.'.join(map(str, problem['loc'])) or 'the section'}: {problem['msg']}" for problem in error.errors()
             )
             raise ModelParamsError(
-                f"{where}: the `model` section is not usable: {found}. docs/architecture.md shows one that is"
+                f"{where}: the `model` section is not valid: {found}. See docs/architecture.md for an example"
             ) from None
 
 
 def model_digest(weights_md5: str, params: ModelParams) -> str:
-    """MD5, hex, over weights and parameters: the identity of a model as far as its masks are concerned.
+    """Return the MD5 (hex) over weights and parameters: masks with the same digest are by the same model.
 
-    A parameter that is added later counts only where it differs from its default, so that masks of the models before it
-    stay valid.
+    A parameter that is added in a later version counts only if it differs from its default, so that existing masks stay
+    valid.
     """
     changed = params.model_dump(mode="json", exclude_defaults=True)
     counted = {
@@ -105,11 +105,11 @@ def model_digest(weights_md5: str, params: ModelParams) -> str:
 
 
 class ModelRef(_Strict):
-    """The one model of a run.
+    """The model of a run.
 
     Attributes:
-        revision: As asked for: a tag, a branch or a commit.
-        commit: What it meant when the run began, 40 hex digits.
+        revision: The requested tag, branch or commit.
+        commit: The commit that the revision pointed to when the run began, 40 hex digits.
         repository: The registry's git URL or path, without credentials.
         md5: MD5 of the weights file, hex.
         uri: Where the weights are staged, content-addressed.
@@ -126,20 +126,20 @@ class ModelRef(_Strict):
     params: ModelParams
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON: what goes through XCom and into the run's model.json."""
+        """Return plain JSON, for XCom and the run's model.json."""
         return self.model_dump(mode="json")
 
     @classmethod
     def from_json(cls, fields: object, where: str = "the run's model.json") -> ModelRef:
-        """Read it back.
+        """Read a model reference from plain JSON.
 
         Raises:
-            ManifestError: It is not a model reference.
+            ManifestError: The fields are not a model reference.
         """
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
             raise ManifestError(
-                f"{where} is not a model reference ({error.error_count()} faults, first: {error.errors()[0]['msg']}); "
-                "clear `pull_model`, which writes it"
+                f"{where} is not a model reference ({error.error_count()} errors, the first: "
+                f"{error.errors()[0]['msg']}); clear `pull_model`, which writes it"
             ) from None

@@ -1,4 +1,4 @@
-"""Objects in Cloud Storage, and input versions: one line of a snapshot or of a chunk, and what may be one."""
+"""Objects in Cloud Storage, and input versions: the lines of snapshots and chunks, and the rules that select them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from cloudseg_ops.contracts.provenance import MASK_SUFFIX, mask_name, quarantine
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 MAX_NAME_BYTES = 1024  # cloud.google.com/storage/docs/objects#naming
-# What the names of inputs may be asked to begin with, as JSON schema reads it in a trigger form: no address with its
-# bucket, and no line end, which a name cannot hold.
+# A valid prefix of input names, as a JSON schema pattern for the trigger form: no gs:// address, and no line end, which
+# a name cannot contain.
 PREFIX_PATTERN = r"^(?!gs://)[^\r\n]*$(?!\n)"
 IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
-# A delivery's smoke test lays its photograph here and takes it away again, whatever else goes on meanwhile.
+# A delivery's smoke test uploads its photograph here and removes it, whatever other runs do in the meantime.
 SMOKE_TEST_FOLDER = "cloudseg-smoke/"
 NOT_SETTLED = "it has not settled yet; the next run takes it"
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """An object in Cloud Storage: its version and its metadata.
+    """One version of an object in Cloud Storage, with its metadata.
 
     Attributes:
-        bucket: Its bucket.
-        name: Its name.
-        generation: Its version number.
-        size: Bytes.
-        crc32c: CRC32C of the bytes, base64.
-        md5: MD5 of the bytes, base64; empty for composed objects.
-        updated: When it or its metadata last changed; timezone-aware.
+        bucket: The bucket's name.
+        name: The object's name.
+        generation: The version number.
+        size: Size in bytes.
+        crc32c: CRC32C of the data, base64.
+        md5: MD5 of the data, base64; empty for composed objects.
+        updated: Time of the last change to the object or its metadata; timezone-aware.
         metadata: Custom metadata.
     """
 
@@ -48,13 +48,13 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class InputObject:
-    """One version of one input: a line `{"name", "generation", "size", "crc32c"}`.
+    """An input version, serialized as a line `{"name", "generation", "size", "crc32c"}`.
 
     Attributes:
         name: Object name, without the bucket.
-        generation: Version number, which Cloud Storage gives and never reuses.
-        size: Bytes.
-        crc32c: CRC32C of the bytes, big-endian, base64, as Cloud Storage gives it.
+        generation: Version number, assigned by Cloud Storage and never reused.
+        size: Size in bytes.
+        crc32c: CRC32C of the data, big-endian, base64, as returned by Cloud Storage.
     """
 
     name: str
@@ -63,8 +63,8 @@ class InputObject:
     crc32c: str
 
     def to_line(self) -> str:
-        """The JSON line of this version, without a line end."""
-        # As json.dumps would have it, which takes six times as long: a run has a million of these.
+        """Return the JSON line of this version, without a line end."""
+        # The output of json.dumps, six times as fast: a run has a million of these.
         return (
             f'{{"name": {_quoted(self.name)}, "generation": {self.generation}, '
             f'"size": {self.size}, "crc32c": {_quoted(self.crc32c)}}}'
@@ -72,10 +72,10 @@ class InputObject:
 
     @classmethod
     def from_line(cls, line: str) -> InputObject:
-        """Read a JSON line; keys beyond the four are left out.
+        """Parse a JSON line; other keys are ignored.
 
         Raises:
-            ManifestError: The line is not of this form.
+            ManifestError: The line is not an input version.
         """
         try:
             fields = json.loads(line)
@@ -83,18 +83,18 @@ class InputObject:
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ManifestError(
                 f"this line is not an input version ({type(error).__name__}: {error}): {line[:200]!r}; "
-                "a manifest is written by cloudseg alone: remove the run's folder in STAGING and run again"
+                "only cloudseg may write this file: remove the run's folder in STAGING and run again"
             ) from error
 
 
 def is_image_name(name: str, image_types: Iterable[str] = IMAGE_TYPES) -> bool:
-    """Tell by its extension whether an object is a photograph. Masks, which are PNG too, are not."""
+    """Return whether an object's name has the extension of a photograph; masks do not count, though they are PNG."""
     _, dot, extension = name.rpartition(".")
     return bool(dot) and extension.lower() in image_types and not name.endswith(MASK_SUFFIX)
 
 
 def is_settled(updated: datetime, now: datetime, settle: timedelta) -> bool:
-    """Tell whether an object has been left alone for at least `settle`."""
+    """Return whether an object has been unchanged for at least `settle`."""
     return now - updated >= settle
 
 
@@ -108,16 +108,16 @@ def select_new(
     prefix: str = "",
     on_left: Callable[[str, str], None] | None = None,
 ) -> Iterator[InputObject]:
-    """Stream what a run takes in: image types that have settled, in the listing's order.
+    """Yield the input versions that a run processes: settled photographs, in the listing's order.
 
     Args:
         listed: The input bucket's objects under the prefix.
-        now: The time to judge ages by; timezone-aware.
+        now: The time from which ages are measured; timezone-aware.
         settle: An object changed less than this ago is left for the next run.
         image_types: Lower-case extensions, without the dot.
-        max_objects: Take at most so many.
-        prefix: What the listing was asked for. The folder of smoke tests is for those alone who ask for it.
-        on_left: Called with the name of each image that is left out, and why.
+        max_objects: Maximum number of input versions.
+        prefix: The prefix of the listing. The folder of smoke tests is skipped unless the prefix is within it.
+        on_left: Called with the name of each image that is left out, and the reason.
     """
     types = frozenset(image_types)
     smoke_test = prefix.startswith(SMOKE_TEST_FOLDER)
@@ -142,5 +142,5 @@ def _why_left(candidate: ObjectInfo, now: datetime, settle: timedelta) -> str | 
         return NOT_SETTLED
     longest = max(len(name(candidate.name).encode()) for name in (mask_name, quarantine_name))
     if longest > MAX_NAME_BYTES:
-        return f"its name is too long for a mask's, by {longest - MAX_NAME_BYTES} bytes; rename it"
+        return f"its name is {longest - MAX_NAME_BYTES} bytes too long to name its mask after it; rename it"
     return None

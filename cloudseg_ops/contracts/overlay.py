@@ -1,6 +1,6 @@
-"""How a mask is drawn over its photograph: in the engine's previews, and in the gallery where there is none.
+"""Drawing a mask over its photograph, for the engine's previews and for the gallery where there is no preview.
 
-Pillow is imported where it is used: a DAG's parse imports this package.
+Functions import Pillow themselves, because parsing a DAG imports this module.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 CLOUD = 1
 """The class index of cloud in a mask; 0 is clear sky."""
 CLOUD_TINT = "#ff4081"
-"""The color that lies over cloud, lightly, and draws its outline: a pink that neither sky nor cloud nor ground has."""
+"""The color of the tint over cloud and of its outline: a pink that does not occur in sky, cloud or ground."""
 _STRENGTH = 0.35
 _GAP = 4
 _QUALITY = 85
 
 
 def draw_pair(photograph: Image.Image, cloud: Image.Image) -> Image.Image:
-    """Draw a photograph and its overlay side by side.
+    """Draw a photograph and its mask overlay side by side.
 
     Args:
-        photograph: RGB.
-        cloud: L, of any size: 255 where there is cloud, 0 elsewhere.
+        photograph: Mode RGB.
+        cloud: Mode L, of any size: 255 where there is cloud, 0 elsewhere.
     """
     from PIL import Image
 
@@ -41,8 +41,8 @@ def draw_overlay(photograph: Image.Image, cloud: Image.Image) -> Image.Image:
     """Draw a photograph with its clouds tinted and outlined.
 
     Args:
-        photograph: RGB.
-        cloud: As for `draw_pair`.
+        photograph: Mode RGB.
+        cloud: Mode L, of any size: 255 where there is cloud, 0 elsewhere.
     """
     from PIL import Image, ImageChops, ImageFilter
 
@@ -50,16 +50,16 @@ def draw_overlay(photograph: Image.Image, cloud: Image.Image) -> Image.Image:
     overlay = photograph.copy()
     overlay.paste(photograph.point(_tinted_values()), mask=cloud)
     if min(cloud.size) >= 3:
-        # Cloud pixels next to a pixel that is not cloud.
+        # Cloud pixels that touch a pixel without cloud.
         outline = ImageChops.subtract(cloud, cloud.filter(ImageFilter.MinFilter(3)))
         overlay.paste(CLOUD_TINT, mask=outline)
     return overlay
 
 
 def to_jpeg(image: Image.Image) -> bytes:
-    """Write an RGB image as JPEG, with nothing of what the photograph's file said besides its pixels."""
+    """Encode an RGB image as JPEG, without any metadata of the photograph's file."""
     stream = io.BytesIO()
-    # Not `image.info`, which may hold a profile or a place.
+    # `image.info` may contain a color profile or a location.
     image.info.clear()
     image.save(stream, "JPEG", quality=_QUALITY)
     return stream.getvalue()
@@ -67,9 +67,9 @@ def to_jpeg(image: Image.Image) -> bytes:
 
 @cache
 def _tinted_values() -> list[int]:
-    """What becomes of each value of red, green and blue below the tint, as `Image.point` takes it.
+    """Return the tinted value of each red, green and blue value, as a table for `Image.point`.
 
-    In single precision, which decides where a value lies between two: previews of all versions are alike.
+    Computed in single precision, which decides how ties are rounded, so that previews of all versions look the same.
     """
     from PIL import ImageColor
 
@@ -83,6 +83,6 @@ def _tinted_values() -> list[int]:
 
 
 def _single(value: float) -> float:
-    """Round to a float of 32 bits."""
+    """Return the value rounded to a 32-bit float."""
     (rounded,) = struct.unpack("f", struct.pack("f", value))
     return float(rounded)

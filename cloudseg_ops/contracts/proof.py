@@ -1,7 +1,7 @@
-"""What may be deleted, and where an input version is: pure rules over what the buckets themselves say.
+"""Pure rules that decide from the buckets' contents whether an input may be deleted, and where an input version is.
 
-An input is proven when OUTPUT holds a mask of exactly its version by exactly the run's model, or a quarantined copy
-of exactly its version. Nothing else is proof: no results file, no exit code.
+An input version is proven if OUTPUT has a mask of exactly this version by exactly the run's model, or a quarantine copy
+of exactly this version. Nothing else is proof, neither a results file nor an exit code.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine
 
 
 class Proof(StrEnum):
-    """What OUTPUT proves of an input version."""
+    """The proof that OUTPUT has for an input version."""
 
     MASKED = "masked"
     """A mask of exactly this version, by the run's model."""
     QUARANTINED = "quarantined"
-    """A quarantined copy of exactly this version."""
+    """A quarantine copy of exactly this version."""
     NONE = "none"
-    """Neither: the input must not be deleted."""
+    """Neither of them: the input must not be deleted."""
 
 
 class Place(StrEnum):
-    """Where an input version of a snapshot is."""
+    """The place where an input version of a snapshot is."""
 
     INPUT = "input"
     """Still in INPUT."""
     MASKED = "masked"
     """Replaced by its mask in OUTPUT."""
     QUARANTINED = "quarantined"
-    """Below `quarantine/` in OUTPUT, with the reason."""
+    """Copied to `quarantine/` in OUTPUT, with the reason."""
     SUPERSEDED = "superseded"
-    """A newer upload has replaced it under its name; that version is accounted for separately."""
+    """Replaced by an upload of a newer version with the same name, which is counted in its own place."""
     LOST = "lost"
-    """In none of these places."""
+    """In none of the other places."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the buckets hold under the names that belong to one input; None where there is nothing.
+    """The objects in the buckets that belong to one input; None where there is no object.
 
     Attributes:
         current: The object in INPUT.
-        mask: The object in OUTPUT under the mask's name.
-        quarantined: The object in OUTPUT under the quarantined copy's name.
+        mask: The object in OUTPUT with the mask's name.
+        quarantined: The object in OUTPUT with the name of the quarantine copy.
     """
 
     current: ObjectInfo | None
@@ -56,25 +56,25 @@ class Evidence:
 
 
 def mask_provenance(found: ObjectInfo | None) -> MaskProvenance | None:
-    """What a mask says of its origin; None when it is absent, empty or not cloudseg's."""
+    """Return the provenance of a mask, or None if the object is absent, empty or not a mask made by cloudseg."""
     return MaskProvenance.from_metadata(found.metadata) if found and found.size else None
 
 
 def quarantine_source(found: ObjectInfo | None) -> Source | None:
-    """The input version of a quarantined copy; None when it is absent or no such copy."""
+    """Return the input version of a quarantine copy, or None if the object is absent or not such a copy."""
     if found is None or quarantine_reason(found.metadata) is None:
         return None
     return Source.from_metadata(found.metadata)
 
 
 def proof_of(version: InputObject, bucket: str, evidence: Evidence, model_digest: str | None) -> Proof:
-    """Judge whether OUTPUT proves that an input version has been dealt with.
+    """Return the proof that OUTPUT has for an input version.
 
     Args:
         version: The input version.
         bucket: The input bucket.
-        evidence: What OUTPUT holds; `current` plays no part.
-        model_digest: The run's model; None: a mask by any model counts.
+        evidence: The objects that belong to the input; `current` is ignored.
+        model_digest: Digest of the run's model; None: accept a mask by any model.
     """
     source = Source(bucket, version.name, version.generation, version.crc32c)
     provenance = mask_provenance(evidence.mask)
@@ -87,13 +87,13 @@ def proof_of(version: InputObject, bucket: str, evidence: Evidence, model_digest
 
 
 def place_of(version: InputObject, bucket: str, evidence: Evidence) -> Place:
-    """Find the one place where an input version is.
+    """Return the place where an input version is.
 
     Args:
         version: The input version.
         bucket: The input bucket.
-        evidence: `current` must have been looked up before the other two, so that a version that moves in between
-            is seen at least once.
+        evidence: The objects that belong to the input. `current` must have been read before the other two, so that a
+            version that moves between the reads is seen at least once.
     """
     if evidence.current and evidence.current.generation == version.generation:
         return Place.INPUT
@@ -106,7 +106,15 @@ def place_of(version: InputObject, bucket: str, evidence: Evidence) -> Place:
 
 
 def newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
-    """The newest version of an input found in the buckets, as itself, a mask or a copy; 0 if there is none."""
+    """Return the newest known generation of an input, or 0 if the buckets have no trace of it.
+
+    The input itself counts, and so do the sources of its mask and of its quarantine copy.
+
+    Args:
+        name: The input's name.
+        bucket: The input bucket.
+        evidence: The objects that belong to the input.
+    """
     provenance = mask_provenance(evidence.mask)
     sources = [provenance.source if provenance else None, quarantine_source(evidence.quarantined)]
     generations = [source.generation for source in sources if source and (source.bucket, source.name) == (bucket, name)]
@@ -116,5 +124,5 @@ def newest_generation(name: str, bucket: str, evidence: Evidence) -> int:
 
 
 def count_places(places: Mapping[Place, int]) -> dict[str, int]:
-    """Counts by place, every place named, for JSON."""
+    """Return the number of input versions in each place, including zeros, for JSON."""
     return {place.value: places.get(place, 0) for place in Place}

@@ -1,6 +1,6 @@
-"""What every mask, quarantined and archived object says of its origin, in its custom metadata.
+"""The provenance of masks, quarantine copies and archived inputs: custom metadata that identifies their source.
 
-This metadata, read back from the bucket, is the only proof that an input has been dealt with.
+This metadata, read back from the bucket, is the only proof that an input has been processed.
 """
 
 from __future__ import annotations
@@ -12,41 +12,41 @@ from typing import Annotated, ClassVar
 from cloudseg_ops.contracts.metadata import PREFIX, Decimals, MetadataRecord
 
 MASK_SUFFIX = ".mask.png"
-"""What a mask's name adds to its input's."""
+"""Suffix that is appended to an input's name for its mask."""
 QUARANTINE_FOLDER = "quarantine/"
-"""Folder in OUTPUT of inputs that cannot be segmented."""
+"""Folder in OUTPUT for copies of inputs that cannot be segmented."""
 ARCHIVE_FOLDER = "archive/"
-"""Folder in OUTPUT of inputs kept after success."""
+"""Folder in OUTPUT for inputs that are archived after success."""
 REPORTS_FOLDER = "reports/"
-"""Folder in OUTPUT of the runs' plans and reports."""
-# Cloud Storage limits custom metadata to 8 KiB an object (cloud.google.com/storage/quotas); a reason is cut well below.
+"""Folder in OUTPUT for the plans and reports of runs."""
+# Cloud Storage allows 8 KiB of custom metadata per object (cloud.google.com/storage/quotas); reasons stay well below.
 _MAX_REASON = 1000
 
 
 def mask_name(name: str) -> str:
-    """Name in OUTPUT of the mask of an input."""
+    """Return the name in OUTPUT of an input's mask."""
     return name + MASK_SUFFIX
 
 
 def quarantine_name(name: str) -> str:
-    """Name in OUTPUT of the copy of an input that cannot be segmented."""
+    """Return the name in OUTPUT of an input's quarantine copy."""
     return QUARANTINE_FOLDER + name
 
 
 def archive_name(name: str) -> str:
-    """Name in OUTPUT of the copy of an input kept after success (`after_success=archive`)."""
+    """Return the name in OUTPUT of an input that is archived after success (`after_success=archive`)."""
     return ARCHIVE_FOLDER + name
 
 
 @dataclass(frozen=True, slots=True)
 class Source(MetadataRecord):
-    """The input version that an object in OUTPUT stands for.
+    """The input version that an object in OUTPUT was made from.
 
     Attributes:
         bucket: The input bucket.
         name: The input's name.
         generation: The input's version number.
-        crc32c: CRC32C of the input's bytes, base64.
+        crc32c: CRC32C of the input's data, base64.
     """
 
     key_prefix: ClassVar[str] = "source-"
@@ -59,15 +59,15 @@ class Source(MetadataRecord):
 
 @dataclass(frozen=True, slots=True)
 class MaskProvenance(MetadataRecord):
-    """All that a mask says of its origin.
+    """The provenance of a mask: source, model and run.
 
     Attributes:
         source: The input version.
-        model_revision: The revision as asked for: a tag, a branch or a commit.
-        model_commit: The commit it meant, 40 hex digits.
+        model_revision: The requested tag, branch or commit.
+        model_commit: The commit that the revision pointed to, 40 hex digits.
         model_md5: MD5 of the weights file, hex.
-        model_digest: MD5 over weights and parameters, hex: two revisions that share weights but not
-            normalization, say, are different models.
+        model_digest: MD5 over weights and parameters, hex. Two revisions with the same weights but, for example,
+            different normalization are different models.
         cloud_fraction: Share of cloud pixels, 0–1.
         run_id: The Airflow run.
         version: The cloudseg version that made the mask.
@@ -84,7 +84,13 @@ class MaskProvenance(MetadataRecord):
 
 
 def quarantine_metadata(source: Source, reason: str, run_id: str) -> dict[str, str]:
-    """Custom metadata of a quarantined copy: its source, why it is there and which run put it there."""
+    """Return the custom metadata of a quarantine copy: its source, the reason and the run.
+
+    Args:
+        source: The input version.
+        reason: Why it cannot be segmented; cut to 1,000 characters.
+        run_id: The Airflow run.
+    """
     return {
         **source.to_metadata(),
         f"{PREFIX}reason": reason[:_MAX_REASON],
@@ -93,5 +99,5 @@ def quarantine_metadata(source: Source, reason: str, run_id: str) -> dict[str, s
 
 
 def quarantine_reason(metadata: Mapping[str, str]) -> str | None:
-    """Why an object was quarantined; None if it is not a quarantined copy."""
+    """Return the reason why an object was quarantined, or None if it is not a quarantine copy."""
     return metadata.get(f"{PREFIX}reason")

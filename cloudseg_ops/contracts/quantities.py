@@ -1,4 +1,4 @@
-"""Amounts of memory and disk as Kubernetes writes them."""
+"""Amounts of memory and disk in Kubernetes notation."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _SMALLEST_SIZE = "1Mi"
 
 
 def size(text: str) -> str:
-    """Check an amount of memory or disk, such as `12Gi`.
+    """Validate an amount of memory or disk such as `12Gi`, and return it.
 
     Raises:
-        ValueError: It is none, or less than a mebibyte.
+        ValueError: The text is not an amount, or is less than 1 MiB.
     """
     if not _SIZE.fullmatch(text):
-        raise ValueError("memory and disk are a number with a unit, such as 512Mi or 12Gi")
+        raise ValueError("memory and disk must be a number with a unit, such as 512Mi or 12Gi")
     if in_bytes(text) < in_bytes(_SMALLEST_SIZE):
-        raise ValueError(f"that is less than {_SMALLEST_SIZE}: is its unit missing? Give 512Mi or 12Gi")
+        raise ValueError(f"that is less than {_SMALLEST_SIZE}: is its unit missing? Write it as 512Mi or 12Gi")
     return text
 
 
 def in_bytes(text: str) -> int:
-    """Count the bytes of an amount that `size` takes."""
+    """Return an amount that `size` accepts, in bytes."""
     number = text.rstrip("kKMGTPEi")
     return int(Decimal(number) * _SUFFIXES[text.removeprefix(number)])
 
 
 def in_words(amount: float) -> str:
-    """Write bytes with three digits and a unit, such as `1.25 GiB`."""
+    """Format a number of bytes with three digits and a binary unit, such as `1.25 GiB`."""
     units = iter(("B", "KiB", "MiB", "GiB"))
     unit = next(units)
-    # So that 1,000 KiB are 0.977 MiB, and no number has four digits.
+    # 1,000 KiB become 0.977 MiB, so that no number has four digits.
     while round(amount) >= 1000 and unit != "GiB":
         amount, unit = amount / 1024, next(units)
     return f"{amount:.0f} {unit}" if amount >= 1000 else f"{amount:.3g} {unit}"

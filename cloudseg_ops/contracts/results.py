@@ -1,4 +1,4 @@
-"""What became of each image of a chunk: one line of a results file."""
+"""Results files: one line for each image of a chunk, and a summary as custom metadata."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from cloudseg_ops.contracts.objects import InputObject
 
 
 class Outcome(StrEnum):
-    """What became of one input version in a chunk."""
+    """The outcome of one input version in a chunk."""
 
     DONE = "done"
     """A mask was made and written."""
     SKIPPED = "skipped"
-    """Its mask by this very model was there already."""
+    """OUTPUT already had its mask by the same model."""
     QUARANTINED = "quarantined"
-    """It is not an image that can be segmented; a copy lies in quarantine with the reason."""
+    """It cannot be segmented, and was copied to quarantine with the reason."""
     VANISHED = "vanished"
-    """It was gone from INPUT before it could be read."""
+    """It was removed from INPUT before it could be read."""
     CHANGED = "changed"
-    """A newer version took its name; that one is for the next run."""
+    """It was replaced by a newer version, which the next run takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A line of a results file.
+    """A line of a results file: the outcome of one image.
 
     Attributes:
         source: The input version.
-        outcome: What became of it.
+        outcome: Its outcome.
         mask: Name of its mask in OUTPUT, for `done` and `skipped`.
         cloud_fraction: Share of cloud pixels, 0–1, for `done` and `skipped`.
-        reason: Why, for every other outcome.
-        seconds: From the start of its download to the end of its upload.
+        reason: The reason, for every other outcome.
+        seconds: Time from the start of the download to the end of the upload.
     """
 
     source: InputObject
@@ -48,7 +48,7 @@ class Result:
     seconds: float = 0.0
 
     def to_line(self) -> str:
-        """The JSON line, without a line end."""
+        """Return the JSON line, without a line end."""
         return json.dumps(
             {
                 "name": self.source.name,
@@ -66,10 +66,10 @@ class Result:
 
     @classmethod
     def from_line(cls, line: str) -> Result:
-        """Read a JSON line.
+        """Parse a JSON line.
 
         Raises:
-            ManifestError: The line is not of this form.
+            ManifestError: The line is not a result.
         """
         source = InputObject.from_line(line)
         fields = json.loads(line)
@@ -91,14 +91,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ChunkSummary(MetadataRecord):
-    """What a results file says of its chunk as a whole, in its custom metadata.
+    """The summary of a chunk, stored as custom metadata of its results file.
 
     Attributes:
-        started: When the engine began, seconds since the epoch.
-        finished: When it wrote this file, in the same format.
-        images: Images of the chunk.
-        complete: Whether each of them is accounted for.
-        asked: When the task asked for the engine, seconds since the epoch; None: it did not say.
+        started: When the engine began, in seconds since the epoch.
+        finished: When the engine wrote the file, in seconds since the epoch.
+        images: Images in the chunk.
+        complete: Whether every image is accounted for.
+        asked: When the task asked for the engine, in seconds since the epoch; None: unknown.
     """
 
     started: Annotated[float, Decimals(3)]
@@ -109,5 +109,5 @@ class ChunkSummary(MetadataRecord):
 
     @property
     def start_seconds(self) -> float | None:
-        """From the task's request to the engine's beginning: what a node and a pod took; None when nobody knows."""
+        """Seconds from the task's request to the engine's start, for a node and a pod; None: unknown."""
         return None if self.asked is None else max(0.0, self.started - self.asked)

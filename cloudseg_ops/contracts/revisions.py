@@ -1,4 +1,4 @@
-"""The grammar of revisions: what a person may ask for, checked before git ever sees it."""
+"""The grammar of revisions, which is checked before a name is passed to git."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 from cloudseg_ops.contracts.errors import InvalidRevisionError
 
-# The subset of git-check-ref-format(1) that needs no quoting anywhere; a leading '-' would reach git as an option. As
-# JSON schema reads it in a trigger form, so that a name is refused there. Without the last group, Python's `$` would
-# let a line end through.
+# The subset of git-check-ref-format(1) that needs no quoting; git would read a leading '-' as an option. Also a JSON
+# schema pattern, so that the trigger form refuses other names. The last group stops Python's `$` from accepting a
+# trailing line end.
 REVISION_PATTERN = r"^(?!.*(?:\.\.|//|/\.|\.lock/))(?!.*(?:\.|/|\.lock)$)[A-Za-z0-9_][A-Za-z0-9._/+@-]{0,199}$(?!\n)"
 COMMIT_PATTERN = r"^[0-9a-f]{40}$"
 OFFERED_TAGS = 40
@@ -20,10 +20,10 @@ _FIRST_BRANCHES = ("main", "master")
 
 
 def check_revision(text: str) -> str:
-    """Give a revision back when it is within the grammar: a tag, a branch or a commit.
+    """Validate the name of a revision (a tag, a branch or a commit) and return it.
 
     Raises:
-        InvalidRevisionError: It is not.
+        InvalidRevisionError: The name is not valid.
 
     >>> check_revision("v1.2.0")
     'v1.2.0'
@@ -31,18 +31,18 @@ def check_revision(text: str) -> str:
     if not _REVISION.fullmatch(text):
         raise InvalidRevisionError(
             f"model revision {text[:80]!r} cannot be a tag, a branch or a commit; use up to 200 letters, digits and "
-            "._/+@- that begin with a letter, a digit or _"
+            "._/+@-, beginning with a letter, a digit or _"
         )
     return text
 
 
 def is_revision(text: object) -> bool:
-    """Whether something is a text within the grammar."""
+    """Return whether a value is a valid name of a revision."""
     return isinstance(text, str) and _REVISION.fullmatch(text) is not None
 
 
 def newest_first(tags: Iterable[str]) -> list[str]:
-    """Tags by the version in them, the highest first; those without one come last, by name.
+    """Return tags sorted by the version in them, highest first; tags without a version come last.
 
     >>> newest_first(["v9", "model-v10", "v10rc1", "old"])
     ['model-v10', 'v10rc1', 'v9', 'old']
@@ -51,13 +51,13 @@ def newest_first(tags: Iterable[str]) -> list[str]:
 
 
 def offer(tags: Iterable[str], branches: Iterable[str]) -> list[str]:
-    """What a trigger form offers of a registry: the newest tags, then branches, `main` before others.
+    """Return the revisions that a trigger form offers: the newest tags, then branches, `main` first.
 
-    Names outside the grammar are left out, for a run would refuse them.
+    Names outside the grammar are left out, because a run would refuse them.
 
     Args:
         tags: All tags of the registry.
-        branches: All branches.
+        branches: All branches of the registry.
 
     Returns:
         At most 40 tags and 10 branches, each name once.
@@ -68,10 +68,10 @@ def offer(tags: Iterable[str], branches: Iterable[str]) -> list[str]:
 
 
 def _by_version(tag: str) -> tuple[Any, str]:
-    # Not where the grammar alone is wanted: the engine's image need not have it.
+    # Imported here because the engine's image, which needs only the grammar, may lack it.
     from packaging.version import InvalidVersion, Version
 
-    # What stands before the first digit is a name: `v2`, `model-v2`, `release/2.0`.
+    # The text before the first digit is a name: `v2`, `model-v2`, `release/2.0`.
     found = re.search(r"\d.*", tag)
     try:
         return Version(found[0] if found else ""), tag

@@ -1,4 +1,4 @@
-"""Where a run keeps its files: one folder a run in STAGING, one for its report in OUTPUT."""
+"""The addresses of a run's files: a folder per run in STAGING, and one for its report in OUTPUT."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 
 @dataclass(frozen=True, slots=True)
 class RunLayout:
-    """Addresses of one run's files.
+    """The addresses of one run's files.
 
     Attributes:
         staging: The staging bucket, or a folder in it.
@@ -25,17 +25,17 @@ class RunLayout:
 
     @property
     def folder(self) -> GcsUri:
-        """Folder of the run in STAGING."""
+        """The run's folder in STAGING."""
         return self.staging / "runs" / self.run_id
 
     @property
     def snapshot(self) -> GcsUri:
-        """The input versions that the run takes in."""
+        """The snapshot: the run's input versions."""
         return self.folder / "snapshot.jsonl"
 
     @property
     def model(self) -> GcsUri:
-        """The run's ModelRef, as JSON."""
+        """The run's model reference, as JSON."""
         return self.folder / "model.json"
 
     @property
@@ -45,82 +45,88 @@ class RunLayout:
 
     @property
     def results_folder(self) -> GcsUri:
-        """Folder of the chunks' results."""
+        """The folder of the chunks' results."""
         return self.folder / "results"
 
     @property
     def progress_folder(self) -> GcsUri:
-        """Folder of what the engines say of their chunks while they work."""
+        """The folder of the status objects that engines update while they work."""
         return self.folder / "progress"
 
     @property
     def previews_folder(self) -> GcsUri:
-        """Folder of the small pictures for the report."""
+        """The folder of the previews for the report and the gallery."""
         return self.folder / "previews"
 
     @property
     def report_folder(self) -> GcsUri:
-        """Folder of the run's pages, in OUTPUT: its plan and its report."""
+        """The folder of the run's plan and report, in OUTPUT."""
         return GcsUri(self.output.bucket, REPORTS_FOLDER + self.run_id)
 
     @property
     def report_json(self) -> GcsUri:
-        """The report for programs."""
+        """The report as JSON."""
         return self.report_folder / "report.json"
 
     @property
     def report_html(self) -> GcsUri:
-        """The same as a page."""
+        """The report as a page."""
         return self.report_folder / "report.html"
 
     @property
     def plan_json(self) -> GcsUri:
-        """The plan with its forecast as JSON, next to the report."""
+        """The plan and its forecast as JSON, next to the report."""
         return self.report_folder / "plan.json"
 
     @property
     def plan_html(self) -> GcsUri:
-        """The same as a page."""
+        """The plan and its forecast as a page."""
         return self.report_folder / "plan.html"
 
     def chunk(self, index: int) -> GcsUri:
-        """The input versions of one chunk."""
+        """Return the address of one chunk's input versions."""
         return self.folder / "chunks" / f"{index:05d}.jsonl"
 
     def results(self, index: int) -> GcsUri:
-        """The results of one chunk."""
+        """Return the address of one chunk's results."""
         return self.results_folder / f"{index:05d}.jsonl"
 
     def progress(self, index: int) -> GcsUri:
-        """How far one chunk is."""
+        """Return the address of one chunk's status."""
         return self.progress_folder / f"{index:05d}"
 
 
 def staged_weights(staging: GcsUri, md5: str, suffix: str) -> GcsUri:
-    """Content address of a model's weights: the same bytes are staged once, whatever the revision."""
+    """Return the address of a model's weights by content, so that revisions with the same weights share one object.
+
+    Args:
+        staging: The staging bucket, or a folder in it.
+        md5: MD5 of the weights file, hex.
+        suffix: The weights file's extension, including the dot.
+    """
     return staging / "models" / md5 / f"weights{suffix}"
 
 
 MORE_FOLDER = "more/"
-"""Below a run's previews: those beyond the first of each chunk, where the report's listing does not come by them.
+"""Subfolder of a run's previews for all but the first of each chunk, so that the report's listing can skip them.
 
-It sorts after every number of a chunk.
+It sorts after every chunk index.
 """
 
 
 def image_key(name: str, generation: int) -> str:
-    """Digest of an input version, 32 hex digits: the same in every run."""
+    """Return a digest of an input version, 32 hex digits, which is the same in every run."""
     return hashlib.sha256(f"{generation}\n{name}".encode(errors="replace")).hexdigest()[:32]
 
 
 def preview_uri(folder: GcsUri, chunk: int, name: str, generation: int, *, first: bool) -> GcsUri:
-    """Where the preview of an input version lies.
+    """Return the address of an input version's preview.
 
     Args:
-        folder: The run's previews.
-        chunk: Index of its chunk: previews are listed by chunk.
+        folder: The run's folder of previews.
+        chunk: Index of the chunk, by which previews are listed.
         name: The input's name.
-        generation: Its version number.
-        first: Whether it is one of the first of its chunk, which the report's contact sheet chooses from.
+        generation: The input's version number.
+        first: Whether it is one of the chunk's first, from which the report's contact sheet is chosen.
     """
     return folder / f"{'' if first else MORE_FOLDER}{chunk:05d}-{image_key(name, generation)}.jpg"

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers, durations and times formatted for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BYTES = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def readable_bytes(number: int) -> str:
-    """Bytes in decimal units, to three digits: `1.25 GB`."""
+    """Format a number of bytes in decimal units with three digits: `1.25 GB`."""
     value = float(number)
     for unit in _BYTES:
         if value < 999.5 or unit == _BYTES[-1]:
@@ -18,14 +18,14 @@ def readable_bytes(number: int) -> str:
 
 
 def three_digits(value: float) -> str:
-    """A number of 0 or more to three digits at most: `0.05`, `3.14`, `27.2`, `1,250`."""
+    """Format a non-negative number with about three digits: `0.05`, `3.14`, `27.2`, `1,250`."""
     if value >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def readable_seconds(seconds: float) -> str:
-    """A duration: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Format a duration: `0.4 s`, `12 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -38,7 +38,7 @@ def readable_seconds(seconds: float) -> str:
 
 
 def readable_percent(fraction: float) -> str:
-    """A share of 0–1 in percent; what is neither none nor all never reads as if it were."""
+    """Format a share, 0–1, in percent; only exactly 0 and 1 become `0 %` and `100 %`."""
     if 0 < fraction < 0.005:
         return "< 1 %"
     if 0.995 <= fraction < 1:
@@ -47,7 +47,7 @@ def readable_percent(fraction: float) -> str:
 
 
 def readable_time(text: str) -> str:
-    """An ISO 8601 time to the minute, in UTC: `26 August 2026, 03:00 UTC`; any other text as it is."""
+    """Format an ISO 8601 time to the minute in UTC (`26 August 2026, 03:00 UTC`); return other text unchanged."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

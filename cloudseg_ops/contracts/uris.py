@@ -11,7 +11,7 @@ _SCHEME = "gs://"
 
 @dataclass(frozen=True, slots=True, order=True)
 class GcsUri:
-    """Address of an object, or of a folder of objects when `name` is empty or ends in a slash.
+    """The address of an object, or of a folder if `name` is empty or ends in a slash.
 
     >>> str(GcsUri.parse("gs://staging/runs") / "r1" / "snapshot.jsonl")
     'gs://staging/runs/r1/snapshot.jsonl'
@@ -22,18 +22,18 @@ class GcsUri:
 
     @classmethod
     def parse(cls, text: str) -> GcsUri:
-        """Read `gs://bucket` or `gs://bucket/name`.
+        """Parse `gs://bucket` or `gs://bucket/name`.
 
         Raises:
-            SettingsError: The text is no such address.
+            SettingsError: The text is not such an address.
         """
         bucket, _, name = text.removeprefix(_SCHEME).partition("/")
         if not text.startswith(_SCHEME) or not bucket:
-            raise SettingsError(f"{text!r} is not a Cloud Storage address; write gs://bucket/name")
+            raise SettingsError(f"{text!r} is not a Cloud Storage address; write it as gs://bucket/name")
         return cls(bucket, name)
 
     def __truediv__(self, part: str) -> GcsUri:
-        """Address below this one, with exactly one slash in between."""
+        """Return the address of `part` below this one, separated by one slash."""
         return GcsUri(self.bucket, f"{self.name.rstrip('/')}/{part}" if self.name else part)
 
     def __str__(self) -> str:

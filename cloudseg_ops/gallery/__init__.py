@@ -1,5 +1,5 @@
-"""The gallery of a run: its photographs next to their masks, a page at a time, as HTML.
+"""The gallery of a run: HTML pages that show photographs next to their masks.
 
-Rules and reading alone: Airflow, logins and HTTP are the business of `webapp`. Like the report, the gallery tells what
-results files say, and proves nothing; what it says of a mask's origin is read from the mask itself.
+This package reads and renders; `gallery.web` handles Airflow, logins and HTTP. Like the report, the gallery shows the
+contents of results files, which are not proof. A mask's provenance is read from the mask itself.
 """

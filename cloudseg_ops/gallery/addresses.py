@@ -1,4 +1,4 @@
-"""Addresses of a run's pages: paths alone, so that no host is ever written into one."""
+"""The addresses of a run's pages, as paths without a host."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cloudseg_ops.gallery.searching import Entry
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where the pages of one run are.
+    """The addresses of one run's pages.
 
     Attributes:
-        root: Path that the gallery is mounted under, without a slash at its end, such as `/cloudseg`.
+        root: Path where the gallery is mounted, without a trailing slash, such as `/cloudseg`.
         dag_id: The run's DAG.
-        run_id: The run.
+        run_id: The Airflow run.
     """
 
     root: str
@@ -25,27 +25,27 @@ class Addresses:
 
     @property
     def run(self) -> str:
-        """What the addresses of all pages of the run begin with."""
+        """Common prefix of the run's pages."""
         return f"{self.root}/dags/{quote(self.dag_id, safe='')}/runs/{quote(self.run_id, safe='')}"
 
     @property
     def style(self) -> str:
-        """The style sheet."""
+        """Address of the style sheet."""
         return f"{self.root}/style.css"
 
     @property
     def progress(self) -> str:
-        """The page that tells how far the run is."""
+        """Address of the page with the run's progress."""
         return f"{self.run}/progress"
 
     def gallery(self, query: Mapping[str, str] | None = None) -> str:
-        """A page of images."""
+        """Return the address of a page of images."""
         return f"{self.run}/gallery" + (f"?{urlencode(query)}" if query else "")
 
     def image(self, entry: Entry) -> str:
-        """The page of one image."""
+        """Return the address of the page of one image."""
         return f"{self.run}/images/{entry.chunk}/{entry.offset}/{entry.key}"
 
     def picture(self, entry: Entry, size: str) -> str:
-        """The picture of one image, `small` or `large`."""
+        """Return the address of the picture of one image, with size `small` or `large`."""
         return f"{self.image(entry)}/{size}"

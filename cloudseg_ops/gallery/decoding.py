@@ -1,4 +1,4 @@
-"""From bytes that a stranger uploaded to a small picture, within bounds of bytes, pixels and time."""
+"""Decodes untrusted uploads to small pictures, with limits on bytes, pixels and time."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_BYTES = 48 * 1024 * 1024
-"""A larger file is not even downloaded."""
+"""Maximum size of a file; a larger one is not downloaded."""
 MOST_PIXELS = 25_000_000
-"""Pixels that are decoded: a photograph of 6,000 × 4,000, about 300 MB at its worst. Of a JPEG, those count that its
-decoder is asked for, down to an eighth of each side."""
-_HEADER_PIXELS = 170_000_000  # whatever the format; the largest that a camera makes, and Pillow's own limit is near
+"""Maximum number of decoded pixels: a photograph of 6,000 × 4,000, which needs up to 300 MB. For a JPEG, this limits
+the size after the decoder's own reduction, which is down to an eighth of each side."""
+_HEADER_PIXELS = 170_000_000  # for any format: the largest camera images, and close to Pillow's own limit
 DECODING_SECONDS = 10.0
 _REDUCING_GAP = 2.0
 
 
 def decode_photograph(data: bytes, side: int) -> Image.Image:
-    """Decode a photograph, upright, no more than `side` pixels long, in RGB.
+    """Decode a photograph to an upright RGB image of at most `side` pixels per side.
 
     Args:
         data: JPEG, PNG, TIFF, WebP or BMP.
         side: Longest side in pixels.
 
     Raises:
-        NotShownError: It is no such photograph, or takes more than it may.
+        NotShownError: The data is not such a photograph, or exceeds a limit.
     """
     from PIL import Image
 
@@ -54,15 +54,15 @@ def decode_photograph(data: bytes, side: int) -> Image.Image:
         return _upright(convert(small, "RGB"), orientation)
     except NotShownError:
         raise
-    except Exception as error:  # noqa: BLE001  Pillow raises whatever its many parsers do on broken bytes
+    except Exception as error:  # noqa: BLE001  Pillow's parsers raise anything on broken data
         raise NotShownError(_reason(error)) from None
 
 
 def decode_mask(data: bytes, side: int) -> Image.Image:
-    """Decode a mask, no more than `side` pixels long: values are class indices, with the palette of their colors.
+    """Decode a mask to a palette image of class indices, of at most `side` pixels per side.
 
     Raises:
-        NotShownError: It is not a mask, or takes more than it may.
+        NotShownError: The data is not a mask, or exceeds a limit.
     """
     from PIL import Image
 
@@ -79,7 +79,7 @@ def decode_mask(data: bytes, side: int) -> Image.Image:
 
 
 class _TimedBytes(io.BytesIO):
-    """Bytes that can be read for so long: Pillow asks for them a piece at a time, and gives up when it gets none."""
+    """Bytes that can be read only for a limited time: Pillow reads them in pieces and stops at the first error."""
 
     def __init__(self, data: bytes, seconds: float) -> None:
         super().__init__(data)
@@ -87,17 +87,17 @@ class _TimedBytes(io.BytesIO):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if time.monotonic() > self._deadline:
-            raise TimeoutError(f"decoding it takes more than {DECODING_SECONDS:.0f} s")
+            raise TimeoutError(f"decoding took more than {DECODING_SECONDS:.0f} s")
         return super().read(size)
 
 
 def _draft(image: Image.Image, side: int) -> None:
-    """Have a JPEG decoded at a fraction of its size, and refuse what is still too large."""
+    """Configure a JPEG to be decoded at a fraction of its size, and refuse an image that is still too large."""
     pixels = image.width * image.height
     _check_pixels(image, pixels, _HEADER_PIXELS)
     if image.format in {"JPEG", "MPO"}:
         draft_jpeg(image, fit_size(image.size, side))
-        # The decoder keeps all of a progressive one in memory, whatever fraction it gives.
+        # The decoder holds a progressive JPEG in memory at full size, whatever fraction it returns.
         if not image.info.get("progressive"):
             pixels = image.width * image.height
     _check_pixels(image, pixels, MOST_PIXELS)
@@ -107,7 +107,7 @@ def _check_pixels(image: Image.Image, pixels: int, most: int) -> None:
     if pixels < 1:
         raise NotShownError("it has no pixels")
     if pixels > most:
-        raise NotShownError(f"{image.format} of {pixels:,} pixels: more than the {most:,} that are decoded here")
+        raise NotShownError(f"it has {pixels:,} pixels ({image.format}), more than the {most:,} that are decoded here")
 
 
 def _check_frames(image: Image.Image) -> None:
@@ -117,7 +117,7 @@ def _check_frames(image: Image.Image) -> None:
 
 def _check_mode(mask: Image.Image) -> None:
     if mask.mode != "P":
-        raise NotShownError(f"it is not a mask: its pixels are {mask.mode}, not indices of a palette")
+        raise NotShownError(f"it is not a mask: its mode is {mask.mode}, not P (indices of a palette)")
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:
@@ -126,13 +126,13 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
     if is_deep(image):
         image = _eight_bits(image)
     elif image.mode != "CMYK":
-        # Before it is scaled, which would weigh colors by their transparency, and cannot average a palette's indices.
+        # Before scaling, which would weight colors by their transparency, and cannot average palette indices.
         image = convert(image, "RGB")
     return image.resize(fit_size(image.size, side), Image.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of more than eight bits, with the white that the engine sees in it."""
+    """Convert a grey image of more than eight bits to eight, with the same white as in the engine."""
     values = image if image.mode == "F" else image.convert("I")
     _, high = cast("tuple[float, float]", values.getextrema())
     white = white_value(image, high)
@@ -158,6 +158,6 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 def _reason(error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
-    if isinstance(error, UnidentifiedImageError):  # its own words are of the object in memory
-        return f"it is not an image, or not in one of the formats {', '.join(FORMATS)}"
-    return f"no picture can be made of it ({error_text(error)})"
+    if isinstance(error, UnidentifiedImageError):  # whose message is only the repr of a Python object
+        return f"it is not an image, or none of the formats {', '.join(FORMATS)}"
+    return f"it cannot be decoded ({error_text(error)})"

@@ -1,4 +1,4 @@
-"""All that the buckets say of one image: where it is, and what its mask says of its origin."""
+"""The details of one image from the buckets: where it is now, and the provenance of its mask."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cloudseg_ops.storage.evidence import gather_evidence
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What the buckets say of an image.
+    """The details of an image.
 
     Attributes:
-        shown: What can be shown of it.
-        place: Where its version is, by the rules of the audit.
-        mask: The object at its mask's name; None: there is none.
-        provenance: What that object says of its origin; None: nothing, or there is no mask.
-        fits: Whether it is a mask of exactly this version.
-        reason: Why its copy in quarantine says that it is there; None: no copy of this version is.
+        shown: The objects that can be shown.
+        place: Where the input version is, by the rules of the audit.
+        mask: The object with the mask's name; None: there is none.
+        provenance: Provenance of that object; None: it has none, or there is no object.
+        fits: Whether that object is a mask of exactly this version.
+        reason: Reason in the metadata of the quarantine copy; None: there is no copy of this version.
     """
 
     shown: Shown
@@ -35,14 +35,14 @@ class Details:
 
 
 def read_details(store: Store, layout: RunLayout, input_bucket: str, chunk: int, result: Result) -> Details:
-    """Look at an image in all three buckets.
+    """Read the details of an image from all three buckets.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
         input_bucket: The input bucket.
-        chunk: The image's chunk.
-        result: What became of it.
+        chunk: Index of the image's chunk.
+        result: The image's result.
     """
     version = result.source
     (evidence,) = gather_evidence(store, [version], input_bucket=input_bucket, output_bucket=layout.output.bucket)

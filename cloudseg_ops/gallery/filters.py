@@ -1,4 +1,4 @@
-"""Which images of a run are shown: by outcome, chunk and cloud fraction."""
+"""The gallery's filter by outcome, chunk and cloud fraction."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ KINDS: Final[Mapping[str, frozenset[Outcome]]] = {
     "vanished": frozenset({Outcome.VANISHED}),
     "changed": frozenset({Outcome.CHANGED}),
 }
-"""What can be asked for, and which outcomes it stands for."""
+"""The kinds of images that can be selected, and their outcomes."""
 _MOST_CHUNKS = 99_999
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What is asked for.
+    """A selection of images.
+
+    Images without a mask are left out as soon as `least` or `most` restricts the cloud fraction.
 
     Attributes:
         kind: A key of `KINDS`.
-        chunk: Only this chunk; None: every one.
-        least: Least cloud fraction, in percent.
-        most: Greatest cloud fraction, in percent. Where these two leave anything out, so is every image without a mask.
+        chunk: Index of a chunk; None: all chunks.
+        least: Minimum cloud fraction, in percent.
+        most: Maximum cloud fraction, in percent.
     """
 
     kind: str = "all"
@@ -40,17 +42,17 @@ class Filter:
 
     @classmethod
     def parse(cls, query: Mapping[str, str]) -> Filter:
-        """Read the fields of the gallery's form; an empty one asks for nothing.
+        """Parse the fields of the gallery's form; an empty field does not restrict the selection.
 
         Raises:
-            GalleryError: A field of the form is invalid.
+            GalleryError: A field has an invalid value.
         """
         kind = query.get("outcome", "") or "all"
         if kind not in KINDS:
-            raise GalleryError(f"outcome = {kind[:40]!r} is none of {', '.join(KINDS)}; choose one in the form")
+            raise GalleryError(f"outcome = {kind[:40]!r} is not one of {', '.join(KINDS)}; choose one in the form")
         chunk = _number(query, "chunk", _MOST_CHUNKS)
         if chunk is not None and chunk != int(chunk):
-            raise GalleryError(f"chunk = {chunk:g} is not a whole number; chunks are counted from 0")
+            raise GalleryError(f"chunk = {chunk:g} is not a whole number; chunks are numbered from 0")
         least, most = _number(query, "least", 100), _number(query, "most", 100)
         return cls(
             kind,
@@ -61,11 +63,11 @@ class Filter:
 
     @property
     def by_cover(self) -> bool:
-        """Whether the cloud fraction matters."""
+        """Whether the cloud fraction is restricted."""
         return self.least > 0 or self.most < 100
 
     def takes(self, result: Result) -> bool:
-        """Whether an image is asked for."""
+        """Return whether an image is selected."""
         if result.outcome not in KINDS[self.kind]:
             return False
         if not self.by_cover:
@@ -74,14 +76,14 @@ class Filter:
         return fraction is not None and self.least <= 100 * fraction <= self.most
 
     def may_take(self, line: bytes) -> bool:
-        """Whether a results line may be of an image that is asked for, without parsing it: that is most of a search.
+        """Return whether the image of a results line may be selected, without parsing the line, which would be slow.
 
-        A line whose name or reason spells another outcome passes, and is then judged by `takes`.
+        A name or reason that contains the name of an outcome may cause a false positive; `takes` then decides.
         """
         return self.kind == "all" or any(f'"{outcome}"'.encode() in line for outcome in KINDS[self.kind])
 
     def query(self) -> dict[str, str]:
-        """As the form would send it; only what differs from asking for all."""
+        """Return the form's fields for this filter, without those that do not restrict the selection."""
         fields = {
             "outcome": "" if self.kind == "all" else self.kind,
             "chunk": "" if self.chunk is None else str(self.chunk),

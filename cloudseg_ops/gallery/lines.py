@@ -1,4 +1,4 @@
-"""Lines of a results file from any byte on, a piece of it at a time."""
+"""Reads lines of a results file from a given byte, in pieces of bounded size."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from cloudseg_ops.storage import ObjectInfo, Store
 
 PIECE_BYTES = 256 * 1024
 LONGEST_LINE = 32 * 1024
-"""A name has at most 1,024 bytes and stands in a line twice, a reason at most a few hundred."""
+"""Maximum bytes of a line: a name has at most 1,024 bytes and occurs twice, and a reason has a few hundred."""
 
 
 def lines_from(store: Store, results: ObjectInfo, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Stream the lines of a results file with the bytes before each, one piece of it in memory.
+    """Yield the lines of a results file with their offsets in bytes, holding one piece of the file in memory.
 
     Args:
         store: Cloud Storage.
-        results: The file, whose present version is read and no other one.
-        offset: Where a line begins.
+        results: The file; exactly this version of it is read.
+        offset: Offset of the first line, in bytes.
 
     Raises:
-        ObjectNotFoundError: The version is gone: a retry has rewritten the file.
-        ManifestError: A line is longer than any of cloudseg's.
+        ObjectNotFoundError: This version no longer exists, because a retry has rewritten the file.
+        ManifestError: A line is longer than `LONGEST_LINE`.
     """
     uri = GcsUri(results.bucket, results.name)
     rest, at = b"", offset
@@ -43,7 +43,7 @@ def lines_from(store: Store, results: ObjectInfo, offset: int) -> Iterator[tuple
         if not piece:
             break
         if len(rest) > LONGEST_LINE:
-            raise ManifestError(f"{uri}: the line at byte {at} never ends; clear the `segment` task of its chunk")
+            raise ManifestError(f"{uri}: the line at byte {at} is too long; clear the `segment` task of its chunk")
     if rest:
         yield at, rest
 
@@ -54,16 +54,16 @@ def read_result(store: Store, layout: RunLayout, chunk: int, offset: int, key: s
     Args:
         store: Cloud Storage.
         layout: The run's files.
-        chunk: Its chunk.
-        offset: Bytes before its line.
-        key: Its `image_key`: by it alone an image is known again after a retry has moved the lines.
+        chunk: Index of the chunk.
+        offset: Offset of the image's line, in bytes.
+        key: The `image_key`, which shows whether a retry has moved the lines.
 
     Raises:
-        GalleryError: There is no such image in that place.
+        GalleryError: The image is not at that offset.
     """
     moved = GalleryError(
-        f"chunk {chunk} has no such image there (any more): a retry may have rewritten its results. Open the "
-        "gallery again"
+        f"chunk {chunk} has no such image at this address, possibly because a retry has rewritten its results; open "
+        "the gallery again"
     )
     try:
         line, _, _ = store.read_part(layout.results(chunk), offset, offset + LONGEST_LINE).partition(b"\n")
@@ -76,25 +76,25 @@ def read_result(store: Store, layout: RunLayout, chunk: int, offset: int, key: s
 
 
 def parse_line(line: bytes) -> Result | None:
-    """Read a line; None when it is not a result."""
+    """Parse a line; return None if it is not a result."""
     try:
         return Result.from_line(line.decode("utf-8"))
     except (ManifestError, UnicodeDecodeError):
         return None
 
 
-# Generations and offsets have at most 19 digits: more would be no number of Cloud Storage's.
+# Numbers in Cloud Storage are 64-bit and have at most 19 digits.
 _CURSOR = re.compile(r"([0-9]{1,5})-([0-9]{1,15})-([0-9]{1,19})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cursor:
-    """A line of a results file.
+    """The position of a line in a results file.
 
     Attributes:
         chunk: Index of the chunk.
-        offset: Bytes of its results file before the line.
-        generation: Version of that file, because its lines move when a retry rewrites it; 0: any.
+        offset: Offset of the line in the results file, in bytes.
+        generation: Version of the file, since a retry that rewrites it moves its lines; 0: any version.
     """
 
     chunk: int = 0
@@ -103,16 +103,16 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> Cursor:
-        """Read what `str` wrote; nothing is the beginning.
+        """Parse the result of `str`; an empty text is the beginning.
 
         Raises:
-            GalleryError: It is no such place.
+            GalleryError: The text is not a cursor.
         """
         if not text:
             return cls()
         found = _CURSOR.fullmatch(text)
         if not found:
-            raise GalleryError(f"{text[:40]!r} is not a place in a gallery; begin at its first page")
+            raise GalleryError(f"{text[:40]!r} is not a position in the gallery; start from the first page")
         return cls(*map(int, found.groups()))
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Finds what can be shown of an image: its photograph wherever it is by now, its mask, or its preview."""
+"""Finds the objects that can be shown for an image: its photograph, its mask or its preview."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _AT_ONCE = 16
 
 
 class Shape(StrEnum):
-    """What is shown of an image."""
+    """The kind of picture that is shown for an image."""
 
     PAIR = "pair"
-    """The photograph, and next to it the same with its clouds marked."""
+    """The photograph next to its mask overlay."""
     PREVIEW = "preview"
-    """The same as the engine drew it, in place of a photograph that is deleted."""
+    """The engine's preview, which is such a pair, since the photograph has been deleted."""
     PHOTOGRAPH = "photograph"
-    """The photograph alone: it has no mask."""
+    """Only the photograph, since there is no mask."""
     MASK = "mask"
-    """The mask alone, in its palette's colors: the photograph is deleted, and there is no preview."""
+    """Only the mask, in the colors of its palette, since the photograph has been deleted and there is no preview."""
     NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What there is to be shown of an image.
+    """The objects that can be shown for an image.
 
     Attributes:
-        photograph: Exactly its version, in INPUT, in the archive or in quarantine.
-        mask: A mask of exactly its version.
-        preview: The engine's preview of exactly its version; looked for only where there is no photograph.
-        superseded: Whether a newer upload has the photograph's name.
+        photograph: Exactly this version of the photograph, in INPUT, the archive or quarantine.
+        mask: A mask of exactly this version.
+        preview: The engine's preview of exactly this version; only looked up if there is no photograph.
+        superseded: Whether a newer upload has replaced the photograph.
     """
 
     photograph: ObjectInfo | None = None
@@ -51,7 +51,7 @@ class Shown:
 
     @property
     def shape(self) -> Shape:
-        """What is shown."""
+        """The kind of picture that is shown."""
         if self.photograph:
             return Shape.PAIR if self.mask else Shape.PHOTOGRAPH
         if self.preview:
@@ -60,22 +60,22 @@ class Shown:
 
     @property
     def version(self) -> str:
-        """What the picture is made of, for caches: another one where any of it has changed."""
+        """Cache key of the picture, which changes with any of the objects."""
         parts = (self.photograph, self.mask, self.preview)
         return "-".join(str(part.generation) if part else "0" for part in parts)
 
 
 def locate(store: Store, layout: RunLayout, input_bucket: str, chunk: int, result: Result) -> Shown:
-    """Find what can be shown of an image, in two to five requests.
+    """Find the objects that can be shown for an image, in two to five requests.
 
-    Whatever has its name and is another version is not shown.
+    Objects of other versions with the same name are not shown.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
         input_bucket: The input bucket.
-        chunk: The image's chunk.
-        result: What became of it.
+        chunk: Index of the image's chunk.
+        result: The image's result.
     """
     version = result.source
     source = Source(input_bucket, version.name, version.generation, version.crc32c)
@@ -93,7 +93,14 @@ def locate(store: Store, layout: RunLayout, input_bucket: str, chunk: int, resul
 
 
 def locate_all(store: Store, layout: RunLayout, input_bucket: str, entries: Sequence[Entry]) -> list[Shown]:
-    """Find what can be shown of the images of a page, several at once."""
+    """Find the objects that can be shown for the images of a page, concurrently.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        input_bucket: The input bucket.
+        entries: The images of the page.
+    """
 
     def one(entry: Entry) -> Shown:
         return locate(store, layout, input_bucket, entry.chunk, entry.result)
@@ -102,7 +109,7 @@ def locate_all(store: Store, layout: RunLayout, input_bucket: str, entries: Sequ
 
 
 def _moved(store: Store, layout: RunLayout, source: Source, version: InputObject, *, masked: bool) -> ObjectInfo | None:
-    """The photograph where a run has copied it to, in OUTPUT."""
+    """Return the copy of a photograph in the archive or in quarantine."""
     name = archive_name(source.name) if masked else quarantine_name(source.name)
     copy = store.stat(GcsUri(layout.output.bucket, name))
     if copy is None:

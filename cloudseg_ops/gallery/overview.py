@@ -1,4 +1,4 @@
-"""What there is to be shown of a run: its chunks, their results files, and how many images came to what end."""
+"""The overview of a run: its chunks, their results files, and the number of images by outcome."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from cloudseg_ops.storage import ObjectInfo, Store
 
 @dataclass(frozen=True, slots=True)
 class ChunkFile:
-    """A planned chunk, and its results file as far as there is one.
+    """A planned chunk, with its results file if there is one.
 
     Attributes:
-        index: The chunk.
-        objects: Images planned.
-        results: Its results file; None: no engine has written one yet.
+        index: Index of the chunk.
+        objects: Number of images planned.
+        results: The results file; None: not written yet.
     """
 
     index: int
@@ -30,18 +30,18 @@ class ChunkFile:
 
     @property
     def complete(self) -> bool:
-        """Whether its results say that each image is accounted for."""
+        """Whether every image is accounted for according to the results file."""
         summary = ChunkSummary.from_metadata(self.results.metadata) if self.results else None
         return summary is not None and summary.complete
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A run as its files show it.
+    """The overview of a run.
 
     Attributes:
-        chunks: The chunks planned, by index; none before `plan_chunks`, and in a dry run.
-        head: The head of report.json; empty while there is none.
+        chunks: The planned chunks, by index; empty before `plan_chunks`, and in a dry run.
+        head: The head of report.json; empty if there is no report yet.
     """
 
     chunks: Sequence[ChunkFile]
@@ -49,32 +49,32 @@ class Overview:
 
     @property
     def objects(self) -> int:
-        """Images planned."""
+        """Number of images planned."""
         return sum(chunk.objects for chunk in self.chunks)
 
     @property
     def waiting(self) -> list[ChunkFile]:
-        """Chunks without results."""
+        """Chunks without a results file."""
         return [chunk for chunk in self.chunks if chunk.results is None]
 
     @property
     def unfinished(self) -> list[ChunkFile]:
-        """Chunks whose results do not account for each image yet."""
+        """Chunks whose results do not account for every image yet."""
         return [chunk for chunk in self.chunks if chunk.results and not chunk.complete]
 
     @property
     def outcomes(self) -> dict[Outcome, int]:
-        """Images by outcome as the report counted them; empty while there is none."""
+        """Number of images by outcome according to the report; empty if there is no report yet."""
         said = self.head.get("outcomes")
         counts = said if isinstance(said, dict) else {}
         return {outcome: count for outcome in Outcome if isinstance(count := counts.get(outcome.value), int)}
 
 
 def read_overview(store: Store, layout: RunLayout) -> Overview:
-    """Read a run's plan, list its results files, and read the head of its report: three requests.
+    """Read the overview of a run from its plan, its results files and its report, in three requests.
 
     Raises:
-        ManifestError: The plan is not of its form.
+        ManifestError: The plan is not in the expected format.
         StorageError: Cloud Storage failed.
     """
     chunks = read_plan(store, layout)

@@ -1,4 +1,4 @@
-"""Makes the picture of an image that a browser shows: few at a time, so that an API server stays one."""
+"""Makes the pictures for a browser, a few at a time, so that the API server stays responsive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SIDES = {"small": 320, "large": 960}
-"""Longest side in pixels of a photograph, by the size asked for."""
+"""Longest side of a photograph in pixels, by the name of the size."""
 _AT_ONCE = 2
 _WAIT_SECONDS = 20.0
 _MOST_PREVIEW_BYTES = 1_000_000
@@ -31,10 +31,10 @@ _slots = threading.BoundedSemaphore(_AT_ONCE)
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Bytes for a browser.
+    """An encoded picture for a browser.
 
     Attributes:
-        data: The file.
+        data: The encoded file.
         content_type: `image/jpeg` or `image/png`.
     """
 
@@ -45,18 +45,18 @@ class Picture:
 def make_picture(store: Store, shown: Shown, side: int) -> Picture:
     """Make the picture of an image.
 
-    Photographs are hostile until they are pixels: what is too large is not downloaded, what takes too long is given
-    up, and what is shown is re-encoded.
+    Photographs are untrusted: files that are too large are not downloaded, decoding is limited in time, and every
+    photograph is re-encoded.
 
     Args:
         store: Cloud Storage.
-        shown: What there is of it.
+        shown: The objects that can be shown.
         side: Longest side of the photograph in pixels.
 
     Raises:
-        NotShownError: No picture can be made of it.
-        BusyError: The maximum number is being made, and none was ready in time.
-        ObjectNotFoundError: It has changed since it was looked for.
+        NotShownError: The image cannot be shown.
+        BusyError: The maximum number of pictures is in progress, and none was finished in time.
+        ObjectNotFoundError: An object has changed since it was found.
     """
     if shown.preview and shown.shape is Shape.PREVIEW:
         return _preview(store, shown.preview)
@@ -69,23 +69,23 @@ def make_picture(store: Store, shown: Shown, side: int) -> Picture:
             return Picture(to_jpeg(draw_pair(photograph, cloud_of(mask))), "image/jpeg")
         if shown.mask:
             return Picture(as_png(decode_mask(_read(store, shown.mask), side)), "image/png")
-    raise NotShownError("neither its photograph nor a mask of it is there")
+    raise NotShownError("there is neither a photograph nor a mask")
 
 
 def cloud_of(mask: Image.Image) -> Image.Image:
-    """Where a mask has cloud, as `draw_pair` takes it.
+    """Return the cloud pixels of a mask in the format of `draw_pair`.
 
     Args:
-        mask: Its class indices, with their palette.
+        mask: Palette image of class indices.
     """
     from PIL import Image
 
-    indices = Image.frombytes("L", mask.size, mask.tobytes())  # without its palette, which `convert` would apply
+    indices = Image.frombytes("L", mask.size, mask.tobytes())  # `convert` would apply the palette
     return indices.point([255 if index == CLOUD else 0 for index in range(256)])
 
 
 def as_png(mask: Image.Image) -> bytes:
-    """Write a mask as PNG, in its palette's colors, with nothing of what its file said besides its pixels."""
+    """Encode a mask as PNG, in the colors of its palette and without other metadata of its file."""
     stream = io.BytesIO()
     mask.info.clear()
     mask.save(stream, "PNG")
@@ -95,7 +95,7 @@ def as_png(mask: Image.Image) -> bytes:
 @contextmanager
 def _slot() -> Iterator[None]:
     if not _slots.acquire(timeout=_WAIT_SECONDS):
-        raise BusyError(f"{_AT_ONCE} pictures are being made already, and none was ready in time; load it again")
+        raise BusyError(f"{_AT_ONCE} pictures are already being made, and none was finished in time; load it again")
     try:
         yield
     finally:
@@ -104,17 +104,17 @@ def _slot() -> Iterator[None]:
 
 def _read(store: Store, info: ObjectInfo) -> bytes:
     if info.size > MOST_BYTES:
-        raise NotShownError(f"its file has {info.size:,} bytes: more than the {MOST_BYTES:,} that are read here")
+        raise NotShownError(f"its file has {info.size:,} bytes, more than the {MOST_BYTES:,} that are read here")
     if not info.size:
         raise NotShownError("its file is empty (zero bytes)")
-    # As stored: what says of itself that it is packed might be a thousand times as large unpacked.
+    # Read as stored: a file with a gzip content encoding could be a thousand times as large after decompression.
     return store.read_part(GcsUri(info.bucket, info.name), 0, info.size, generation=info.generation)
 
 
 def _preview(store: Store, info: ObjectInfo) -> Picture:
     if info.size > _MOST_PREVIEW_BYTES:
-        raise NotShownError(f"its preview has {info.size:,} bytes, and is not one of the engine's")
+        raise NotShownError(f"its preview has {info.size:,} bytes, too many for one made by the engine")
     data = _read(store, info)
     if not data.startswith(_JPEG_START):
-        raise NotShownError("its preview is not a JPEG, and not one of the engine's")
+        raise NotShownError("its preview is not a JPEG, so it was not made by the engine")
     return Picture(data, "image/jpeg")

@@ -1,4 +1,4 @@
-"""The gallery's pages as HTML: rendered here, and without a script."""
+"""Renders the gallery's pages as HTML without scripts."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
 POLICY = (
     "default-src 'none'; img-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'"
 )
-"""Content security policy of every page: no script, and nothing from elsewhere."""
+"""Content security policy of every page: no scripts, and nothing from other origins."""
 _PACKAGE = "cloudseg_ops.gallery"
 _FEW = 12
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """A page of images, all but the run it is of.
+    """The contents of a page of images.
 
     Attributes:
-        wanted: What is asked for.
+        wanted: The filter.
         start: Where the page begins.
-        found: What was found.
-        shown: What can be shown of each image found.
+        found: The images found.
+        shown: The objects that can be shown for each image found.
     """
 
     wanted: Filter
@@ -55,12 +55,12 @@ class ImagePage:
 def render_gallery(addresses: Addresses, overview: Overview, images: ImagePage) -> str:
     """Render a page of images.
 
-    Uploaders choose names and reasons: all of them are escaped.
+    Names and reasons are untrusted: all of them are escaped.
 
     Args:
-        addresses: The run's pages.
-        overview: What there is of the run.
-        images: What was found.
+        addresses: The addresses of the run's pages.
+        overview: The overview of the run.
+        images: The contents of the page.
     """
     wanted, found, following = images.wanted, images.found, images.found.following
     return _render(
@@ -83,18 +83,24 @@ def render_gallery(addresses: Addresses, overview: Overview, images: ImagePage) 
 
 
 def render_image(addresses: Addresses, entry: Entry, details: Details) -> str:
-    """Render the page of one image: large, with all that its mask says of its origin."""
+    """Render the page of one image: a large picture, and the provenance of its mask.
+
+    Args:
+        addresses: The addresses of the run's pages.
+        entry: The image.
+        details: The details of the image.
+    """
     return _render("image.html.j2", addresses=addresses, entry=entry, result=entry.result, details=details)
 
 
 def render_progress(addresses: Addresses, progress: RunProgress, run_state: str, *, refreshing: bool) -> str:
-    """Render how far a run is.
+    """Render the page with a run's progress.
 
     Args:
-        addresses: The run's pages.
-        progress: What its engines say.
-        run_state: Airflow's word for the state of the run.
-        refreshing: Whether the browser reloads the page automatically.
+        addresses: The addresses of the run's pages.
+        progress: The progress of the run.
+        run_state: Airflow's state of the run, such as `running`.
+        refreshing: Whether the page reloads automatically.
     """
     share = progress.done / progress.total if progress.total else 0.0
     return _render(
@@ -108,32 +114,32 @@ def render_progress(addresses: Addresses, progress: RunProgress, run_state: str,
 
 
 def render_message(style: str, title: str, text: str, link: tuple[str, str] | None = None) -> str:
-    """Render a page that says one thing.
+    """Render a page with a single message.
 
     Args:
         style: Address of the style sheet.
-        title: In a few words.
-        text: What was found, and what to do; its lines are kept.
-        link: Address and words of what to do next.
+        title: The message in a few words.
+        text: What was found, and what to do next; line ends are kept.
+        link: Address and text of a link to the next step.
     """
     return _render("message.html.j2", style=style, title=title, text=text, link=link)
 
 
 def render_no_picture(reason: str) -> str:
-    """Draw, as SVG, that no picture can be made of an image, and why."""
-    # XML has no way to write control characters.
+    """Render an SVG that says why an image cannot be shown."""
+    # XML cannot represent control characters.
     said = "".join(letter if letter.isprintable() else " " for letter in reason)
     return _render("nothing.svg.j2", reason=textwrap.shorten(said, 200, placeholder="…"), lines=_wrapped(said))
 
 
 def style_sheet() -> str:
-    """The style of all pages: the report's, and what the gallery adds to it."""
+    """Return the style sheet of all pages: the report's, with the gallery's additions."""
     report = resources.files("cloudseg_ops.report").joinpath("report.css").read_text("utf-8")
     return report + resources.files(_PACKAGE).joinpath("gallery.css").read_text("utf-8")
 
 
 def spans(indexes: Sequence[int]) -> str:
-    """Write ascending numbers in few words.
+    """Format ascending numbers as ranges.
 
     >>> spans([1, 2, 3, 5])
     '1–3, 5'
@@ -149,12 +155,12 @@ def spans(indexes: Sequence[int]) -> str:
 
 
 def _wrapped(reason: str) -> list[str]:
-    """A reason in the few short lines that a small picture has room for."""
+    """Wrap a reason to the few short lines that fit in a small picture."""
     return textwrap.wrap(reason, 52, max_lines=4, placeholder="…")
 
 
 def _counts(overview: Overview) -> list[tuple[str, str]]:
-    """What is counted at the top of the page, as label and number."""
+    """Return the labels and numbers at the top of the page."""
     with_results = len(overview.chunks) - len(overview.waiting)
     known = [
         ("images", f"{overview.objects:,}"),

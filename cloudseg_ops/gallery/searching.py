@@ -1,4 +1,4 @@
-"""Finds the images of one page, with as little reading as there is to do, and never more than a bounded amount."""
+"""Finds the images of one page, reading only a bounded amount of data."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.lines import Cursor, lines_from, parse_line
 from cloudseg_ops.gallery.overview import ChunkFile, Overview
 from cloudseg_ops.report.reading import safe_result
+from cloudseg_ops.report.verdict import counted
 from cloudseg_ops.storage import Store
 
 PAGE_IMAGES = 24
 MOST_LINES = 25_000
-"""Lines that one request looks at: a second's work at most."""
+"""Maximum number of lines that one request reads: a second's work."""
 MOST_BYTES = 16 * 1024 * 1024
-"""Bytes of lines that one request looks at; names may have a thousand each."""
+"""Maximum number of bytes that one request reads; each name may have 1,024."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image of a page.
+    """An image on a page.
 
     Attributes:
-        chunk: Its chunk.
-        offset: Where its line is in the chunk's results.
-        key: See `image_key`.
-        result: What became of it, made safe to write as UTF-8.
+        chunk: Index of its chunk.
+        offset: Offset of its line in the chunk's results file, in bytes.
+        key: The `image_key`.
+        result: The image's result, safe to write as UTF-8.
     """
 
     chunk: int
@@ -40,14 +41,14 @@ class Entry:
 
 @dataclass(slots=True)
 class Found:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
         entries: The page's images, in the order of chunks and lines.
-        searched: Images looked at.
-        read: Bytes of their lines.
-        following: Where the next page begins; None: this was the last one.
-        notes: What people are to know of it, in whole sentences.
+        searched: Number of lines read.
+        read: Number of bytes in these lines.
+        following: Where the next page begins; None: this is the last page.
+        notes: Notes for the user, as whole sentences.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -66,18 +67,18 @@ def find_images(
     page: int = PAGE_IMAGES,
     most_lines: int = MOST_LINES,
 ) -> Found:
-    """Find the images of a page.
+    """Find the images of a page, in constant memory.
 
-    It ends when the page is full, or when `most_lines` or `MOST_BYTES` were looked at: then `following` says where to
-    go on. What it holds does not grow with the number of images.
+    The search ends when the page is full, or after `most_lines` or `MOST_BYTES`; `following` then says where to
+    continue.
 
     Args:
         store: Cloud Storage.
         overview: The run's chunks and results files.
-        wanted: Which images are asked for.
+        wanted: The filter.
         start: Where the page begins.
-        page: Most images of a page.
-        most_lines: Most lines looked at.
+        page: Maximum number of images on the page.
+        most_lines: Maximum number of lines to read.
 
     Raises:
         StorageError: Cloud Storage failed.
@@ -109,7 +110,7 @@ def _offset_in(chunk: ChunkFile, start: Cursor, found: Found) -> int:
     if chunk.results and start.generation in (0, chunk.results.generation):
         return start.offset
     found.notes.append(
-        f"The results of chunk {chunk.index} were rewritten since the page before: it is shown from its beginning."
+        f"The results of chunk {chunk.index} were rewritten since the previous page; it is shown from its beginning."
     )
     return 0
 
@@ -117,7 +118,7 @@ def _offset_in(chunk: ChunkFile, start: Cursor, found: Found) -> int:
 def _search(
     store: Store, chunk: ChunkFile, offset: int, wanted: Filter, found: Found, *, page: int, most_lines: int
 ) -> bool:
-    """Search a chunk from a line on; tell whether the page ends in it."""
+    """Search a chunk from an offset on, and return whether the page ends in it."""
     if chunk.results is None:
         return False
     damaged = 0
@@ -138,5 +139,7 @@ def _search(
             key = image_key(result.source.name, result.source.generation)
             found.entries.append(Entry(chunk.index, at, key, result))
     if damaged:
-        found.notes.append(f"{damaged} lines of the results of chunk {chunk.index} are not results; clear its task.")
+        found.notes.append(
+            f"The results of chunk {chunk.index} have {counted(damaged, 'invalid line')}; clear its `segment` task."
+        )
     return found.following is not None

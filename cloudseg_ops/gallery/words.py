@@ -1,4 +1,4 @@
-"""How outcomes, places and the states of chunks are called on a page."""
+"""The gallery's words for outcomes, places and pictures."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cloudseg_ops.gallery.locating import Shape, Shown
 
 OUTCOMES: Final = {
     Outcome.DONE: "mask made",
-    Outcome.SKIPPED: "mask from before",
+    Outcome.SKIPPED: "mask already existed",
     Outcome.QUARANTINED: "quarantined",
     Outcome.VANISHED: "vanished",
     Outcome.CHANGED: "changed",
@@ -19,44 +19,44 @@ KINDS: Final = {
     "all": "any outcome",
     "masked": "with a mask",
     "done": "mask made in this run",
-    "skipped": "mask from before",
+    "skipped": "mask already existed",
     "quarantined": "quarantined",
     "vanished": "vanished",
     "changed": "changed",
 }
-"""The choices of the form."""
+"""The form's choices of outcomes."""
 PLACES: Final = {
     Place.INPUT: "still in INPUT",
     Place.MASKED: "replaced by its mask",
     Place.QUARANTINED: "in quarantine",
     Place.SUPERSEDED: "superseded by a newer upload",
-    Place.LOST: "lost: in none of the places where it may be",
+    Place.LOST: "lost: not found in any bucket",
 }
 _INSTEAD: Final = {Shape.PREVIEW: "the engine's preview", Shape.MASK: "the mask"}
 
 
 def note_on(shown: Shown) -> str:
-    """Why something other than the photograph next to its overlay is shown; empty if it is not."""
+    """Return why something other than the photograph and its overlay is shown; empty if they are shown."""
     if shown.shape is Shape.NOTHING:
-        return "Neither the photograph nor a mask of it is there."
+        return "There is neither a photograph nor a mask."
     if shown.shape is Shape.PHOTOGRAPH:
-        return "The photograph alone: there is no mask of it."
+        return "Only the photograph is shown, because it has no mask."
     if shown.shape is Shape.PAIR:
         return ""
     if shown.superseded:
-        why = "A newer upload has taken the photograph's name"
+        why = "A newer upload has replaced the photograph"
     elif shown.mask:
         why = "The photograph was deleted because its mask is proven"
     else:
-        why = "The photograph is not there any more, and neither is its mask"
+        why = "The photograph and its mask no longer exist"
     return f"{why}: this is {_INSTEAD[shown.shape]}."
 
 
 def alt_text(shape: Shape, name: str) -> str:
-    """What a picture shows, for those who do not see it."""
+    """Return the alternative text of a picture."""
     return {
-        Shape.PAIR: f"{name}, and the same with its clouds marked",
-        Shape.PREVIEW: f"{name}, and the same with its clouds marked",
+        Shape.PAIR: f"{name}, next to a copy with its clouds marked",
+        Shape.PREVIEW: f"{name}, next to a copy with its clouds marked",
         Shape.PHOTOGRAPH: name,
         Shape.MASK: f"Mask of {name}",
         Shape.NOTHING: "",

@@ -1,7 +1,7 @@
-"""The run report: report.json for programs, report.html for people, both in OUTPUT.
+"""The run report: report.json for programs and report.html for people, both in OUTPUT.
 
-The report tells; it proves nothing. Counts per place come from the audit, which reads the buckets; counts per
-outcome, times and cloud fractions come from the chunks' results files, which are what the engine said it did.
+The report is not proof of anything. Counts by place come from the audit, which reads the buckets. Counts by outcome,
+times and cloud fractions come from the chunks' results files, as reported by the engine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Geometry of the report's charts; the template draws it as SVG."""
+"""The geometry of the report's charts, which the template draws as SVG."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _THINNEST = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a histogram, in the chart's units, and what it says when pointed at."""
+    """A bar of a histogram, in the chart's units, with its tooltip."""
 
     x: float
     y: float
@@ -38,12 +38,12 @@ class Histogram:
     """A histogram of cloud fractions.
 
     Attributes:
-        bars: One a bin.
-        x_ticks: Marks of the cloud fraction.
-        y_ticks: Marks of the number of images.
-        mean_x: Where the mean is.
-        mean_label: The mean in words.
-        mean_anchor: SVG text-anchor that keeps the label inside.
+        bars: One bar per bin.
+        x_ticks: Ticks of the cloud fraction.
+        y_ticks: Ticks of the number of images.
+        mean_x: Position of the mean.
+        mean_label: Label of the mean.
+        mean_anchor: SVG text-anchor that keeps the label within the chart.
     """
 
     bars: list[Bar]
@@ -64,7 +64,7 @@ def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
     """Lay out a histogram of cloud fractions.
 
     Args:
-        counts: Images by bin, bins of equal width over 0–1.
+        counts: Number of images by bin; the bins divide 0–1 equally.
         mean: Mean cloud fraction, 0–1.
     """
     plot_width, plot_height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
@@ -93,7 +93,7 @@ def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
 
 
 def count_ticks(most: int) -> list[int]:
-    """Two to five round marks from 0 to at least `most`."""
+    """Return two to five round numbers from 0 to at least `most`."""
     rough = max(1, most) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = max(1, math.ceil(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)))
@@ -101,7 +101,7 @@ def count_ticks(most: int) -> list[int]:
 
 
 def _short(number: int) -> str:
-    """A round number that fits left of the axis: `2,500`, `25k`, `1.5M`."""
+    """Format a round number to fit left of the axis: `2,500`, `25k`, `1.5M`."""
     if number >= 1_000_000:
         return f"{number / 1_000_000:g}M"
     return f"{number / 1000:g}k" if number >= 10_000 else f"{number:,}"
@@ -109,13 +109,13 @@ def _short(number: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A part of a stacked bar, 100 wide.
+    """A segment of a stacked bar that is 100 units wide.
 
     Attributes:
-        key: What it stands for.
-        count: How many.
-        x: Where it begins, 0–100.
-        width: How wide it is.
+        key: What is counted.
+        count: The count.
+        x: Start of the segment, 0–100.
+        width: Width of the segment.
     """
 
     key: str
@@ -125,7 +125,7 @@ class Segment:
 
 
 def stack(counts: Mapping[str, int]) -> list[Segment]:
-    """Lay counts next to each other; those of zero are left out, and none is too thin to see."""
+    """Return counts as segments of a stacked bar, without zeros and with a minimum width."""
     present = {key: count for key, count in counts.items() if count > 0}
     total = sum(present.values())
     widths = {key: max(100 * count / total, _THINNEST) for key, count in present.items()}

@@ -1,4 +1,4 @@
-"""What the results files of a run add up to."""
+"""The totals of a run's results files."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from cloudseg_ops.report.facts import PlannedChunk
 
 
 class ChunkState(StrEnum):
-    """How far a planned chunk got, by its results file."""
+    """The state of a planned chunk according to its results file."""
 
     COMPLETE = "complete"
-    """The file says that each image is accounted for, and names as many as were planned."""
+    """The file says that every image is accounted for, and lists as many as were planned."""
     PARTIAL = "partial"
-    """The engine was stopped, or the file does not name all images."""
+    """The engine was stopped, or the file does not list all images."""
     MISSING = "missing"
     """There is no results file."""
     UNREADABLE = "unreadable"
-    """Something in the file is not what its contract says."""
+    """The file is not in the expected format."""
 
 
 @dataclass(slots=True)
 class ChunkReading:
-    """What a chunk's results file said.
+    """The contents of a chunk's results file.
 
     Attributes:
         plan: The chunk as planned.
-        state: How far it got.
-        outcomes: Images by outcome, each version once.
-        summary: What the file says of the chunk as a whole; None when it says nothing.
-        problem: What is wrong with the file, for people.
+        state: State of the chunk.
+        outcomes: Number of images by outcome; each version counts once.
+        summary: Summary of the chunk from the file's metadata; None: there is none.
+        problem: What is wrong with the file, for people; None: nothing.
     """
 
     plan: PlannedChunk
@@ -45,57 +45,57 @@ class ChunkReading:
 
     @property
     def complete(self) -> bool:
-        """Whether each image is accounted for."""
+        """Whether every image is accounted for."""
         return self.state is ChunkState.COMPLETE
 
     @property
     def masks(self) -> int:
-        """Images that have a mask."""
+        """Number of images that have a mask."""
         return self.outcomes[Outcome.DONE] + self.outcomes[Outcome.SKIPPED]
 
     @property
     def quarantined(self) -> int:
-        """Images in quarantine."""
+        """Number of images in quarantine."""
         return self.outcomes[Outcome.QUARANTINED]
 
     @property
     def gone(self) -> int:
-        """Images that vanished or changed before they could be read."""
+        """Number of images that vanished or changed before they could be read."""
         return self.outcomes[Outcome.VANISHED] + self.outcomes[Outcome.CHANGED]
 
     @property
     def seconds(self) -> float | None:
-        """How long the engine worked on it, the last time."""
+        """Duration of the engine's last try; None: unknown."""
         return max(0.0, self.summary.finished - self.summary.started) if self.summary else None
 
     @property
     def start_seconds(self) -> float | None:
-        """How long its task waited for the engine to begin, the last time; None when nobody knows."""
+        """Time that the task waited for the engine to start, in the last try; None: unknown."""
         return self.summary.start_seconds if self.summary else None
 
     def judge(self, named: int) -> None:
-        """Settle the state, once the file is read.
+        """Set the state once the file has been read.
 
         Args:
-            named: How many image versions the file names.
+            named: Number of image versions that the file lists.
         """
         planned = self.plan["objects"]
         if self.problem:
             self.state = ChunkState.UNREADABLE
         elif self.summary is None:
             self.state = ChunkState.UNREADABLE
-            self.problem = "its metadata does not say when the engine began and finished"
+            self.problem = "the file's metadata does not say when the engine started and finished"
         elif not self.summary.complete:
             self.state = ChunkState.PARTIAL
             self.problem = f"the engine stopped after {named} of {planned} images"
         elif named < planned:
             self.state = ChunkState.PARTIAL
-            self.problem = f"the file names {named} of {planned} images"
+            self.problem = f"the file lists {named} of {planned} images"
         else:
             self.state = ChunkState.COMPLETE
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return plain JSON."""
         return {
             "index": self.plan["index"],
             "uri": self.plan["uri"],
@@ -111,10 +111,10 @@ class ChunkReading:
 
 @dataclass(slots=True)
 class Reading:
-    """What all results files of a run said.
+    """The contents of all results files of a run.
 
     Attributes:
-        chunks: One entry a planned chunk, by index.
+        chunks: One entry per planned chunk, by index.
         cover: Cloud fractions of the images that have a mask.
     """
 
@@ -123,7 +123,7 @@ class Reading:
 
     @property
     def outcomes(self) -> Counter[Outcome]:
-        """Images by outcome."""
+        """Number of images by outcome."""
         total: Counter[Outcome] = Counter()
         for chunk in self.chunks:
             total.update(chunk.outcomes)
@@ -136,7 +136,7 @@ class Reading:
 
     @property
     def seconds(self) -> float | None:
-        """From the first chunk's start to the last one's end; None when no chunk said."""
+        """Time from the first chunk's start to the last chunk's end; None: unknown."""
         summaries = [chunk.summary for chunk in self.chunks if chunk.summary]
         if not summaries:
             return None
@@ -144,11 +144,11 @@ class Reading:
 
     @property
     def images_per_second(self) -> float | None:
-        """Images segmented in this run by the phase's seconds; None when either is nothing."""
+        """Images segmented in this run divided by the duration of the phase; None: nothing was segmented."""
         done = self.outcomes[Outcome.DONE]
         return done / self.seconds if done and self.seconds else None
 
 
 def outcome_counts(outcomes: Counter[Outcome]) -> dict[str, int]:
-    """Counts by outcome, every outcome named, for JSON."""
+    """Return the number of images by outcome, including zeros, for JSON."""
     return {outcome.value: outcomes[outcome] for outcome in Outcome}

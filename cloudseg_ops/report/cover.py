@@ -1,4 +1,4 @@
-"""Statistics of the cloud fraction over any number of images, in constant memory."""
+"""Statistics of the cloud fraction for any number of images, in constant memory."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from array import array
 from typing import Any
 
 BINS = 20
-"""Bins of the histogram that is shown."""
+"""Number of bins of the histogram."""
 
 _STEPS = 10_000
 
 
 class CloudCover:
-    """Mean, median and histogram of cloud fractions, added one at a time.
+    """Mean, median and histogram of cloud fractions that are added one at a time.
 
-    The mean is that of all values. The median is taken from a count of the values rounded to 0.0001, and is exact
-    to half of that, whatever the number of images.
+    The mean is exact. The median is calculated from values rounded to 0.0001, so that its error is at most half of that
+    for any number of images.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class CloudCover:
         self._steps = array("Q", bytes(8 * (_STEPS + 1)))
 
     def add(self, fraction: float) -> None:
-        """Take in one image's cloud fraction, 0–1."""
+        """Add one image's cloud fraction, 0–1."""
         self.count += 1
         self._sum += fraction
         self.bins[min(int(fraction * BINS), BINS - 1)] += 1
@@ -34,12 +34,12 @@ class CloudCover:
 
     @property
     def mean(self) -> float | None:
-        """The mean, 0–1; None without images."""
+        """The mean, 0–1; None if there are no images."""
         return self._sum / self.count if self.count else None
 
     @property
     def median(self) -> float | None:
-        """The median, 0–1, to 0.0001; None without images."""
+        """The median, 0–1, to 0.0001; None if there are no images."""
         if not self.count:
             return None
         return (self._ranked((self.count - 1) // 2) + self._ranked(self.count // 2)) / 2
@@ -53,7 +53,7 @@ class CloudCover:
         raise IndexError(rank)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Return plain JSON."""
         return {
             "images": self.count,
             "mean": None if self.mean is None else round(self.mean, 6),
@@ -64,7 +64,7 @@ class CloudCover:
 
 
 def checked_fraction(value: object) -> float | None:
-    """Give back a cloud fraction as a float when it is a number within 0–1, else None."""
+    """Return a cloud fraction as a float, or None if it is not a number within 0–1."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and 0 <= value <= 1 else None

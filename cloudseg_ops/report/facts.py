@@ -1,4 +1,4 @@
-"""What the tasks of a run know, and the report cannot find out."""
+"""Facts about a run that the report gets from the run's tasks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloudseg_ops.contracts.proof import Place
 
 
 class PlannedChunk(TypedDict):
-    """A chunk as `plan_chunks` hands it on."""
+    """A chunk as returned by `plan_chunks`."""
 
     index: int
     uri: str
@@ -21,21 +21,21 @@ class PlannedChunk(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What the tasks of a run know.
+    """Facts about a run, collected from its tasks.
 
     Attributes:
         run_id: The Airflow run.
         started: When the run began, ISO 8601.
-        objects: Input versions of the snapshot.
+        objects: Number of input versions in the snapshot.
         bytes: Sum of their sizes.
-        model: The run's model; None when `pull_model` did not get that far.
-        chunks: The chunks planned.
-        places: Input versions by the name of the place where the audit found them.
-        lost: `name#generation` of the first few input versions that the audit found in no place.
+        model: The run's model; None: `pull_model` did not finish.
+        chunks: The planned chunks.
+        places: Number of input versions by place, from the audit.
+        lost: `name#generation` of the first few lost input versions.
         after_success: What was done with proven inputs: `delete`, `archive` or `keep`.
-        seconds: Duration of the phases `sense`, `pull`, `plan` and `clean`, as far as known. That of `segment` is
-            read from the results.
         version: The cloudseg version.
+        seconds: Durations of the phases `sense`, `pull`, `plan` and `clean`, as far as known. The duration of
+            `segment` is read from the results.
     """
 
     run_id: str
@@ -52,10 +52,10 @@ class RunFacts:
 
     @property
     def lost_count(self) -> int:
-        """Input versions that the audit found in no place."""
+        """Number of input versions that the audit could not find."""
         return max(self.places.get(Place.LOST, 0), len(self.lost))
 
     @property
     def uncounted(self) -> int:
-        """Input versions that the audit did not count at all."""
+        """Number of input versions that the audit did not count."""
         return max(0, self.objects - sum(self.places.values()))

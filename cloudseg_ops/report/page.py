@@ -1,4 +1,4 @@
-"""report.html: one file that needs nothing else, and runs nothing."""
+"""report.html: a self-contained page without scripts."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def render_page(
 ) -> str:
     """Render report.html.
 
-    Uploaders choose names and reasons: they are escaped, and the content security policy allows no script,
-    no request and no style but the page's own.
+    Names and reasons are untrusted: they are escaped, and the content security policy allows no scripts, no requests
+    and no styles except the page's.
 
     Args:
-        report: The run in numbers.
-        facts: What the tasks know.
-        reading: What the results say.
+        report: The numbers of the run.
+        facts: Facts from the run's tasks.
+        reading: The contents of the results files.
         quarantined: The first quarantined images.
-        previews: The contact sheet's pictures.
+        previews: The pictures of the contact sheet.
     """
     from markupsafe import Markup
 
@@ -64,7 +64,7 @@ def render_page(
         .get_template("report.html.j2")
         .render(
             policy=page_policy(style),
-            # The project's own file; escaped, it would no longer be what the policy's hash is of.
+            # Trusted, since it is part of the package; escaping would invalidate the hash in the policy.
             style=Markup(style),  # noqa: S704
             report=report,
             facts=facts,
@@ -85,15 +85,15 @@ def render_page(
 
 
 def page_style() -> str:
-    """The style sheet of all pages."""
+    """Return the style sheet of all pages."""
     return resources.files(_PACKAGE).joinpath("report.css").read_text("utf-8")
 
 
 def page_environment(package: str = _PACKAGE) -> Environment:
-    """Templates that escape what they are given, with filters for units.
+    """Return a Jinja environment that escapes values and has filters for units.
 
     Args:
-        package: Where the templates lie.
+        package: Package that contains the templates.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -115,7 +115,7 @@ def page_environment(package: str = _PACKAGE) -> Environment:
 
 
 def page_policy(style: str) -> str:
-    """A content security policy: no script, no request, no style but this one."""
+    """Return a content security policy that allows no scripts, no requests and no style but this one."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
@@ -130,13 +130,13 @@ def _places(counts: Mapping[str, int]) -> list[tuple[str, Segment]]:
 
 
 def _phases(seconds: Mapping[str, float]) -> list[tuple[str, str, float]]:
-    """Key, name, and width of the bar, 0–100."""
+    """Return the key, name and bar width (0–100) of each phase."""
     longest = max(seconds.values(), default=0.0) or 1.0
     return [(key, _PHASES.get(key, key), 100 * spent / longest) for key, spent in seconds.items()]
 
 
 def _chunk_tables(chunks: Sequence[ChunkReading]) -> dict[str, Sequence[ChunkReading]]:
-    """A few chunks stand in one table; of many, those that finished are folded away."""
+    """Split the chunks into an open and a folded table: if there are many, complete chunks are folded."""
     if len(chunks) <= _FEW_CHUNKS:
         return {"open": chunks, "folded": []}
     return {

@@ -1,4 +1,4 @@
-"""plan.html and plan.json: what a run is going to do, next to its later report."""
+"""plan.html and plan.json: the plan of a run, written to the folder of its report."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FEW_CHUNKS = 12
 
 
 def write_plan_pages(store: Store, plan: RunPlan) -> None:
-    """Write plan.json and plan.html, in place of any that are there.
+    """Write plan.json and plan.html, replacing existing ones.
 
     Raises:
-        StorageError: Cloud Storage failed; writing again does no harm.
+        StorageError: Cloud Storage failed; it is safe to try again.
     """
     document = {**plan.to_json(), "chunk_list": [asdict(chunk) for chunk in plan.chunks]}
     text = json.dumps(document, indent=2, ensure_ascii=False)
@@ -30,7 +30,7 @@ def write_plan_pages(store: Store, plan: RunPlan) -> None:
 
 
 def render_plan(plan: RunPlan) -> str:
-    """Render plan.html: like the report, one file that needs nothing else, and runs nothing."""
+    """Render plan.html: like the report, a self-contained page without scripts."""
     from markupsafe import Markup
 
     style = page_style()
@@ -39,7 +39,7 @@ def render_plan(plan: RunPlan) -> str:
         .get_template("plan.html.j2")
         .render(
             policy=page_policy(style),
-            # The project's own file; escaped, it would no longer be what the policy's hash is of.
+            # Trusted, since it is part of the package; escaping would invalidate the hash in the policy.
             style=Markup(style),  # noqa: S704
             plan=plan,
             headline=headline(plan),
@@ -52,7 +52,7 @@ def render_plan(plan: RunPlan) -> str:
 
 
 def headline(plan: RunPlan) -> str:
-    """The plan in a few words."""
+    """Return the headline of the plan: the expected time."""
     expected = plan.forecast
     if not expected.images:
         return "Nothing left to segment"
@@ -62,11 +62,11 @@ def headline(plan: RunPlan) -> str:
 
 
 def plan_tiles(plan: RunPlan) -> list[Tile]:
-    """The plan in six numbers."""
+    """Return the six numbers at the top of the plan's page."""
     expected, rate = plan.forecast, plan.rate
     sizes = plan.chunk_objects
     few = counted(sizes.max, "image")
-    skipped = f"{plan.already_processed:,} done already" if plan.already_processed else readable_bytes(plan.bytes)
+    skipped = f"{plan.already_processed:,} already processed" if plan.already_processed else readable_bytes(plan.bytes)
     cost = expected.cost
     return [
         Tile("inputs", f"{plan.objects:,}", skipped),
@@ -75,12 +75,12 @@ def plan_tiles(plan: RunPlan) -> list[Tile]:
             f"{len(plan.chunks):,}",
             "of " + (few if sizes.min == sizes.max else f"{sizes.min:,} to {few}"),
         ),
-        Tile("at once", UNKNOWN if plan.at_once is None else f"{plan.at_once:,}", "slots of the pool"),
+        Tile("concurrency", UNKNOWN if plan.at_once is None else f"{plan.at_once:,}", "pool slots"),
         Tile(
-            "images/s a chunk",
+            "images/s per chunk",
             three_digits(rate.images_per_second),
-            f"measured in {len(rate.runs)} run{'' if len(rate.runs) == 1 else 's'}" if rate.runs else "a setting",
+            f"measured in {len(rate.runs)} run{'' if len(rate.runs) == 1 else 's'}" if rate.runs else "from settings",
         ),
-        Tile("GPU hours", three_digits(expected.gpu_hours), "engines at work"),
-        Tile("cost", "–" if cost is None else f"{cost:,.2f}", "no price is set" if cost is None else CURRENCY),
+        Tile("GPU hours", three_digits(expected.gpu_hours), "without idle time"),
+        Tile("cost", "–" if cost is None else f"{cost:,.2f}", "no price set" if cost is None else CURRENCY),
     ]

@@ -1,4 +1,4 @@
-"""A run's plan in words: for the log, and for its page."""
+"""The plan of a run as text, for the log and for its page."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ UNKNOWN = "unknown"
 
 
 def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
-    """What a plan says, as names and values."""
+    """Return the rows of a plan, as names and values."""
     done = plan.already_processed
     return [
         ("inputs", f"{counted(plan.objects, 'image')}, {readable_bytes(plan.bytes)}"),
-        *([] if done is None else [("done already", already_processed_words(done))]),
+        *([] if done is None else [("already processed", already_processed_words(done))]),
         ("chunks", f"{len(plan.chunks):,}, of {_images(plan.chunk_objects)}"),
         ("chunk sizes", _sizes(plan.chunk_bytes)),
-        ("at once", at_once_words(plan.at_once)),
+        ("concurrency", at_once_words(plan.at_once)),
         ("rate", rate_words(plan)),
         *([("measured in", ", ".join(plan.rate.runs))] if plan.rate.runs else []),
-        ("start of a chunk", start_words(plan)),
+        ("chunk start", start_words(plan)),
         ("GPU time", gpu_words(plan)),
         ("wall time", wall_words(plan)),
         ("cost", cost_words(plan)),
@@ -33,74 +33,74 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
 
 
 def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Two columns, a line a row."""
+    """Return one line per row, in two aligned columns."""
     width = max((len(name) for name, _ in rows), default=0)
     return [f"  {name:<{width}}  {value}" for name, value in rows]
 
 
 def already_processed_words(count: int) -> str:
-    """How many inputs are skipped."""
+    """Describe how many inputs are skipped."""
     if not count:
-        return "none: no input has a mask by this model, or is in quarantine"
-    return f"{counted(count, 'image')} with a mask by this model, or in quarantine: skipped"
+        return "none: no input has a mask by this model or is in quarantine"
+    return f"{counted(count, 'image')}, skipped: with a mask by this model, or in quarantine"
 
 
 def at_once_words(at_once: int | None) -> str:
-    """How many chunks go on at once."""
+    """Describe how many chunks run concurrently."""
     if at_once is None:
-        return f"{UNKNOWN}: set CLOUDSEG_POOL_SLOTS to the slots of the pool"
+        return f"{UNKNOWN}: set CLOUDSEG_POOL_SLOTS to the number of slots of the pool"
     return f"{counted(at_once, 'chunk')} (CLOUDSEG_POOL_SLOTS)"
 
 
 def rate_words(plan: RunPlan) -> str:
-    """How fast a chunk goes, and how one knows."""
-    speed = f"{three_digits(plan.rate.images_per_second)} images/s a chunk"
+    """Describe the rate of a chunk and its source."""
+    speed = f"{three_digits(plan.rate.images_per_second)} images/s per chunk"
     if not plan.rate.runs:
-        return f"{speed}, by CLOUDSEG_IMAGES_PER_SECOND: no report of a run tells a measured one"
-    model = "this model" if plan.rate.same_model else "another model (no run used this one)"
+        return f"{speed}, from CLOUDSEG_IMAGES_PER_SECOND: no report has a measured rate"
+    model = "this model" if plan.rate.same_model else "another model: no rate of this one was found"
     return f"{speed}, measured in {counted(len(plan.rate.runs), 'run')} with {model}"
 
 
 def start_words(plan: RunPlan) -> str:
-    """How long a chunk waits for its engine."""
+    """Describe how long a chunk waits for its engine."""
     seconds = plan.rate.start_seconds
-    return f"{UNKNOWN}, and left out" if seconds is None else f"{readable_seconds(seconds)}, measured the same way"
+    return f"{UNKNOWN}, not included" if seconds is None else f"{readable_seconds(seconds)}, measured in the same way"
 
 
 def gpu_words(plan: RunPlan) -> str:
-    """How long engines work in total."""
+    """Describe the total working time of the engines."""
     hours = plan.forecast.gpu_hours
     return f"about {three_digits(hours)} GPU hours ({readable_seconds(3600 * hours)}), without the idle time of nodes"
 
 
 def wall_words(plan: RunPlan) -> str:
-    """How long segmenting takes."""
+    """Describe how long it takes to segment all chunks."""
     expected = plan.forecast
     if expected.wall_seconds is not None:
         return f"about {readable_seconds(expected.wall_seconds)} for all chunks"
     return (
-        f"between {readable_seconds(expected.shortest_seconds)} (all chunks at once) and "
+        f"between {readable_seconds(expected.shortest_seconds)} (all chunks concurrently) and "
         f"{readable_seconds(expected.longest_seconds)} (one at a time)"
     )
 
 
 def cost_words(plan: RunPlan) -> str:
-    """What the GPU hours cost."""
+    """Describe the cost of the GPU hours."""
     cost = plan.forecast.cost
     if cost is None:
         return f"{UNKNOWN}: set CLOUDSEG_GPU_HOUR_PRICE"
     amount = f"less than {CURRENCY} 0.01" if 0 < cost < 0.005 else f"about {CURRENCY} {cost:,.2f}"
-    return f"{amount}, at {CURRENCY} {plan.gpu_hour_price:g} a GPU hour"
+    return f"{amount}, at {CURRENCY} {plan.gpu_hour_price:g} per GPU hour"
 
 
 def afterwards_words(plan: RunPlan) -> str:
-    """What becomes of the inputs."""
+    """Describe what happens to the inputs."""
     most = f"{'up to ' if plan.objects > 1 else ''}{counted(plan.objects, 'input')} ({readable_bytes(plan.bytes)})"
-    once = "each once its mask, read back, proves it done"
+    once = "each after its mask has been read back as proof"
     source = f"gs://{plan.input_bucket}"
     return {
-        "delete": f"delete: {most} leave {source} for good, {once}",
-        "archive": f"archive: {most} move from {source} to archive/ in {plan.layout.output}, {once}",
+        "delete": f"delete: permanently deletes {most} from {source}, {once}",
+        "archive": f"archive: moves {most} from {source} to archive/ in {plan.layout.output}, {once}",
         "keep": f"keep: all inputs stay in {source}, and the next run finds them again",
     }.get(plan.after_success, plan.after_success)
 

@@ -1,4 +1,4 @@
-"""The contact sheet's pictures: a few of a run's previews, from all over it."""
+"""The pictures of the contact sheet: a sample of a run's previews."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Preview:
 
 
 def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
-    """Read up to 48 previews, at even distances in the order of their names, from clear to overcast.
+    """Return up to 48 previews, evenly sampled from the run and sorted from clear to overcast.
 
-    Their names begin with the chunk's index, so these are from all over the run. Those of more than 60 kB are
-    compressed further. Left out is what is not a JPEG, or does not say whose preview it is. Only the first previews of
-    each chunk are listed, however many images have one.
+    Only the first previews of each chunk are listed. Their names begin with the chunk's index, so that an even sample
+    by name covers all chunks. Previews of more than 60 kB are compressed further. Objects that are not JPEG or lack a
+    provenance are left out.
     """
     folder = GcsUri(layout.staging.bucket, layout.previews_folder.name + "/")
     chosen = spread(_usable(store.list_objects(folder, end=folder.name + MORE_FOLDER)), MAX_PREVIEWS)
@@ -54,7 +54,7 @@ def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
 
 
 def spread(items: Iterable[_Item], most: int) -> list[_Item]:
-    """Pick at most `most` items at even distances, holding no more than twice as many at any time."""
+    """Return at most `most` evenly spaced items, holding no more than twice as many at any time."""
     kept: list[_Item] = []
     stride = 1
     for position, item in enumerate(items):
@@ -81,7 +81,7 @@ def _usable(listed: Iterable[ObjectInfo]) -> Iterator[tuple[ObjectInfo, MaskProv
 def _read(store: Store, info: ObjectInfo, provenance: MaskProvenance) -> Preview | None:
     try:
         jpeg = store.read(GcsUri(info.bucket, info.name), generation=info.generation)
-    except ObjectNotFoundError:  # replaced since the listing, by a retry of its chunk
+    except ObjectNotFoundError:  # a retry of the chunk has replaced it since the listing
         return None
     if len(jpeg) > MAX_PREVIEW_BYTES:
         jpeg = _compressed(jpeg)
@@ -91,7 +91,7 @@ def _read(store: Store, info: ObjectInfo, provenance: MaskProvenance) -> Preview
 
 
 def _compressed(jpeg: bytes) -> bytes:
-    """Trade detail for size, as little as possible; photographs of foliage need it. Empty if it is not a JPEG."""
+    """Compress a JPEG as little as necessary to fit, as for photographs of foliage; return b"" if it is not a JPEG."""
     from PIL import Image, UnidentifiedImageError
 
     try:

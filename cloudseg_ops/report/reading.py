@@ -1,4 +1,4 @@
-"""Reads the chunks' results, one line at a time."""
+"""Reads the chunks' results files, one line at a time."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def read_results(
 ) -> Reading:
     """Read the results files of the planned chunks in the order of their indexes.
 
-    Results are never proof, only what the engine said. An image version that a file names more than once counts
-    once, with what was said first; one that two chunks name counts in both. Files of chunks that were not planned
-    are left unread. A line that is not a result makes its chunk unreadable, and the others still count.
+    Results are not proof, but only what the engine reported. If a file lists an image version more than once, the first
+    line counts; an image version in two chunks counts in both. Files of chunks that were not planned are ignored. A
+    line that is not a result makes its chunk unreadable, but the chunk's other lines still count.
 
-    Memory grows with the number of images of one chunk (about 70 bytes each), not with that of the run.
+    Memory grows with the number of images in one chunk (about 70 bytes each), not with the size of the run.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
-        planned: The chunks planned.
-        on_result: Called with each result that counts, made safe to write: its cloud fraction is a number within
-            0–1 or None, its texts can be encoded.
+        planned: The planned chunks.
+        on_result: Called with each result that counts. It is safe to write: the cloud fraction is a number within 0–1
+            or None, and all text can be encoded as UTF-8.
 
     Returns:
-        The counts.
+        The totals.
 
     Raises:
         StorageError: Cloud Storage failed.
@@ -58,7 +58,7 @@ def read_results(
 
 
 def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]:
-    # Hashes instead of names, which may have a thousand bytes each: two of a million are alike once in 10**7 runs.
+    # Hashes instead of names, which may have 1,000 bytes each; a million hashes collide once in 10**7 runs.
     seen: set[int] = set()
     try:
         for line in store.read_lines(uri):
@@ -71,7 +71,7 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
             if key not in seen:
                 seen.add(key)
                 yield safe_result(result)
-    except ObjectNotFoundError:  # gone since the listing: a retry of the chunk may have begun again
+    except ObjectNotFoundError:  # deleted since the listing, possibly by a retry of the chunk
         chunk.summary = None
         return
     except UnicodeDecodeError as error:
@@ -80,7 +80,7 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
 
 
 def safe_result(result: Result) -> Result:
-    """Leave nothing in a result that cannot be written as JSON in UTF-8; its cloud fraction is within 0–1 or None."""
+    """Return a result that can be written as JSON in UTF-8, with a cloud fraction within 0–1 or None."""
     name, mask, reason = map(_encodable, (result.source.name, result.mask, result.reason))
     fraction = checked_fraction(result.cloud_fraction)
     if (name, mask, reason, fraction) == (result.source.name, result.mask, result.reason, result.cloud_fraction):
@@ -90,5 +90,5 @@ def safe_result(result: Result) -> Result:
 
 
 def _encodable(text: str | None) -> str | None:
-    # JSON can spell single surrogates, which UTF-8 cannot.
+    # JSON can contain lone surrogates, which UTF-8 cannot encode.
     return None if text is None else str(text).encode("utf-8", "replace").decode()

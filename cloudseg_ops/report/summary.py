@@ -1,4 +1,4 @@
-"""The report's numbers: what goes to the next task, and to the head of report.json."""
+"""The numbers of the report, which are passed to the next task and written to the head of report.json."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ PHASES = ("sense", "pull", "plan", "segment", "clean")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run in numbers.
+    """The numbers of a run.
 
     Attributes:
-        counts: Images by outcome, as the engine said, every outcome named.
+        counts: Number of images by outcome, as reported by the engine, including zeros.
         unfinished_chunks: Indexes of the planned chunks without a complete results file.
-        lost: Input versions that the audit found in no place.
+        lost: Number of input versions that the audit could not find.
         verdict: The run in one sentence.
-        json_uri: Where report.json is.
-        html_uri: Where report.html is.
-        head: See `to_json`.
+        json_uri: Address of report.json.
+        html_uri: Address of report.html.
+        head: The head of report.json; see `to_json`.
     """
 
     counts: Mapping[str, int]
@@ -39,12 +39,18 @@ class Report:
     head: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The head of report.json: all of it but chunks, quarantined and images, and so small enough for XCom."""
+        """Return the head of report.json, without its lists, so that it is small enough for XCom."""
         return dict(self.head)
 
 
 def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
-    """Put together what the tasks know and what the results say."""
+    """Combine the facts from the run's tasks with the contents of its results files.
+
+    Args:
+        layout: The run's files.
+        facts: Facts from the run's tasks.
+        reading: The contents of the results files.
+    """
     counts = outcome_counts(reading.outcomes)
     verdict = judge_run(facts, counts, len(reading.unfinished))
     rate = reading.images_per_second
@@ -72,7 +78,7 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
 
 
 def phase_seconds(facts: RunFacts, reading: Reading) -> dict[str, float]:
-    """Seconds of each phase, in the order in which a run goes through them; those that are unknown are left out."""
+    """Return the known durations of the phases in seconds, in the order of a run."""
     known: dict[str, float | None] = {**facts.seconds, "segment": reading.seconds}
     order = [*PHASES, *sorted(set(known) - set(PHASES))]
     return {phase: round(seconds, 3) for phase in order if (seconds := known.get(phase)) is not None}
@@ -92,12 +98,12 @@ def _model(facts: RunFacts) -> dict[str, Any] | None:
 
 
 def figures_line(report: Report) -> str:
-    """Sum a run up as `figures: objects=… quarantined=… quarantined_share=… lost=… unfinished_chunks=…`.
+    """Return a run's `figures: objects=… quarantined=… quarantined_share=… lost=… unfinished_chunks=…`.
 
-    The metrics and alerts of deploy/terraform read this line: names may be added, none may be changed.
+    The metrics and alerts of deploy/terraform read this line: names may be added, but not changed.
 
     Args:
-        report: The run in numbers; `quarantined_share` is a share of its inputs, 0–1.
+        report: The numbers of the run; `quarantined_share` is a share of its inputs, 0–1.
     """
     objects = int(report.head["objects"])
     quarantined = report.counts[Outcome.QUARANTINED]

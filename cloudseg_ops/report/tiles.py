@@ -1,4 +1,4 @@
-"""The numbers at the top of the page."""
+"""The numbers at the top of report.html."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cloudseg_ops.report.verdict import left_behind
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A number at the top of the page.
+    """A number at the top of a page.
 
     Attributes:
-        label: What it counts.
+        label: What is counted.
         value: The number.
-        note: A few words more.
+        note: A short explanation.
         tone: `plain`, `attention` or `bad`.
     """
 
@@ -31,15 +31,21 @@ class Tile:
 
 
 def make_tiles(report: Report, facts: RunFacts, reading: Reading) -> list[Tile]:
-    """The run in six numbers."""
+    """Return the six numbers at the top of the report.
+
+    Args:
+        report: The numbers of the run.
+        facts: Facts from the run's tasks.
+        reading: The contents of the results files.
+    """
     skipped = report.counts[Outcome.SKIPPED]
     masks = _in_place(facts, Place.MASKED, report.counts[Outcome.DONE] + skipped)
     quarantined = _in_place(facts, Place.QUARANTINED, report.counts[Outcome.QUARANTINED])
     rate, seconds = reading.images_per_second, reading.seconds
     return [
         Tile("inputs", f"{facts.objects:,}", readable_bytes(facts.bytes)),
-        Tile("masks", f"{masks:,}", f"{skipped:,} from before" if skipped else "each names its origin"),
-        Tile("quarantined", f"{quarantined:,}", "see why below" if quarantined else "no bad images"),
+        Tile("masks", f"{masks:,}", f"{skipped:,} already existed" if skipped else "each with provenance"),
+        Tile("quarantined", f"{quarantined:,}", "reasons below" if quarantined else "no bad images"),
         _audit_tile("left in INPUT", left_behind(facts, report.counts), "for the next run", "attention"),
         _audit_tile("lost", report.lost, "names below", "bad"),
         Tile("images/s", three_digits(rate) if rate else "–", "over all chunks" if seconds else "nothing segmented"),
@@ -47,9 +53,9 @@ def make_tiles(report: Report, facts: RunFacts, reading: Reading) -> list[Tile]:
 
 
 def _audit_tile(label: str, number: int, note: str, tone: str) -> Tile:
-    return Tile(label, f"{number:,}", note if number else "as it should be", tone if number else "plain")
+    return Tile(label, f"{number:,}", note if number else "as expected", tone if number else "plain")
 
 
 def _in_place(facts: RunFacts, place: Place, said: int) -> int:
-    """What the audit counted, or the engine said where the audit cannot tell: a kept input is in INPUT for it."""
+    """Return the audit's count, or the engine's if inputs are kept: the audit counts all of those as in INPUT."""
     return said if facts.after_success == "keep" else facts.places.get(place, 0)

@@ -1,4 +1,4 @@
-"""The run in one sentence, the worst news first."""
+"""The verdict on a run: one sentence about the most serious finding."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cloudseg_ops.report.facts import RunFacts
 
 
 class Level(StrEnum):
-    """How much a verdict asks of its reader."""
+    """The severity of a verdict."""
 
     GOOD = "good"
     ATTENTION = "attention"
-    """Nothing is lost, and something is left to do."""
+    """Nothing is lost, but something is left to do."""
     BAD = "bad"
 
 
@@ -25,9 +25,9 @@ class Verdict:
     """The run in one sentence.
 
     Attributes:
-        level: How much it asks of its reader.
-        headline: A few words.
-        detail: What it means and what to do next.
+        level: Severity.
+        headline: The verdict in a few words.
+        detail: What it means, and what to do next.
     """
 
     level: Level
@@ -36,12 +36,12 @@ class Verdict:
 
 
 def judge_run(facts: RunFacts, outcomes: Mapping[str, int], unfinished: int) -> Verdict:
-    """Say how a run ended.
+    """Return the verdict on a run.
 
     Args:
-        facts: What the tasks know.
-        outcomes: Images by outcome.
-        unfinished: Planned chunks without a complete results file.
+        facts: Facts from the run's tasks.
+        outcomes: Number of images by outcome.
+        unfinished: Number of planned chunks without a complete results file.
     """
     return _bad(facts, unfinished) or _unfinished(facts, unfinished) or _unproven(facts, outcomes) or _good(facts)
 
@@ -51,7 +51,7 @@ def _bad(facts: RunFacts, unfinished: int) -> Verdict | None:
         return Verdict(
             Level.BAD,
             f"{counted(facts.lost_count, 'input')} lost",
-            "The audit found them neither in INPUT nor as a mask nor in quarantine. The first names are below: "
+            "The audit found neither the inputs nor their masks nor copies in quarantine. The first names are below: "
             "look for them in the buckets' earlier versions and audit logs before anything else is deleted."
             + (f" {counted(unfinished, 'chunk')} did not finish either." if unfinished else ""),
         )
@@ -69,8 +69,8 @@ def _unfinished(facts: RunFacts, unfinished: int) -> Verdict | None:
     if not unfinished:
         return None
     detail = (
-        "Nothing is lost: what they did not finish is still in INPUT. Clear their `segment` tasks, or leave it to the "
-        "next run."
+        "Nothing is lost: unfinished inputs are still in INPUT. Clear the chunks' `segment` tasks, or leave the inputs "
+        "to the next run."
     )
     return Verdict(Level.ATTENTION, f"{unfinished:,} of {counted(len(facts.chunks), 'chunk')} unfinished", detail)
 
@@ -80,19 +80,19 @@ def _unproven(facts: RunFacts, outcomes: Mapping[str, int]) -> Verdict | None:
         return Verdict(
             Level.ATTENTION,
             f"{counted(left, 'input')} left in INPUT",
-            "Nothing is lost. They have neither a proven mask nor a place in quarantine, so the next run takes them "
-            "in again.",
+            "Nothing is lost. These inputs have neither a proven mask nor a copy in quarantine; the next run will "
+            "process them again.",
         )
     return None
 
 
 def _good(facts: RunFacts) -> Verdict:
     if not facts.objects:
-        return Verdict(Level.GOOD, "Nothing to do", "The snapshot held no inputs.")
+        return Verdict(Level.GOOD, "Nothing to do", "The snapshot has no inputs.")
     fate = {
         "delete": "Inputs with a proven mask have been deleted.",
         "archive": "Inputs with a proven mask have been moved to the archive.",
-        "keep": "Inputs have been kept in place.",
+        "keep": "All inputs have been kept in INPUT.",
     }.get(facts.after_success, "")
     return Verdict(
         Level.GOOD,
@@ -102,10 +102,10 @@ def _good(facts: RunFacts) -> Verdict:
 
 
 def left_behind(facts: RunFacts, outcomes: Mapping[str, int]) -> int:
-    """Input versions still in INPUT that should not be.
+    """Return the number of input versions that should no longer be in INPUT.
 
-    With `after_success=keep` those that have a mask, or a copy in quarantine, stay by intention: there the results
-    have to say how many these are.
+    With `after_success=keep`, inputs with a mask or a quarantine copy stay on purpose; their number is taken from the
+    results.
     """
     left = facts.places.get(Place.INPUT, 0)
     if facts.after_success == "keep":
@@ -114,5 +114,5 @@ def left_behind(facts: RunFacts, outcomes: Mapping[str, int]) -> int:
 
 
 def counted(number: int, noun: str) -> str:
-    """Number and noun: `1 input`, `1,200 inputs`."""
+    """Return a number with its noun: `1 input`, `1,200 inputs`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -18,24 +18,22 @@ from cloudseg_ops.storage import Store
 QUARANTINED_SHOWN = 200
 
 
-def write_report(store: Store, layout: RunLayout, facts: RunFacts, *, formats: Iterable[str] = ()) -> Report:
-    """Write a run's report.json and report.html and its results in further formats, in place of any that are there.
+def write_report(store: Store, layout: RunLayout, facts: RunFacts) -> Report:
+    """Write a run's report.json and report.html, replacing existing ones.
 
-    The results are read once: what the counts say and what `images` lists is of one moment, even while a pod still
-    writes. The lists of images go through a temporary file (about 150 bytes an image) rather than through memory.
+    The results are read only once, so that the counts and the list of images agree even while a pod is still writing.
+    The lists of images are buffered in temporary files (about 200 bytes per image), not in memory.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
-        facts: What the tasks know.
-        formats: Names in `RESULTS_FORMATS`, or `package.module:NAME` of a team's own; report.json is always written.
+        facts: Facts from the run's tasks.
 
     Returns:
-        The numbers, for the task to judge by.
+        The numbers of the run, from which the task decides whether it fails.
 
     Raises:
-        SettingsError: There is no such format.
-        StorageError: Cloud Storage failed; writing again does no harm.
+        StorageError: Cloud Storage failed; it is safe to try again.
     """
     further = [name for name in dict.fromkeys(formats) if name != REPORT_FORMAT]
     # report.json comes last of them: where it is, the others are there too.

@@ -1,1 +1,1 @@
-"""The rules of a run: snapshot, chunk plan, proof, clean-up, audit, progress, forecast."""
+"""The steps and rules of a run: snapshot, chunk plan, forecast, progress, clean-up and audit."""

@@ -1,4 +1,4 @@
-"""Counts where every input version of a run's snapshot is: the proof of the law of conservation."""
+"""The audit: counts where every input version of a snapshot is, to prove that nothing is lost."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _PAGES_AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Where a run's inputs are.
+    """The result of an audit.
 
     Attributes:
-        objects: Input versions of the snapshot.
-        places: How many are in each place.
-        lost: `name#generation` of the first few lost ones.
+        objects: Number of input versions in the snapshot.
+        places: Number of input versions by place.
+        lost: `name#generation` of the first 20 lost input versions.
     """
 
     objects: int
@@ -38,9 +38,14 @@ class Audit:
 
 
 def audit_run(store: Store, layout: RunLayout, input_bucket: str) -> Audit:
-    """Find every input version of a run's snapshot, a page at a time.
+    """Find the place of every input version of a run's snapshot, a page at a time.
 
-    It only reads, and may be asked for any run at any time, also while it goes on.
+    The audit only reads; it may be called for any run at any time, even while the run is in progress.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        input_bucket: The input bucket.
 
     Raises:
         ObjectNotFoundError: The run has no snapshot.

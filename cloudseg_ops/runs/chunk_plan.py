@@ -1,4 +1,4 @@
-"""Writes and reads a run's chunk plan: its chunks, each a list of input versions in STAGING."""
+"""Writes and reads a run's chunk plan: the list of chunks, and a list of input versions for each chunk."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from cloudseg_ops.storage import LINES_TYPE, Store
 from cloudseg_ops.storage.concurrency import in_order
 
 _WRITES_AT_ONCE = 4
-_MOST_LINES_HELD = 10_000  # of a chunk, about 1 MB; more are streamed
+_MOST_LINES_HELD = 10_000  # about 1 MB; the lines of a larger chunk are streamed
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk of a plan.
+    """A chunk of the chunk plan.
 
     Attributes:
-        index: From 0, without gaps.
-        uri: JSONL of its input versions.
-        objects: How many they are.
+        index: Index of the chunk, from 0 without gaps.
+        uri: Address of the JSONL file of its input versions.
+        objects: Number of input versions.
         bytes: Sum of their sizes.
     """
 
@@ -46,18 +46,18 @@ def write_plan(
     max_chunks: int,
     dry_run: bool = False,
 ) -> list[Chunk]:
-    """Cut a snapshot into chunks and write them, then the list of them; memory does not grow with the snapshot.
+    """Split a snapshot into chunks, and write the chunks and then the list of them, in constant memory.
 
-    While some chunks are being written, the next ones are read. The same snapshot and limits give the same chunks, so
-    a repeated plan changes nothing.
+    Reading overlaps with writing. The same snapshot and limits always result in the same chunks, so that a repeated
+    call changes nothing.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
-        snapshot: What is to be cut.
-        chunk_objects: Inputs that a chunk should have.
-        max_chunks: Most chunks.
-        dry_run: Write nothing: no engine is going to read it, and nobody is to take it for work under way.
+        snapshot: The snapshot to split.
+        chunk_objects: Target number of inputs in a chunk.
+        max_chunks: Maximum number of chunks.
+        dry_run: Write nothing, so that the plan is not mistaken for work in progress.
     """
     count = count_chunks(snapshot.objects, chunk_objects=chunk_objects, max_chunks=max_chunks)
     parts = split(
@@ -84,10 +84,10 @@ def write_plan(
 
 
 def read_plan(store: Store, layout: RunLayout) -> list[Chunk]:
-    """Read the list of a run's chunks back, by index; empty before `plan_chunks` has written it, and in a dry run.
+    """Return a run's chunks by index; empty before `plan_chunks` has written the plan, and in a dry run.
 
     Raises:
-        ManifestError: It is not of its form.
+        ManifestError: The plan is not in the expected format.
     """
     try:
         planned = json.loads(store.read(layout.plan))
@@ -117,14 +117,14 @@ def _reckon(uri: GcsUri, index: int, members: Iterator[InputObject]) -> Chunk:
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    """A chunk, and its lines if they are still to be written."""
+    """A chunk, and its lines unless they are already written."""
 
     chunk: Chunk
     lines: list[str]
 
 
 def _pack(store: Store, uri: GcsUri, index: int, members: Iterator[InputObject]) -> _Packed:
-    """Take a chunk's lines off the stream: to be written in one request, or, where they are too many, at once."""
+    """Collect a chunk's lines for one request; stream them to the bucket right away if there are too many."""
     objects = total_bytes = 0
 
     def line(item: InputObject) -> str:

@@ -1,4 +1,4 @@
-"""Which inputs go into which chunk: pure rules, streamed, for any number of inputs."""
+"""Pure rules for splitting a stream of inputs, of any length, into chunks."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from operator import itemgetter
 
 from cloudseg_ops.contracts.objects import InputObject
 
-# What an image costs beyond its bytes (requests, start of decoding), as bytes: keeps a chunk of a million tiny
-# images from weighing nothing.
+# The cost of an image beyond its bytes (requests, start of decoding), in bytes. Without it, a million tiny images would
+# have almost no weight.
 OBJECT_OVERHEAD = 64 * 1024
 
 
 def count_chunks(objects: int, *, chunk_objects: int, max_chunks: int) -> int:
-    """How many chunks a run has.
+    """Return the number of chunks of a run.
 
     Args:
-        objects: Inputs of the run.
-        chunk_objects: Inputs that a chunk should have.
-        max_chunks: Most chunks, however many inputs.
+        objects: Number of inputs.
+        chunk_objects: Target number of inputs in a chunk.
+        max_chunks: Maximum number of chunks.
     """
     return min(-(-objects // chunk_objects), max_chunks)
 
@@ -28,26 +28,26 @@ def count_chunks(objects: int, *, chunk_objects: int, max_chunks: int) -> int:
 def split(
     inputs: Iterable[InputObject], *, objects: int, total_bytes: int, chunks: int
 ) -> Iterator[tuple[int, Iterator[InputObject]]]:
-    """Stream inputs as consecutive chunks of about equal weight: bytes, and a constant for each object.
+    """Yield consecutive chunks of about equal weight, which is their bytes plus a constant for each input.
 
-    No chunk is empty, and none weighs more than an equal share and its heaviest input together. Each chunk is to be
-    read before the next one is asked for, as with `itertools.groupby`.
+    No chunk is empty, and no chunk weighs more than an equal share plus its heaviest input. Consume each chunk before
+    advancing to the next one, as with `itertools.groupby`.
 
     Args:
-        inputs: All inputs, in the snapshot's order, which chunks keep.
-        objects: How many there are.
-        total_bytes: Their sizes' sum.
-        chunks: How many chunks to aim for; large inputs may leave fewer.
+        inputs: All inputs in the snapshot's order, which is kept.
+        objects: Number of inputs.
+        total_bytes: Sum of their sizes.
+        chunks: Target number of chunks; with large inputs there may be fewer.
 
     Yields:
-        Index from 0 without gaps, and the chunk's inputs.
+        The chunk's index, from 0 without gaps, and its inputs.
     """
     total = total_bytes + objects * OBJECT_OVERHEAD
 
     def shares() -> Iterator[tuple[int, InputObject]]:
         before = 0
         for item in inputs:
-            # Twice the weight at the item's middle, in whole numbers: floats lose count beyond 2**53.
+            # Twice the cumulative weight at the item's middle, in integers: floats are not exact beyond 2**53.
             weight = item.size + OBJECT_OVERHEAD
             yield min((2 * before + weight) * chunks // (2 * total), chunks - 1), item
             before += weight
@@ -57,11 +57,11 @@ def split(
 
 
 def last_end(durations: Iterable[float], places: Iterable[float]) -> float:
-    """Find when the last of a queue of chunks ends, each of which takes the place that is free first.
+    """Return when the last chunk of a queue ends if each takes the first slot that becomes free.
 
     Args:
         durations: Seconds that each chunk takes, in the order of the queue.
-        places: When each place becomes free, in seconds from now; at least one.
+        places: When each slot becomes free, in seconds from now; at least one slot.
     """
     free = list(places)
     heapq.heapify(free)

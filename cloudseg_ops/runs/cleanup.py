@@ -1,4 +1,4 @@
-"""Removes proven inputs from INPUT: the only code in cloudseg that deletes an input."""
+"""Clean-up: removes proven inputs from INPUT. No other code in cloudseg deletes an input."""
 
 from __future__ import annotations
 
@@ -18,32 +18,40 @@ from cloudseg_ops.storage import Deletion, Store
 from cloudseg_ops.storage.concurrency import in_order
 from cloudseg_ops.storage.evidence import gather_evidence
 
-# What is between its proof and its delete is bounded by these: at the first pace, they take four seconds.
+# Limits the inputs that are waiting between proof and delete: about four seconds' worth at the initial pace.
 _PAGES_AT_ONCE = 4
 
 AfterSuccess = Literal["delete", "archive", "keep"]
 
 
 class Cleaned(StrEnum):
-    """What clean-up did with an input version."""
+    """The result of clean-up for an input version."""
 
     DELETED = "deleted"
     ARCHIVED = "archived"
     """Copied to the archive, then deleted."""
     KEPT = "kept"
-    """Proven, and kept because the run says so."""
+    """Proven, but kept in INPUT as the run's settings demand."""
     LEFT = "left"
-    """Still in INPUT, because nothing proves it."""
+    """Still in INPUT, because there is no proof for it."""
     GONE = "gone"
-    """Not in INPUT any more: an earlier try, another run or another user deleted it."""
+    """No longer in INPUT: deleted by an earlier try, by another run or by a user."""
     CHANGED = "changed"
-    """A newer version has its name, and stays for the next run."""
+    """Replaced by a newer version, which stays for the next run."""
 
 
 def decide(
     version: InputObject, bucket: str, evidence: Evidence, *, model_digest: str, after_success: AfterSuccess
 ) -> Cleaned:
-    """Decide what is to become of an input version: `deleted` and `archived` are orders, the rest are findings."""
+    """Decide what to do with an input version: `deleted` and `archived` are still to be carried out.
+
+    Args:
+        version: The input version.
+        bucket: The input bucket.
+        evidence: The objects that belong to the input.
+        model_digest: Digest of the run's model.
+        after_success: What to do with a proven input.
+    """
     if evidence.current is None:
         return Cleaned.GONE
     if evidence.current.generation != version.generation:
@@ -66,21 +74,21 @@ def clean_inputs(
     model_digest: str,
     after_success: AfterSuccess,
 ) -> dict[str, int]:
-    """Delete what is proven, a page of a thousand at a time; it may be repeated at any point.
+    """Delete or archive the proven inputs, a page of a thousand at a time; safe to repeat at any point.
 
-    Proof is read from OUTPUT right before the delete, which names the generation: a newer upload stays. While some
-    pages wait for their deletes, at the pace that the store keeps, the proofs of the next ones are read.
+    The proof is read from OUTPUT right before the delete, which is limited to the input's generation, so that a newer
+    upload stays. While the deletes of some pages wait for the store's rate limit, the proofs of the next are read.
 
     Args:
         store: Cloud Storage.
         inputs: The run's snapshot.
         input_bucket: The input bucket.
         output_bucket: The output bucket.
-        model_digest: The run's model; only its masks are proof.
+        model_digest: Digest of the run's model; only masks by this model are proof.
         after_success: What to do with a proven input.
 
     Returns:
-        How many input versions met each fate of `Cleaned`.
+        The number of input versions for each value of `Cleaned`.
     """
 
     def clean(page: list[InputObject]) -> Counter[Cleaned]:
@@ -99,7 +107,7 @@ def clean_inputs(
 
 
 def _carry_out(store: Store, fates: dict[InputObject, Cleaned], *, input_bucket: str, output_bucket: str) -> None:
-    """Archive and delete as ordered, and correct the fates of those that were changed meanwhile."""
+    """Archive and delete as decided, and correct `fates` for inputs that changed in the meantime."""
     archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
     copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
     doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
@@ -113,14 +121,14 @@ def _carry_out(store: Store, fates: dict[InputObject, Cleaned], *, input_bucket:
 def _after_delete(fate: Cleaned, deletion: Deletion) -> Cleaned:
     if deletion is Deletion.CHANGED:
         return Cleaned.CHANGED
-    # Gone between the look and the delete: a repeated request, whose first answer was lost, ends here as well.
+    # An object that was already gone counts as deleted: the response to an earlier delete request may have been lost.
     return fate
 
 
 def _archive(
     store: Store, versions: Sequence[InputObject], *, input_bucket: str, output_bucket: str
 ) -> list[InputObject]:
-    """Copy versions to the archive; give back those that were still there to copy."""
+    """Copy versions to the archive, and return those that still existed."""
 
     def copy(version: InputObject) -> bool:
         source = Source(input_bucket, version.name, version.generation, version.crc32c)

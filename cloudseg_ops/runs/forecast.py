@@ -1,4 +1,4 @@
-"""What a run will take: pure rules over its chunks, a rate, and how many chunks go on at once."""
+"""Pure rules that forecast a run's time and cost from its chunks, a rate and the number of concurrent chunks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ CURRENCY = "USD"
 
 @dataclass(frozen=True, slots=True)
 class MeasuredChunk:
-    """A chunk of an earlier run that was worked through.
+    """The measured speed of a chunk of an earlier run.
 
     Attributes:
-        images: Images that it segmented.
-        seconds: How long its engine took for them, from its beginning to its results file.
-        start_seconds: How long its task waited for the engine to begin; None: nobody knows.
+        images: Number of images segmented.
+        seconds: Time from the engine's start to its results file.
+        start_seconds: Time that the task waited for the engine to start; None: unknown.
     """
 
     images: int
@@ -29,12 +29,12 @@ class MeasuredChunk:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
-    """An earlier run, by its report.
+    """The measured speed of an earlier run, from its report.
 
     Attributes:
         run_id: The Airflow run.
-        model_digest: Its model.
-        chunks: Those that tell a rate.
+        model_digest: Digest of the run's model.
+        chunks: The chunks from which a rate can be calculated.
     """
 
     run_id: str
@@ -44,13 +44,13 @@ class MeasuredRun:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """How fast one chunk goes, and how one knows.
+    """The expected rate of one chunk, and its source.
 
     Attributes:
-        images_per_second: Of one chunk: its engine's start is in it.
-        start_seconds: Until its engine begins: a node, an image, a process. None: nobody knows.
-        runs: Where it was measured; empty: it is the setting CLOUDSEG_IMAGES_PER_SECOND.
-        same_model: Whether these runs had the model of this one.
+        images_per_second: Rate of one chunk, including the start of its engine.
+        start_seconds: Time until the engine starts: node, image pull and process. None: unknown.
+        runs: Runs in which the rate was measured; empty if it is the setting CLOUDSEG_IMAGES_PER_SECOND.
+        same_model: Whether those runs used this run's model.
     """
 
     images_per_second: float
@@ -61,7 +61,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Sizes of a run's chunks: minimum, median and maximum."""
+    """The minimum, median and maximum of a run's chunk sizes."""
 
     min: int
     median: int
@@ -69,26 +69,26 @@ class Spread:
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> Spread:
-        """Describe numbers, of which there is at least one."""
+        """Return the spread of one or more numbers."""
         return cls(min(numbers), round(statistics.median(numbers)), max(numbers))
 
     def to_json(self) -> dict[str, int]:
-        """As in plan.json."""
+        """Return the spread as in plan.json."""
         return {"least": self.min, "median": self.median, "most": self.max}
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run will take.
+    """The expected time and cost of a run.
 
     Attributes:
-        images: Images to be segmented.
-        chunk_seconds: How long each chunk will take, its start included, in the order of the chunks.
-        gpu_hours: Time in which engines work, summed over chunks: without the start of nodes, and their idle time.
-        wall_seconds: From the first chunk's start to the last one's end; None: nobody knows how many go on at once.
-        shortest_seconds: The same with all chunks at once.
-        longest_seconds: The same with one at a time.
-        cost: Of the GPU hours, in `CURRENCY`; None: no price is known.
+        images: Number of images to segment.
+        chunk_seconds: Expected time of each chunk including its start, in the order of the chunks.
+        gpu_hours: Working time of the engines, summed over chunks, without the start and idle time of nodes.
+        wall_seconds: Time from the first chunk's start to the last chunk's end; None: concurrency is unknown.
+        shortest_seconds: The wall time if all chunks run concurrently.
+        longest_seconds: The wall time if chunks run one at a time.
+        cost: Cost of the GPU hours, in `CURRENCY`; None: the price is unknown.
     """
 
     images: int
@@ -101,11 +101,11 @@ class Forecast:
 
 
 def choose_rate(runs: Iterable[MeasuredRun], *, model_digest: str | None, setting: float) -> Rate:
-    """Take the rate from earlier runs: those with this model where there are any, else all, else the setting.
+    """Return the rate measured in earlier runs, preferably with the same model, or else the setting.
 
     Args:
         runs: Earlier runs.
-        model_digest: The model of the run to come; None: nobody knows.
+        model_digest: Digest of the model of the planned run; None: unknown.
         setting: CLOUDSEG_IMAGES_PER_SECOND.
     """
     telling = [run for run in runs if run.chunks]
@@ -131,14 +131,14 @@ def forecast(
     at_once: int | None,
     gpu_hour_price: float | None,
 ) -> Forecast:
-    """Reckon what a run will take.
+    """Return the expected time and cost of a run.
 
     Args:
-        chunks: The run's.
-        rate: Of one chunk.
-        already_processed: Images that are skipped because OUTPUT proves them done; None: unknown.
-        at_once: Most chunks at once; None: unknown.
-        gpu_hour_price: In `CURRENCY`; None: unknown.
+        chunks: The run's chunks.
+        rate: Rate of one chunk.
+        already_processed: Number of images that are skipped because OUTPUT proves them done; None: unknown.
+        at_once: Maximum number of concurrent chunks; None: unknown.
+        gpu_hour_price: Price of a GPU hour, in `CURRENCY`; None: unknown.
     """
     objects = sum(chunk.objects for chunk in chunks)
     images = objects - (already_processed or 0)

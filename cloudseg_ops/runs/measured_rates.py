@@ -1,4 +1,4 @@
-"""Reads from the latest reports how fast chunks went."""
+"""Reads the measured speeds of chunks from the latest reports."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from cloudseg_ops.storage.concurrency import in_order
 REPORTS_READ = 5
 _READS_AT_ONCE = 5
 _LARGEST_HEAD = 4_000_000
-"""Bytes of a report before its lists of images; 1,024 chunks take a tenth of it."""
+"""Maximum size in bytes of a report before its lists of images; 1,024 chunks need a tenth of it."""
 
 _log = logging.getLogger(__name__)
 
 
 def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ) -> list[MeasuredRun]:
-    """Read the chunks in the latest reports, the newest first.
+    """Return the speeds measured in the latest reports, newest first.
 
-    Of each report only what comes before its lists of images is read; one that cannot be read is left out.
+    Of each report, only the part before its lists of images is read. Unreadable reports are left out.
 
     Args:
         store: Cloud Storage.
         output: The output bucket.
-        most: Reports to read.
+        most: Maximum number of reports to read.
 
     Raises:
         StorageError: The reports could not be listed.
@@ -44,12 +44,12 @@ def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ
 
 
 def measured_chunks(chunks: Iterable[Mapping[str, Any]]) -> list[MeasuredChunk]:
-    """Pick the chunks of a report that tell a rate: complete ones, most of whose images were segmented in one go.
+    """Return the complete chunks of a report whose last try segmented at least half of the images.
 
-    What a retry found done already took it no time worth mentioning, and would make the rate look better or worse.
+    Images that a retry skips take almost no time, so that they would distort the rate.
 
     Raises:
-        KeyError, TypeError: They are not what a report holds.
+        KeyError, TypeError: The chunks are not in the format of a report.
     """
     return [
         MeasuredChunk(images, float(chunk["seconds"]), chunk.get("start_seconds"))
@@ -67,5 +67,5 @@ def _read(store: Store, info: ObjectInfo) -> MeasuredRun | None:
         model = head.get("model") or {}
         return MeasuredRun(str(head["run_id"]), model.get("digest"), measured_chunks(head["chunks"]))
     except (StorageError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _log.warning("%s tells no rate: %s: %s", uri, type(error).__name__, error)
+        _log.warning("cannot read a rate from %s: %s: %s", uri, type(error).__name__, error)
         return None

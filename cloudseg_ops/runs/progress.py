@@ -1,6 +1,6 @@
-"""How far a run is: what its engines say of their chunks, put together.
+"""The progress of a run, combined from the statuses that its engines publish.
 
-One listing gives the marks and the results files of all chunks, of any number of images.
+A single listing returns the statuses and results files of all chunks, whatever the number of images.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from cloudseg_ops.runs.chunking import last_end
 from cloudseg_ops.storage import ObjectInfo, Store
 
 STALLED_AFTER = timedelta(seconds=60)
-"""An engine that has said nothing for so long is taken for dead, or for one that hangs."""
+"""An engine that has not updated its status for this long is considered dead or hanging."""
 
 
 class ChunkPhase(StrEnum):
-    """What a chunk is at."""
+    """The phase of a chunk."""
 
     WAITING = "waiting"
-    """No engine has begun with it."""
+    """No engine has started on it."""
     RUNNING = "running"
-    """An engine works on it."""
+    """An engine is working on it."""
     STALLED = "stalled"
-    """An engine worked on it, and has said nothing for a minute."""
+    """An engine started on it, but has not updated its status for a minute."""
     DONE = "done"
     """Its results file accounts for every image."""
     STOPPED = "stopped"
-    """An engine has ended before every image was accounted for; a retry goes on."""
+    """An engine ended before every image was accounted for; a retry continues."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkProgress:
-    """How far a chunk is.
+    """The progress of a chunk.
 
     Attributes:
-        index: The chunk.
+        index: Index of the chunk.
         done: Images accounted for.
-        total: Images of the chunk.
-        images_per_second: Lately while it runs; over its whole try once that has ended; else 0.
-        updated: When its engine last said something; timezone-aware. None: never.
-        state: What it is at: one of `waiting`, `running`, `stalled`, `done`, `stopped`.
+        total: Images in the chunk.
+        images_per_second: Recent rate while it runs; the rate of the whole try once that has ended; otherwise 0.
+        updated: When the engine last updated its status; timezone-aware. None: never.
+        state: Phase: `waiting`, `running`, `stalled`, `done` or `stopped`.
     """
 
     index: int
@@ -60,7 +60,7 @@ class ChunkProgress:
     state: ChunkPhase
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON; the time as ISO 8601."""
+        """Return plain JSON, with the time in ISO 8601."""
         return {
             "index": self.index,
             "done": self.done,
@@ -73,16 +73,16 @@ class ChunkProgress:
 
 @dataclass(frozen=True, slots=True)
 class RunProgress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         done: Images accounted for.
-        total: Images of its chunks; 0 when nothing is planned (yet), as in a dry run.
-        images_per_second: Of the chunks that run, together.
-        seconds_left: Until the last chunk ends; None when nobody can tell yet.
-        updated: When an engine last said something; timezone-aware. None: never.
+        total: Images in all chunks; 0 before the run is planned, and in a dry run.
+        images_per_second: Total rate of the running chunks.
+        seconds_left: Estimated time until the last chunk ends; None: not known yet.
+        updated: When an engine last updated its status; timezone-aware. None: never.
         finished: Whether every chunk is done.
-        chunks: By index.
+        chunks: The chunks, by index.
     """
 
     done: int
@@ -94,11 +94,11 @@ class RunProgress:
     chunks: list[ChunkProgress]
 
     def count(self, state: ChunkPhase) -> int:
-        """How many chunks are at that."""
+        """Return the number of chunks in a phase."""
         return sum(chunk.state is state for chunk in self.chunks)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON; times as ISO 8601."""
+        """Return plain JSON, with times in ISO 8601."""
         return {
             "done": self.done,
             "total": self.total,
@@ -113,23 +113,23 @@ class RunProgress:
 def read_run_progress(
     store: Store, layout: RunLayout, *, at_once: int | None = None, now: datetime | None = None
 ) -> RunProgress:
-    """Read how far a run is, in two requests.
+    """Read the progress of a run, in two requests.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
-        at_once: Most chunks at once; None: nobody knows, and as many as run now are taken.
-        now: The time to judge ages by; timezone-aware. None: this moment.
+        at_once: Maximum number of concurrent chunks; None: unknown, assume as many as are running now.
+        now: The time from which ages are measured; timezone-aware. None: the current time.
 
     Returns:
-        What is known; without a plan, 0 of 0 images and no chunk.
+        The progress; without a plan, 0 of 0 images and no chunks.
 
     Raises:
-        ManifestError: The plan is not of its form.
+        ManifestError: The plan is not in the expected format.
         StorageError: Cloud Storage failed.
     """
     planned = read_plan(store, layout)
-    # Names of both folders lie next to each other, so that one listing gives both.
+    # The two folders are adjacent in the order of names, so that one listing returns both.
     first, behind = f"{layout.progress_folder.name}/", f"{layout.results_folder.name}0"
     folder = GcsUri(layout.staging.bucket, f"{layout.folder.name}/")
     found = {info.name: info for info in store.list_objects(folder, start=first, end=behind)} if planned else {}
@@ -150,14 +150,14 @@ def read_run_progress(
 def judge_chunk(
     index: int, objects: int, mark: ObjectInfo | None, results: ObjectInfo | None, *, now: datetime
 ) -> ChunkProgress:
-    """Say how far a chunk is.
+    """Return the progress of a chunk.
 
     Args:
-        index: The chunk.
-        objects: Its images as planned.
-        mark: What its engine said last.
-        results: Its results file.
-        now: The time to judge ages by; timezone-aware.
+        index: Index of the chunk.
+        objects: Number of images planned.
+        mark: The engine's last status; None: there is none.
+        results: The results file; None: there is none.
+        now: The time from which ages are measured; timezone-aware.
     """
     said = ChunkStatus.from_metadata(mark.metadata) if mark else None
     summary = ChunkSummary.from_metadata(results.metadata) if results else None
@@ -168,7 +168,7 @@ def judge_chunk(
         state = ChunkPhase.STOPPED if summary else ChunkPhase.WAITING
         return ChunkProgress(index, 0, objects, 0.0, updated, state)
     silent = now - mark.updated > STALLED_AFTER
-    if said.ended and (silent or said.done < said.total):  # else its results file is on its way
+    if said.ended and (silent or said.done < said.total):  # otherwise its results file is about to arrive
         state = ChunkPhase.STOPPED
     else:
         state = ChunkPhase.STALLED if silent else ChunkPhase.RUNNING
@@ -177,11 +177,11 @@ def judge_chunk(
 
 
 def combine(chunks: Iterable[ChunkProgress], *, at_once: int | None) -> RunProgress:
-    """Put chunks together to a run.
+    """Combine the progress of chunks into the progress of the run.
 
     Args:
-        chunks: All of the run.
-        at_once: Most chunks at once; None: as many as run now.
+        chunks: All chunks of the run.
+        at_once: Maximum number of concurrent chunks; None: as many as are running now.
     """
     by_index = sorted(chunks, key=lambda chunk: chunk.index)
     finished = bool(by_index) and all(chunk.state is ChunkPhase.DONE for chunk in by_index)
@@ -197,17 +197,17 @@ def combine(chunks: Iterable[ChunkProgress], *, at_once: int | None) -> RunProgr
 
 
 def seconds_left(chunks: Sequence[ChunkProgress], *, at_once: int | None) -> float | None:
-    """Estimate when the last chunk ends: those that run go on, and the others take the places that become free.
+    """Estimate the time until the last chunk ends if waiting chunks take the slots that become free.
 
-    A chunk that runs keeps its own rate; one that does not is given the usual one: the median of the chunks that are
-    done, whose start counts, or else of those that run.
+    A running chunk keeps its rate. The others get the median rate of the chunks that are done, which includes their
+    start, or else of those that are running.
 
     Args:
-        chunks: All of the run.
-        at_once: Most chunks at once; None: as many as run now.
+        chunks: All chunks of the run.
+        at_once: Maximum number of concurrent chunks; None: as many as are running now.
 
     Returns:
-        Seconds; None when no chunk has a rate yet.
+        Seconds; None if no chunk has a rate yet.
     """
     usual = _usual_rate(chunks, ChunkPhase.DONE) or _usual_rate(chunks, ChunkPhase.RUNNING)
     if usual is None:
@@ -226,7 +226,7 @@ def _usual_rate(chunks: Iterable[ChunkProgress], state: ChunkPhase) -> float | N
 
 
 def _whole_rate(said: ChunkStatus | None, summary: ChunkSummary) -> float:
-    """Of an engine's last try: what it said at its end, or images by time where that did not arrive."""
+    """Return the rate of an engine's last try: from its final status, or else images divided by time."""
     if said and said.ended:
         return said.images_per_second
     seconds = summary.finished - summary.started

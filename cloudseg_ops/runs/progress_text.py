@@ -1,4 +1,4 @@
-"""A run's progress in words, for a terminal."""
+"""A run's progress as text, for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TOLD = (ChunkPhase.RUNNING, ChunkPhase.STALLED, ChunkPhase.STOPPED)
 
 
 def progress_line(progress: RunProgress) -> str:
-    """A run in one line: images done of all, rate, time left."""
+    """Return a run's progress in one line: images done, rate and time left."""
     if not progress.chunks:
         return "nothing is planned yet"
     words = [f"{progress.done:,} of {progress.total:,} images"]
@@ -25,18 +25,18 @@ def progress_line(progress: RunProgress) -> str:
 
 
 def chunks_line(progress: RunProgress) -> str:
-    """How many chunks are at what."""
+    """Return the number of chunks in each phase, in one line."""
     counts = [(progress.count(state), state) for state in ChunkPhase]
     states = ", ".join(f"{count:,} {state}" for count, state in counts if count)
     return f"{len(progress.chunks):,} chunk{'' if len(progress.chunks) == 1 else 's'}: {states}"
 
 
 def chunk_lines(progress: RunProgress, *, now: datetime) -> list[str]:
-    """A line for each chunk that has begun and is not done.
+    """Return a line for each chunk that has started and is not done.
 
     Args:
-        progress: The run's.
-        now: The time to judge ages by; timezone-aware.
+        progress: The run's progress.
+        now: The time from which ages are measured; timezone-aware.
     """
     told = [chunk for chunk in progress.chunks if chunk.state in _TOLD]
     width = max((len(f"{chunk.done:,} of {chunk.total:,}") for chunk in told), default=0)
@@ -48,4 +48,4 @@ def chunk_lines(progress: RunProgress, *, now: datetime) -> list[str]:
 
 
 def _age(updated: datetime | None, now: datetime) -> str:
-    return "" if updated is None else f"  heard of {readable_seconds(max(0.0, (now - updated).total_seconds()))} ago"
+    return "" if updated is None else f"  updated {readable_seconds(max(0.0, (now - updated).total_seconds()))} ago"

@@ -1,7 +1,7 @@
-"""Reads report.json without its lists, which grow with the run: the one place that knows how the file is cut.
+"""Reads report.json without its lists, which grow with the run.
 
-report.json is an object whose lists come last, in the order of `LISTS`, each beginning on a new line. So what
-comes before a list is JSON once it is closed, and can be read without the rest.
+The lists come last in the file, in the order of `ReportList`, and each begins on a new line. The text before a list,
+plus a closing brace, is therefore valid JSON that can be read without the rest.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 
 ReportList = Literal["chunks", "quarantined", "images"]
-"""A list of report.json, in the order in which they follow its head."""
-# The head goes through XCom, and is small for that reason.
+"""The lists of report.json, in the order in which they follow its head."""
+# The head is small, because it is also passed through XCom.
 _PIECE_BYTES = 256 * 1024
 _LARGEST_HEAD = _PIECE_BYTES
 
 
 def list_start(name: ReportList) -> str:
-    """The line that begins a list of report.json."""
+    """Return the line that begins a list of report.json."""
     return f'"{name}": ['
 
 
 def read_head(store: Store, layout: RunLayout) -> dict[str, Any] | None:
-    """Read the head of a run's report.json: all but its lists.
+    """Read the head of a run's report.json: everything but its lists.
 
     Returns:
-        What `Report.to_json` gave; None when the run has no report (yet), or not one of this form.
+        The result of `Report.to_json`, or None if the run has no report yet or the report is not in this format.
     """
     try:
         return read_before(store, layout.report_json, "chunks", max_bytes=_LARGEST_HEAD)
@@ -47,19 +47,19 @@ def read_before(
         store: Cloud Storage.
         uri: The file.
         name: The first list that is left out.
-        max_bytes: Look no further than this for the list.
-        generation: The file's version; None: the present one.
+        max_bytes: Search for the list only within this many bytes.
+        generation: The file's version; None: the current one.
 
     Raises:
-        ObjectNotFoundError: It is not there.
-        ValueError: It has no such list within `max_bytes`, or what comes before is not JSON.
+        ObjectNotFoundError: The file does not exist.
+        ValueError: The list does not begin within `max_bytes`, or the text before it is not JSON.
     """
-    # Within JSON strings, a line end is escaped: this is never part of a name.
+    # JSON strings contain no literal line ends, so this cannot occur in a name.
     end = f",\n{list_start(name)}".encode()
     begin = b""
     while len(begin) < max_bytes:
         piece = store.read_part(uri, len(begin), min(len(begin) + _PIECE_BYTES, max_bytes), generation=generation)
-        # The end may lie across two pieces.
+        # The end may be split across two pieces.
         searched = max(0, len(begin) - len(end))
         begin += piece
         if (at := begin.find(end, searched)) >= 0:

@@ -1,4 +1,4 @@
-"""A run's plan as people and programs read it, before anything is segmented."""
+"""The plan of a run, published for people and programs before anything is segmented."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from cloudseg_ops.storage.concurrency import in_order
 from cloudseg_ops.storage.evidence import gather_evidence
 
 LOOKED_UP = 10_000
-"""Existing masks are counted only up to this many inputs, which take ten listing pages and a few seconds."""
+"""Maximum number of inputs for which existing masks are counted: ten pages of a listing, a second or two."""
 _PAGES_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run is going to do, or would do.
+    """The plan of a run or dry run.
 
     Attributes:
         layout: The run's files.
         version: The cloudseg version.
-        written: When, ISO 8601.
+        written: When the plan was written, ISO 8601.
         dry_run: Whether the run ends with its plan.
-        after_success: What becomes of proven inputs: `delete`, `archive` or `keep`.
+        after_success: What happens to proven inputs: `delete`, `archive` or `keep`.
         input_bucket: The input bucket.
-        chunks: The run's, by index; at least one.
-        already_processed: Inputs that OUTPUT proves done by this model, or broken, already; None: not counted.
-        at_once: Most chunks at once; None: unknown.
-        rate: How fast a chunk goes.
-        gpu_hour_price: In `CURRENCY`; None: unknown.
+        chunks: The run's chunks, by index; at least one.
+        already_processed: Number of inputs that already have a mask by this model or a quarantine copy; None: not
+            counted.
+        at_once: Maximum number of concurrent chunks; None: unknown.
+        rate: Expected rate of a chunk.
+        gpu_hour_price: Price of a GPU hour, in `CURRENCY`; None: unknown.
         model: The run's model; None: unknown.
     """
 
@@ -59,7 +60,7 @@ class RunPlan:
 
     @cached_property
     def forecast(self) -> Forecast:
-        """What it will take."""
+        """The expected time and cost of the run."""
         return forecast(
             self.chunks,
             self.rate,
@@ -70,26 +71,26 @@ class RunPlan:
 
     @property
     def objects(self) -> int:
-        """Inputs."""
+        """Number of inputs."""
         return sum(chunk.objects for chunk in self.chunks)
 
     @property
     def bytes(self) -> int:
-        """Sum of their sizes."""
+        """Sum of the inputs' sizes."""
         return sum(chunk.bytes for chunk in self.chunks)
 
     @cached_property
     def chunk_objects(self) -> Spread:
-        """Images in a chunk."""
+        """Spread of the number of images in a chunk."""
         return Spread.of([chunk.objects for chunk in self.chunks])
 
     @cached_property
     def chunk_bytes(self) -> Spread:
-        """Bytes of a chunk."""
+        """Spread of the number of bytes in a chunk."""
         return Spread.of([chunk.bytes for chunk in self.chunks])
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON without the list of chunks, and so small enough for XCom."""
+        """Return plain JSON without the list of chunks, so that it is small enough for XCom."""
         expected = self.forecast
         return {
             "run_id": self.layout.run_id,
@@ -131,7 +132,7 @@ class RunPlan:
 
 
 def is_dry_run(store: Store, layout: RunLayout) -> bool:
-    """Whether OUTPUT's plan.json says that the run ends with its plan; False where there is none (yet)."""
+    """Return whether a run is a dry run according to its plan in OUTPUT; False if there is no plan yet."""
     try:
         return bool(json.loads(store.read(layout.plan_json))["dry_run"])
     except ObjectNotFoundError:
@@ -141,10 +142,17 @@ def is_dry_run(store: Store, layout: RunLayout) -> bool:
 def count_already_processed(
     store: Store, layout: RunLayout, *, objects: int, input_bucket: str, model_digest: str
 ) -> int | None:
-    """Count the inputs of a snapshot that OUTPUT proves done by this model, or broken, already.
+    """Count the inputs of a snapshot that already have a mask by this model or a quarantine copy.
+
+    Args:
+        store: Cloud Storage.
+        layout: The run's files.
+        objects: Number of inputs in the snapshot.
+        input_bucket: The input bucket.
+        model_digest: Digest of the run's model.
 
     Returns:
-        How many; None when there are too many inputs to look up.
+        The number, or None if the snapshot has more than `LOOKED_UP` inputs.
     """
     if objects > LOOKED_UP:
         return None

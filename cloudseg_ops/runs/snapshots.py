@@ -1,4 +1,4 @@
-"""A run's snapshot: what is new in INPUT, written once and streamed from there on."""
+"""The snapshot of a run: the new input versions in INPUT, written once and read as a stream."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cloudseg_ops.storage import PAGE_SIZE, Store
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A snapshot's address and size.
+    """The address and size of a snapshot.
 
     Attributes:
-        uri: The JSONL object.
-        objects: Its lines.
+        uri: Address of the JSONL file.
+        objects: Number of input versions, one per line.
         total_bytes: Sum of the inputs' sizes.
     """
 
@@ -40,23 +40,23 @@ def take_snapshot(
     max_objects: int | None = None,
     on_left: Callable[[str, str], None] | None = None,
 ) -> Snapshot | None:
-    """Write what is new under `folder` as the run's snapshot, in bounded memory.
+    """Write the new input versions under `folder` as the run's snapshot, in bounded memory.
 
-    A run has one snapshot: where it exists already (the task was killed after writing it, or cleared by a person),
-    it is counted and given back as it is.
+    A run has only one snapshot. If it already exists, because the task was killed after writing it or was cleared, it
+    is counted and returned unchanged.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
         folder: Input bucket and prefix.
-        now: The time to judge ages by; timezone-aware.
+        now: The time from which ages are measured; timezone-aware.
         settle: An object changed less than this ago is left for the next run.
         image_types: Lower-case extensions of photographs.
-        max_objects: Take at most so many.
-        on_left: Called with the name of each image that is left out, and why.
+        max_objects: Maximum number of input versions.
+        on_left: Called with the name of each image that is left out, and the reason.
 
     Returns:
-        None when nothing is new; nothing is written then.
+        The snapshot, or None if there are no new inputs, in which case nothing is written.
     """
     if store.stat(layout.snapshot) is not None:
         return count_snapshot(store, layout)
@@ -81,10 +81,10 @@ def take_snapshot(
 
 
 def count_snapshot(store: Store, layout: RunLayout) -> Snapshot:
-    """Count a snapshot that exists.
+    """Count the lines and bytes of an existing snapshot.
 
     Raises:
-        ObjectNotFoundError: The run has none.
+        ObjectNotFoundError: The run has no snapshot.
     """
     tally = _Tally()
     for _ in tally.lines(read_inputs(store, layout.snapshot)):
@@ -93,17 +93,17 @@ def count_snapshot(store: Store, layout: RunLayout) -> Snapshot:
 
 
 def read_inputs(store: Store, uri: GcsUri) -> Iterator[InputObject]:
-    """Stream the input versions of a snapshot or a chunk.
+    """Yield the input versions of a snapshot or a chunk.
 
     Raises:
-        ObjectNotFoundError: There is no such object.
-        ManifestError: A line is not of its form.
+        ObjectNotFoundError: The file does not exist.
+        ManifestError: A line is not an input version.
     """
     return map(InputObject.from_line, store.read_lines(uri))
 
 
 def pages(inputs: Iterable[InputObject], size: int = PAGE_SIZE) -> Iterator[list[InputObject]]:
-    """Cut a stream of input versions into lists of at most `size`."""
+    """Yield a stream of input versions as lists of at most `size`."""
     rest = iter(inputs)
     while page := list(islice(rest, size)):
         yield page

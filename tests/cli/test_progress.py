@@ -59,7 +59,7 @@ def test_the_progress_of_a_run(environment: None, run: RunLayout, capsys: Output
     # One of two slots is free; the chunk that will take it needs two seconds.
     assert lines[0] == "run test-run: 5 of 12 images · 2.0 images/s · about 2.0 s left"
     assert lines[1] == "3 chunks: 1 waiting, 1 running, 1 done"
-    assert lines[2].startswith("  00001  running  1 of 4 images     2.0 images/s  heard of ")
+    assert lines[2].startswith("  00001  running  1 of 4 images     2.0 images/s  updated ")
     assert len(lines) == 3
 
 

@@ -59,7 +59,7 @@ def test_an_image_that_says_it_does_not_fit_is_refused() -> None:
     for image in (f"engine:0.1.9-abc{DIGEST}", f"engine{DIGEST}", "cloudseg-inference:dev", ""):
         require_image("0.1.0", image)
     with pytest.raises(
-        VersionMismatchError, match=r"is of cloudseg 0\.2\.0, and this DAG of 0\.1\.0: .*no pod was started"
+        VersionMismatchError, match=r"is cloudseg 0\.2\.0, and this DAG is 0\.1\.0: .*no pod was started"
     ):
         require_image("0.1.0", f"engine:0.2.0-abc{DIGEST}")
 

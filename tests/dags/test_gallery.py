@@ -146,7 +146,7 @@ def test_who_may_not_see_the_dag_sees_nothing_of_it(visit: Visit, rest: str) -> 
 def test_a_dag_of_others_has_no_gallery_and_says_so(visit: Visit) -> None:
     for user in (STRANGER, VIEWER):
         page = Page(visit.browser(user).get(visit.path("gallery", STRANGERS_DAG, visit.other_run), 404).text)
-        assert "it is none of cloudseg's, and has no gallery" in page.text
+        assert "it is not a cloudseg run, so it has no gallery" in page.text
 
 
 @pytest.mark.parametrize(

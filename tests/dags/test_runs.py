@@ -65,7 +65,7 @@ def test_a_run_tells_how_far_it_is_and_names_its_chunks(clean_airflow: RunningAi
     assert all(chunk["seconds"] > 0 and chunk["start_seconds"] > 0 for chunk in report["chunks"])
     plan = airflow.xcom(run_id, "plan_chunks", "plan")
     assert (plan["dry_run"], plan["objects"], plan["chunks"]["count"]) == (False, 8, 2)
-    assert b"What this run set out to do" in airflow.store.read(layout.plan_html)
+    assert b"This is the plan of the run." in airflow.store.read(layout.plan_html)
 
 
 def _under_way(airflow: RunningAirflow, layout: RunLayout) -> RunProgress | None:

@@ -58,7 +58,7 @@ def test_a_chunk_of_every_kind(lab: Lab) -> None:
         "not an image, or none of the formats JPEG, PNG, TIFF, WEBP, BMP",
     ]
     assert results[4].reason
-    assert "cut short" in results[4].reason
+    assert "truncated" in results[4].reason
 
 
 def test_the_second_run_reads_no_photograph(lab: Lab, faults: FaultPlan) -> None:

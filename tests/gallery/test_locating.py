@@ -97,7 +97,7 @@ def test_a_newer_upload_is_told(store: Store, layout: RunLayout, buckets: Bucket
     put_photograph(store, buckets, "a.jpg")
     shown = look(store, layout, buckets, done(old))
     assert shown.shape is Shape.MASK
-    assert note_on(shown) == "A newer upload has taken the photograph's name: this is the mask."
+    assert note_on(shown) == "A newer upload has replaced the photograph: this is the mask."
 
 
 def test_a_preview_of_another_image_is_not_shown(store: Store, layout: RunLayout, buckets: Buckets) -> None:

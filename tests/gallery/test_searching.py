@@ -104,7 +104,7 @@ def test_results_written_anew_are_shown_from_their_beginning_and_it_is_said(stor
     write_results(store, layout, 0, [made_up("a.jpg"), made_up("b.jpg"), made_up("c.jpg")])
     second = find_images(store, read_overview(store, layout), ALL, first.following)
     assert names(second) == ["a.jpg", "b.jpg", "c.jpg"]
-    assert "rewritten since the page before" in second.notes[0]
+    assert "rewritten since the previous page" in second.notes[0]
 
 
 def test_results_replaced_while_they_are_read_are_told(store: Store, layout: RunLayout) -> None:
@@ -124,7 +124,7 @@ def test_a_damaged_line_hides_nothing_else(store: Store, layout: RunLayout, line
     write_results(store, layout, 0, [made_up("a.jpg"), line, made_up("b.jpg")])
     (found,) = pages(store, layout)
     assert names(found) == ["a.jpg", "b.jpg"]
-    assert found.notes[0].startswith("1 lines of the results of chunk 0 are not results")
+    assert found.notes[0].startswith("The results of chunk 0 have 1 invalid line;")
 
 
 def test_a_line_without_end_stops_its_chunk_alone(store: Store, layout: RunLayout) -> None:
@@ -133,7 +133,7 @@ def test_a_line_without_end_stops_its_chunk_alone(store: Store, layout: RunLayou
     write_results(store, layout, 1, [made_up("b.jpg")])
     (found,) = pages(store, layout)
     assert names(found) == ["b.jpg"]
-    assert "never ends" in found.notes[0]
+    assert "is too long" in found.notes[0]
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ def test_a_development_version_is_a_label_too(monkeypatch: pytest.MonkeyPatch) -
 def test_no_pod_is_made_of_an_image_that_says_it_does_not_fit() -> None:
     digest = IMAGE.partition("@")[2]
     assert _engine(manifest(image=f"host/engine:{__version__}-abc1234@{digest}"))["image"].startswith("host/engine:")
-    with pytest.raises(VersionMismatchError, match=r"is of cloudseg 99\.0\.0, and this DAG of"):
+    with pytest.raises(VersionMismatchError, match=r"is cloudseg 99\.0\.0, and this DAG is"):
         manifest(image=f"host/engine:99.0.0-abc1234@{digest}")
 
 

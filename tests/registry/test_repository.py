@@ -109,7 +109,7 @@ def test_object_missing_in_the_remote(own_registry: Registry, form: Opener, tmp_
     [
         (None, "no such file"),
         ("train: {}\n", r"no `model` section, only \['train'\]"),
-        ("model: 3\n", "not usable"),
+        ("model: 3\n", "not valid"),
         ("model: {architecture: vgg, in_channels: 3, n_classes: 1}\n", "architecture"),
         ("[1, 2\n", "not YAML"),
         ("- 1\n", "no `model` section"),

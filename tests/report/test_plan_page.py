@@ -41,7 +41,7 @@ def test_names_are_text_and_nothing_is_fetched_or_run(layout: RunLayout) -> None
 
 def test_a_dry_run_says_that_nothing_was_done(layout: RunLayout) -> None:
     dry, real = render_plan(plan_of(layout, 5)), render_plan(plan_of(layout, 5, dry_run=False))
-    assert "Nothing was segmented, nothing was deleted" in dry
+    assert "Nothing was segmented or deleted" in dry
     assert "Nothing was segmented" not in real
     assert "report.html" in real
 
@@ -61,17 +61,17 @@ def test_the_headline(layout: RunLayout, changes: dict[str, int | None], expecte
 def test_the_tiles(layout: RunLayout) -> None:
     tiles = plan_tiles(plan_of(layout, 1000, 400, already_processed=7))
     assert [(tile.label, tile.value, tile.note) for tile in tiles] == [
-        ("inputs", "1,400", "7 done already"),
+        ("inputs", "1,400", "7 already processed"),
         ("chunks", "2", "of 400 to 1,000 images"),
-        ("at once", "2", "slots of the pool"),
-        ("images/s a chunk", "10.0", "measured in 2 runs"),
-        ("GPU hours", "0.04", "engines at work"),
+        ("concurrency", "2", "pool slots"),
+        ("images/s per chunk", "10.0", "measured in 2 runs"),
+        ("GPU hours", "0.04", "without idle time"),
         ("cost", "0.03", "USD"),
     ]
     unknown = plan_tiles(plan_of(layout, 5, at_once=None, gpu_hour_price=None, rate=Rate(10)))
     assert unknown[1].note == "of 5 images"
     assert [unknown[at].value for at in (2, 5)] == ["unknown", "–"]
-    assert (unknown[3].note, unknown[5].note) == ("a setting", "no price is set")
+    assert (unknown[3].note, unknown[5].note) == ("from settings", "no price set")
 
 
 def test_many_chunks_are_folded_away_and_the_page_is_bounded(layout: RunLayout) -> None:

@@ -18,18 +18,18 @@ def _rows(*objects: int, **changes: Any) -> dict[str, str]:
 def test_a_plan_in_words() -> None:
     assert _rows(1000, 1000, 400, already_processed=12) == {
         "inputs": "2,400 images, 2.40 MB",
-        "done already": "12 images with a mask by this model, or in quarantine: skipped",
+        "already processed": "12 images, skipped: with a mask by this model, or in quarantine",
         "chunks": "3, of 400 to 1,000 images, median 1,000",
         "chunk sizes": "400 kB to 1.00 MB, median 1.00 MB",
-        "at once": "2 chunks (CLOUDSEG_POOL_SLOTS)",
-        "rate": "10.0 images/s a chunk, measured in 2 runs with this model",
+        "concurrency": "2 chunks (CLOUDSEG_POOL_SLOTS)",
+        "rate": "10.0 images/s per chunk, measured in 2 runs with this model",
         "measured in": "run-a, run-b",
-        "start of a chunk": "5.0 s, measured the same way",
+        "chunk start": "5.0 s, measured in the same way",
         "GPU time": "about 0.07 GPU hours (3 min 59 s), without the idle time of nodes",
         "wall time": "about 2 min 29 s for all chunks",
-        "cost": "about USD 0.05, at USD 0.71 a GPU hour",
-        "afterwards": "delete: up to 2,400 inputs (2.40 MB) leave gs://photos for good, each once its mask, read back, "
-        "proves it done",
+        "cost": "about USD 0.05, at USD 0.71 per GPU hour",
+        "afterwards": "delete: permanently deletes up to 2,400 inputs (2.40 MB) from gs://photos, each after its mask "
+        "has been read back as proof",
         "page": "gs://masks/reports/manual__1/plan.html",
     }
 
@@ -37,32 +37,32 @@ def test_a_plan_in_words() -> None:
 def test_what_is_unknown_says_how_to_make_it_known() -> None:
     rows = _rows(100, 100, at_once=None, gpu_hour_price=None, rate=Rate(10))
     assert "measured in" not in rows
-    assert "done already" not in rows
-    assert rows["rate"] == (
-        "10.0 images/s a chunk, by CLOUDSEG_IMAGES_PER_SECOND: no report of a run tells a measured one"
-    )
-    assert rows["at once"] == "unknown: set CLOUDSEG_POOL_SLOTS to the slots of the pool"
-    assert rows["start of a chunk"] == "unknown, and left out"
-    assert rows["wall time"] == "between 10 s (all chunks at once) and 20 s (one at a time)"
+    assert "already processed" not in rows
+    assert rows["rate"] == "10.0 images/s per chunk, from CLOUDSEG_IMAGES_PER_SECOND: no report has a measured rate"
+    assert rows["concurrency"] == "unknown: set CLOUDSEG_POOL_SLOTS to the number of slots of the pool"
+    assert rows["chunk start"] == "unknown, not included"
+    assert rows["wall time"] == "between 10 s (all chunks concurrently) and 20 s (one at a time)"
     assert rows["cost"] == "unknown: set CLOUDSEG_GPU_HOUR_PRICE"
 
 
 def test_one_of_each() -> None:
     rows = _rows(1, already_processed=0, at_once=1, rate=Rate(1.0, None, ("a",)))
     assert rows["inputs"] == "1 image, 1.00 kB"
-    assert rows["cost"] == "less than USD 0.01, at USD 0.71 a GPU hour"
-    assert rows["done already"] == "none: no input has a mask by this model, or is in quarantine"
-    assert (rows["chunks"], rows["chunk sizes"], rows["at once"]) == (
+    assert rows["cost"] == "less than USD 0.01, at USD 0.71 per GPU hour"
+    assert rows["already processed"] == "none: no input has a mask by this model or is in quarantine"
+    assert (rows["chunks"], rows["chunk sizes"], rows["concurrency"]) == (
         "1, of 1 image", "1.00 kB", "1 chunk (CLOUDSEG_POOL_SLOTS)",
     )  # fmt: skip
-    assert rows["rate"] == "1.00 images/s a chunk, measured in 1 run with another model (no run used this one)"
+    assert rows["rate"] == (
+        "1.00 images/s per chunk, measured in 1 run with another model: no rate of this one was found"
+    )
 
 
 @pytest.mark.parametrize(
     ("after_success", "expected"),
     [
-        ("delete", "leave gs://photos for good"),
-        ("archive", "move from gs://photos to archive/ in gs://masks"),
+        ("delete", "permanently deletes up to 2 inputs (2.00 kB) from gs://photos"),
+        ("archive", "moves up to 2 inputs (2.00 kB) from gs://photos to archive/ in gs://masks"),
         ("keep", "all inputs stay in gs://photos, and the next run finds them again"),
     ],
 )

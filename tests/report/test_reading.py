@@ -67,7 +67,7 @@ def test_chunks_without_a_complete_file_are_unfinished(store: Store, layout: Run
     ]
     assert reading.unfinished == (1, 2, 3, 4)
     assert len(taken) == 4
-    assert reading.chunks[3].problem == "the file names 1 of 2 images"
+    assert reading.chunks[3].problem == "the file lists 1 of 2 images"
 
 
 def test_a_line_that_is_no_result_costs_only_its_chunk(store: Store, layout: RunLayout) -> None:

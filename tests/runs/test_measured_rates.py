@@ -105,7 +105,7 @@ def test_what_is_no_report_tells_no_rate(
     broken = buckets.layout("broken").report_folder / "report.json"
     store.write(broken, text.encode("latin-1"))
     assert [run.run_id for run in read_measured_runs(store, layout.output)] == [layout.run_id]
-    assert f"{broken} tells no rate" in caplog.text
+    assert f"cannot read a rate from {broken}" in caplog.text
 
 
 def test_without_reports(store: Store, layout: RunLayout) -> None:

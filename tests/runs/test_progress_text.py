@@ -36,7 +36,7 @@ def test_chunks() -> None:
     found = _run((5, 5, 2.0, "done"), (1_420, 5_000, 12.34, "running"), (3, 5, 0.0, "stalled"), (0, 5, 0.0, "waiting"))
     assert chunks_line(found) == "4 chunks: 1 waiting, 1 running, 1 stalled, 1 done"
     assert chunk_lines(found, now=WHEN + timedelta(seconds=3)) == [
-        "  00001  running  1,420 of 5,000 images    12.3 images/s  heard of 3.0 s ago",
-        "  00002  stalled          3 of 5 images     0.0 images/s  heard of 3.0 s ago",
+        "  00001  running  1,420 of 5,000 images    12.3 images/s  updated 3.0 s ago",
+        "  00002  stalled          3 of 5 images     0.0 images/s  updated 3.0 s ago",
     ]
     assert chunks_line(_run((0, 1, 0.0, "waiting"))) == "1 chunk: 1 waiting"

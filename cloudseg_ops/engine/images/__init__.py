@@ -1,1 +1,1 @@
-"""Photographs and masks as arrays."""
+"""Photographs and masks as NumPy arrays."""

@@ -1,4 +1,4 @@
-"""From the bytes of a photograph to its pixels, or to the reason why there are none."""
+"""Decodes photographs to arrays of pixels, or raises the reason why they cannot be segmented."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from cloudseg_ops.engine.images.row_blocks import TURNED, to_array, to_deep_arra
 _LONG_SIDE = 1000
 _MAX_ASPECT = 50
 
-# Bytes a pixel that decoding takes at its worst (measured, Pillow 12.3): its own copies, and the array.
+# Peak memory of decoding in bytes per pixel (measured with Pillow 12.3): Pillow's copies and the array.
 _PLAIN_BYTES = 7.5
 _SCALED_BYTES = 12
 _WEBP_BYTES = 16
 _DEEP_BYTES = 20
 
-# Pillow loads its decoders when it meets a file that needs them, and threads would meet them half loaded.
+# Pillow loads its decoders on first use, which is not thread-safe.
 Image.init()
-# `decode` compares the header's size with its own limit; Pillow's would warn below and raise above another one.
+# `decode` checks the size in the header against its own limit; Pillow has another, and warns before it raises.
 Image.MAX_IMAGE_PIXELS = None
 
 Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
@@ -49,9 +49,9 @@ class DecodedImage:
     """An upright photograph as the network sees it.
 
     Attributes:
-        pixels: Shape (height, width, channels), channels 1 or 3; uint8 with values 0–255, or float32 with 0–1
-            for what has more than eight bits.
-        full_size: Height and width of the photograph, where it was scaled down for the network.
+        pixels: Shape (height, width, channels), channels 1 or 3; uint8 with values 0–255, or float32 with values 0–1
+            if the photograph has more than eight bits.
+        full_size: Height and width of the photograph if it was scaled down for the network; otherwise None.
     """
 
     pixels: Pixels
@@ -59,17 +59,17 @@ class DecodedImage:
 
     @property
     def width(self) -> int:
-        """Pixels across."""
+        """Width in pixels."""
         return int(self.pixels.shape[1])
 
     @property
     def height(self) -> int:
-        """Pixels down."""
+        """Height in pixels."""
         return int(self.pixels.shape[0])
 
     @property
     def mask_size(self) -> tuple[int, int]:
-        """Height and width of its mask."""
+        """Height and width of the mask, in pixels."""
         return self.full_size or (self.height, self.width)
 
 
@@ -81,20 +81,20 @@ def decode(
     max_side: int | None = None,
     reserve: Callable[[int], None] = lambda _: None,
 ) -> DecodedImage:
-    """Decode a photograph, turn it upright, and scale it down where the network is to see less of it.
+    """Decode a photograph, rotate it upright, and scale it down if the model limits the size of its input.
 
-    Transparency is left out: the colors below it count. Of the several pictures in a phone's JPEG (MPO), the
-    first one is the photograph. Scaling down is bilinear with antialiasing.
+    The alpha channel is dropped, and the colors below it are kept. Of a phone's JPEG with several frames (MPO), the
+    first frame is used. Scaling is bilinear with antialiasing.
 
     Args:
         data: JPEG, PNG, TIFF, WebP or BMP.
         in_channels: 1 for grey, 3 for RGB.
-        max_pixels: An image of more is refused before it is decoded.
-        max_side: Longest side in pixels that the network sees; None: all of it.
-        reserve: Called, once the header is read, with the bytes that decoding takes; it may wait or refuse.
+        max_pixels: Maximum number of pixels; a larger image is refused before it is decoded.
+        max_side: Longest side of the network's input, in pixels; None: no limit.
+        reserve: Called after the header is read, with the bytes that decoding needs; it may block or raise.
 
     Raises:
-        BadImageError: It cannot be segmented; the message is a reason that a person understands.
+        BadImageError: The image cannot be segmented; the message is a reason for people to read.
     """
     if not data:
         raise BadImageError("the file is empty (zero bytes)")
@@ -106,12 +106,12 @@ def decode(
             seen = fit_size(full, max_side)
             draft_jpeg(image, (seen[1], seen[0]))
             amount = _decoding_bytes(image, scaled=seen != full)
-        # Outside: a memory budget that cannot be asked says nothing of the photograph.
+        # Outside of `_reading`, because an error of the memory budget does not mean that the photograph is broken.
         reserve(amount)
         with _reading():
             image.load()
             if image.format == "TIFF":
-                # Turned by now, which may have swapped its sides.
+                # Loading has rotated it, which may have swapped its sides.
                 full = (image.height, image.width)
                 seen = fit_size(full, max_side)
             orientation = exif_orientation(image)
@@ -121,22 +121,22 @@ def decode(
 
 @contextlib.contextmanager
 def _reading() -> Iterator[None]:
-    """Raise `BadImageError` for whatever Pillow raises of a file's bytes."""
+    """Raise `BadImageError` for any error that Pillow raises while it reads a file."""
     try:
         yield
     except (BadImageError, EngineError, MemoryError):
         raise
     except UnidentifiedImageError:
         raise BadImageError(f"not an image, or none of the formats {', '.join(FORMATS)}") from None
-    except Exception as error:  # noqa: BLE001  Pillow raises whatever its many parsers do on broken bytes
+    except Exception as error:  # noqa: BLE001  Pillow's parsers raise anything on broken data
         raise BadImageError(_broken(error)) from None
 
 
 def check_decoders() -> None:
-    """Prove that this installation reads every format, before a photograph is called broken because it does not.
+    """Check that this installation of Pillow reads every format, so that no valid photograph is taken for broken.
 
     Raises:
-        EngineError: A format cannot be read here.
+        EngineError: A format cannot be read.
     """
     for name in FORMATS:
         buffer = io.BytesIO()
@@ -145,8 +145,8 @@ def check_decoders() -> None:
             decode(buffer.getvalue(), 3, 4)
         except (BadImageError, KeyError, OSError) as error:
             raise EngineError(
-                f"this installation of Pillow cannot read {name} ({error}), and every such photograph would be taken "
-                "for a broken one; install Pillow from its wheels, which read it"
+                f"this installation of Pillow cannot read {name} ({error}), so every such photograph would be "
+                "quarantined as broken; install Pillow from its wheels, which can read it"
             ) from error
 
 
@@ -154,20 +154,20 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
     width, height = image.size
     if width * height > max_pixels:
         raise BadImageError(
-            f"decompression bomb: {width} × {height} pixels in its header, more than the {max_pixels} allowed"
+            f"decompression bomb: {width} × {height} pixels in the header, more than the {max_pixels} allowed"
         )
     if min(width, height) < 1:
-        raise BadImageError(f"no pixels: {width} × {height} in its header")
+        raise BadImageError(f"no pixels: {width} × {height} in the header")
     if max(width, height) > _LONG_SIDE and max(width, height) > _MAX_ASPECT * min(width, height):
         raise BadImageError(
             f"{width} × {height} pixels is not a photograph: one side is more than {_MAX_ASPECT} times the other"
         )
     if has_several_frames(image):
-        raise BadImageError("it holds several frames (an animation or a file of many pages), not one photograph")
+        raise BadImageError("it has several frames (an animation or a file of many pages), so it is not one photograph")
 
 
 def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
-    """Bytes that decoding takes at its worst."""
+    """Return the peak memory of decoding, in bytes."""
     each = _SCALED_BYTES if scaled else _PLAIN_BYTES
     if is_deep(image):
         each = _DEEP_BYTES
@@ -193,12 +193,12 @@ def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def _full_value(image: Image.Image) -> float:
-    """Tell which value of a grey image of more than eight bits is white."""
+    """Return the value of white in a grey image of more than eight bits."""
     low, high = value_range(image)
     if not (np.isfinite(low) and np.isfinite(high)):
-        raise BadImageError("some of its pixels are NaN or infinite")
+        raise BadImageError("some of its pixels are not finite (NaN or infinite)")
     if low < 0 or high > SIXTEEN_BITS:
-        raise BadImageError(f"its pixels run from {low:g} to {high:g}: neither 0–1, 8 nor 16 bits")
+        raise BadImageError(f"its pixels have values from {low:g} to {high:g}: neither 0–1, 8 bits nor 16 bits")
     return white_value(image, high)
 
 
@@ -208,5 +208,5 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 def _broken(error: Exception) -> str:
     said = error_text(error)
-    kind = "cut short" if "truncated" in said.lower() else "broken, or cut short"
+    kind = "truncated" if "truncated" in said.lower() else "broken or truncated"
     return f"the file is {kind} ({said})"

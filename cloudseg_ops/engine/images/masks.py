@@ -1,4 +1,4 @@
-"""Masks as files: an 8-bit palette PNG that any viewer shows in color."""
+"""Makes masks from predictions, and encodes them as 8-bit palette PNG, which any viewer shows in color."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from cloudseg_ops.engine.images.row_blocks import row_blocks
 from cloudseg_ops.engine.memory.arrays import empty
 
 Classes = npt.NDArray[np.uint8]
-"""A mask: shape (height, width), values are class indices."""
+"""A mask: shape (height, width), with class indices as values."""
 
 _CLEAR_SKY = (0, 191, 255)  # CSS deepskyblue
 _WHITE = (255, 255, 255)
-_GOLDEN_ANGLE = 0.381966  # of a full turn: neighbors in the sequence are far apart in hue
+_GOLDEN_ANGLE = 0.381966  # of a full turn, so that consecutive colors differ widely in hue
 
 
 def palette(n_classes: int) -> bytes:
-    """Give the RGB colors of the classes: clear sky blue, cloud white, further ones far apart in hue."""
+    """Return the RGB colors of the classes: blue for clear sky, white for cloud, distinct hues for others."""
     colors = [_CLEAR_SKY, _WHITE]
     for index in range(2, n_classes):
         rgb = colorsys.hsv_to_rgb(index * _GOLDEN_ANGLE % 1, 0.85, 0.95 if index % 2 else 0.65)
@@ -33,49 +33,49 @@ def palette(n_classes: int) -> bytes:
 
 
 def encode_mask(classes: Classes, n_classes: int) -> bytes:
-    """Write a mask as PNG; a contiguous one is not copied."""
+    """Encode a mask as PNG, without copying a contiguous array."""
     image = Image.fromarray(classes)
     image.putpalette(palette(n_classes))
     stream = io.BytesIO()
-    # Pillow would write two colors with one bit a pixel, which some readers do not give back as indices.
-    # A mask is made of long runs: looking for these alone is several times as fast as zlib's default, and as small.
+    # By default, Pillow writes two colors with one bit per pixel, which some readers do not return as indices.
+    # Masks consist of long runs, so that RLE is several times as fast as zlib's default, with files as small.
     image.save(stream, "PNG", bits=8, compress_type=Image.RLE)
     return stream.getvalue()
 
 
 def cloud_fraction(classes: Classes) -> float:
-    """Share of cloud pixels, 0–1."""
+    """Return the share of cloud pixels, 0–1."""
     cloud = sum(int(np.count_nonzero(classes[rows] == CLOUD)) for rows in row_blocks(*classes.shape))
     return cloud / classes.size
 
 
 Logits = npt.NDArray[np.float32]
-"""Shape (n_classes, height, width)."""
+"""Logits: shape (n_classes, height, width)."""
 
 _BAND_PIXELS = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What came of one image.
+    """The network's prediction for one image.
 
     Attributes:
-        values: Classes, uint8, shape (height, width); or, of an image that was scaled down for the network, its logits,
-            float32, shape (n_classes, height, width), of the size that the network saw.
+        values: Classes, uint8, shape (height, width); or, if the image was scaled down for the network, logits,
+            float32, shape (n_classes, height, width), at the size of the network's input.
     """
 
     values: Classes | Logits
 
     @property
     def classes(self) -> Classes:
-        """Classes at the size that the network saw."""
+        """Classes at the size of the network's input."""
         return cast("Classes", self.values) if self.values.ndim == 2 else classify(cast("Logits", self.values))
 
     def restored(self, size: tuple[int, int]) -> Classes:
-        """Classes at the photograph's height and width.
+        """Return the classes at the photograph's height and width.
 
-        Logits are scaled up bilinearly, their pixels taken for squares whose centers carry the values (what PyTorch
-        calls `align_corners=False`), then classified; band by band, so that no large image of floats comes about.
+        Logits are scaled up bilinearly (as PyTorch does with `align_corners=False`) and then classified, one block of
+        rows at a time, so that there is never a large array of floats.
         """
         if self.values.ndim == 2:
             return cast("Classes", self.values)
@@ -91,14 +91,14 @@ class Prediction:
 
 
 def classify(logits: Logits) -> Classes:
-    """Give the class of each pixel: above 0 for a single class, else the largest."""
+    """Return the class of each pixel: with one channel, whether the logit is above 0; with more, the argmax."""
     if logits.shape[0] == 1:
         return np.asarray(logits[0] > 0, np.uint8)
     return np.asarray(logits.argmax(axis=0), np.uint8)
 
 
 def _scaled(logits: Logits, size: tuple[int, int], top: int, bottom: int) -> Logits:
-    """Rows `top` to `bottom` of the logits at another height and width."""
+    """Return rows `top` to `bottom` of the logits, scaled to another height and width."""
     _, height, width = logits.shape
     box = (0.0, top * height / size[0], float(width), bottom * height / size[0])
     band = [

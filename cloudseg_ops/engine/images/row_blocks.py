@@ -1,4 +1,4 @@
-"""Work on a large picture a band of rows at a time, so that no second picture of its size is ever held."""
+"""Processes large images in blocks of rows, so that there is never a second image of the same size in memory."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from cloudseg_ops.contracts.photographs import convert
 from cloudseg_ops.engine.memory.arrays import empty
 
 BAND_PIXELS = 1 << 20
-"""Pixels of a band: few enough for a processor's cache to hold most of one, and for its copies not to count."""
+"""Pixels in a block: few enough that most of a block fits in the CPU cache and its copies need little memory."""
 
 TURNED = (5, 6, 7, 8)
-"""Orientations whose rows are seen as columns."""
+"""EXIF orientations that swap rows and columns."""
 _MIRRORED = {2: (1,), 3: (0, 1), 4: (0,), 6: (0,), 7: (0, 1), 8: (1,)}
-"""Axes of the file's picture that run backwards, by orientation."""
+"""Axes of the stored image that are mirrored, by orientation."""
 
 
 def row_blocks(height: int, width: int, pixels: int = BAND_PIXELS) -> Iterator[slice]:
-    """Cut the rows of a picture into bands of at most `pixels` pixels, or of one row."""
+    """Yield the rows of an image as blocks of at most `pixels` pixels, but of at least one row.
+
+    Args:
+        height: Height of the image.
+        width: Width of the image.
+        pixels: Maximum number of pixels in a block.
+    """
     rows = max(1, pixels // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(height, top + rows))
 
 
 def image_blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
-    """Give the bands of a loaded image, each with its rows; a small image is its own only band."""
+    """Yield the blocks of a loaded image with their rows; a small image is a single block, without a copy."""
     if image.width * image.height <= BAND_PIXELS:
         yield slice(0, image.height), image
         return
@@ -40,16 +46,16 @@ def image_blocks(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1) -> npt.NDArray[np.uint8]:
     """Convert a loaded image to an upright array.
 
-    In addition to the image itself (four bytes per pixel in Pillow; one in the modes L and P), this holds only
-    the array and copies of one band. Transparency is left out.
+    Apart from the image, which takes four bytes per pixel in Pillow (one in the modes L and P), this needs memory only
+    for the array and copies of one block. The alpha channel is dropped.
 
     Args:
-        image: Of any mode of eight bits or fewer.
-        mode: What to convert it to.
-        orientation: Which way is up, 1 to 8 as in EXIF's tag 0x0112; anything else is upright.
+        image: An image of any mode with eight bits or fewer.
+        mode: The mode to convert to.
+        orientation: EXIF orientation (tag 0x0112), 1 to 8; other values mean upright.
 
     Returns:
-        Shape (height, width, channels), channels 1 or 3, contiguous, the caller's own.
+        A new contiguous array of shape (height, width, channels), channels 1 or 3.
     """
     upright = empty(_shape(image, len(mode), orientation), np.uint8)
     as_stored = _as_stored(upright, orientation)
@@ -59,16 +65,16 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1
 
 
 def to_deep_array(image: Image.Image, channels: int, full: float, orientation: int = 1) -> npt.NDArray[np.float32]:
-    """Convert a loaded grey image of more than eight bits to an upright array of 0–1.
+    """Convert a loaded grey image of more than eight bits to an upright array with values 0–1.
 
     Args:
-        image: Of a mode I or F.
-        channels: Of the array; they are all alike.
+        image: An image of a mode I or F.
+        channels: Number of channels of the array, all with the same values.
         full: The value that becomes 1.
-        orientation: As for `to_array`.
+        orientation: EXIF orientation (tag 0x0112), 1 to 8; other values mean upright.
 
     Returns:
-        Shape (height, width, channels), contiguous, the caller's own.
+        A new contiguous array of shape (height, width, channels).
     """
     upright = empty(_shape(image, channels, orientation), np.float32)
     as_stored = _as_stored(upright, orientation)
@@ -78,9 +84,9 @@ def to_deep_array(image: Image.Image, channels: int, full: float, orientation: i
 
 
 def value_range(image: Image.Image) -> tuple[float, float]:
-    """Give the least and the greatest value of a loaded grey image; NaN for both where any is NaN."""
+    """Return the minimum and maximum of a loaded grey image; both are NaN if any value is NaN."""
     ends = [(float(values.min()), float(values.max())) for values in (np.asarray(b) for _, b in image_blocks(image))]
-    # NumPy's least of several numbers is NaN where one of them is; Python's is not.
+    # Unlike Python's min and max, NumPy's return NaN if any value is NaN.
     return float(np.min([low for low, _ in ends])), float(np.max([high for _, high in ends]))
 
 
@@ -90,6 +96,6 @@ def _shape(image: Image.Image, channels: int, orientation: int) -> tuple[int, in
 
 
 def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """View an upright picture's array as its file stores it: what is written there lands where it is seen."""
+    """Return a view of an upright array in the orientation of the file, to write stored rows to their final place."""
     view = upright.transpose(1, 0, 2) if orientation in TURNED else upright
     return np.flip(view, _MIRRORED.get(orientation, ()))

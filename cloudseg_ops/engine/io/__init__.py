@@ -1,1 +1,1 @@
-"""The work on one image but for the network: in threads of this process and in helper processes."""
+"""Downloads, decodes, encodes and uploads images, in threads of this process and in helper processes."""

@@ -1,4 +1,4 @@
-"""Messages between the engine and its helper processes: a small header, and the bytes of an array as they are."""
+"""Messages between the engine and its helper processes: a small header, and optionally the raw data of an array."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Array = npt.NDArray[Any]
 
 
 class Channel:
-    """One end of a connected pair of stream sockets; many may send, one receives.
+    """One end of a connected pair of stream sockets; any number of threads may send, and one may receive.
 
-    Both ends are this program's own: nobody else can reach the pair.
+    Messages are pickled, which is safe because no other program can access the pair of sockets.
 
     Args:
-        end: The socket, which belongs to the wire from now on.
+        end: The socket, which the channel takes over and closes.
     """
 
     def __init__(self, end: socket.socket) -> None:
@@ -33,10 +33,10 @@ class Channel:
         self._sending = threading.Lock()
 
     def send(self, message: tuple[Any, ...], array: Array | None = None) -> None:
-        """Send a message, and an array with it.
+        """Send a message, optionally with an array.
 
         Raises:
-            OSError: The other end is gone.
+            OSError: The other end is closed.
         """
         shape = None if array is None else (array.shape, array.dtype.str)
         header = pickle.dumps((message, shape), protocol=pickle.HIGHEST_PROTOCOL)
@@ -46,10 +46,10 @@ class Channel:
                 self._end.sendall(np.ascontiguousarray(array).data.cast("B"))
 
     def receive(self) -> tuple[tuple[Any, ...], Array | None]:
-        """Wait for a message.
+        """Wait for a message, and return it with its array, or None.
 
         Raises:
-            EOFError: The other end is gone.
+            EOFError: The other end is closed.
         """
         (length,) = _LENGTH.unpack(self._exactly(bytearray(_LENGTH.size)))
         message, shape = pickle.loads(self._exactly(bytearray(length)))  # noqa: S301  see the class
@@ -61,7 +61,7 @@ class Channel:
         return message, array
 
     def close(self) -> None:
-        """Close this end; a receiver at the other end gets `EOFError`."""
+        """Close this end; receiving at the other end raises `EOFError`."""
         with contextlib.suppress(OSError):
             self._end.shutdown(socket.SHUT_RDWR)
         self._end.close()

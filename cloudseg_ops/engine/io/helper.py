@@ -1,4 +1,4 @@
-"""Downloads, decodes, encodes and uploads in a separate process with its own GIL."""
+"""Downloads, decodes, encodes and uploads in a helper process, which has its own GIL."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a helper process must know.
+    """The configuration of a helper process.
 
     Attributes:
         options: The engine's options.
         ref: The run's model.
-        largest_image: Bytes that decoding one photograph may take.
+        largest_image: Maximum number of bytes for decoding one photograph.
     """
 
     options: EngineOptions
@@ -46,7 +46,7 @@ class Setup:
 
 
 _Letter = tuple[tuple[Any, ...], Array | None]
-"""A message, and an array with it."""
+"""A message with its array, or None."""
 
 
 @dataclass(slots=True)
@@ -58,11 +58,11 @@ class _Call:
 class ProcessIo:
     """A helper process that does the work in its own threads.
 
-    It ends when this process does, however that comes about.
+    The helper ends whenever this process ends, for whatever reason.
 
     Args:
-        setup: What it must know.
-        on_ready: Called when it can take work.
+        setup: Configuration of the helper.
+        on_ready: Called when the helper is ready for work.
     """
 
     def __init__(self, setup: Setup, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -80,36 +80,36 @@ class ProcessIo:
         self._tickets = itertools.count()
         self._closed = False
         self.alive = True
-        # A helper that reads slowly must not block the threads that send to it, especially compute workers.
+        # A queue, so that a helper that reads slowly does not block callers, especially compute workers.
         self._outbox: queue.SimpleQueue[_Letter | None] = queue.SimpleQueue()
         self._outbox.put(((setup,), None))
         for work, name in ((self._send, "helper-out"), (self._receive, "helper-in")):
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
-        """Begin a download."""
+        """Start a download."""
         self._call(_Call(reply, need), "fetch", item)
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
-        """Begin an upload."""
+        """Start an upload."""
         without = (computed.item, computed.mask_size, computed.began)
         self._call(_Call(reply), "publish", *without, array=computed.prediction.values)
 
     def cpu_seconds(self) -> float | None:
-        """Give the CPU seconds that the process has taken; None when it has ended."""
+        """Return the CPU seconds that the process has used, or None if it has ended."""
         try:
-            # Its name, in parentheses, may hold spaces; user and system time follow as fields 14 and 15 (proc(5)).
+            # The process name, in parentheses, may contain spaces; fields 14 and 15 are user and system time (proc(5)).
             fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()
         except OSError:
             return None
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process."""
         self._closed = True
         self._outbox.put(None)
         self._wire.close()
-        # It may hang in an upload: nothing that it holds is needed any more.
+        # It may hang in an upload, and its data is no longer needed.
         self.process.kill()
         self.process.wait()
 
@@ -129,7 +129,7 @@ class ProcessIo:
             try:
                 self._wire.send(*letter)
             except OSError:
-                # The receiving thread notices it too, and notifies all that wait.
+                # The receiving thread notices this too, and fails all calls that are waiting.
                 return
 
     def _receive(self) -> None:
@@ -162,7 +162,7 @@ class ProcessIo:
         if self._closed:
             return
         with contextlib.suppress(subprocess.TimeoutExpired):
-            # For its status.
+            # To get the exit status for the message.
             self.process.wait(1)
         _log.warning("%s", self._gone())
         for call in calls:
@@ -170,13 +170,14 @@ class ProcessIo:
 
     def _gone(self) -> HelperLostError:
         return HelperLostError(
-            f"helper process {self.process.pid}, which downloads and uploads, ended with status {self.process.poll()}; "
-            "out of memory is the likeliest cause: give the pod more, or the engine less by --memory. Others take over"
+            f"helper process {self.process.pid}, which downloads and uploads, ended with status {self.process.poll()}, "
+            "probably because it ran out of memory; other processes take over. Give the pod more memory, or lower "
+            "--memory"
         )
 
 
 def _serve(wire: Channel) -> None:
-    """Do what the engine says until it is gone."""
+    """Serve the engine's requests until it closes the channel."""
     from cloudseg_ops.engine.io.image_work import ImageWork
     from cloudseg_ops.engine.process.logs import set_up_logging
     from cloudseg_ops.storage import Store
@@ -217,7 +218,7 @@ def _serve(wire: Channel) -> None:
 
 
 def _portable(what: Result | Exception) -> Result | CloudsegError:
-    """Errors of other libraries may not survive the way; their words do."""
+    """Return errors of other libraries as `EngineError`, because they may not be picklable."""
     if isinstance(what, Result | CloudsegError):
         return what
     return EngineError(f"{type(what).__name__}: {what}")
@@ -228,7 +229,7 @@ def _main() -> None:
     try:
         _serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
     except (EOFError, KeyboardInterrupt):
-        # The engine is gone, so there is no one to report to.
+        # The engine has ended, so there is nothing left to do.
         pass
     finally:
         os._exit(0)

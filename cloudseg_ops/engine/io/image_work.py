@@ -1,4 +1,4 @@
-"""The work on one image but for the network: download and decode it, restore its mask, write what came of it."""
+"""The work on one image apart from the network: download and decode it, and encode and upload its mask."""
 
 from __future__ import annotations
 
@@ -27,7 +27,14 @@ _log = logging.getLogger(__name__)
 
 
 def provenance_of(source: InputObject, fraction: float, options: EngineOptions, ref: ModelRef) -> MaskProvenance:
-    """What the mask of an input says of its origin; `fraction` is its share of cloud, 0–1."""
+    """Return the provenance of an input's mask.
+
+    Args:
+        source: The input version.
+        fraction: Cloud fraction of the mask, 0–1.
+        options: The engine's options.
+        ref: The run's model.
+    """
     return MaskProvenance(
         source=Source(options.input.bucket, source.name, source.generation, source.crc32c),
         model_revision=ref.revision,
@@ -44,10 +51,10 @@ class ImageWork:
     """Reads photographs and writes masks; safe to share between threads.
 
     Args:
-        options: Buckets and limits.
+        options: The engine's options: buckets and limits.
         store: Cloud Storage.
         ref: The run's model.
-        largest_image: Bytes that decoding one photograph may take.
+        largest_image: Maximum number of bytes for decoding one photograph.
     """
 
     def __init__(self, options: EngineOptions, store: Store, ref: ModelRef, largest_image: int) -> None:
@@ -59,11 +66,11 @@ class ImageWork:
         self._publisher = Publisher(store, options.input.bucket, options.output.bucket, proofs)
 
     def fetch(self, item: Item, reserve: Callable[[int], None]) -> DecodedImage | Result:
-        """Download exactly this version and decode it; a bad image is quarantined right here.
+        """Download exactly this version and decode it; if it cannot be segmented, quarantine it.
 
         Args:
             item: The image.
-            reserve: Called with the bytes that decoding takes; may wait.
+            reserve: Called with the bytes that decoding needs; may block.
         """
         began = time.monotonic()
         source = item.source
@@ -76,8 +83,8 @@ class ImageWork:
         def reserve_or_refuse(amount: int) -> None:
             if amount > self._largest_image:
                 raise BadImageError(
-                    f"decoding it takes {in_words(amount)} of memory, and one photograph may take "
-                    f"{in_words(self._largest_image)} here; raise --memory, and the pod's memory, and upload it again"
+                    f"decoding it needs {in_words(amount)} of memory, and the limit for one photograph is "
+                    f"{in_words(self._largest_image)}; raise --memory and the pod's memory, and upload it again"
                 )
             reserve(amount)
 
@@ -94,14 +101,20 @@ class ImageWork:
             return self.quarantine(item, str(error), began)
 
     def quarantine(self, item: Item, reason: str, began: float) -> Result:
-        """Copy an image that cannot be segmented; `began` is when its download did, in monotonic seconds."""
+        """Copy an image that cannot be segmented to quarantine.
+
+        Args:
+            item: The image.
+            reason: Why it cannot be segmented.
+            began: When its download began, in monotonic seconds.
+        """
         source = item.source
         _log.warning("quarantine %s#%d: %s", source.name, source.generation, reason)
         result = self._publisher.quarantine(source, reason, self._options.run_id, item.seen.quarantined)
         return replace(result, seconds=time.monotonic() - began)
 
     def publish(self, computed: Computed) -> Result:
-        """Encode and upload the mask of an image with its provenance."""
+        """Encode the mask of an image and upload it with its provenance."""
         item = computed.item
         classes = computed.prediction.restored(computed.mask_size)
         provenance = provenance_of(item.source, cloud_fraction(classes), self._options, self._ref)

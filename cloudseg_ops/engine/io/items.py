@@ -1,4 +1,4 @@
-"""One image of a chunk, as the parts of the engine hand it on."""
+"""The images of a chunk, as they are passed between the parts of the engine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cloudseg_ops.engine.images.masks import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An image to be segmented.
+    """An image to segment.
 
     Attributes:
-        index: Its number in the chunk, from 0.
+        index: Index in the chunk, from 0.
         source: The input version.
-        seen: What OUTPUT held of it when the engine looked.
+        seen: The objects in OUTPUT that belong to the image, as found when the chunk began.
     """
 
     index: int
@@ -26,13 +26,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """An image whose mask is to be written.
+    """An image whose mask is ready to be written.
 
     Attributes:
         item: The image.
-        prediction: What the network gave.
-        mask_size: Height and width of its mask.
-        began: When its download began, in monotonic seconds.
+        prediction: The network's prediction.
+        mask_size: Height and width of the mask.
+        began: When the download began, in monotonic seconds.
     """
 
     item: Item

@@ -1,4 +1,4 @@
-"""Writes small pictures of a chunk's masks: of the first for the run's report, of all for its gallery."""
+"""Writes previews of a chunk's masks: of the first few for the run's report, or of all for its gallery."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 _THREADS = 8
 _WAITING = 32
-"""Photographs held for their previews; adding one more blocks. Memory is flat in the number of images."""
+"""Maximum number of photographs that wait for their previews; further callers block, so that memory stays constant."""
 
 
 class PreviewWriter:
-    """Draws and uploads in the background.
+    """Draws and uploads previews in the background.
 
     Args:
-        options: Where they go, and how many.
+        options: The engine's options: the folder of previews, and how many to write.
         store: Cloud Storage.
         ref: The run's model.
     """
@@ -47,10 +47,16 @@ class PreviewWriter:
         self._slots = threading.BoundedSemaphore(_WAITING)
 
     def offer(self, image: DecodedImage, prediction: Prediction, result: Result) -> None:
-        """Draw an image whose mask is written, if it is one of the first, or all are to be drawn."""
+        """Schedule the preview of an image whose mask is written, if it is one of the first or all get a preview.
+
+        Args:
+            image: The photograph.
+            prediction: The network's prediction.
+            result: The image's result.
+        """
         if self._folder is None or result.outcome is not Outcome.DONE:
             return
-        # Two threads that come at once make one preview more, which is harmless.
+        # A race between two threads results in one extra preview, which is harmless.
         first = self._left > 0
         self._left -= first
         if first or self._options.preview_all:
@@ -59,7 +65,7 @@ class PreviewWriter:
             writing.add_done_callback(lambda _: self._slots.release())
 
     def close(self, *, wait: bool) -> None:
-        """End; with `wait`, when all are written."""
+        """Stop the threads; with `wait`, wait until all scheduled previews are written."""
         self._threads.shutdown(wait=wait, cancel_futures=not wait)
 
     def _write(
@@ -74,16 +80,16 @@ class PreviewWriter:
                 content_type="image/jpeg",
                 metadata=provenance.to_metadata(),
             )
-        except Exception as error:  # noqa: BLE001  the mask is written: a picture may not undo that
+        except Exception as error:  # noqa: BLE001  the mask is written, and a preview must not fail the image
             _log.warning("no preview of %s: %s", source.name, error)
 
 
 MAX_SIDE = 320
-"""Longest side in pixels of each half."""
+"""Longest side of each half of a preview, in pixels."""
 
 
 def render_preview(image: DecodedImage, classes: Classes) -> bytes:
-    """Draw photograph and overlay side by side, as JPEG."""
+    """Return a JPEG of a photograph and its mask overlay, side by side."""
     cloud = Image.fromarray((classes == CLOUD).astype(np.uint8) * 255)
     return to_jpeg(draw_pair(_thumbnail(image), cloud))
 

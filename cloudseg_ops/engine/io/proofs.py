@@ -1,4 +1,4 @@
-"""What OUTPUT already proves about an input version: read before any work, and whenever a write is refused."""
+"""Reads the proofs in OUTPUT, before any work and whenever a precondition refuses a write."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.evidence import gather_evidence
 
-NEWER = "a newer version of this name was handled already"
+NEWER = "a newer version with this name has already been processed"
 
 
 class Proofs:
-    """Reads proofs, and judges by the rules of `cloudseg_ops.contracts.proof`, as clean-up and audit do.
+    """Reads proofs and applies the rules of `cloudseg_ops.contracts.proof`, as clean-up and audit do.
 
     Args:
         store: Cloud Storage.
-        input_bucket: Bucket of the photographs.
-        output_bucket: Bucket of masks and quarantine.
-        model_digest: The run's model; a mask by another one proves nothing.
+        input_bucket: The input bucket.
+        output_bucket: The output bucket.
+        model_digest: Digest of the run's model; masks by other models are not proof.
     """
 
     def __init__(self, store: Store, input_bucket: str, output_bucket: str, model_digest: str) -> None:
@@ -31,19 +31,19 @@ class Proofs:
         self._digest = model_digest
 
     def look(self, sources: Sequence[InputObject]) -> list[Evidence]:
-        """Look at the masks and quarantine copies of inputs, with few requests."""
+        """Read the masks' and quarantine copies' metadata of inputs, in few requests."""
         return gather_evidence(self._store, sources, input_bucket=None, output_bucket=self._output)
 
     def judge(self, source: InputObject, evidence: Evidence, masked: Outcome = Outcome.SKIPPED) -> Result | None:
-        """Tell what is proven about an input version.
+        """Return the result of an input version that is already proven or superseded.
 
         Args:
             source: The input version.
-            evidence: What OUTPUT holds.
-            masked: The outcome when a mask proves it.
+            evidence: The objects in OUTPUT that belong to the input.
+            masked: The outcome to return if a mask is the proof.
 
         Returns:
-            None if nothing is proven: it must be segmented.
+            The result, or None if the input version still has to be segmented.
         """
         proof = proof_of(source, self._input, evidence, self._digest)
         provenance = mask_provenance(evidence.mask)

@@ -1,4 +1,4 @@
-"""Writes masks and quarantine copies, so that nothing of an older input version covers a newer one's."""
+"""Writes masks and quarantine copies, without replacing those of a newer input version."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from cloudseg_ops.engine.io.proofs import Proofs
 from cloudseg_ops.storage import ObjectInfo, Store
 
 _TRIES = 5
-"""Each lost try means that another writer came in between; so many in a row do not happen by chance."""
+"""Maximum number of tries of a write; one fails only if another process writes to the same name in the meantime."""
 
 
 class Publisher:
-    """Writes to OUTPUT under preconditions; safe to share between threads.
+    """Writes to OUTPUT with preconditions; safe to share between threads.
 
     Args:
         store: Cloud Storage.
-        input_bucket: Bucket of the photographs.
-        output_bucket: Bucket of masks and quarantine.
-        proofs: Reads what is there when a write is refused.
+        input_bucket: The input bucket.
+        output_bucket: The output bucket.
+        proofs: Judges the existing object when a precondition fails.
     """
 
     def __init__(self, store: Store, input_bucket: str, output_bucket: str, proofs: Proofs) -> None:
@@ -37,13 +37,16 @@ class Publisher:
         """Upload a mask with its provenance in one request.
 
         Args:
-            source: The input version it is made of.
-            png: The mask.
-            provenance: Its metadata.
-            present: What was at its name when last looked at.
+            source: The input version.
+            png: The encoded mask.
+            provenance: The mask's provenance.
+            present: The object last seen with the mask's name; None: there was none.
 
         Returns:
-            `done`, or `changed` when a newer version's mask is there.
+            The result: `done`, or `changed` if there is a mask of a newer version.
+
+        Raises:
+            StorageError: Other processes keep writing to the same name.
         """
         target = GcsUri(self._output, mask_name(source.name))
         for _ in range(_TRIES):
@@ -66,16 +69,19 @@ class Publisher:
         raise self._contended(target)
 
     def quarantine(self, source: InputObject, reason: str, run_id: str, present: ObjectInfo | None) -> Result:
-        """Copy an input that cannot be segmented, with the reason.
+        """Copy an input that cannot be segmented to quarantine, with the reason.
 
         Args:
             source: The input version.
             reason: Why it cannot be segmented.
             run_id: The Airflow run.
-            present: What was at the copy's name when last looked at.
+            present: The object last seen with the copy's name; None: there was none.
 
         Returns:
-            `quarantined`; or `changed` or `vanished` when the version is not there any more.
+            The result: `quarantined`, or `changed` or `vanished` if the version no longer exists.
+
+        Raises:
+            StorageError: Other processes keep writing to the same name.
         """
         target = GcsUri(self._output, quarantine_name(source.name))
         origin = Source(self._input, source.name, source.generation, source.crc32c)
@@ -99,10 +105,10 @@ class Publisher:
         raise self._contended(target)
 
     def account_for_loss(self, source: InputObject) -> Result:
-        """Tell what became of an input version that can no longer be read.
+        """Return the result of an input version that can no longer be read.
 
         Raises:
-            StorageError: It is there after all.
+            StorageError: The version still exists.
         """
         (evidence,) = self._proofs.look([source])
         if result := self._proofs.judge(source, evidence):
@@ -110,12 +116,12 @@ class Publisher:
         address = GcsUri(self._input, source.name)
         present = self._store.stat(address)
         if present is None:
-            return Result(source, Outcome.VANISHED, reason="it was gone before it could be read")
+            return Result(source, Outcome.VANISHED, reason="it was removed before it could be read")
         if present.generation != source.generation:
-            return Result(source, Outcome.CHANGED, reason=f"generation {present.generation} took its name")
-        raise StorageError(f"{address}#{source.generation} could not be read and is there now; try again")
+            return Result(source, Outcome.CHANGED, reason=f"generation {present.generation} replaced it")
+        raise StorageError(f"{address}#{source.generation} could not be read, although it exists; try again")
 
     def _contended(self, target: GcsUri) -> StorageError:
         return StorageError(
-            f"write {target}: other writers came first {_TRIES} times; find out what else writes to that bucket"
+            f"write {target}: other processes wrote to it first {_TRIES} times; find out what writes to this bucket"
         )

@@ -1,4 +1,4 @@
-"""Downloads, decodes, encodes and uploads in threads of this process."""
+"""Downloads, decodes, encodes and uploads in threads of the current process."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ from cloudseg_ops.engine.io.items import Computed, Item
 Fetched = DecodedImage | Result | Exception
 Published = Result | Exception
 Need = Callable[[int, Callable[[], None]], None]
-"""Asks for so many bytes; the second argument is called once they are granted."""
+"""Requests a number of bytes of memory; the second argument is called once they are granted."""
 
 
 class Work(Protocol):
-    """What is done for one image; called by many threads."""
+    """The work on one image; must be thread-safe."""
 
     def fetch(self, item: Item, reserve: Callable[[int], None]) -> DecodedImage | Result:
-        """Download and decode, or find out that there is nothing to segment."""
+        """Download and decode an image; return its result if there is nothing to segment."""
 
     def publish(self, computed: Computed) -> Result:
-        """Encode and upload."""
+        """Encode and upload a mask."""
 
     def quarantine(self, item: Item, reason: str, began: float) -> Result:
-        """Put an image aside that cannot be segmented."""
+        """Quarantine an image that cannot be segmented."""
 
 
 class ImageIo(Protocol):
-    """Does that work, here or in another process. Replies arrive in any thread, once for each call."""
+    """Asynchronous interface to the work, here or in another process; calls `reply` once, in any thread."""
 
     def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
-        """Begin a download; before it decodes, it asks for memory by `need`."""
+        """Start a download; `need` is called to request memory before decoding."""
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
-        """Begin an upload."""
+        """Start an upload."""
 
     def close(self) -> None:
-        """Take nothing on any more; what was begun may get no reply."""
+        """Accept no more work; calls in progress may get no reply."""
 
 
 class RejectingIo(ImageIo, Protocol):
-    """One that can put images aside as well."""
+    """An `ImageIo` that can also quarantine images."""
 
     def quarantine(self, item: Item, reason: str, began: float, reply: Callable[[Published], None]) -> None:
-        """Begin to put an image aside."""
+        """Start to quarantine an image."""
 
 
 class ThreadIo:
-    """Does the work in threads.
+    """Does the work in threads of this process.
 
     Args:
         work: The work on one image.
-        downloads: Threads that download and decode.
-        uploads: Threads that encode and upload.
+        downloads: Number of threads that download and decode.
+        uploads: Number of threads that encode and upload.
     """
 
     def __init__(self, work: Work, downloads: int, uploads: int) -> None:
@@ -67,19 +67,19 @@ class ThreadIo:
         self._closed = False
 
     def fetch(self, item: Item, need: Need, reply: Callable[[Fetched], None]) -> None:
-        """Begin a download."""
+        """Start a download."""
         self._submit(self._downloads, self._fetch, item, need, reply)
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
-        """Begin an upload."""
+        """Start an upload."""
         self._submit(self._uploads, self._reply, lambda: self._work.publish(computed), reply)
 
     def quarantine(self, item: Item, reason: str, began: float, reply: Callable[[Published], None]) -> None:
-        """Begin to put an image aside."""
+        """Start to quarantine an image."""
         self._submit(self._uploads, self._reply, lambda: self._work.quarantine(item, reason, began), reply)
 
     def close(self) -> None:
-        """Let threads end when they have done what they are at."""
+        """Cancel pending work, and let the threads end after their current work."""
         self._closed = True
         self._downloads.shutdown(wait=False, cancel_futures=True)
         self._uploads.shutdown(wait=False, cancel_futures=True)
@@ -88,7 +88,7 @@ class ThreadIo:
         try:
             pool.submit(work, *arguments)
         except RuntimeError:
-            # Closed in between: nobody waits for this image any more.
+            # Closed in the meantime, so that no caller is waiting for this image.
             if not self._closed:
                 raise
 
@@ -102,7 +102,7 @@ class ThreadIo:
 
         try:
             fetched: Fetched = self._work.fetch(item, reserve)
-        except Exception as error:  # noqa: BLE001  whatever befalls one image, the others go on
+        except Exception as error:  # noqa: BLE001  an error in one image must not stop the others
             fetched = error
         reply(fetched)
 

@@ -15,21 +15,21 @@ from cloudseg_ops.engine.io.threads import Fetched, ImageIo, Need, Published, Re
 _log = logging.getLogger(__name__)
 
 STARVED = 0.3
-"""Share of the time that compute workers wait for images, above which another helper may pay."""
+"""Share of time that compute workers wait for images, above which another helper may be worthwhile."""
 BUSY = 0.6
-"""CPUs that a process uses besides forward passes, above which the GIL is its bottleneck: Python code uses one."""
+"""CPUs that a process uses apart from forward passes, above which the GIL is its bottleneck: Python code uses one."""
 PAYBACK_SECONDS = 10.0
-"""Least time left for the chunk: starting a helper costs a second of CPU time."""
+"""Minimum time left for the chunk that justifies a helper, which takes a second of CPU time to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load of the engine between two readings.
+    """The load of the engine between two measurements.
 
     Attributes:
-        starved: Share of the time, 0–1, that compute workers waited for images.
-        busy: CPUs that this process used besides forward passes, or that the busiest helper used, whichever is more.
-        seconds_left: Time left for the chunk at the present speed.
+        starved: Share of time, 0–1, that compute workers waited for images.
+        busy: CPUs used by this process apart from forward passes, or by the busiest helper, whichever is more.
+        seconds_left: Time left for the chunk at the current speed.
         on_gpu: Whether forward passes run on a GPU.
     """
 
@@ -40,16 +40,16 @@ class Load:
 
 
 def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
-    """Decide how many helper processes to add: as many as there are processes already, or none.
+    """Return how many helper processes to add: as many as there are processes already, or none.
 
     Args:
-        load: Load since the last reading.
+        load: Load since the last measurement.
         helpers: Number of helpers.
-        cpus: CPUs that the engine may use, one a process.
+        cpus: CPUs that the engine may use, one per process.
     """
     if load.busy < BUSY or load.seconds_left < PAYBACK_SECONDS:
         return 0
-    # A GPU's workers that wait for the GIL look as busy as the GPU is not, until a helper has relieved this process.
+    # With a GPU, workers that wait for the GIL look busy while the GPU is idle, until a helper relieves this process.
     hidden = load.on_gpu and not helpers
     if load.starved < STARVED and not hidden:
         return 0
@@ -57,13 +57,13 @@ def helpers_to_add(load: Load, *, helpers: int, cpus: int) -> int:
 
 
 class IoWorkerPool:
-    """This process's threads and any number of helper processes; each call goes to the least busy one.
+    """Distributes work over this process's threads and any number of helpers; each call goes to the least busy.
 
     Args:
         own: The threads of this process.
-        spawn: Starts a helper; calls its argument once the helper is ready.
-        relieve: Whether this process does none of that work while a helper can: where it feeds a GPU, a hundred
-            threads that take turns at the GIL keep its kernels from being launched.
+        spawn: Function that starts a helper, and calls its argument once the helper is ready.
+        relieve: Whether to leave all work to helpers as soon as there is one. With a GPU, a hundred threads that
+            compete for the GIL delay the launch of its kernels.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class IoWorkerPool:
 
     @property
     def size(self) -> int:
-        """Number of processes that are ready."""
+        """Number of processes that are ready for work, including this one."""
         return len(self._members)
 
     @property
@@ -94,7 +94,7 @@ class IoWorkerPool:
             return sum(helper.alive and helper not in self._in_flight for helper in self._helpers)
 
     def helper_cpu_seconds(self) -> dict[int, float]:
-        """CPU seconds of each running helper, by process id."""
+        """Return the CPU seconds of each running helper, by process id."""
         found = {helper.process.pid: helper.cpu_seconds() for helper in self._helpers}
         return {pid: seconds for pid, seconds in found.items() if seconds is not None}
 
@@ -132,7 +132,7 @@ class IoWorkerPool:
         def done(what: Published) -> None:
             self._leave(member)
             if isinstance(what, HelperLostError):
-                # It may be written already: the precondition finds that out.
+                # If the mask is already written, the precondition detects it.
                 self.publish(computed, reply)
             else:
                 reply(what)
@@ -144,7 +144,7 @@ class IoWorkerPool:
         self._own.quarantine(item, reason, began, reply)
 
     def close(self) -> None:
-        """End the helpers and the threads."""
+        """Stop the helpers and the threads."""
         for member in [*self._members[:1], *self._helpers]:
             member.close()
 

@@ -1,6 +1,6 @@
-"""The gallery within Airflow's API server: addresses, Airflow's logins and permissions, HTTP.
+"""The gallery's web application in Airflow's API server: routes, logins, permissions and HTTP.
 
-Importing this costs nothing: Airflow loads plugins in each of its processes, and only the API server has pages to show.
+Importing this package is cheap, because Airflow loads plugins in every process but only the API server shows pages.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 MOUNT = "/cloudseg"
-"""Path below Airflow's own that the pages are mounted under."""
+"""Path below Airflow's root where the pages are mounted."""
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,10 +17,10 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class LateApp:
-    """An ASGI application that is made when it gets its first request.
+    """An ASGI application that is created at its first request.
 
     Args:
-        make: Makes it; called once.
+        make: Creates the application; called once.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
@@ -28,7 +28,7 @@ class LateApp:
         self._app: Any = None
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
-        """Answer a request."""
+        """Forward a request to the application."""
         if self._app is None:
             self._app = self._make()
         await self._app(scope, receive, send)
@@ -41,4 +41,4 @@ def _make_app() -> Any:
 
 
 app = LateApp(_make_app)
-"""What the plugin mounts."""
+"""The application that the plugin mounts."""

@@ -1,4 +1,4 @@
-"""Who may see a run, by Airflow's own logins and permissions, and whether the run is one of cloudseg's."""
+"""Access control: checks Airflow's permissions, and that the run is a cloudseg run."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from sqlalchemy import select
 from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.gallery.addresses import Addresses
 
-# The class of the task that writes what the gallery reads: by it a run is known, whatever its DAG is called.
+# The class of the task that writes the chunk plan: it identifies a cloudseg run, whatever the name of the DAG.
 _PLANNER = "PlanChunksOperator"
 _ENDED = frozenset({"success", "failed"})
 
 may_see_runs = requires_access_dag("GET", DagAccessEntity.RUN)
-"""Refuses users who may not see the runs of the DAG that the address names (`dag_id`)."""
+"""Dependency that refuses users who may not read the runs of the DAG in the address (`dag_id`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class VisibleRun:
-    """A run of cloudseg's that the user may see.
+    """A cloudseg run that the user may see.
 
     Attributes:
-        addresses: Its pages.
-        state: Airflow's word for its state, such as `running`.
+        addresses: The addresses of its pages.
+        state: Airflow's state of the run, such as `running`.
     """
 
     addresses: Addresses
@@ -38,17 +38,22 @@ class VisibleRun:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will become of it."""
+        """Whether the run has ended."""
         return self.state in _ENDED
 
 
 def find_run(dag_id: str, run_id: str, request: Request) -> VisibleRun:
-    """Look up the run that the address names: a run of exactly the DAG whose permission was checked.
+    """Look up the run in the address, which must belong to the DAG whose permission was checked.
 
-    Only a run that Airflow knows is ever looked for in the buckets, so that no address leads to another folder.
+    Only runs that Airflow knows are looked up in the buckets, so that no address leads to another folder.
+
+    Args:
+        dag_id: The DAG.
+        run_id: The run.
+        request: The request, for the path where the gallery is mounted.
 
     Raises:
-        GalleryError: The DAG has no such run, or is none of cloudseg's.
+        GalleryError: The DAG has no such run, or the run is not a cloudseg run.
     """
     with create_session(scoped=False) as session:
         state = session.scalar(select(DagRun.state).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
@@ -61,10 +66,10 @@ def find_run(dag_id: str, run_id: str, request: Request) -> VisibleRun:
         )
     if planner is None:
         raise GalleryError(
-            f"run {run_id!r} of the DAG {dag_id!r} has no {_PLANNER}: it is none of cloudseg's, and has no gallery"
+            f"run {run_id!r} of the DAG {dag_id!r} has no {_PLANNER}: it is not a cloudseg run, so it has no gallery"
         )
     return VisibleRun(Addresses(request.scope.get("root_path", ""), dag_id, run_id), str(state))
 
 
 RunDep = Annotated[VisibleRun, Depends(find_run)]
-"""The run that a page is of."""
+"""The run in a page's address."""

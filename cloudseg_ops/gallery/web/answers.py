@@ -1,4 +1,4 @@
-"""What every answer of the gallery has in common: headers that keep it private, and errors as pages."""
+"""The common parts of the gallery's responses: security headers, and pages for errors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HEADERS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    # The browser of a user who may see a page or picture may cache it, but revalidates it each time.
+    # Browsers may cache pages and pictures, but must revalidate them each time.
     "Cache-Control": "private, no-cache",
     "Vary": "Cookie, Authorization",
 }
@@ -32,13 +32,13 @@ _TITLES = {401: "You are not logged in", 403: "You may not see this", 404: "Ther
 
 
 class PrivateAnswers:
-    """ASGI middleware that puts `HEADERS` on each answer, whatever it is."""
+    """ASGI middleware that adds `HEADERS` to every response."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        """Answer a request."""
+        """Forward a request, and add the headers to its response."""
 
         async def send_with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
@@ -51,7 +51,7 @@ class PrivateAnswers:
 
 
 def show_errors(app: FastAPI) -> None:
-    """Have errors shown as pages."""
+    """Register handlers that show errors as pages."""
     handlers: dict[Any, Callable[[Request, Any], Awaitable[Response]]] = {
         HTTPException: _show_refusal,
         RequestValidationError: _show_invalid,
@@ -62,7 +62,7 @@ def show_errors(app: FastAPI) -> None:
 
 
 def page(text: str, status: int = 200, headers: Mapping[str, str] | None = None) -> HTMLResponse:
-    """Answer with a page."""
+    """Return a page as a response."""
     return HTMLResponse(text, status, headers=dict(headers or {}))
 
 
@@ -73,9 +73,10 @@ async def _show_refusal(request: Request, error: HTTPException) -> Response:
     text = (
         "Airflow asks you to log in first."
         if error.status_code == 401
-        else "Airflow does not let you see the runs of this DAG; ask for permission, or log in as another user."
+        else "You do not have permission to see the runs of this DAG; ask an administrator of Airflow, or log in as "
+        "another user."
     )
-    # Airflow's own way in, which leads back to this very path and to no other host.
+    # Airflow's login page, which leads back to this path and never to another host.
     airflow = request.scope.get("app_root_path", "")
     back = f"{_root(request)}{quote(_path(request))}" + (f"?{request.url.query}" if request.url.query else "")
     login = f"{airflow}{_LOGIN}?next={quote(back, safe='')}"
@@ -83,7 +84,7 @@ async def _show_refusal(request: Request, error: HTTPException) -> Response:
 
 
 async def _show_invalid(request: Request, _: RequestValidationError) -> Response:
-    return _message(request, 404, _TITLES[404], "The address is none of the gallery's.")
+    return _message(request, 404, _TITLES[404], "The gallery has no page at this address.")
 
 
 async def _show_error(request: Request, error: CloudsegError) -> Response:
@@ -94,9 +95,9 @@ async def _show_error(request: Request, error: CloudsegError) -> Response:
 
 
 def _verdict(error: CloudsegError) -> tuple[int, str]:
-    """Status and title for an error."""
+    """Return the HTTP status and the title for an error."""
     if isinstance(error, BusyError):
-        return 503, "Too much at once"
+        return 503, "The gallery is busy"
     if isinstance(error, GalleryError):
         return 404, "There is nothing to show"
     if isinstance(error, SettingsError):
@@ -111,10 +112,10 @@ def _message(request: Request, status: int, title: str, text: str, link: tuple[s
 
 
 def _root(request: Request) -> str:
-    """Path that the gallery is mounted under."""
+    """Return the path where the gallery is mounted."""
     return str(request.scope.get("root_path", ""))
 
 
 def _path(request: Request) -> str:
-    """Path of the page within the gallery, decoded."""
+    """Return the decoded path of the page within the gallery."""
     return str(request.scope["path"]).removeprefix(_root(request))

@@ -1,4 +1,4 @@
-"""Puts the gallery's application together."""
+"""Creates the gallery's FastAPI application."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cloudseg_ops.gallery.web.pages import router
 
 
 def make_app() -> FastAPI:
-    """Make the application; it reads neither settings nor buckets before a page asks for them."""
+    """Create the application, which reads settings and buckets only when a page needs them."""
     app = FastAPI(title="cloudseg", openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(PrivateAnswers)
     show_errors(app)
@@ -20,7 +20,7 @@ def make_app() -> FastAPI:
 
     @app.get("/style.css")
     async def show_style() -> Response:
-        """Give the style of all pages, which says nothing of anybody."""
+        """Return the style sheet of all pages, which is public."""
         return Response(style, media_type="text/css", headers={"Cache-Control": "private, max-age=300"})
 
     return app

@@ -1,4 +1,4 @@
-"""The API server's way to the buckets: settings and one store, made when first needed."""
+"""The API server's settings and its shared store, created on first use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cloudseg_ops.storage import Store
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Where cloudseg keeps its runs.
+    """The settings of the environment, and access to its buckets.
 
     Attributes:
         settings: The environment's settings.
@@ -28,12 +28,12 @@ class Buckets:
     store: Store
 
     def layout(self, run_id: str) -> RunLayout:
-        """Where the files of a run lie."""
+        """Return the addresses of a run's files."""
         return self.settings.layout(run_id)
 
 
 class _Opened:
-    """The buckets, once they could be opened; a failure is not cached, because it may be fixed."""
+    """The cached buckets; failures are not cached, because they may be temporary."""
 
     def __init__(self, open_buckets: Callable[[], Buckets]) -> None:
         self._open = open_buckets
@@ -56,11 +56,11 @@ _opened = _Opened(_open_buckets)
 
 
 def get_buckets() -> Buckets:
-    """Give the buckets of this environment.
+    """Return the buckets of this environment.
 
     Raises:
-        SettingsError: A CLOUDSEG_* variable is missing or wrong.
-        StorageError: There is no identity to reach Cloud Storage with.
+        SettingsError: A CLOUDSEG_* variable is missing or invalid.
+        StorageError: There are no credentials for Cloud Storage.
     """
     return _opened.get()
 

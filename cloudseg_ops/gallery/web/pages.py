@@ -1,4 +1,4 @@
-"""The pages: each reads what it shows, and hands it to the gallery's rules."""
+"""The routes of the gallery's pages and pictures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from cloudseg_ops.report.reading import safe_result
 REFRESH_SECONDS = 5
 _SEGMENT = "segment"
 
-# Permission is a dependency of the router: no page can be written without it.
+# The router checks the permission, so that no page can forget to.
 router = APIRouter(prefix="/dags/{dag_id}/runs/{run_id}", dependencies=[Depends(may_see_runs)])
 
 Size = Annotated[str, Path(pattern=rf"^({'|'.join(SIDES)})$")]
@@ -44,10 +44,17 @@ def find_entry(
     offset: Annotated[int, Path(ge=0, le=10**15)],
     key: Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")],
 ) -> Entry:
-    """Look up the image that the address names: a line of the run's own results, so that no other object is read.
+    """Look up the image in the address, which must be a line of the run's results, so that no other object is read.
+
+    Args:
+        run: The run.
+        buckets: The buckets.
+        chunk: Index of the chunk.
+        offset: Offset of the image's line, in bytes.
+        key: The `image_key`.
 
     Raises:
-        GalleryError: The run has no such image in that place.
+        GalleryError: The run has no such image at that offset.
     """
     result = read_result(buckets.store, buckets.layout(run.addresses.run_id), chunk, offset, key)
     return Entry(chunk, offset, key, safe_result(result))
@@ -70,15 +77,15 @@ def show_gallery(run: RunDep, buckets: BucketsDep, request: Request, begin: From
 @router.get("/tasks/{task_id}/{map_index}")
 def show_task(run: RunDep, task_id: str, map_index: str) -> Response:
     """Show the images of a mapped task's chunk; of any other task, those of the whole run."""
-    # Airflow leaves the braces as they are where there is no index.
+    # Without a map index, Airflow leaves the placeholder in the address.
     chunk = map_index if task_id == _SEGMENT and map_index.isascii() and map_index.isdigit() else ""
-    # Our own path, whatever the address said.
+    # The target is built from known parts, not from the request's address.
     return RedirectResponse(run.addresses.gallery({"chunk": chunk} if chunk else None), 303)
 
 
 @router.get("/progress")
 def show_progress(run: RunDep, buckets: BucketsDep) -> Response:
-    """Show how far the run is; the browser loads it again while the run goes on."""
+    """Show the progress of the run; the page reloads until the run has ended."""
     from cloudseg_ops.runs.progress import read_run_progress
 
     progress = read_run_progress(buckets.store, buckets.layout(run.addresses.run_id))
@@ -89,7 +96,7 @@ def show_progress(run: RunDep, buckets: BucketsDep) -> Response:
 
 @router.get("/images/{chunk}/{offset}/{key}")
 def show_image(run: RunDep, buckets: BucketsDep, entry: EntryDep) -> Response:
-    """Show one image, with what its mask says of its origin."""
+    """Show one image, with the provenance of its mask."""
     layout = buckets.layout(run.addresses.run_id)
     details = read_details(buckets.store, layout, buckets.settings.input_bucket, entry.chunk, entry.result)
     return page(render_image(run.addresses, entry, details))
@@ -97,7 +104,7 @@ def show_image(run: RunDep, buckets: BucketsDep, entry: EntryDep) -> Response:
 
 @router.get("/images/{chunk}/{offset}/{key}/{size}")
 def show_picture(run: RunDep, buckets: BucketsDep, entry: EntryDep, size: Size, request: Request) -> Response:
-    """Give the picture of one image; no bytes, if the browser has it already."""
+    """Return the picture of one image, or 304 if the browser has it already."""
     layout = buckets.layout(run.addresses.run_id)
     shown = locate(buckets.store, layout, buckets.settings.input_bucket, entry.chunk, entry.result)
     tag = f'"{shown.version}-{size}"'
@@ -106,6 +113,6 @@ def show_picture(run: RunDep, buckets: BucketsDep, entry: EntryDep, size: Size, 
     try:
         picture = make_picture(buckets.store, shown, SIDES[size])
     except NotShownError as error:
-        # Browsers show it whatever the status: better than the sign of a broken page.
+        # Browsers show the body whatever the status, which is better than a broken image.
         return Response(render_no_picture(str(error)), 422, media_type="image/svg+xml", headers={"ETag": tag})
     return Response(picture.data, media_type=picture.content_type, headers={"ETag": tag})

@@ -122,7 +122,7 @@ def test_a_photograph_for_which_there_is_no_memory_is_quarantined_with_the_way_o
         assert run_chunk(lab.options, lab.store, Stop()).complete
     assert list(lab.outcomes().values()) == ["quarantined", "done", "done"]
     assert re.search(
-        r"takes 879 KiB of memory, .* may take 97\.7 KiB here; raise --memory", lab.results()[0].reason or ""
+        r"needs 879 KiB of memory, .* one photograph is 97\.7 KiB; raise --memory", lab.results()[0].reason or ""
     )
 
 

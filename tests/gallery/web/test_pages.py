@@ -24,12 +24,12 @@ def test_photographs_beside_overlays_with_their_cloud_fraction(site: Site) -> No
     site.write()
     page = shown(site, "gallery")
     assert [image["alt"] for image in page.all("img")] == [
-        "sky/a b.jpg, and the same with its clouds marked",
+        "sky/a b.jpg, next to a copy with its clouds marked",
         "Mask of sky/ö#1?.png",
     ]
     assert "25 % cloud" in page.text
     assert "The photograph was deleted because its mask is proven: this is the mask." in page.text
-    assert "No results yet, and so no images, from chunk 1." in page.text
+    assert "Chunks without results yet, whose images are not shown: 1." in page.text
     sizes = []
     for image in page.all("img"):
         answer = site.get(relative(image["src"]))
@@ -50,7 +50,7 @@ def test_quarantined_images_show_their_reason(site: Site) -> None:
     (image,) = page.all("img")
     answer = site.get(relative(image["src"]), status=422)
     assert answer.headers["Content-Type"] == "image/svg+xml"
-    assert "it is not an image in one of the formats" in answer.text
+    assert "it is not an image, or none of the formats" in answer.text
     (link,) = [link for link in page.links() if "/images/" in link]
     detail = shown(site, relative(link))
     assert "in quarantine" in detail.text
@@ -98,7 +98,7 @@ def test_a_mask_of_another_version_is_told_as_such(site: Site) -> None:
 
     put_mask(site.store, site.buckets, old)
     (link,) = [link for link in shown(site, "gallery").links() if "/images/" in link]
-    assert "it is of another version of this photograph" in shown(site, relative(link)).text
+    assert "which is of another version of this photograph" in shown(site, relative(link)).text
 
 
 def test_filters_and_pages_are_links_and_a_form(site: Site) -> None:
@@ -137,7 +137,7 @@ def test_before_the_plan(site: Site) -> None:
 def test_nothing_like_that(site: Site) -> None:
     site.add("a.jpg")
     site.write()
-    assert "No image is like that." in shown(site, "gallery?outcome=vanished").text
+    assert "No image matches the filter." in shown(site, "gallery?outcome=vanished").text
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_hostile_names_are_text(site: Site, name: str) -> None:
     check(page)
     assert name in page.text
     (image,) = page.all("img")
-    assert image["alt"] == f"{name}, and the same with its clouds marked"
+    assert image["alt"] == f"{name}, next to a copy with its clouds marked"
     assert site.get(relative(image["src"])).headers["Content-Type"] == "image/jpeg"
     (link,) = [link for link in page.links() if "/images/" in link]
     detail = Page(site.get(relative(link)).text)
