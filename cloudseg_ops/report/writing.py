@@ -18,21 +18,23 @@ from cloudseg_ops.storage import Store
 QUARANTINED_SHOWN = 200
 
 
-def write_report(store: Store, layout: RunLayout, facts: RunFacts) -> Report:
-    """Write a run's report.json and report.html, replacing existing ones.
+def write_report(store: Store, layout: RunLayout, facts: RunFacts, *, formats: Iterable[str] = ()) -> Report:
+    """Write a run's report.json, report.html and results in further formats, replacing existing files.
 
     The results are read only once, so that the counts and the list of images agree even while a pod is still writing.
-    The lists of images are buffered in temporary files (about 200 bytes per image), not in memory.
+    The lists of images are buffered in temporary files (about 150 bytes per image), not in memory.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
         facts: Facts from the run's tasks.
+        formats: Names in `RESULTS_FORMATS`, or your own `package.module:NAME`; report.json is always written.
 
     Returns:
         The numbers of the run, from which the task decides whether it fails.
 
     Raises:
+        SettingsError: A format does not exist.
         StorageError: Cloud Storage failed; it is safe to try again.
     """
     further = [name for name in dict.fromkeys(formats) if name != REPORT_FORMAT]

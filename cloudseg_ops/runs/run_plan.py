@@ -21,7 +21,7 @@ from cloudseg_ops.storage.concurrency import in_order
 from cloudseg_ops.storage.evidence import gather_evidence
 
 LOOKED_UP = 10_000
-"""Maximum number of inputs for which existing masks are counted: ten pages of a listing, a second or two."""
+"""Maximum number of inputs for which existing masks are counted: ten pages of a listing, which take a few seconds."""
 _PAGES_AT_ONCE = 4
 
 

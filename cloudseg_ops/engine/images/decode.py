@@ -163,7 +163,7 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
             f"{width} × {height} pixels is not a photograph: one side is more than {_MAX_ASPECT} times the other"
         )
     if has_several_frames(image):
-        raise BadImageError("it has several frames (an animation or a file of many pages), so it is not one photograph")
+        raise BadImageError("it has several frames (an animation or a file of many pages) instead of one photograph")
 
 
 def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
