@@ -53,7 +53,7 @@ def test_a_writer_that_fails_leaves_no_file_and_no_report(
 
 
 def test_a_format_that_is_unknown_is_told_before_anything_is_read(store: Store, layout: RunLayout) -> None:
-    with pytest.raises(SettingsError, match="'parquet': Input should be one of csv, json, or package"):
+    with pytest.raises(SettingsError, match="'parquet': Input should be one of csv, json, or your own"):
         write_report(store, layout, facts_of(layout, []), formats=["parquet"])
 
 

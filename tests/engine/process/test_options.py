@@ -46,7 +46,7 @@ def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
     [
         ([], "--chunk"),
         (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "not a Cloud Storage address"),
-        (["--chunk", "gs://staging", *NEEDED[2:]], "names a bucket and nothing in it"),
+        (["--chunk", "gs://staging", *NEEDED[2:]], "names a bucket but no object"),
         ([*NEEDED, "--input", "gs://photographs/2024"], "more than a bucket"),
         ([*NEEDED, "--batch", "0"], "use 1 or more"),
         ([*NEEDED, "--uploads", "many"], "invalid whole_number"),
