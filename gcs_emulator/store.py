@@ -9,14 +9,13 @@ one atomic step.
 from __future__ import annotations
 
 import dataclasses
-import json
-import time
 from typing import TYPE_CHECKING, Any
 
-from .database import COLUMNS, bucket_record, object_record, object_row, open_database
-from .errors import ApiError, no_such_bucket, no_such_object
+from .bucket_store import BucketStore
+from .database import COLUMNS, object_record, object_row, open_database
+from .errors import ApiError, no_such_object
 from .payloads import Content, DirectoryPayloads, MemoryPayloads, Payloads, PayloadWriter
-from .records import BucketRecord, ObjectRecord
+from .records import ObjectRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,31 +25,19 @@ if TYPE_CHECKING:
     from .preconditions import Preconditions
 
 
-class Store:
+class Store(BucketStore):
     """Buckets and objects, in memory or in a directory."""
 
     def __init__(self, directory: Path | None) -> None:
         if directory is not None:
             directory.mkdir(parents=True, exist_ok=True)
-        self._database = open_database(directory)
+        super().__init__(open_database(directory))
         self.payloads: Payloads
         if directory is None:
             self.payloads = MemoryPayloads()
         else:
             self.payloads = DirectoryPayloads(directory / "payloads", self._database)
         self.payloads.sweep(row[0] for row in self._database.execute("SELECT payload FROM objects"))
-        # Every call looks up its bucket; the cache avoids reading and parsing a row each time.
-        self._buckets = {row[0]: bucket_record(row) for row in self._database.execute("SELECT * FROM buckets")}
-        self._last: int = self._database.execute("SELECT last FROM clock").fetchone()[0]
-
-    def close(self) -> None:
-        """Release the directory."""
-        self._database.close()
-
-    def tick(self) -> int:
-        """Return the time in microseconds since 1970, strictly greater than any earlier value of this store."""
-        self._last = max(time.time_ns() // 1000, self._last + 1)
-        return self._last
 
     def writer(self) -> PayloadWriter:
         """Open a new payload."""
@@ -59,71 +46,6 @@ class Store:
     def open(self, record: ObjectRecord) -> IO[bytes]:
         """Open an object's content, which stays readable if the object is replaced."""
         return self.payloads.open(record.payload)
-
-    # Buckets
-
-    def buckets(self) -> list[BucketRecord]:
-        """Return all buckets, sorted by name."""
-        return [self._buckets[name] for name in sorted(self._buckets)]
-
-    def bucket(self, name: str) -> BucketRecord:
-        """Return a bucket.
-
-        Raises:
-            ApiError: 404 if the bucket does not exist.
-        """
-        record = self._buckets.get(name)
-        if record is None:
-            raise no_such_bucket(name)
-        return record
-
-    def insert_bucket(self, name: str, fields: dict[str, Any]) -> BucketRecord:
-        """Create a bucket.
-
-        Raises:
-            ApiError: 409 if the bucket already exists.
-        """
-        if name in self._buckets:
-            raise ApiError(409, f"Your previous request to create the named bucket succeeded: {name}")
-        now = self.tick()
-        self._database.execute("INSERT INTO buckets VALUES (?, ?, ?, ?, ?)", (name, 1, now, now, json.dumps(fields)))
-        record = self._buckets[name] = BucketRecord(name, 1, now, now, fields)
-        return record
-
-    def update_bucket(self, name: str, fields: dict[str, Any], conditions: Preconditions) -> BucketRecord:
-        """Replace a bucket's fields.
-
-        Args:
-            name: The bucket.
-            fields: The new fields.
-            conditions: Preconditions on the bucket.
-
-        Raises:
-            ApiError: 404 if the bucket does not exist; 412 if a precondition fails.
-        """
-        old = self.bucket(name)
-        conditions.check(0, old)
-        record = BucketRecord(name, old.metageneration + 1, old.created, self.tick(), fields)
-        self._database.execute(
-            "UPDATE buckets SET metageneration = ?, updated = ?, fields = ? WHERE name = ?",
-            (record.metageneration, record.updated, json.dumps(fields), name),
-        )
-        self._buckets[name] = record
-        return record
-
-    def delete_bucket(self, name: str, conditions: Preconditions) -> None:
-        """Delete an empty bucket.
-
-        Raises:
-            ApiError: 404 if the bucket does not exist, 409 if it is not empty; 412 if a precondition fails.
-        """
-        conditions.check(0, self.bucket(name))
-        if self._database.execute("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", (name,)).fetchone():
-            raise ApiError(409, f"The bucket you tried to delete is not empty: {name}")
-        self._database.execute("DELETE FROM buckets WHERE name = ?", (name,))
-        del self._buckets[name]
-
-    # Objects
 
     def find(self, bucket: str, name: str) -> ObjectRecord | None:
         """Return the live object with a name, or None."""

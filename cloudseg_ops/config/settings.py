@@ -6,8 +6,6 @@ This does no I/O and imports nothing heavy, so a DAG file can do it at parse tim
 from __future__ import annotations
 
 import os
-import re
-import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -21,68 +19,28 @@ from pydantic import (
     model_validator,
 )
 
-from cloudseg_ops.config.extensions import check_name
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
-from cloudseg_ops.config.results_formats import RESULTS_FORMATS
 from cloudseg_ops.config.runtimes import RUNTIMES, find_runtime
-from cloudseg_ops.contracts.errors import InvalidRevisionError, SettingsError
-from cloudseg_ops.contracts.objects import IMAGE_TYPES, MAX_NAME_BYTES, PREFIX_PATTERN
-from cloudseg_ops.contracts.revisions import check_revision
+from cloudseg_ops.config.values import (
+    Bucket,
+    FormatName,
+    RuntimeName,
+    check_default_revision,
+    check_prefix,
+    read_arguments,
+    read_extensions,
+    read_receiver,
+    read_schedule,
+    read_words,
+)
+from cloudseg_ops.contracts.errors import SettingsError
+from cloudseg_ops.contracts.objects import IMAGE_TYPES
+from cloudseg_ops.contracts.proof import AfterSuccess
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 
 PREFIX = "CLOUDSEG_"
-
-# cloud.google.com/storage/docs/buckets#naming
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
-
-
-def _bucket(text: str) -> str:
-    if not _BUCKET.fullmatch(text):
-        raise ValueError("a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', without gs://")
-    return text
-
-
-def _revision(text: str) -> str:
-    try:
-        return check_revision(text)
-    except InvalidRevisionError as error:
-        raise ValueError(str(error)) from None
-
-
-def _prefix(text: str) -> str:
-    if not re.match(PREFIX_PATTERN, text) or len(text) > MAX_NAME_BYTES:
-        raise ValueError(
-            f"give the start of object names, without gs:// and bucket: at most {MAX_NAME_BYTES} characters on one line"
-        )
-    return text
-
-
-def _words(value: Any) -> Any:
-    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
-
-
-def _extensions(value: Any) -> Any:
-    return tuple(word.lower().removeprefix(".") for word in _words(value)) if isinstance(value, str) else value
-
-
-def _schedule(value: Any) -> Any:
-    return None if isinstance(value, str) and value.lower() == "none" else value
-
-
-def _arguments(value: Any) -> Any:
-    return tuple(shlex.split(value)) if isinstance(value, str) else value
-
-
-def _receiver(value: Any) -> Any:
-    return Receiver.parse(value) if isinstance(value, str) else value
-
-
-Bucket = Annotated[str, AfterValidator(_bucket)]
-RuntimeName = Annotated[str, AfterValidator(lambda name: check_name(name, RUNTIMES))]
-FormatName = Annotated[str, AfterValidator(lambda name: check_name(name, RESULTS_FORMATS))]
-AfterSuccess = Literal["delete", "archive", "keep"]
 
 
 class Settings(BaseModel):
@@ -96,7 +54,7 @@ class Settings(BaseModel):
     model_repository: str = Field(
         min_length=1, description="Git URL or path of the model registry, a repository under DVC"
     )
-    model_revision: Annotated[str, AfterValidator(_revision)] = Field(
+    model_revision: Annotated[str, AfterValidator(check_default_revision)] = Field(
         default="main", description="Pinned revision: a tag, a branch or a commit"
     )
     model_path: str = Field(default="model.pt", min_length=1, description="Path of the weights file in the registry")
@@ -105,7 +63,7 @@ class Settings(BaseModel):
         description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
         "connection, `gke` a pod on a GKE cluster; `package.module:NAME` your own `Runtime`",
     )
-    schedule: Annotated[str | None, BeforeValidator(_schedule)] = Field(
+    schedule: Annotated[str | None, BeforeValidator(read_schedule)] = Field(
         default="@daily", description="The DAG's schedule, in Airflow's syntax; `none`: manual runs only"
     )
     pubsub_subscription: str | None = Field(
@@ -114,16 +72,16 @@ class Settings(BaseModel):
         description="Pub/Sub subscription to the input bucket's notifications, `projects/P/subscriptions/S`: new "
         "photographs start a run, in addition to the schedule; unset: the schedule only",
     )
-    on_failure: Annotated[Receiver | None, BeforeValidator(_receiver)] = Field(
+    on_failure: Annotated[Receiver | None, BeforeValidator(read_receiver)] = Field(
         default=None,
         description="Where to send a notification when a run fails: a webhook's `https://` address, `conn:` and the "
         "Airflow connection that holds one, or a Python function as `package.module:function`; unset: nowhere",
     )
-    input_prefix: Annotated[str, AfterValidator(_prefix)] = Field(
+    input_prefix: Annotated[str, AfterValidator(check_prefix)] = Field(
         default="", description="Default of the param `input_prefix`"
     )
     after_success: AfterSuccess = Field(default="delete", description="Default of the param `after_success`")
-    image_types: Annotated[tuple[str, ...], BeforeValidator(_extensions)] = Field(
+    image_types: Annotated[tuple[str, ...], BeforeValidator(read_extensions)] = Field(
         default=IMAGE_TYPES,
         min_length=1,
         description="File extensions of photographs, separated by commas",
@@ -153,7 +111,7 @@ class Settings(BaseModel):
         default="some",
         description="Images that get a preview for the report and the gallery: `some` of each chunk, `all`, `none`",
     )
-    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(_words)] = Field(
+    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(read_words)] = Field(
         default=(),
         description="Further files that a run's results are written to, in addition to report.json, separated by "
         "commas: `csv`, one row per image; `package.module:NAME`, your own `ResultsFormat`",
@@ -166,7 +124,7 @@ class Settings(BaseModel):
         description="Where the engine computes: `cuda` (fails without a GPU), `cpu`, or `auto` (a GPU if its container "
         "has one). Unset: `cuda` in pods with a GPU, else `auto`",
     )
-    engine_options: Annotated[tuple[str, ...], BeforeValidator(_arguments)] = Field(
+    engine_options: Annotated[tuple[str, ...], BeforeValidator(read_arguments)] = Field(
         default=(), description="Additional command-line options of the engine, in shell syntax"
     )
     images_per_second: float = Field(

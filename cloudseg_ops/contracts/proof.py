@@ -9,9 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 from cloudseg_ops.contracts.objects import InputObject, ObjectInfo
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine_reason
+
+AfterSuccess = Literal["delete", "archive", "keep"]
+"""What clean-up does with an input that has a mask."""
 
 
 class Proof(StrEnum):

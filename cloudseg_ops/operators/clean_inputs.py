@@ -7,9 +7,10 @@ from typing import Any, cast
 
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.proof import AfterSuccess
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._errors import translate_errors
-from cloudseg_ops.runs.cleanup import AfterSuccess, clean_inputs
+from cloudseg_ops.runs.cleanup import clean_inputs
 from cloudseg_ops.runs.snapshots import read_inputs
 
 _CHOICES = ("delete", "archive", "keep")

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
-from typing import Literal
 
 from cloudseg_ops.contracts.errors import ObjectNotFoundError, PreconditionFailedError
 from cloudseg_ops.contracts.objects import InputObject
-from cloudseg_ops.contracts.proof import Evidence, Proof, proof_of
+from cloudseg_ops.contracts.proof import AfterSuccess, Evidence, Proof, proof_of
 from cloudseg_ops.contracts.provenance import Source, archive_name
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.snapshots import pages
@@ -20,8 +19,6 @@ from cloudseg_ops.storage.evidence import gather_evidence
 
 # Limits the inputs that are waiting between proof and delete: about four seconds' worth at the initial pace.
 _PAGES_AT_ONCE = 4
-
-AfterSuccess = Literal["delete", "archive", "keep"]
 
 
 class Cleaned(StrEnum):

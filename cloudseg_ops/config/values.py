@@ -1,0 +1,86 @@
+"""Types of single settings, and how their values are read from the text of a variable."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
+
+from cloudseg_ops.config.extensions import check_name
+from cloudseg_ops.config.receivers import Receiver
+from cloudseg_ops.config.results_formats import RESULTS_FORMATS
+from cloudseg_ops.config.runtimes import RUNTIMES
+from cloudseg_ops.contracts.errors import InvalidRevisionError
+from cloudseg_ops.contracts.objects import MAX_NAME_BYTES, PREFIX_PATTERN
+from cloudseg_ops.contracts.revisions import check_revision
+
+# cloud.google.com/storage/docs/buckets#naming
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
+
+
+def check_bucket(text: str) -> str:
+    """Return the name of a bucket.
+
+    Raises:
+        ValueError: Cloud Storage does not allow the name.
+    """
+    if not _BUCKET.fullmatch(text):
+        raise ValueError("a bucket's name has 3 or more lower-case letters, digits, '-', '_' or '.', without gs://")
+    return text
+
+
+def check_default_revision(text: str) -> str:
+    """Return a revision of the model registry.
+
+    Raises:
+        ValueError: Git does not allow the name.
+    """
+    try:
+        return check_revision(text)
+    except InvalidRevisionError as error:
+        raise ValueError(str(error)) from None
+
+
+def check_prefix(text: str) -> str:
+    """Return the prefix of object names.
+
+    Raises:
+        ValueError: It is too long, contains a line break, or names a bucket.
+    """
+    if not re.match(PREFIX_PATTERN, text) or len(text) > MAX_NAME_BYTES:
+        raise ValueError(
+            f"give the start of object names, without gs:// and bucket: at most {MAX_NAME_BYTES} characters on one line"
+        )
+    return text
+
+
+def read_words(value: Any) -> Any:
+    """Split a comma-separated text; other values are returned unchanged."""
+    return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+
+
+def read_extensions(value: Any) -> Any:
+    """Split comma-separated file extensions, in lower case and without their dots."""
+    return tuple(word.lower().removeprefix(".") for word in read_words(value)) if isinstance(value, str) else value
+
+
+def read_schedule(value: Any) -> Any:
+    """Return None for the word `none`, and any other value unchanged."""
+    return None if isinstance(value, str) and value.lower() == "none" else value
+
+
+def read_arguments(value: Any) -> Any:
+    """Split command-line options in shell syntax."""
+    return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+
+def read_receiver(value: Any) -> Any:
+    """Parse the receiver of failure notifications."""
+    return Receiver.parse(value) if isinstance(value, str) else value
+
+
+Bucket = Annotated[str, AfterValidator(check_bucket)]
+RuntimeName = Annotated[str, AfterValidator(lambda name: check_name(name, RUNTIMES))]
+FormatName = Annotated[str, AfterValidator(lambda name: check_name(name, RESULTS_FORMATS))]
