@@ -136,7 +136,7 @@ def test_generations_rise_even_when_the_clock_goes_back(tmp_path: Path, monkeypa
         first = blob.generation
         blob.delete()
     yesterday = time.time_ns() - 86_400 * 10**9
-    monkeypatch.setattr("gcs_emulator.store.time.time_ns", lambda: yesterday)
+    monkeypatch.setattr("gcs_emulator.bucket_store.time.time_ns", lambda: yesterday)
     with start_emulator(tmp_path) as emulator:
         blob = emulator.client().bucket("bucket").blob("a")
         blob.upload_from_string(b"y")
