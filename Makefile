@@ -9,8 +9,6 @@ PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds "$(DRAIN_SECONDS)")
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
-# Two more workers than CPUs: two wait for real Airflows most of the time.
-WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
 export STATE PYTHON
 
 .PHONY: help demo up down audit progress bench setup docs test test-fast lint format lock requirements image deploy rollback deployed clean
@@ -52,7 +50,7 @@ setup: ## Install the tools and test dependencies, and the git hooks
 
 test: ## Run all tests, including whole runs under a real Airflow
 	@scripts/bootstrap.sh test
-	@$(PY) -m pytest --numprocesses=$(WORKERS)
+	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4
 
 test-fast: ## Run the tests that do not start Airflow and take at most a few seconds each
 	@scripts/bootstrap.sh test

@@ -1,7 +1,4 @@
-"""One real Airflow for all tests of whole runs in a worker: its four processes, and the emulator.
-
-The groups `airflow-1` and `airflow-2` go to a worker each: about half of their time is waiting.
-"""
+"""One real Airflow for all tests of whole runs: its four processes, and the emulator."""
 
 import json
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ from tests.support.pubsub import PubSub, start_pubsub
 from tests.support.running import RunningAirflow, start_airflow
 from tests.support.webhook import Webhook, start_webhook
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 TOPIC = "projects/cloudseg-test/topics/photographs"
 SUBSCRIPTION = "projects/cloudseg-test/subscriptions/photographs"

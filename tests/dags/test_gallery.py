@@ -17,7 +17,7 @@ from tests.support.pagesource import Page, check
 from tests.support.running import RunningAirflow
 
 # One Airflow serves them all, so one worker runs them all.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 HOSTILE = 'gallery/"><script>alert(1)</script>.png'
 

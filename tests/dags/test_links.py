@@ -9,7 +9,7 @@ from cloudseg_ops.links.addresses import emulator_content, emulator_folder
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report")
 

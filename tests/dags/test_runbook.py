@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-2")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 
 def _upload(airflow: RunningAirflow, prefix: str, count: int) -> list[str]:

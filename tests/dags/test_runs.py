@@ -16,7 +16,7 @@ from tests.support import tiny
 from tests.support.running import RunningAirflow, kill_process
 
 # One Airflow serves them all, so one worker runs them all.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 
 def _photographs(prefix: str, count: int) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from cloudseg_ops.registry.revision_choices import VARIABLE, forget_offer, read_
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow-1")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 
 def _params(airflow: RunningAirflow) -> dict[str, dict[str, Any]]:
