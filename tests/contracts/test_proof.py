@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import AfterSuccess, Evidence, Place, Proof, count_places, place_of, proof_of
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine_reason
-from cloudseg_ops.runs.cleanup import Cleaned, decide
+from cloudseg_ops.runs.cleanup import decide
+from cloudseg_ops.runs.cleanup_result import Cleaned
 from cloudseg_ops.storage import ObjectInfo
 from tests.support.samples import DIGEST, OTHER_DIGEST, copy_of, described, mask_of, source_of, version
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.notifications.message import FailedTask, notice
+from cloudseg_ops.notifications.message import notice
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import write_report
+from cloudseg_ops.runs.failed_tasks import FailedTask
 from cloudseg_ops.storage import Store
 from tests.support.report_runs import facts_of
 
