@@ -5,7 +5,7 @@ import json
 from tests.series import FILE, described
 
 
-def test_a_change_of_what_they_say_to_each_other_asks_for_another_series() -> None:
+def test_interface_change_requires_a_new_series() -> None:
     known, now = json.loads(FILE.read_text()), described()
     advice = (
         "engines and DAGs of this series no longer fit: raise the part of cloudseg_ops.__version__ that makes a series "

@@ -55,25 +55,25 @@ DIGEST = "@sha256:" + "0" * 64
 
 
 @pytest.mark.parametrize(
-    ("image", "code", "said"),
+    ("image", "code", "expected"),
     [
         (f"host/engine:{__version__}-abc1234{DIGEST}", 0, [f"image {__version__} (host/engine:{__version__}-abc1234"]),
         (f"host/engine{DIGEST}", 0, ["image of unknown version (host/engine@"]),
         (f"host/engine:99.0.0{DIGEST}", 1, ["image 99.0.0 (", "NOT COMPATIBLE"]),
     ],
 )
-def test_the_version_of_the_image(
-    image: str, code: int, said: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Output
+def test_version_of_the_image(
+    image: str, code: int, expected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     monkeypatch.setenv("CLOUDSEG_IMAGE", image)
     assert main(["version"]) == code
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == f"cloudseg {__version__}"
-    assert len(rest) == len(said)
-    assert all(line.startswith(words) for line, words in zip(rest, said, strict=True))
+    assert len(rest) == len(expected)
+    assert all(line.startswith(words) for line, words in zip(rest, expected, strict=True))
 
 
-def test_a_run_that_holds(environment: None, run: str, capsys: Output) -> None:
+def test_audit_of_a_complete_run(environment: None, run: str, capsys: Output) -> None:
     assert main(["audit", "--run", "holds"]) == 0
     shown = capsys.readouterr().out
     assert "run holds: 2 input versions" in shown
@@ -81,7 +81,7 @@ def test_a_run_that_holds(environment: None, run: str, capsys: Output) -> None:
     assert "LOST" not in shown
 
 
-def test_a_run_that_lost_an_input(environment: None, run: str, capsys: Output) -> None:
+def test_audit_of_a_run_that_lost_an_input(environment: None, run: str, capsys: Output) -> None:
     assert main(["audit", "--run", run]) == 1
     shown = capsys.readouterr().out
     assert "INPUTS ARE LOST" in shown
@@ -89,19 +89,19 @@ def test_a_run_that_lost_an_input(environment: None, run: str, capsys: Output) -
     assert "accounted" not in shown
 
 
-def test_as_json(environment: None, run: str, capsys: Output) -> None:
+def test_audit_as_json(environment: None, run: str, capsys: Output) -> None:
     assert main(["audit", "--run", run, "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert told["run_id"] == run
-    assert told["holds"] is False
-    assert told["objects"] == 3
-    assert told["places"] == {"input": 1, "masked": 1, "quarantined": 0, "superseded": 0, "lost": 1}
-    assert told["lost"][0].startswith("c.jpg#")
+    result = json.loads(capsys.readouterr().out)
+    assert result["run_id"] == run
+    assert result["holds"] is False
+    assert result["objects"] == 3
+    assert result["places"] == {"input": 1, "masked": 1, "quarantined": 0, "superseded": 0, "lost": 1}
+    assert result["lost"][0].startswith("c.jpg#")
     assert main(["audit", "--run", "holds", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["holds"] is True
 
 
-def test_a_run_that_does_not_exist(environment: None, buckets: Buckets, capsys: Output) -> None:
+def test_audit_of_a_missing_run_fails(environment: None, buckets: Buckets, capsys: Output) -> None:
     assert main(["audit", "--run", "nonesuch"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -109,18 +109,18 @@ def test_a_run_that_does_not_exist(environment: None, buckets: Buckets, capsys: 
     assert f"gs://{buckets.staging}/runs/" in captured.err
 
 
-def test_without_a_run(environment: None, capsys: Output) -> None:
+def test_audit_requires_a_run(environment: None, capsys: Output) -> None:
     assert main(["audit"]) == 2
     assert "--run RUN_ID" in capsys.readouterr().err
 
 
-def test_without_settings(environment: None, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+def test_audit_requires_settings(environment: None, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     monkeypatch.delenv("CLOUDSEG_INPUT_BUCKET")
     assert main(["audit", "--run", "r"]) == 2
     assert "CLOUDSEG_INPUT_BUCKET is not set" in capsys.readouterr().err
 
 
-def test_a_missing_bucket_is_not_a_lost_input(
+def test_missing_bucket_is_not_reported_as_a_lost_input(
     environment: None, run: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     monkeypatch.setenv("CLOUDSEG_OUTPUT_BUCKET", "nowhere-1")
@@ -128,7 +128,7 @@ def test_a_missing_bucket_is_not_a_lost_input(
     assert "gs://nowhere-1: there is no such bucket" in capsys.readouterr().err
 
 
-def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+def test_pool_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     """Works without the DAG's settings, which a workstation that manages Composer does not have."""
     for name in [name for name in os.environ if name.startswith("CLOUDSEG_")]:
         monkeypatch.delenv(name)
@@ -139,7 +139,7 @@ def test_the_pools_command_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: O
     assert shlex.split(capsys.readouterr().out) == composer_command(pool_command("gpus", 4), "prod", "r", project="p")
 
 
-def test_the_pools_slots_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+def test_pool_slots_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     monkeypatch.setenv("CLOUDSEG_POOL_SLOTS", "6")
     assert main(["pool", "--print"]) == 0
     assert shlex.split(capsys.readouterr().out) == pool_command("cloudseg_gpu", 6)
@@ -165,7 +165,7 @@ def registry(tmp_path: Path) -> str:
     return str(folder)
 
 
-def test_the_revisions_are_listed(registry: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+def test_revisions_are_listed(registry: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     monkeypatch.setenv("CLOUDSEG_MODEL_REPOSITORY", registry)
     assert main(["revisions"]) == 0
     assert capsys.readouterr().out.splitlines() == ["v10", "v9", "main"]
@@ -175,12 +175,12 @@ def test_the_revisions_are_listed(registry: str, monkeypatch: pytest.MonkeyPatch
     assert "no model registry given; set CLOUDSEG_MODEL_REPOSITORY" in capsys.readouterr().err
 
 
-def test_revisions_of_a_missing_registry(tmp_path: Path, capsys: Output) -> None:
+def test_missing_registry_is_reported(tmp_path: Path, capsys: Output) -> None:
     assert main(["revisions", "--refresh", "--repository", str(tmp_path / "nowhere")]) == 2
     assert "nowhere cannot be listed" in capsys.readouterr().err
 
 
-def test_the_revisions_to_offer_are_set_by_airflows_own_command(registry: str, capsys: Output) -> None:
+def test_revision_choices_are_set_with_airflow_s_command(registry: str, capsys: Output) -> None:
     revisions = ["v10", "v9", "main"]
     assert main(["revisions", "--refresh", "--repository", registry, "--print"]) == 0
     assert shlex.split(capsys.readouterr().out) == keep_command(registry, revisions)
@@ -192,12 +192,12 @@ def test_the_revisions_to_offer_are_set_by_airflows_own_command(registry: str, c
 
 
 @pytest.mark.parametrize("half", [["--composer", "prod"], ["--location", "r"]])
-def test_a_composer_environment_has_a_name_and_a_region(half: list[str], capsys: Output) -> None:
+def test_composer_environment_needs_a_name_and_a_region(half: list[str], capsys: Output) -> None:
     assert main(["pool", "--slots", "4", "--print", *half]) == 2
     assert "--composer ENVIRONMENT --location REGION" in capsys.readouterr().err
 
 
-def test_the_pool_command_runs_and_its_failure_is_reported(
+def test_pool_command_is_run_and_its_failure_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gcloud = tmp_path / "gcloud"
@@ -217,7 +217,7 @@ def test_the_pool_command_runs_and_its_failure_is_reported(
 
 
 @pytest.mark.slow
-def test_airflow_has_the_pool_and_the_revisions_afterwards(tmp_path: Path, registry: str) -> None:
+def test_pool_and_revision_choices_exist_in_airflow_afterwards(tmp_path: Path, registry: str) -> None:
     """A pool that counts deferred tasks, and the revisions to offer."""
     environment = {
         **os.environ, "AIRFLOW_HOME": str(tmp_path), "CLOUDSEG_POOL": "gpus", "PYTHONWARNINGS": "ignore",
@@ -247,14 +247,14 @@ def test_airflow_has_the_pool_and_the_revisions_afterwards(tmp_path: Path, regis
         ["pool", "--slots", "0"], ["pool", "--slots", "-1"], ["pool", "--slots", "two"],
     ],
 )  # fmt: skip
-def test_unknown_arguments(arguments: list[str], capsys: Output) -> None:
+def test_invalid_arguments_print_the_usage(arguments: list[str], capsys: Output) -> None:
     with pytest.raises(SystemExit) as raised:
         main(arguments)
     assert raised.value.code == 2
     assert "usage: cloudseg" in capsys.readouterr().err
 
 
-def test_the_exit_code_reaches_the_shell() -> None:
+def test_exit_code_reaches_the_shell() -> None:
     command = [sys.executable, "-m", "cloudseg_ops.cli", "audit"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2

@@ -126,8 +126,8 @@ def airflow_on(dags: Path) -> Iterator[AirflowStandIn]:
             if stand_in.stray:
                 code, text = 404, stand_in.stray.pop(0).encode()
             else:
-                code, said = stand_in.answer(self.command, self.path, body)
-                text = json.dumps(said).encode()
+                code, answer = stand_in.answer(self.command, self.path, body)
+                text = json.dumps(answer).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

@@ -18,7 +18,7 @@ def shape(call: list[str]) -> tuple[str, ...]:
     return tuple(re.sub("=.*", "", word) for word in call if not re.search("[:/]|==", re.sub("=.*", "", word)))
 
 
-def test_gcloud_takes_every_call(cloud: Cloud, tmp_path: Path) -> None:
+def test_gcloud_accepts_every_call(cloud: Cloud, tmp_path: Path) -> None:
     for changes in (
         {"plugins/extra.py": "# one", "dags/extra.py": "# one"},
         {"plugins/extra.py": None, "dags/extra.py": None},

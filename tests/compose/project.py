@@ -161,8 +161,8 @@ class Project:
 
     def audit(self, run_id: str) -> dict[str, Any]:
         """As an operator asks for it; fails when an input is lost."""
-        said = self.execute("scheduler", "cloudseg", "audit", "--json", "--run", run_id)
-        return cast("dict[str, Any]", json.loads(said))
+        output = self.execute("scheduler", "cloudseg", "audit", "--json", "--run", run_id)
+        return cast("dict[str, Any]", json.loads(output))
 
     def assert_all_done(self, run_id: str, objects: int, masks: int, prefix: str = "") -> None:
         """Nothing is lost, nothing is left in INPUT, and so many masks lie under the prefix."""

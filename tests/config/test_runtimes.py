@@ -23,20 +23,20 @@ def settings(**changes: str) -> Settings:
 
 
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_each_has_an_operator_that_is_mapped_over_chunks(name: str) -> None:
+def test_every_runtime_has_an_operator_mapped_over_chunks(name: str) -> None:
     operator = RUNTIMES[name].load_operator()
     assert "chunk" in operator.template_fields
     assert operator.__doc__
 
 
 @pytest.mark.parametrize("name", [name for name, runtime in RUNTIMES.items() if runtime.cluster])
-def test_pods_with_a_gpu_are_told_to_use_it_and_can_be_released(name: str) -> None:
+def test_pod_runtimes_use_the_gpu(name: str) -> None:
     given = settings(runtime=name, image="x.io/y@sha256:" + "0" * 64, gke_cluster="c", gke_location="europe-west1")
     assert given.engine_device == "cuda"
     assert settings().engine_device == "auto"
 
 
-def test_one_of_a_team_s_own_is_found(module: ModuleType) -> None:
+def test_custom_runtime_is_found(module: ModuleType) -> None:
     module.BATCH = Runtime(operator="my_module:Operator")  # type: ignore[attr-defined]
     given = settings(runtime="my_module:BATCH")
     assert find_runtime(given) is module.BATCH
@@ -44,14 +44,14 @@ def test_one_of_a_team_s_own_is_found(module: ModuleType) -> None:
     assert find_runtime(given).arguments(given, "model") == {"settings": given, "model": "model"}
 
 
-def test_it_may_require_settings_of_both_kinds(module: ModuleType) -> None:
+def test_custom_runtime_can_require_settings_of_both_kinds(module: ModuleType) -> None:
     module.BATCH = Runtime(operator="my_module:Operator", requires=("image", "gcp_conn_id"))  # type: ignore[attr-defined]
     needs = "CLOUDSEG_RUNTIME=my_module:BATCH needs CLOUDSEG_IMAGE, CLOUDSEG_GCP_CONN_ID"
     with pytest.raises(SettingsError, match=needs):
         find_runtime(settings(runtime="my_module:BATCH"))
 
 
-def test_what_is_wrong_with_one_is_told(module: ModuleType) -> None:
+def test_invalid_custom_runtime_is_reported(module: ModuleType) -> None:
     module.BATCH = "my_module:Operator"  # type: ignore[attr-defined]
     with pytest.raises(SettingsError, match="'my_module:BATCH': it is a str; a Runtime is needed"):
         find_runtime(settings(runtime="my_module:BATCH"))
@@ -61,7 +61,7 @@ def test_what_is_wrong_with_one_is_told(module: ModuleType) -> None:
         find_runtime(settings(runtime="no_module:NICE"))
 
 
-def test_a_name_in_the_table_needs_no_module() -> None:
+def test_name_in_the_table_is_found_without_an_import() -> None:
     table = {"one": 1}
     assert find_entry("CLOUDSEG_X", "one", table, int) == 1
     with pytest.raises(

@@ -43,7 +43,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:30])
-def test_any_name_is_kept(client: storage.Client, bucket: Any, name: str) -> None:
+def test_every_valid_name_is_preserved(client: storage.Client, bucket: Any, name: str) -> None:
     bucket.blob(name).upload_from_string(name.encode())
     assert bucket.blob(name).download_as_bytes() == name.encode()
     assert [blob.name for blob in client.list_blobs(bucket)] == [name]
@@ -52,7 +52,7 @@ def test_any_name_is_kept(client: storage.Client, bucket: Any, name: str) -> Non
     assert bucket.get_blob(name) is None
 
 
-def test_names_that_nest_or_normalize_alike_are_different_objects(client: storage.Client, bucket: Any) -> None:
+def test_nested_and_similar_names_are_different_objects(client: storage.Client, bucket: Any) -> None:
     names = ["a", "a/", "a/b", "A", "\u00e9", "e\u0301"]
     for name in names:
         bucket.blob(name).upload_from_string(name.encode())
@@ -60,7 +60,7 @@ def test_names_that_nest_or_normalize_alike_are_different_objects(client: storag
 
 
 @pytest.mark.parametrize("size", [0, 1, 256 * 1024, 3_000_001, 9 * 1024 * 1024])
-def test_content_of_any_size_comes_back_with_its_checksums(bucket: Any, size: int) -> None:
+def test_content_of_any_size_is_returned_with_its_checksums(bucket: Any, size: int) -> None:
     content = os.urandom(size)
     blob = bucket.blob("content")
     blob.upload_from_string(content, content_type="image/jpeg")
@@ -73,7 +73,7 @@ def test_content_of_any_size_comes_back_with_its_checksums(bucket: Any, size: in
     assert found.download_as_bytes(checksum="crc32c") == content
 
 
-def test_content_that_looks_like_a_multipart_body_is_kept(bucket: Any) -> None:
+def test_content_resembling_a_multipart_body_is_preserved(bucket: Any) -> None:
     content = b"\r\n--x\r\nContent-Type: text/plain\r\n\r\n--x--\r\n\n--==0==--\r"
     bucket.blob("tricky").upload_from_string(content)
     assert bucket.blob("tricky").download_as_bytes() == content
@@ -94,7 +94,7 @@ def test_media_upload(bucket: Any, endpoint: str, is_foreign: bool) -> None:
         assert found.content_type == "text/plain"
 
 
-def test_fields_of_a_fresh_object(client: storage.Client, bucket: Any) -> None:
+def test_fields_of_a_new_object(client: storage.Client, bucket: Any) -> None:
     before = time.time()
     blob = bucket.blob("fresh")
     blob.metadata = {"cloudseg-generation": "17", "Key": "värde"}
@@ -123,7 +123,7 @@ def test_numbers_are_strings_in_json(bucket: Any, endpoint: str) -> None:
     assert resource["kind"] == "storage#object"
 
 
-def test_an_overwrite_is_a_new_generation_without_the_old_metadata(bucket: Any) -> None:
+def test_overwrite_creates_a_new_generation_without_old_metadata(bucket: Any) -> None:
     blob = bucket.blob("o")
     blob.metadata = {"k": "v"}
     blob.upload_from_string(b"one")
@@ -138,7 +138,7 @@ def test_an_overwrite_is_a_new_generation_without_the_old_metadata(bucket: Any) 
     assert second.download_as_bytes() == b"two"
 
 
-def test_updated_moves_with_content_and_metadata_but_time_created_with_content_only(bucket: Any) -> None:
+def test_metadata_changes_updated_but_not_time_created(bucket: Any) -> None:
     blob = bucket.blob("t")
     blob.upload_from_string(b"one")
     first = bucket.get_blob("t")
@@ -158,7 +158,7 @@ def test_updated_moves_with_content_and_metadata_but_time_created_with_content_o
     assert second.updated == second.time_created
 
 
-def test_patch_merges_metadata_and_none_removes(bucket: Any) -> None:
+def test_patch_merges_metadata_and_none_removes_a_key(bucket: Any) -> None:
     blob = bucket.blob("p")
     blob.metadata = {"a": "1", "b": "2"}
     blob.upload_from_string(b"x", content_type="text/plain")
@@ -185,18 +185,18 @@ def test_update_replaces_metadata(bucket: Any) -> None:
     ("start", "end", "expected"),
     [(0, 3, b"0123"), (5, None, b"56789"), (8, 100, b"89"), (-3, None, b"789"), (9, 9, b"9"), (0, 9, b"0123456789")],
 )
-def test_a_range_is_answered_with_just_that(bucket: Any, start: int, end: int | None, expected: bytes) -> None:
+def test_range_returns_exactly_those_bytes(bucket: Any, start: int, end: int | None, expected: bytes) -> None:
     bucket.blob("r").upload_from_string(b"0123456789")
     assert bucket.blob("r").download_as_bytes(start=start, end=end) == expected
 
 
-def test_a_range_behind_the_end_is_416(bucket: Any) -> None:
+def test_range_behind_the_end_is_416(bucket: Any) -> None:
     bucket.blob("r").upload_from_string(b"0123456789")
     with pytest.raises(RequestRangeNotSatisfiable):
         bucket.blob("r").download_as_bytes(start=10)
 
 
-def test_a_reader_reads_in_pieces(bucket: Any) -> None:
+def test_reader_reads_in_chunks(bucket: Any) -> None:
     content = os.urandom(1_000_000)
     bucket.blob("r").upload_from_string(content)
     with bucket.blob("r").open("rb", chunk_size=300_000) as reader:
@@ -205,7 +205,7 @@ def test_a_reader_reads_in_pieces(bucket: Any) -> None:
         assert reader.read() == content[999_990:]
 
 
-def test_download_headers_carry_the_hashes_and_versions(bucket: Any, endpoint: str) -> None:
+def test_download_headers_have_hashes_and_generation(bucket: Any, endpoint: str) -> None:
     blob = bucket.blob("h")
     blob.upload_from_string(b"abc", content_type="text/plain")
     found = bucket.get_blob("h")
@@ -220,7 +220,7 @@ def test_download_headers_carry_the_hashes_and_versions(bucket: Any, endpoint: s
 
 
 @pytest.mark.parametrize("field", ["crc32c", "md5Hash"])
-def test_an_upload_with_a_wrong_checksum_leaves_nothing(bucket: Any, field: str, is_foreign: bool) -> None:
+def test_upload_with_a_wrong_checksum_creates_no_object(bucket: Any, field: str, is_foreign: bool) -> None:
     blob = bucket.blob("bad")
     blob._properties[field] = {"crc32c": "AAAAAA==", "md5Hash": "AAAAAAAAAAAAAAAAAAAAAA=="}[field]
     blob._changes.add(field)
@@ -229,7 +229,7 @@ def test_an_upload_with_a_wrong_checksum_leaves_nothing(bucket: Any, field: str,
     assert bucket.get_blob("bad") is None
 
 
-def test_what_is_not_there_is_404(client: storage.Client, bucket: Any) -> None:
+def test_missing_objects_and_buckets_are_404(client: storage.Client, bucket: Any) -> None:
     assert not bucket.blob("none").exists()
     assert bucket.get_blob("none") is None
     for call in (
@@ -245,7 +245,7 @@ def test_what_is_not_there_is_404(client: storage.Client, bucket: Any) -> None:
             call()
 
 
-def test_errors_have_googles_form(bucket: Any, endpoint: str, is_foreign: bool) -> None:
+def test_errors_have_google_s_format(bucket: Any, endpoint: str, is_foreign: bool) -> None:
     answer = requests.get(f"{endpoint}/storage/v1/b/{bucket.name}/o/none", timeout=10)
     error = answer.json()["error"]
     assert answer.status_code == 404
@@ -255,7 +255,7 @@ def test_errors_have_googles_form(bucket: Any, endpoint: str, is_foreign: bool) 
         assert error["errors"][0]["reason"] == "notFound"
 
 
-def test_only_the_live_generation_is_there(bucket: Any, is_foreign: bool) -> None:
+def test_only_the_live_generation_exists(bucket: Any, is_foreign: bool) -> None:
     bucket.blob("g").upload_from_string(b"one")
     old = bucket.get_blob("g").generation
     assert bucket.blob("g", generation=old).download_as_bytes() == b"one"

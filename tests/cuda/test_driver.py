@@ -48,9 +48,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["too old", "of another version", "no GPU", "broken", "no memory"],
 )
-def test_errors_of_a_broken_driver_say_what_to_do(
-    driver: Path, variables: dict[str, str], found: str, remedy: str
-) -> None:
+def test_driver_errors_have_a_remedy(driver: Path, variables: dict[str, str], found: str, remedy: str) -> None:
     libraries = os.pathsep.join(filter(None, (str(driver), os.environ.get("LD_LIBRARY_PATH"))))
     done = subprocess.run(
         [sys.executable, "-c", _OPEN],

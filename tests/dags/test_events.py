@@ -88,7 +88,7 @@ class Eventful:
 
 
 @pytest.fixture(scope="module")
-def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
+def event_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
     from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
     root = tmp_path_factory.mktemp("events")
@@ -121,30 +121,30 @@ def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
 
 
 @pytest.fixture
-def quiet(eventful: Eventful) -> Eventful:
+def idle(event_stack: Eventful) -> Eventful:
     """The same, with empty buckets, no run going on and nothing told yet."""
-    airflow = eventful.airflow
+    airflow = event_stack.airflow
     airflow.wait_for(lambda: True if not airflow.api.unfinished_runs(DAG_ID) else None, 120)
     airflow.empty_inputs()
-    eventful.webhook.received.clear()
-    eventful.webhook.status = 200
-    return eventful
+    event_stack.webhook.received.clear()
+    event_stack.webhook.status = 200
+    return event_stack
 
 
-def test_a_photograph_starts_a_run_and_a_dag_follows_it(quiet: Eventful) -> None:
-    airflow, known, followed = quiet.airflow, quiet.known(), quiet.known(FOLLOWER)
+def test_photograph_starts_a_run_and_a_dag_follows_it(idle: Eventful) -> None:
+    airflow, known, followed = idle.airflow, idle.known(), idle.known(FOLLOWER)
     airflow.upload({"arrived/a.png": tiny.photograph(1, 64, 48), "arrived/broken.jpg": b"no image"})
     began = time.monotonic()
-    quiet.notify("arrived/a.png")
-    run_id = quiet.new_run(known)
+    idle.notify("arrived/a.png")
+    run_id = idle.new_run(known)
     print(f"a run {time.monotonic() - began:.1f} s after the notification")
     assert time.monotonic() - began < 20
-    assert quiet.end(run_id) == "success", airflow.tasks(run_id)
+    assert idle.end(run_id) == "success", airflow.tasks(run_id)
     assert airflow.names(OUTPUT_BUCKET, "arrived/") == ["arrived/a.png.mask.png"]
-    assert quiet.pubsub.backlog(SUBSCRIPTION) == 0
+    assert idle.pubsub.backlog(SUBSCRIPTION) == 0
 
-    follower = quiet.new_run(followed, FOLLOWER)
-    assert quiet.end(follower, FOLLOWER) == "success"
+    follower = idle.new_run(followed, FOLLOWER)
+    assert idle.end(follower, FOLLOWER) == "success"
     path = f"/dags/{FOLLOWER}/dagRuns/{follower}/taskInstances/read/xcomEntries/return_value"
     value = airflow.api._send("GET", path, params={"deserialize": False}).json()["value"]
     (extra,) = json.loads(value) if isinstance(value, str) else value
@@ -156,136 +156,139 @@ def test_a_photograph_starts_a_run_and_a_dag_follows_it(quiet: Eventful) -> None
     assert extra["report_html"] == str(airflow.layout(run_id).report_folder / "report.html")
 
 
-def test_the_clock_goes_on_beside_the_events(eventful: Eventful) -> None:
+def test_time_schedule_continues_along_with_events(event_stack: Eventful) -> None:
     def clock() -> str | None:
-        found: str | None = eventful.airflow.api._send("GET", f"/dags/{DAG_ID}").json()["next_dagrun_run_after"]
+        found: str | None = event_stack.airflow.api._send("GET", f"/dags/{DAG_ID}").json()["next_dagrun_run_after"]
         return found
 
     # While as many runs go on as may, Airflow does not say when the next begins.
-    assert "-01-01T00:00:00" in eventful.airflow.wait_for(clock, 60)
+    assert "-01-01T00:00:00" in event_stack.airflow.wait_for(clock, 60)
 
 
-def test_many_notifications_are_few_runs(quiet: Eventful) -> None:
-    airflow, known = quiet.airflow, quiet.known()
+def test_many_notifications_start_few_runs(idle: Eventful) -> None:
+    airflow, known = idle.airflow, idle.known()
     names = [f"many/{number}.png" for number in range(12)]
     airflow.upload({name: tiny.photograph(number, 64, 48) for number, name in enumerate(names)})
     for name in names:
-        quiet.notify(name)
-    airflow.wait_for(lambda: quiet.pubsub.backlog(SUBSCRIPTION) == 0 or None, 120)
-    quiet.new_run(known)
+        idle.notify(name)
+    airflow.wait_for(lambda: idle.pubsub.backlog(SUBSCRIPTION) == 0 or None, 120)
+    idle.new_run(known)
     airflow.wait_for(lambda: not airflow.api.unfinished_runs(DAG_ID) or None, 180)
     time.sleep(5)
     airflow.wait_for(lambda: not airflow.api.unfinished_runs(DAG_ID) or None, 120)
-    started = [run for run in quiet.runs() if run["dag_run_id"] not in known]
+    started = [run for run in idle.runs() if run["dag_run_id"] not in known]
     assert 1 <= len(started) <= 3, [run["dag_run_id"] for run in started]
     assert {run["state"] for run in started} == {"success"}
     assert len(airflow.names(OUTPUT_BUCKET, "many/")) == 12
     assert airflow.names(INPUT_BUCKET) == []
 
 
-def test_a_notification_of_nothing_new_is_a_skipped_run_and_no_event(quiet: Eventful) -> None:
-    known, followed = quiet.known(), quiet.known(FOLLOWER)
-    quiet.notify("gone.png")
-    run_id = quiet.new_run(known)
-    assert quiet.end(run_id) == "success"
-    assert set(quiet.airflow.tasks(run_id)["report"]) == {"skipped"}
+def test_notification_without_new_objects_is_a_skipped_run(idle: Eventful) -> None:
+    known, followed = idle.known(), idle.known(FOLLOWER)
+    idle.notify("gone.png")
+    run_id = idle.new_run(known)
+    assert idle.end(run_id) == "success"
+    assert set(idle.airflow.tasks(run_id)["report"]) == {"skipped"}
     time.sleep(5)
-    assert quiet.known(FOLLOWER) == followed
+    assert idle.known(FOLLOWER) == followed
 
 
-def test_a_missing_subscription_is_told_and_taken_up_once_it_is_there(quiet: Eventful) -> None:
-    log = quiet.airflow.stack.state.logs / "triggerer.log"
-    known, before = quiet.known(), len(log.read_text())
-    kept = quiet.pubsub.subscriptions.pop(SUBSCRIPTION)
+def test_missing_subscription_is_logged_and_retried(idle: Eventful) -> None:
+    log = idle.airflow.stack.state.logs / "triggerer.log"
+    known, before = idle.known(), len(log.read_text())
+    kept = idle.pubsub.subscriptions.pop(SUBSCRIPTION)
     try:
-        quiet.airflow.wait_for(
+        idle.airflow.wait_for(
             lambda: f"Error pulling messages from subscription {SUBSCRIPTION}" in log.read_text()[before:] or None, 60
         )
         time.sleep(10)
         print(f"{log.read_text()[before:].count('Error pulling')} lines of it in 10 s")
     finally:
-        quiet.pubsub.subscriptions[SUBSCRIPTION] = kept
-    quiet.notify("back.png")
-    assert quiet.end(quiet.new_run(known)) == "success"
+        idle.pubsub.subscriptions[SUBSCRIPTION] = kept
+    idle.notify("back.png")
+    assert idle.end(idle.new_run(known)) == "success"
 
 
-def test_a_dry_run_is_no_event(quiet: Eventful) -> None:
-    followed = quiet.known(FOLLOWER)
-    quiet.airflow.upload({"dry/a.png": tiny.photograph(1, 64, 48)})
-    assert quiet.airflow.run(dry_run=True)[1] == "success"
+def test_dry_run_emits_no_event(idle: Eventful) -> None:
+    followed = idle.known(FOLLOWER)
+    idle.airflow.upload({"dry/a.png": tiny.photograph(1, 64, 48)})
+    assert idle.airflow.run(dry_run=True)[1] == "success"
     time.sleep(5)
-    assert quiet.known(FOLLOWER) == followed
+    assert idle.known(FOLLOWER) == followed
 
 
-def test_an_unknown_revision_fails_at_once_and_somebody_is_told(quiet: Eventful) -> None:
-    airflow, followed = quiet.airflow, quiet.known(FOLLOWER)
+def test_unknown_revision_fails_at_once_and_sends_a_notification(idle: Eventful) -> None:
+    airflow, followed = idle.airflow, idle.known(FOLLOWER)
     airflow.upload({"unknown/a.png": tiny.photograph(1, 64, 48)})
     run_id, state = airflow.run(model_revision="v9")
     assert (state, airflow.task(run_id, "pull_model").tries) == ("failed", 1)
-    standing, happened, todo = quiet.last_lines(run_id, "pull_model")
-    assert standing == "Try 1 of 2 failed, and a retry cannot fix it, so there is none."
-    assert happened.startswith("What happened: UnknownRevisionError: ")
-    assert "no revision 'v9'; its tags are v2, v1" in happened
-    assert todo.startswith("What to do: Push the tag")
-    assert quiet.last_lines(run_id, "report")[1].startswith("What happened: RunIncompleteError: no chunk was planned")
+    outcome, cause, remedy = idle.last_lines(run_id, "pull_model")
+    assert outcome == "Try 1 of 2 failed, and a retry cannot fix it, so there is none."
+    assert cause.startswith("What happened: UnknownRevisionError: ")
+    assert "no revision 'v9'; its tags are v2, v1" in cause
+    assert remedy.startswith("What to do: Push the tag")
+    assert idle.last_lines(run_id, "report")[1].startswith("What happened: RunIncompleteError: no chunk was planned")
 
-    airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+    airflow.wait_for(lambda: idle.webhook.received or None, 60)
     time.sleep(5)
-    (told,) = quiet.webhook.received
-    assert (told["dag_id"], told["run_id"], told["reason"]) == (DAG_ID, run_id, "task_failure")
-    assert [task["task_id"] for task in told["failed_tasks"]] == ["pull_model", "report"]
-    assert told["message"].startswith("pull_model: UnknownRevisionError: ")
-    assert told["report"] == str(airflow.layout(run_id).report_folder / "report.html")
-    assert told["log"].startswith(f"{airflow.stack.state.ui_url}/dags/{DAG_ID}/runs/manual__")
-    assert "What to do: Push the tag" in told["text"]
+    (message,) = idle.webhook.received
+    assert (message["dag_id"], message["run_id"], message["reason"]) == (DAG_ID, run_id, "task_failure")
+    assert [task["task_id"] for task in message["failed_tasks"]] == ["pull_model", "report"]
+    assert message["message"].startswith("pull_model: UnknownRevisionError: ")
+    assert message["report"] == str(airflow.layout(run_id).report_folder / "report.html")
+    assert message["log"].startswith(f"{airflow.stack.state.ui_url}/dags/{DAG_ID}/runs/manual__")
+    assert "What to do: Push the tag" in message["text"]
     assert "very-secret" not in _all_logs(airflow)
-    assert quiet.known(FOLLOWER) == followed
+    assert idle.known(FOLLOWER) == followed
 
 
-def test_what_a_retry_may_mend_is_tried_again(quiet: Eventful) -> None:
-    airflow = quiet.airflow
+def test_temporary_error_is_retried(idle: Eventful) -> None:
+    airflow = idle.airflow
     airflow.upload({"refused/0.png": tiny.photograph(0, 64, 48)})
     with airflow.faults({"action": "status", "status": 403, "path": r"/refused/0\.png.*alt=media", "times": 1000}):
         run_id, state = airflow.run()
     assert (state, airflow.task(run_id, "segment").tries) == ("failed", 2)
-    first, last = (quiet.last_lines(run_id, "segment", attempt) for attempt in (1, 2))
+    first, last = (idle.last_lines(run_id, "segment", attempt) for attempt in (1, 2))
     assert first[0] == "Try 1 of 2 failed; Airflow tries again."
     assert last[0] == "Try 2 of 2 failed; it was the last one."
     for lines in (first, last):
         assert lines[1].startswith("What happened: ChunkUnfinishedError: chunk 0 ")
         assert "403" in lines[1]
         assert lines[2].startswith("What to do: ")
-    airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+    airflow.wait_for(lambda: idle.webhook.received or None, 60)
     time.sleep(5)
-    (told,) = quiet.webhook.received
-    assert [(task["task_id"], task["map_index"]) for task in told["failed_tasks"]] == [("segment", 0), ("report", -1)]
+    (message,) = idle.webhook.received
+    assert [(task["task_id"], task["map_index"]) for task in message["failed_tasks"]] == [
+        ("segment", 0),
+        ("report", -1),
+    ]
 
 
-def test_a_receiver_that_hangs_harms_nothing(quiet: Eventful) -> None:
-    airflow = quiet.airflow
+def test_hanging_receiver_does_not_affect_the_run(idle: Eventful) -> None:
+    airflow = idle.airflow
     airflow.upload({"hanging/a.png": tiny.photograph(1, 64, 48)})
-    quiet.webhook.hang.clear()
+    idle.webhook.hang.clear()
     try:
         assert airflow.run(model_revision="v9")[1] == "failed"
-        airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+        airflow.wait_for(lambda: idle.webhook.received or None, 60)
         airflow.wait_for(lambda: "notification of the failed run timed out" in _all_logs(airflow) or None, 60)
     finally:
-        quiet.webhook.hang.set()
+        idle.webhook.hang.set()
     assert airflow.run()[1] == "success"
     airflow.wait_for(lambda: airflow.api.healthy() or None, 60)
     assert "very-secret" not in _all_logs(airflow)
 
 
-def test_wrong_settings_are_an_import_error_that_ends_with_what_to_do(quiet: Eventful) -> None:
-    broken = quiet.dags / "broken.py"
+def test_invalid_settings_are_an_import_error_with_a_remedy(idle: Eventful) -> None:
+    broken = idle.dags / "broken.py"
     broken.write_text(
         "# Airflow reads only files that have the words airflow and dag in them.\n"
         "from cloudseg_ops.config.settings import Settings\n"
         "Settings.from_environment({'CLOUDSEG_INPUT_BUCKET': 'photos'})\n"
     )
     try:
-        errors = quiet.airflow.wait_for(
-            lambda: quiet.airflow.api._send("GET", "/importErrors").json()["import_errors"] or None, 90
+        errors = idle.airflow.wait_for(
+            lambda: idle.airflow.api._send("GET", "/importErrors").json()["import_errors"] or None, 90
         )
     finally:
         broken.unlink()

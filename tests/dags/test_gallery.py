@@ -74,7 +74,7 @@ def _trigger_other(airflow: RunningAirflow) -> str | None:
 
 
 @pytest.mark.parametrize("user", [VIEWER, ADMIN])
-def test_whoever_may_see_the_run_sees_its_images(visit: Visit, user: str) -> None:
+def test_authorized_user_sees_the_images_of_a_run(visit: Visit, user: str) -> None:
     browser = visit.browser(user)
     page = Page(browser.get(visit.path("gallery"), 200).text)
     check(page)
@@ -95,7 +95,7 @@ def test_whoever_may_see_the_run_sees_its_images(visit: Visit, user: str) -> Non
     assert "replaced by its mask" in detail.text or "in quarantine" in detail.text
 
 
-def test_the_counts_are_the_reports(visit: Visit) -> None:
+def test_outcome_filter(visit: Visit) -> None:
     page = Page(visit.browser(VIEWER).get(visit.path("gallery?outcome=quarantined"), 200).text)
     assert "masks\n" in page.text or "masks" in page.text
     assert "gallery/bad.jpg" in page.text
@@ -109,21 +109,23 @@ def test_progress(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("rest", ["gallery", "progress", "tasks/segment/0", f"images/0/0/{'0' * 32}/small"])
-def test_nobody_sees_anything_without_a_login_and_is_shown_the_way_in(visit: Visit, rest: str) -> None:
+def test_anonymous_user_sees_only_a_link_to_the_login(visit: Visit, rest: str) -> None:
     browser = visit.browser(None)
     answer = browser.get(visit.path(rest), 401)
     page = Page(answer.text)
     assert "gallery/" not in page.text
     assert "You are not logged in" in page.text
     (link,) = page.links()
-    led = requests.get(f"{browser.url}{link}", allow_redirects=False, timeout=30)
-    assert led.status_code == 307
-    way = urlsplit(led.headers["Location"])
-    assert way.path == "/auth/login"
-    assert parse_qs(way.query)["next"] == [visit.path(rest)] or parse_qs(way.query)["next"][0].startswith("/cloudseg/")
+    redirected = requests.get(f"{browser.url}{link}", allow_redirects=False, timeout=30)
+    assert redirected.status_code == 307
+    location = urlsplit(redirected.headers["Location"])
+    assert location.path == "/auth/login"
+    assert parse_qs(location.query)["next"] == [visit.path(rest)] or parse_qs(location.query)["next"][0].startswith(
+        "/cloudseg/"
+    )
 
 
-def test_a_token_that_is_none_is_no_login(visit: Visit) -> None:
+def test_invalid_token_is_rejected(visit: Visit) -> None:
     browser = visit.browser(None)
     browser.session.cookies.set("_token", "not.a.token")
     answer = browser.session.get(f"{browser.url}{visit.path('gallery')}", timeout=30)
@@ -132,7 +134,7 @@ def test_a_token_that_is_none_is_no_login(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("rest", ["gallery", "progress", "tasks/segment/0", f"images/0/0/{'0' * 32}/small"])
-def test_who_may_not_see_the_dag_sees_nothing_of_it(visit: Visit, rest: str) -> None:
+def test_unauthorized_user_sees_nothing_of_the_dag(visit: Visit, rest: str) -> None:
     browser = visit.browser(STRANGER)
     page = Page(browser.get(visit.path(rest), 403).text)
     assert "You may not see this" in page.text
@@ -143,7 +145,7 @@ def test_who_may_not_see_the_dag_sees_nothing_of_it(visit: Visit, rest: str) -> 
     browser.get(f"{visit.path(rest)}?dag_id={STRANGERS_DAG}", 403)
 
 
-def test_a_dag_of_others_has_no_gallery_and_says_so(visit: Visit) -> None:
+def test_other_dag_has_no_gallery(visit: Visit) -> None:
     for user in (STRANGER, VIEWER):
         page = Page(visit.browser(user).get(visit.path("gallery", STRANGERS_DAG, visit.other_run), 404).text)
         assert "it is not a cloudseg run, so it has no gallery" in page.text
@@ -152,7 +154,7 @@ def test_a_dag_of_others_has_no_gallery_and_says_so(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "run_id", ["../x", "..%2F", "nowhere", "x/../../models", "%00", "' OR 1=1 --", "<script>alert(1)</script>", "."]
 )
-def test_only_runs_that_airflow_knows_are_looked_for(visit: Visit, run_id: str) -> None:
+def test_unknown_run_is_404(visit: Visit, run_id: str) -> None:
     browser = visit.browser(ADMIN)
     prepared = requests.Request("GET", f"{browser.url}{visit.path('gallery', run_id=run_id)}").prepare()
     prepared.url = f"{browser.url}{visit.path('gallery', run_id=run_id)}"
@@ -162,7 +164,7 @@ def test_only_runs_that_airflow_knows_are_looked_for(visit: Visit, run_id: str) 
     check(Page(answer.text))
 
 
-def test_airflow_knows_the_views(visit: Visit) -> None:
+def test_views_are_registered_in_airflow(visit: Visit) -> None:
     plugins: Any = visit.airflow.api._send("GET", "/plugins").json()["plugins"]
     (ours,) = [plugin for plugin in plugins if plugin["name"] == "cloudseg"]
     assert [view["destination"] for view in ours["external_views"]] == ["dag_run", "dag_run", "task_instance"]

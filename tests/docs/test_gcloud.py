@@ -61,5 +61,5 @@ def test_gcloud_knows_every_command(tree: Mapping[str, Any], name: str, tmp_path
         ["composer", "environments", "run", "airflow", "--region=us-central1", "dags", "pause", "--", "--yes"],
     ],
 )
-def test_what_gcloud_does_not_know_is_found(tree: Mapping[str, Any], words: list[str]) -> None:
+def test_unknown_commands_and_flags_are_found(tree: Mapping[str, Any], words: list[str]) -> None:
     assert len(_unknown(tree, words)) == 1

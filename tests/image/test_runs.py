@@ -26,7 +26,7 @@ def wait_for_masks(lab: Lab, container: Container) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["unet", "exported"])
-def test_a_chunk(lab: Lab, start: Start, architecture: str) -> None:
+def test_chunk_is_segmented(lab: Lab, start: Start, architecture: str) -> None:
     if architecture == "unet":
         lab.use_model(state_bytes(tiny_unet()), unet_params())
     else:
