@@ -16,7 +16,6 @@ from cloudseg_ops.runs.chunk_plan import write_plan
 from cloudseg_ops.runs.progress import read_run_progress
 from cloudseg_ops.runs.snapshots import Snapshot
 from cloudseg_ops.storage import Store
-from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.support.run_plans import plan_of
 from tests.support.samples import put_snapshot, version
@@ -25,12 +24,7 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def environment(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
-    monkeypatch.setenv("CLOUDSEG_INPUT_BUCKET", buckets.input)
-    monkeypatch.setenv("CLOUDSEG_OUTPUT_BUCKET", buckets.output)
-    monkeypatch.setenv("CLOUDSEG_STAGING_BUCKET", buckets.staging)
-    monkeypatch.setenv("CLOUDSEG_MODEL_REPOSITORY", "https://git.example.org/models.git")
+def environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDSEG_POOL_SLOTS", "2")
 
 

@@ -172,5 +172,5 @@ def test_emulator_address_is_the_same_everywhere() -> None:
 def test_every_variable_has_a_default_and_is_documented() -> None:
     assert set(defaults()) - used_variables() == {"COMPOSE_PROJECT_NAME"}
     assert used_variables() <= set(defaults())
-    configured = (REPOSITORY / "docs" / "compose.md").read_text("utf-8")
-    assert [name for name in defaults() if f"`{name}`" not in configured] == []
+    page = (REPOSITORY / "docs" / "compose.md").read_text("utf-8")
+    assert [name for name in defaults() if f"`{name}`" not in page] == []

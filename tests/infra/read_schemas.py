@@ -93,18 +93,18 @@ def _block(text: str, owner: str, entries: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     blocks: dict[str, Any] = {}
     for name, value, is_block, kind, storage in re.findall(_ENTRY, entries, re.MULTILINE | re.DOTALL):
-        flags = flags.get(name, _OPTIONAL)
+        argument = flags.get(name, _OPTIONAL)
         if is_block == "true":
             once = re.search(rf'new (?:\w+\.)?\w+OutputReference\(this, "{name}"\)', owner) is not None
             blocks[name] = {
                 "nesting_mode": "single" if kind == "struct" else kind,
                 "block": _nested(text, value),
-                **({"min_items": 1} if flags["required"] else {}),
+                **({"min_items": 1} if argument["required"] else {}),
                 **({"max_items": 1} if once and kind != "struct" else {}),
             }
         else:
             inner = SIMPLE[storage]
-            attributes[name] = {"type": inner if kind == "simple" else [kind, inner], **_true(flags)}
+            attributes[name] = {"type": inner if kind == "simple" else [kind, inner], **_true(argument)}
     for name in flags.keys() - attributes.keys() - blocks.keys():
         getter = re.search(rf"this\.(get\w+Attribute)\(['\"]{name}['\"]\)", owner)
         if getter and getter[1] in GETTERS:
