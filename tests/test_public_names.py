@@ -18,7 +18,7 @@ PUBLIC = [
 
 
 def test_public_names_are_exactly_these() -> None:
-    """One that goes, or changes its meaning, is a new major version's."""
+    """Removing a name, or changing its meaning, requires a new major version."""
     assert dir(cloudseg_ops) == PUBLIC
     assert sorted(cloudseg_ops.__all__) == PUBLIC
 

@@ -1,4 +1,4 @@
-"""The mirror of an installation in which benchmarks.gpu.slim runs networks."""
+"""The mirror of an installation that benchmarks.gpu.slim runs networks in."""
 
 from pathlib import Path
 

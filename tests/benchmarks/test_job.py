@@ -31,6 +31,6 @@ def test_window_is_from_first_fetch_to_last_result(tmp_path: Path) -> None:
 
 
 def test_engine_rate_is_measured_over_its_later_masks() -> None:
-    # Slow at first, with a queue that fills meanwhile; then two a second.
+    # Slow at first, while a queue fills; then two per second.
     seconds = [10.0, 10.1, 10.2, 10.3, 10.8, 11.3, 11.8, 12.3]
     assert steady_rate(datetime.fromtimestamp(second, UTC) for second in reversed(seconds)) == pytest.approx(2.0)

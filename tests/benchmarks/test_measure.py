@@ -51,7 +51,7 @@ def test_process_is_killed_after_the_time_limit(tmp_path: Path) -> None:
 def test_interrupt_kills_the_measured_process(tmp_path: Path) -> None:
     held = tmp_path / "pid"
     sleeper = f"import os, time; open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    # A shell lets what runs in the background ignore SIGINT, and Python leaves it at that.
+    # A shell starts background jobs with SIGINT ignored, and Python keeps it ignored.
     harness = (
         "import pathlib, signal, sys; from benchmarks.measure import run_measured; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "

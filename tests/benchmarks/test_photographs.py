@@ -37,7 +37,7 @@ def test_best_quality_that_fits_is_chosen() -> None:
     picture = Image.fromarray(noise(200, 200))
     small, large = encode_to(picture, 20_000), encode_to(picture, 60_000)
     assert len(small) <= 20_000 < len(large) <= 60_000
-    # Noise does not compress: the lowest quality is given where none fits.
+    # Noise does not compress: if no quality fits, the lowest is used.
     assert len(encode_to(picture, 10)) > 10
 
 

@@ -1,4 +1,4 @@
-"""The benchmark itself, short, on a tiny network: limit, engine, the article's loop."""
+"""A short benchmark of a tiny network: limit, engine, the article's loop."""
 
 import json
 import os

@@ -45,7 +45,7 @@ def test_spread_has_median_minimum_and_maximum() -> None:
 
 
 def test_ratios_are_computed_within_a_repeat() -> None:
-    # Twice as fast a machine in the second repeat: the ratios do not notice.
+    # The machine is twice as fast in the second repeat: the ratios stay the same.
     found = ratios([outcome("a", 0, 10), outcome("b", 0, 9), outcome("a", 1, 20), outcome("b", 1, 18)])
     assert found["b/a"].least == pytest.approx(0.9)
     assert found["b/a"].most == pytest.approx(0.9)

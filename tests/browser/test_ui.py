@@ -1,4 +1,4 @@
-"""A day with the UI: trigger a run, watch it, look at what it made; as admin, as viewer, and as nobody."""
+"""The UI: trigger a run, watch it, look at its results; as admin, as viewer, and without a login."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.browser.driving import SECONDS, Ui, label, next_page
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
-# One Airflow and one browser serve them all, so one worker runs them all, in this order.
+# All tests share one Airflow and one browser, so one worker runs them, in this order.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
 
 HOSTILE = (

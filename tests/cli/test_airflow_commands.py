@@ -1,4 +1,4 @@
-"""Airflow's commands as gcloud runs them on Composer."""
+"""Airflow commands, as gcloud runs them on Composer."""
 
 from cloudseg_ops.cli.airflow_commands import composer_command
 from cloudseg_ops.config.pools import pool_command

@@ -15,7 +15,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def run(store: Store, buckets: Buckets, layout: RunLayout) -> str:
-    """The id of a run with one input left, one masked and one lost."""
+    """The id of a run with one input left in INPUT, one masked and one lost."""
     versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg", "c.jpg"])
     put_masks(store, buckets.output, [source_of(versions[1], buckets.input)])
     store.delete_many(buckets.input, [(item.name, item.generation) for item in versions[1:]])

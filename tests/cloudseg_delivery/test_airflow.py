@@ -1,4 +1,4 @@
-"""The calls of Airflow's REST API, against a real Airflow, and a whole smoke test on it."""
+"""Calls of Airflow's REST API and a whole smoke test, against a real Airflow."""
 
 from __future__ import annotations
 
@@ -81,9 +81,9 @@ def test_smoke_test_fails_if_airflow_lacks_the_release(airflow: Airflow, program
 
 
 def test_waiting_run_is_listed_and_can_be_failed(airflow: Airflow) -> None:
-    # Nothing lies in the bucket: the sensor waits.
+    # The bucket is empty: the sensor waits.
     airflow.trigger("waiting__1", {"dry_run": True, "input_prefix": "nothing/"})
-    airflow.trigger("waiting__1", {"dry_run": True, "input_prefix": "nothing/"})  # as after an answer that was lost
+    airflow.trigger("waiting__1", {"dry_run": True, "input_prefix": "nothing/"})  # as after a lost response
     assert airflow.unfinished_runs() == ["waiting__1"]
     airflow.fail_run("waiting__1")
     assert airflow.run_state("waiting__1") == "failed"

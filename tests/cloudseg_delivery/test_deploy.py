@@ -1,4 +1,4 @@
-"""Whole deliveries, as `make deploy` and the workflow call them, against stand-ins that keep what they are told."""
+"""Whole deliveries, as `make deploy` and the workflow call them, against stand-ins that keep their state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_first_release(cloud: Cloud) -> None:
 
     variables = cloud.software["envVariables"]
     assert variables["CLOUDSEG_INPUT_BUCKET"] == "my-input"
-    # Set by hand, and by no release: it stays.
+    # Set manually, not by a release: it stays.
     assert (variables["FOREIGN"], variables["CLOUDSEG_RETRIES"]) == ("1", "7")
     image = variables["CLOUDSEG_IMAGE"]
     assert image.startswith(f"us-central1-docker.pkg.dev/my-project/cloudseg/engine:{name}-cuda@sha256:")
@@ -38,7 +38,7 @@ def test_first_release(cloud: Cloud) -> None:
     assert cloud.airflow.runs[run_id]["conf"] == {
         "dry_run": True, "input_prefix": f"cloudseg-smoke/{name}", "max_objects": 1,
     }  # fmt: skip
-    # The photograph came and went.
+    # The photograph was uploaded and deleted again.
     assert cloud.calls("storage", "cp", f"gs://my-input/cloudseg-smoke/{name}.png")
     assert not list((cloud.folder / "gs/my-input").rglob("*.png"))
     assert cloud.airflow.tokens == {"Bearer a-token"}

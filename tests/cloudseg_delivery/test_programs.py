@@ -1,4 +1,4 @@
-"""What a program's failure is taken for, in the words of gcloud."""
+"""How failures of gcloud are classified by their messages."""
 
 import sys
 from pathlib import Path

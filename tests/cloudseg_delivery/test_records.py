@@ -56,7 +56,7 @@ def test_only_the_newest_releases_are_kept() -> None:
         state = begun.succeeded(str(number))
     assert len(state.history) == KEPT
     assert begun.forgotten(state) == ["2"]
-    # One that failed is forgotten with the next good one.
+    # A failed release is removed with the next good one.
     failed = state.begun("bad", 1).given_up().begun("next", 2)
     assert failed.forgotten(failed.succeeded("next")) == ["3", "bad"]
 

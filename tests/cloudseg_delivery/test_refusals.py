@@ -1,4 +1,4 @@
-"""What keeps a delivery from beginning, or from going on: nothing is changed then."""
+"""Deliveries that are rejected or stopped before they change anything."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_other_delivery_under_way(cloud: Cloud, good: str) -> None:
 
 
 def test_concurrent_delivery_is_not_rolled_back(cloud: Cloud, good: str) -> None:
-    # Another process has written the record between this one's beginning and its end.
+    # Another process writes the record during this delivery.
     cloud.fail(
         "--if-generation-match", "ERROR: HTTPError 412: At least one of the pre-conditions did not hold.", skip=2
     )

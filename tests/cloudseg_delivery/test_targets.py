@@ -15,7 +15,7 @@ IMAGE = "registry.example.org/cloudseg@sha256:" + "0" * 64
 
 
 def filled_in(name: str) -> dict[str, str]:
-    """A file of the repository as it is, or with its placeholders filled in."""
+    """A file of the repository, with its placeholders filled in."""
     text = (ROOT / FOLDER / f"{name}.env").read_text()
     return read_pairs(text.replace(PLACEHOLDER, "my-project"), name)
 

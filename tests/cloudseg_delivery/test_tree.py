@@ -1,4 +1,4 @@
-"""The tree that is delivered: what is in it, and that Airflow finds a DAG in it and nothing else."""
+"""The delivered tree: its files, and that Airflow finds only the DAG in it."""
 
 import hashlib
 import re

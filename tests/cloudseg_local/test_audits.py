@@ -25,7 +25,7 @@ def _layout(run_id: str) -> RunLayout:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A state folder with two runs, whose services have been stopped."""
+    """A state folder with two runs and stopped services."""
     with start_emulator(tmp_path / "gcs") as emulator:
         store = Store(emulator.client())
         for name in (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET):
@@ -81,7 +81,7 @@ def test_audit_during_a_demo_is_rejected(folder: Path) -> None:
 
 
 def test_audit_after_a_crash_does_not_wait_for_the_services(folder: Path) -> None:
-    """Nobody took up.json away, and nobody listens: a person is not to wait for minutes."""
+    """up.json exists and no service listens: the command must not wait for minutes."""
     (folder / "up.json").write_text(json.dumps({"ui_port": 1, "gcs_port": 1}))
     command = [sys.executable, "-m", "cloudseg_local", "audit", "--state", str(folder), "--json"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=15)

@@ -1,4 +1,4 @@
-"""The cluster as the local setup looks at it: first what needs none, then the one that KUBECONFIG names."""
+"""The cluster of the local setup: tests without a cluster, then on the one that KUBECONFIG names."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_unreachable_cluster_does_not_fail_clean_up(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    """A namespace that is not there yet, on the real cluster."""
+    """A namespace that does not exist yet, on the real cluster."""
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("no cluster: KUBECONFIG names none")
     name = f"cloudseg-test-{uuid.uuid4().hex[:8]}"
@@ -112,7 +112,7 @@ def cluster(namespace: str) -> Cluster:
 
 
 def _add_pod(cluster: Cluster, name: str, setup: str, **labels: str) -> None:
-    """A pod that no node takes: it is there, and runs nothing."""
+    """A pod that is not schedulable, so it exists without running."""
     body = {
         "metadata": {"name": name, "labels": {**APP_LABELS, "cloudseg-setup": setup, **labels}},
         "spec": {
@@ -143,7 +143,7 @@ def test_cluster_offer_and_route_back_to_this_machine(cluster: Cluster) -> None:
     assert offer.nodes >= 1
     assert offer.cpus >= 1
     with socket.socket() as listener:
-        listener.bind((address_towards(offer.address), 0))  # it is one of this machine's own
+        listener.bind((address_towards(offer.address), 0))  # it is an address of this machine
 
 
 def test_administrator_has_the_required_rights(cluster: Cluster) -> None:
@@ -151,7 +151,7 @@ def test_administrator_has_the_required_rights(cluster: Cluster) -> None:
 
 
 def test_missing_rights_are_listed(cluster: Cluster, tmp_path: Path) -> None:
-    """A service account that nobody has bound to a role."""
+    """A service account that is not bound to a role."""
     cluster.api.create_namespaced_service_account(cluster.namespace, {"metadata": {"name": "nobody"}})
     body = {"spec": {"audiences": [], "expirationSeconds": 600}}
     token = cluster.api.create_namespaced_service_account_token("nobody", cluster.namespace, body).status.token
@@ -168,7 +168,7 @@ def test_missing_rights_are_listed(cluster: Cluster, tmp_path: Path) -> None:
         unprivileged.offer()
     with pytest.raises(LocalError, match=r"did not let you list its pods \(403\)"):
         unprivileged.pods("x")
-    assert not unprivileged.ensure_namespace()  # it may not look; whether it is there, its pods will say
+    assert not unprivileged.ensure_namespace()  # it may not read the namespace; creating pods shows whether it exists
 
 
 def test_only_pods_of_this_setup_are_deleted(cluster: Cluster, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is done about the image. `docker` and `kind` are programs of the test that write down how they are called."""
+"""How pods get the image. `docker` and `kind` are programs of the test that record their calls."""
 
 from pathlib import Path
 

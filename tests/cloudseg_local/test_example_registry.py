@@ -1,4 +1,4 @@
-"""The example registry from stand-in weights, with git and DVC as they are."""
+"""The example registry from stand-in weights, with real git and DVC."""
 
 import subprocess
 from pathlib import Path
@@ -81,7 +81,7 @@ def test_leftovers_of_a_killed_build_are_replaced(built: Path, weights: Path, tm
 def test_git_settings_of_the_user_have_no_effect(
     built: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many sign each commit and tag, or run hooks: there is no key here, and other bytes are other commits."""
+    """Users may sign commits and tags or run hooks, which would fail here or change the commits."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")

@@ -16,7 +16,7 @@ DIGEST = "europe-docker.pkg.dev/p/r/cloudseg-inference@sha256:" + "0" * 64
 
 
 def _settings(tmp_path: Path, image: str = "mine:dev", **offer: Any) -> tuple[Settings, dict[str, str]]:
-    """As the DAG reads them in the environment that the demo gives it."""
+    """The settings that the DAG reads in the demo's environment."""
     state = LocalState(tmp_path, 1, 4443, gcs_host="172.18.0.1")
     found = Offer(
         **{"nodes": 1, "gpus": 0, "gpu_type": None, "cpus": 8.0, "address": "172.18.0.2", "docker": False} | offer

@@ -1,4 +1,4 @@
-"""Real processes: services that die, children that do not want to, and what a killed command leaves behind."""
+"""Real processes: services that die, children that ignore SIGTERM, and leftovers of a killed command."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from cloudseg_local.processes import MARKER, Service, Supervisor, end_processes,
 from cloudseg_ops.contracts.errors import LocalError
 
 SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)")
-# Neither of them ends when it is asked to.
+# Both ignore SIGTERM.
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -29,7 +29,7 @@ time.sleep(60)
 
 @pytest.fixture
 def started() -> Iterator[list[int]]:
-    """Ids of processes that a test is responsible for."""
+    """Ids of processes that the test must end."""
     ids: list[int] = []
     yield ids
     for process_id in ids:

@@ -15,7 +15,7 @@ PODS = {"runtime": "kubernetes", "cluster": "kind-x", "namespace": "cloudseg", "
 
 @pytest.fixture
 def ui_port() -> Iterator[int]:
-    """Something that answers where Airflow would, as a healthy one does."""
+    """The port of a server that answers like a healthy Airflow."""
 
     class Healthy(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -35,7 +35,7 @@ def test_state_is_locked_by_one_command(state: LocalState) -> None:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LocalError, match=rf"another command is using .*\(process {holder.pid}\)"), state.locked():
             pytest.fail("two commands hold the state at once")
-        # However it ends, the lock goes with the process.
+        # The lock is released whenever the process ends.
         holder.kill()
         holder.wait(10)
         with state.locked():

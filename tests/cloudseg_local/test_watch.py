@@ -48,7 +48,7 @@ def test_stall_is_half_a_minute_with_only_queued_tasks() -> None:
     assert not stall.seen([queued], 0)
     assert not stall.seen([queued], 29)
     assert stall.seen([queued], 30)
-    assert not stall.seen([queued], 31)  # it was acted upon; the clock begins again
+    assert not stall.seen([queued], 31)  # it was reported; the time starts again
     assert not stall.seen([queued, running], 50)
     assert not stall.seen([queued], 62)
     assert not stall.seen([TaskState("report", -1, None, 0)], 99)

@@ -1,4 +1,4 @@
-"""What can be said of docker-compose.yaml without Docker."""
+"""Checks of docker-compose.yaml that do not need Docker."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ DIFFERENT = {
 
 
 def mounts(service: dict[str, Any]) -> dict[str, str]:
-    """Volumes and folders of a service: what is mounted, and where with which options."""
+    """Volumes and folders of a service: source → target and options."""
     return dict(mount.split(":", 1) for mount in service.get("volumes", ()))
 
 

@@ -1,4 +1,4 @@
-"""What can be said of Airflow's image without building it."""
+"""Checks of the Airflow image that do not need a build."""
 
 import re
 

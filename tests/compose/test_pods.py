@@ -1,8 +1,8 @@
 """The profile k8s of docker-compose.yaml on a real Docker engine: chunks as pods of the cluster next to Airflow.
 
-One story, in the order in which the tests stand. They take two minutes, the two images that tests/compose/try.sh
-builds, and k3s' own. Where no registry is reached, try.sh can make a stand-in of that one as well, of the programs of
-another Kubernetes; then these tests say nothing of k3s itself: that it takes its options and runs on this kernel.
+The tests depend on each other and run in this order. They take two minutes, and need the two images that
+tests/compose/try.sh builds and the image of k3s. Without access to a registry, try.sh can build a stand-in for k3s from
+another Kubernetes; then these tests do not check k3s itself: whether it accepts its options and runs on this kernel.
 """
 
 import json
@@ -41,7 +41,7 @@ def _why_no_cluster() -> str:
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     if reason := _why_no_cluster():
-        pytest.skip(f"{reason}; the profile k8s is tried where one can")
+        pytest.skip(f"{reason}; the profile k8s is not tested")
     folder = tmp_path_factory.mktemp("clone")
     clone(folder)
     changes = {

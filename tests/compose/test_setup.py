@@ -1,11 +1,11 @@
-"""The setup of docker-compose.yaml, brought up on a real Docker engine from a copy of what a clone has.
+"""The setup of docker-compose.yaml, started on a real Docker engine from a copy of the repository.
 
-The tests are one story, in the order in which they stand: up, a run, an edit, a run through which the database and the
-scheduler are restarted, down. They take five minutes, and the image that tests/compose/try.sh builds.
+The tests depend on each other and run in this order: up, a run, an edit, a run during which the database and the
+scheduler are restarted, down. They take five minutes, and need the image that tests/compose/try.sh builds.
 
-Where no registry is reached, tests/compose/try.sh makes stand-ins of the two base images, and these tests say nothing
-of what stand-ins cannot show: that the official images have what is used of them (docs/compose.md lists that). With
-Compose v1 they say nothing of v2, and the other way round.
+Without access to a registry, tests/compose/try.sh builds stand-ins for the two base images. Then these tests do not
+check that the official images have what is used of them (docs/compose.md lists that). With Compose v1 they do not check
+v2, and vice versa.
 """
 
 import time
@@ -32,7 +32,7 @@ MORE = 90
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     if reason := why_no_compose():
-        pytest.skip(f"{reason}; docker-compose.yaml is tried where one can")
+        pytest.skip(f"{reason}; docker-compose.yaml is not tested")
     folder = tmp_path_factory.mktemp("clone")
     clone(folder)
     made = Project(folder, f"cloudseg-test-{free_port()}", free_port(), free_port(), {"SUBNET": "10.213.98"})
@@ -83,7 +83,7 @@ def test_ports_are_on_loopback_and_no_process_is_root(setup: Project) -> None:
     assert published == {("api-server", "127.0.0.1"), ("emulator", "127.0.0.1")}
     for name, each in setup.containers().items():
         if each["State"]["Running"]:
-            # The first process is Docker's own init, where there is one, as the same user.
+            # The first process may be Docker's init, as the same user.
             processes = setup.execute(name, "sh", "-c", "cat /proc/[0-9]*/status | grep ^Uid").splitlines()
             users = {line.split()[1] for line in processes}
             assert users
@@ -140,7 +140,7 @@ def test_edited_dag_is_shown_without_a_build(setup: Project) -> None:
 def test_run_survives_restarts_of_database_and_scheduler(setup: Project, tmp_path: Path) -> None:
     for path in write_photographs(tmp_path, MORE, seed=1000):
         setup.store.write(GcsUri(INPUT_BUCKET, f"more/{path.name}"), path.read_bytes())
-    time.sleep(1.1)  # settled, as the setup has it
+    time.sleep(1.1)  # settled, with the settings of the setup
     run_id = setup.trigger()
     setup.wait_for(lambda: "running" in setup.states(run_id, "segment") or None, 180)
     setup.compose("restart", "--timeout", "10", "postgres")

@@ -1,6 +1,6 @@
 """A DAG folder laid out exactly as in a Composer bucket parses in an environment of Composer's versions.
 
-On the Airflow of these tests; COMPOSER_PYTHON names the Python of another build, which scripts/composer-venv.sh makes.
+Uses the Airflow of the tests; COMPOSER_PYTHON names the Python of another build, made by scripts/composer-venv.sh.
 """
 
 import os
@@ -88,7 +88,7 @@ def test_parse_takes_little_longer_than_its_airflow_imports(bucket: Path, tmp_pa
     (tmp_path / "control").mkdir()
     (tmp_path / "control/control.py").write_text(CONTROL)
     folders = {"ours": bucket / "dags", "control": tmp_path / "control"}
-    # CPU seconds, and the best of some: what else the machine does is not to be measured.
+    # The minimum CPU time of several parses excludes other load of the machine.
     best = dict.fromkeys(folders, float("inf"))
     for _ in range(4):
         for name, dags in folders.items():

@@ -1,4 +1,4 @@
-"""requirements.txt against what Composer has preinstalled. The proof itself asks an index: `make requirements`."""
+"""requirements.txt against Composer's preinstalled packages. `make requirements` resolves them with an index."""
 
 import os
 import re
@@ -40,7 +40,7 @@ def test_demo_uses_the_airflow_of_the_newest_build() -> None:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """The script in its own repository, whose `uv` resolves nothing and answers with a file."""
+    """The script in a separate repository, with a `uv` that returns a file instead of resolving."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/check-requirements.sh", tmp_path / "scripts")
     shutil.copytree(ROOT / "requirements/composer", tmp_path / "requirements/composer")

@@ -11,7 +11,7 @@ from tests.support.environment import settings_with
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A team's own module."""
+    """A custom module of a team."""
     made = ModuleType("my_module")
     monkeypatch.setitem(sys.modules, "my_module", made)
     return made

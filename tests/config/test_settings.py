@@ -61,7 +61,7 @@ def test_runtime_with_all_required_settings() -> None:
 
 
 def test_custom_modules_are_not_imported_to_read_the_settings() -> None:
-    """Airflow's API server reads them, and may not see the team's modules."""
+    """Airflow's API server reads the settings, and may not have the team's modules."""
     settings = settings_with(runtime="nowhere.runtimes:NICE", results_formats="csv, nowhere.formats:OVERCAST")
     assert settings.runtime == "nowhere.runtimes:NICE"
     assert settings.results_formats == ("csv", "nowhere.formats:OVERCAST")

@@ -18,7 +18,7 @@ FIELDS = {
 
 
 def _rows(page: str) -> list[tuple[str, str, str]]:
-    """The rows of a page's tables of variables; running text may name a variable once more."""
+    """The rows of a page's tables of variables."""
     return re.findall(r"^\| `(CLOUDSEG_[A-Z_]+)` \| (.*) \| (.*) \|$", (ROOT / page).read_text(), re.MULTILINE)
 
 
@@ -31,7 +31,7 @@ def test_readme_and_docs_list_exactly_these_variables() -> None:
 @pytest.mark.parametrize(("name", "meaning", "default"), [*_rows("README.md"), *_rows("docs/settings.md")])
 def test_documented_meaning_and_default_match_the_field(name: str, meaning: str, default: str) -> None:
     field = FIELDS[name]
-    # A row may say more than the field, not other things.
+    # A row may continue the field's description.
     assert meaning.startswith(str(field.description))
     assert default == _default(field)
 

@@ -58,7 +58,7 @@ def test_empty_image_types_are_rejected() -> None:
 
 
 def test_image_types_with_dots_are_rejected_or_accepted() -> None:
-    # Taken as they are they match nothing, and every run would silently end as skipped.
+    # Unchanged they would match nothing, and every run would silently be skipped.
     try:
         settings = settings_with(image_types=".jpg,.png")
     except SettingsError:
@@ -73,7 +73,7 @@ def test_all_invalid_values_are_reported_at_once() -> None:
     assert all(name in message for name in ("CLOUDSEG_MAX_CHUNKS", "CLOUDSEG_AFTER_SUCCESS", "CLOUDSEG_INPUT_BUCKET"))
 
 
-# Both become a timedelta, which takes no infinity: the DAG's parse and the sensor would end in a trace.
+# Both become a timedelta, which cannot be infinite: the DAG's parse and the sensor would raise.
 @pytest.mark.parametrize("name", ["settle_seconds", "retry_delay_seconds"])
 def test_infinite_times_are_rejected(name: str) -> None:
     with pytest.raises(SettingsError, match=f"CLOUDSEG_{name.upper()}"):

@@ -1,4 +1,4 @@
-"""Batches and the client's own loops from the client's side."""
+"""Batches and the client's loops over many objects, from the client's side."""
 
 from __future__ import annotations
 

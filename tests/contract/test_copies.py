@@ -93,7 +93,7 @@ def test_compose(bucket: Any, is_foreign: bool) -> None:
     found = bucket.get_blob("whole")
     assert found.download_as_bytes() == b"000111222"
     assert found.content_type == "text/plain"
-    if not is_foreign:  # storage-testbench shows no count, and an MD5
+    if not is_foreign:  # storage-testbench returns no count, but an MD5
         assert found.component_count == 3
         assert found.md5_hash is None
     with pytest.raises(PreconditionFailed):
@@ -108,7 +108,7 @@ def test_move_blob(bucket: Any, is_foreign: bool) -> None:
     with pytest.raises(PreconditionFailed):
         bucket.move_blob(source, "out/s", if_source_generation_match=source.generation + 1)
     assert bucket.blob("in/s").download_as_bytes() == b"photo"
-    # storage-testbench holds the target's precondition against the source as well.
+    # storage-testbench also checks the target's precondition on the source.
     fresh = {} if is_foreign else {"if_generation_match": 0}
     bucket.move_blob(source, "out/s", if_source_generation_match=source.generation, **fresh)
     assert bucket.get_blob("in/s") is None

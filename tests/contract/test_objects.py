@@ -63,7 +63,7 @@ def test_content_of_any_size_is_returned_with_its_checksums(bucket: Any, size: i
     blob = bucket.blob("content")
     blob.upload_from_string(content, content_type="image/jpeg")
     found = bucket.get_blob("content")
-    assert (found.size or 0) == size  # storage-testbench leaves a size of 0 out
+    assert (found.size or 0) == size  # storage-testbench omits a size of 0
     assert found.content_type == "image/jpeg"
     assert found.md5_hash == base64.b64encode(hashlib.md5(content).digest()).decode()
     assert found.crc32c == base64.b64encode(google_crc32c.value(content).to_bytes(4, "big")).decode()
@@ -88,7 +88,7 @@ def test_media_upload(bucket: Any, endpoint: str, is_foreign: bool) -> None:
     assert answer.status_code == 200
     found = bucket.get_blob("a/raw +%")
     assert found.download_as_bytes() == b"raw"
-    if not is_foreign:  # storage-testbench does not take the header for the content type
+    if not is_foreign:  # storage-testbench does not use the header as the content type
         assert found.content_type == "text/plain"
 
 
@@ -123,7 +123,7 @@ def test_errors_have_google_s_format(bucket: Any, endpoint: str, is_foreign: boo
     error = answer.json()["error"]
     assert answer.status_code == 404
     assert error["message"]
-    if not is_foreign:  # storage-testbench leaves the list out
+    if not is_foreign:  # storage-testbench omits the list
         assert error["code"] == 404
         assert error["errors"][0]["reason"] == "notFound"
 

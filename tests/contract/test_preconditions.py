@@ -1,4 +1,4 @@
-"""Generation and metageneration preconditions, alone and under a race."""
+"""Generation and metageneration preconditions, without and with concurrent writers."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK = 256 * 1024
-# A writer wraps the 412 in its own error when it comes on a chunk.
+# If a chunk gets the 412, the writer raises a different error.
 _REFUSED = (PreconditionFailed, InvalidResponse)
 
 
@@ -27,7 +27,7 @@ def test_writer_uploads_in_chunks(bucket: Any, size: int) -> None:
             writer.write(content[start : start + 100_000])
     found = bucket.get_blob("w")
     assert found.download_as_bytes() == content
-    assert (found.size or 0) == size  # storage-testbench leaves a size of 0 out
+    assert (found.size or 0) == size  # storage-testbench omits a size of 0
     assert found.content_type == "image/png"
 
 
@@ -100,7 +100,7 @@ def test_protocol_of_a_resumable_session(bucket: Any, endpoint: str) -> None:
     assert (first.status_code, first.headers["range"]) == (308, f"bytes=0-{CHUNK - 1}")
     asked = requests.put(url, headers={"Content-Range": f"bytes */{total}"}, timeout=10)
     assert (asked.status_code, asked.headers["range"]) == (308, f"bytes=0-{CHUNK - 1}")
-    # Bytes that were sent before are ignored the second time.
+    # Bytes that were sent before are ignored.
     again = requests.put(
         url, data=content[: 2 * CHUNK], headers={"Content-Range": f"bytes 0-{2 * CHUNK - 1}/{total}"}, timeout=10
     )

@@ -29,7 +29,7 @@ def test_metadata_of_other_objects_is_ignored() -> None:
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_progress_lines_of_the_engine_are_parsed(caplog: pytest.LogCaptureFixture, as_json: bool) -> None:
-    """What a task reads in the log, said by the reporter that writes it."""
+    """Lines that the reporter writes to the log, as a task reads them."""
     caplog.set_level(logging.INFO)
     source = InputObject("a.jpg", 1, 1, "")
     result_log = ResultLog(3)

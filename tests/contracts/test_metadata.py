@@ -105,6 +105,6 @@ def test_record_with_a_damaged_value_is_ignored(key: str, value: str) -> None:
     ],
 )
 def test_metadata_format_is_stable(record: MetadataRecord, metadata: dict[str, str]) -> None:
-    """The recorded form: objects of earlier versions must stay readable."""
+    """Recorded metadata: objects of earlier versions must stay readable."""
     assert record.to_metadata() == metadata
     assert type(record).from_metadata({**metadata, "owner": "someone"}) is not None

@@ -126,7 +126,7 @@ def test_key_order_and_explicit_defaults_keep_the_digest() -> None:
 
 
 def test_digests_of_models_are_stable() -> None:
-    # Another digest for the same model would make no mask of yesterday a proof: all inputs would be segmented again.
+    # With another digest for the same model, existing masks would prove nothing: all inputs would be segmented again.
     assert model_digest(MD5, ModelParams.parse(SMALLEST, "x")) == "c48433fe256c988fca39644f6db2375e"
     assert model_digest(MD5, _parse()) == "9c86eb5c89aab817cc6a01327c2fadb5"
 
@@ -164,7 +164,7 @@ EXPORTED: dict[str, Any] = {
     ],
 )
 def test_recorded_digests_are_stable(section: dict[str, Any], digest: str) -> None:
-    """Masks in buckets carry them: another digest would have every mask made again."""
+    """Masks in buckets have these digests: another digest would recreate every mask."""
     assert model_digest(MD5, ModelParams.parse(section, "here")) == digest
 
 

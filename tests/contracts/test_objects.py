@@ -73,7 +73,7 @@ def test_object_settles_at_the_exact_second() -> None:
     assert is_settled(WHEN, WHEN + SETTLE, SETTLE)
     assert not is_settled(WHEN, WHEN + SETTLE - timedelta(microseconds=1), SETTLE)
     assert is_settled(WHEN, WHEN, timedelta(0))
-    # A clock that runs behind that of Cloud Storage must not take an upload for settled.
+    # A clock behind that of Cloud Storage must not make an upload settled.
     assert not is_settled(WHEN + timedelta(seconds=5), WHEN, timedelta(0))
 
 
@@ -118,7 +118,7 @@ def test_listing_stops_at_the_maximum_number(most: int | None, expected: int) ->
 
     taken = list(select_new(watched(), now=WHEN, settle=SETTLE, max_objects=most))  # type: ignore[arg-type]
     assert len(taken) == expected
-    # A listing of millions is not to be read to its end for the first few.
+    # A listing of millions must not be read to its end for the first few.
     assert len(looked) <= expected + 1
 
 

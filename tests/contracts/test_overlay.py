@@ -26,7 +26,7 @@ def _cloud(width: int, height: int) -> Image.Image:
 
 
 def test_only_clouds_are_tinted_and_outlined() -> None:
-    """Compared with the mixture of colors in single precision, pixel by pixel."""
+    """Compared pixel by pixel with colors blended in single precision."""
     photograph, cloud = _noise(640, 480), _cloud(640, 480)
     before, drawn = np.asarray(photograph), np.asarray(draw_overlay(photograph, cloud))
     assert np.array_equal(drawn[:120], before[:120])

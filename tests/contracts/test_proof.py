@@ -1,4 +1,4 @@
-"""What proves an input version, and where it is: tables, and properties over all evidence there can be."""
+"""What proves an input version, and where it is: tables, and properties over all possible evidence."""
 
 from dataclasses import replace
 
@@ -134,7 +134,7 @@ def test_decision_for_each_evidence(evidence: Evidence, after_success: AfterSucc
     assert decide(V, "in", evidence, model_digest=DIGEST, after_success=after_success) is expected
 
 
-# Few values of each kind, so that what agrees and what does not are both frequent.
+# Few values of each kind, so that matches and mismatches are both frequent.
 names = st.sampled_from(["a.jpg", "b.jpg"])
 generations = st.integers(6, 8)
 sizes = st.sampled_from([0, 999, 1000])
@@ -162,7 +162,7 @@ choices: st.SearchStrategy[AfterSuccess] = st.sampled_from(["delete", "archive",
 
 
 def _mask_proves(item: InputObject, mask: ObjectInfo | None) -> bool:
-    """The law again, said in another way."""
+    """An independent implementation of the rule."""
     provenance = MaskProvenance.from_metadata(mask.metadata) if mask else None
     return bool(
         mask
@@ -192,7 +192,7 @@ def test_only_proven_versions_are_deleted(item: InputObject, evidence: Evidence,
     here = evidence.current is not None and evidence.current.generation == item.generation
     ordered = decision in (Cleaned.DELETED, Cleaned.ARCHIVED)
     assert ordered == (here and (masked or copied) and after_success != "keep")
-    # An order to archive needs a mask: the archive holds what was segmented.
+    # Archiving needs a mask: the archive has segmented inputs.
     assert decision is not Cleaned.ARCHIVED or masked
     assert (decision is Cleaned.LEFT) == (here and not masked and not copied)
 

@@ -41,7 +41,7 @@ names = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_siz
 
 @given(st.lists(names.map(lambda name: name + ".jpg"), min_size=2, max_size=5, unique=True))
 def test_object_names_in_output_are_unique(inputs: list[str]) -> None:
-    # Photographs may themselves lie in folders that are called as those of OUTPUT.
+    # Photographs may be in folders with the same names as those of OUTPUT.
     inputs += [folder + name for name in inputs for folder in (QUARANTINE_FOLDER, ARCHIVE_FOLDER, REPORTS_FOLDER)]
     made = [
         made

@@ -67,7 +67,7 @@ def test_metadata_of_other_objects_is_ignored() -> None:
     for key in whole:
         assert ChunkSummary.from_metadata({other: value for other, value in whole.items() if other != key}) is None
     assert ChunkSummary.from_metadata(whole | {"cloudseg-images": "many"}) is None
-    # Nothing but the word itself makes a chunk complete.
+    # Only the exact word makes a chunk complete.
     damaged = ChunkSummary.from_metadata(whole | {"cloudseg-complete": "True"})
     assert damaged is not None
     assert not damaged.complete

@@ -44,7 +44,7 @@ def test_long_revision_is_truncated_in_the_message() -> None:
     assert len(str(raised.value)) < 400
 
 
-# A revision is compared with git's own judgement, a hundred names a process.
+# Compared with git's check, for many names per example.
 @given(st.lists(st.from_regex(REVISION_PATTERN, fullmatch=True), min_size=1, max_size=30))
 def test_git_accepts_every_valid_revision(names: list[str]) -> None:
     passed = []
@@ -66,7 +66,7 @@ def test_pattern_of_the_dag_param_accepts_the_same_revisions(text: str) -> None:
         passed = False
     else:
         passed = True
-    # As JSON schema looks, which is what refuses a value in the trigger form and in the API.
+    # As JSON schema matches, which validates values in the trigger form and in the API.
     assert bool(re.search(REVISION_PATTERN, text)) is is_revision(text) is passed
 
 

@@ -1,4 +1,4 @@
-"""Two compute workers on one GPU: each image gets its own mask, whatever the other one does with streams and memory."""
+"""Two compute workers on one GPU: each image gets its mask, whatever the other worker does."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_thousand_small_images_get_their_masks(
         assert isinstance(prediction, Prediction), prediction
         (expected,) = exact.predict([image])
         differing = int(np.count_nonzero(prediction.classes != expected.classes))
-        # Rounding turns single pixels; the mask of another image, or half a copy, would turn whole areas.
+        # Rounding changes single pixels; the mask of another image, or half a copy, would change whole areas.
         assert differing <= of_one * expected.classes.size, (index, image.pixels.shape, differing)
         pixels, wrong = pixels + expected.classes.size, wrong + differing
     assert wrong <= of_all * pixels

@@ -1,4 +1,4 @@
-"""What a driver that is missing, too old or broken makes of a chunk; needs PyTorch's CUDA build, and no GPU."""
+"""A missing, too old or broken driver fails a chunk with a remedy; needs PyTorch's CUDA build, but no GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ except DeviceError as error:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a libcuda.so.1 that can do nothing."""
+    """The folder of a libcuda.so.1 whose functions fail."""
     if not torch.version.cuda:
         pytest.skip("needs PyTorch's CUDA build")
     if not (compiler := shutil.which("cc") or shutil.which("gcc")):

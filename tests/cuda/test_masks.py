@@ -1,4 +1,4 @@
-"""Masks from a GPU are those of float32 on the CPU."""
+"""Masks from a GPU match those of float32 on the CPU."""
 
 from __future__ import annotations
 

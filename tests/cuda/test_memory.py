@@ -19,7 +19,7 @@ pytestmark = pytest.mark.cuda
 
 
 def limit_memory(images: int, width: int, height: int, share: float = 1.2) -> None:
-    """Leave a share of the memory that a forward pass of the example model over so many images takes."""
+    """Limit memory to a share of what a forward pass of the example model over this many images takes."""
     on_device = predictor("unet", torch.device("cuda"))
     one = DecodedImage(scene(0, width, height).pixels)
     on_device.predict([one])
@@ -50,7 +50,7 @@ def test_image_too_large_for_memory_is_tiled(gpu: torch.device, caplog: pytest.L
     image = scene(0, 2048, 1536)
     on_device = predictor("unet", gpu)
     (expected,) = on_device.predict([image])
-    # Far less: cuDNN makes do with a smaller workspace before memory ends.
+    # Far less, because cuDNN uses a smaller workspace before memory runs out.
     limit_memory(1, 2048, 1536, share=0.3)
     (got,) = AdaptivePredictor(on_device, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
     assert "1 images of 1536 × 2048 did not fit into memory" in caplog.text

@@ -1,4 +1,4 @@
-"""The engine as a process on a GPU: what it says at its start, how it stops, and what a broken GPU makes of a chunk."""
+"""The engine as a process on a GPU: what it logs at its start, how it stops, and how GPU failures end a chunk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start(emulator: Emulator) -> Iterator[Start]:
 
 
 def engine(lab: Lab, *more: str, **options: str) -> list[str]:
-    """The engine's command line; an underscore in an option's name stands for a hyphen."""
+    """The engine's command line; underscores in option names become hyphens."""
     given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
     return ["-m", "cloudseg_ops.engine", *lab.arguments(**given), *more]
 
@@ -53,10 +53,10 @@ def test_log_names_the_device(kind: DeviceType, lab: Lab, start: Start) -> None:
 
 
 def test_sigterm_during_batches_stops_in_time(kind: DeviceType, lab: Lab, start: Start) -> None:
-    # More than are in flight at once: those are finished.
+    # More than are in progress at once: those are finished.
     total = 300 if kind == "cuda" else 60
     if kind == "cuda":
-        # Float32 on purpose: a tenth of a second an image, so that the signal comes while the GPU computes.
+        # Float32 on purpose: it takes a tenth of a second per image, so the signal arrives while the GPU computes.
         torch.manual_seed(0)
         large = unet_params(arguments={"width": 64, "depth": 4})
         lab.use_model(state_bytes(UNet(3, 1, 64, 4).eval()), large)

@@ -1,4 +1,4 @@
-"""The DAG as a file: it parses, cheaply, and shows the right face. Each test parses it in its own process."""
+"""The DAG file: it parses quickly and has the expected tasks and params. Each test parses it in a separate process."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def test_parsing_imports_nothing_heavy(described: dict[str, Any]) -> None:
 
 
 def test_parse_does_not_query_revisions(tmp_path: Path) -> None:
-    """Neither a database, nor git."""
+    """The parse queries neither a database nor git."""
     nowhere = {
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/nowhere/airflow.db",
         "_AIRFLOW_PROCESS_CONTEXT": "server",
@@ -127,7 +127,7 @@ def test_pod_runtimes(tmp_path: Path, runtime: str, operator: str, more: dict[st
     assert segment["retries"] == 4
     assert release["teardown"]
     assert release["upstream"] == ["segment"]
-    # The google provider brings Cloud Storage's client along itself; of the rest nothing is imported.
+    # The google provider imports Cloud Storage's client; nothing else is imported.
     assert not {"torch", "dvc", "PIL"} & set(described["heavy"])
 
 

@@ -1,6 +1,6 @@
-"""Events and failures under a real Airflow: photographs start runs, DAGs follow, notifications go out, logs read well.
+"""Events and failures under a real Airflow: photographs start runs, DAGs follow, failures send notifications.
 
-Pub/Sub is `tests.support.pubsub`, which says what of it there is; the trigger, its client and the triggerer are real.
+Pub/Sub is `tests.support.pubsub`, which implements a part of it; the trigger, its client and the triggerer are real.
 """
 
 import json
@@ -65,7 +65,7 @@ def test_time_schedule_continues_along_with_events(event_stack: EventStack) -> N
         found: str | None = event_stack.airflow.api._send("GET", f"/dags/{DAG_ID}").json()["next_dagrun_run_after"]
         return found
 
-    # While as many runs go on as may, Airflow does not say when the next begins.
+    # While the maximum number of runs is active, Airflow does not report the next one.
     assert "-01-01T00:00:00" in event_stack.airflow.wait_for(clock, 60)
 
 

@@ -1,4 +1,4 @@
-"""The gallery in a real Airflow, as its API server shows it to those who may see a run, and to nobody else."""
+"""The gallery in a real Airflow: its API server shows it only to users who may see the run."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from tests.support import tiny
 from tests.support.pagesource import Page, check
 from tests.support.running import RunningAirflow
 
-# One Airflow serves them all, so one worker runs them all.
+# All tests share one Airflow, so one worker runs them.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 HOSTILE = 'gallery/"><script>alert(1)</script>.png'
@@ -24,7 +24,7 @@ HOSTILE = 'gallery/"><script>alert(1)</script>.png'
 
 @dataclass
 class Browser:
-    """A user's browser: it has Airflow's cookie, or none."""
+    """A user's browser, with or without Airflow's cookie."""
 
     url: str
     session: requests.Session
@@ -39,7 +39,7 @@ class Browser:
 
 @dataclass
 class Visit:
-    """A run to look at, and who looks."""
+    """A run, and browsers of several users."""
 
     airflow: RunningAirflow
     run_id: str
@@ -81,7 +81,7 @@ def test_authorized_user_sees_the_images_of_a_run(visit: Visit, user: str) -> No
     for name in ("gallery/0.png", "gallery/3.png", "gallery/bad.jpg", HOSTILE):
         assert name in page.text
     assert "not an image, or none of the formats" in page.text
-    # Deleted, for their masks are proven; the engine has previewed the first of each chunk.
+    # The photographs are deleted, because their masks are proven; the engine made previews of the first of each chunk.
     pictures = [image for image in page.all("img") if image["class"] == "preview"]
     assert len(pictures) == 5
     for image in pictures:
@@ -138,7 +138,7 @@ def test_unauthorized_user_sees_nothing_of_the_dag(visit: Visit, rest: str) -> N
     browser = visit.browser(STRANGER)
     page = Page(browser.get(visit.path(rest), 403).text)
     assert "You may not see this" in page.text
-    # Nor through a DAG that the stranger may see.
+    # Access through a DAG that the user may see is rejected too.
     page = Page(browser.get(visit.path(rest, dag_id=STRANGERS_DAG), 404).text)
     assert "has no run" in page.text
     browser.get(f"{visit.path(rest, dag_id='~')}", 403)

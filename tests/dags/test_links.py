@@ -1,4 +1,4 @@
-"""Links on tasks, as Airflow's UI asks for them: each leads somewhere, and none shows where there is nothing."""
+"""Links on tasks, as Airflow's UI requests them: every link works, and is shown only if its target exists."""
 
 import pytest
 import requests
@@ -38,7 +38,7 @@ def test_every_link_of_a_run_works(clean_airflow: RunningAirflow) -> None:
     for map_index in (0, 1):
         assert airflow.links(run_id, "segment", map_index) == {"Run folder": folder}
     assert "snapshot.jsonl" in _open(folder)
-    # The example registry is a folder on this machine: no page of its commits is better than a wrong one.
+    # The example registry is a local folder, so there is no page of its commits.
     assert airflow.links(run_id, "pull_model") == airflow.links(run_id, "clean_inputs") == {}
 
     report = airflow.links(run_id, "report")
@@ -72,7 +72,7 @@ def test_failed_run_has_a_report(clean_airflow: RunningAirflow) -> None:
     links = airflow.links(run_id, "report")
     assert set(links) == {"Run report", "Output folder", "Run folder"}
     assert "cloudseg run report" in _open(links["Run report"])
-    # The chunk that failed has its link as well.
+    # The failed chunk has its link too.
     assert set(airflow.links(run_id, "segment", 1)) == {"Run folder"}
 
 

@@ -1,4 +1,4 @@
-"""What docs/operations.md promises of redoing, draining and restoring, under a real scheduler."""
+"""Redoing, draining and restoring as docs/operations.md describes them, under a real scheduler."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +47,7 @@ def test_archived_inputs_are_redone_after_copying_them_back(clean_airflow: Runni
     run_id, state = airflow.run(model_revision="v2", after_success="archive", input_prefix="from-archive/")
     assert (state, _revisions(airflow, names)) == ("success", {"v2"})
     assert airflow.audit(run_id).places["masked"] == 2
-    # What the alerts on logs read.
+    # The line that the alerts on logs match.
     assert "figures: objects=2 quarantined=0 quarantined_share=0.000000 lost=0 " in airflow.log(run_id, "report")
     assert airflow.names(OUTPUT_BUCKET, "archive/from-archive/") == [archive_name(name) for name in names]
 
@@ -68,7 +68,7 @@ def test_restored_version_is_segmented_again(clean_airflow: RunningAirflow) -> N
     airflow = clean_airflow
     (name,) = _upload(airflow, "restored", 1)
     first, _ = airflow.run(after_success="delete")
-    # As soft delete restores it: the same bytes under the same name, as a new generation.
+    # Like a restore from soft delete: the same bytes and name, a new generation.
     _upload(airflow, "restored", 1)
     second, state = airflow.run(after_success="delete")
     assert (state, airflow.names(INPUT_BUCKET)) == ("success", [])

@@ -15,7 +15,7 @@ from cloudseg_ops.runs.progress import ChunkPhase, RunProgress, read_run_progres
 from tests.support import tiny
 from tests.support.running import RunningAirflow, kill_process
 
-# One Airflow serves them all, so one worker runs them all.
+# All tests share one Airflow, so one worker runs them.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 
@@ -60,7 +60,7 @@ def test_run_reports_progress_and_names_its_chunks(clean_airflow: RunningAirflow
     labels = [instance["rendered_map_index"] for instance in chunks]
     assert [label.split(",")[0] for label in labels] == ["chunk 0: 4 of 4 images", "chunk 1: 4 of 4 images"]
     assert airflow.xcom(run_id, "segment", "progress", map_index=1)["done"] == 4
-    # The report tells the next plan how fast a chunk goes, and how long one waits for its engine.
+    # The next plan reads the speed of a chunk and the start time of its engine from the report.
     report = json.loads(airflow.store.read(layout.report_folder / "report.json"))
     assert all(chunk["seconds"] > 0 and chunk["start_seconds"] > 0 for chunk in report["chunks"])
     plan = airflow.xcom(run_id, "plan_chunks", "plan")
@@ -120,7 +120,7 @@ def test_dry_run_uses_the_rate_of_earlier_runs(clean_airflow: RunningAirflow) ->
     assert plan["rate"]["measured_in"][0] == measured
     assert plan["rate"]["same_model"]
     assert plan["rate"]["start_seconds"] > 0
-    # Kept inputs have their masks already.
+    # Kept inputs already have masks.
     assert (plan["objects"], plan["dealt_with"], plan["estimate"]["images"]) == (4, 4, 0)
     log = airflow.log(planned, "plan_chunks")
     assert re.search(rf"measured in +{re.escape(measured)}", log)
@@ -148,7 +148,7 @@ def test_permanently_failed_chunk_does_not_affect_others(clean_airflow: RunningA
     tasks = airflow.tasks(run_id)
     assert (state, tasks["segment"]) == ("failed", ["success", "failed"])
     assert (tasks["clean_inputs"], tasks["report"]) == (["success"], ["failed"])
-    # The failed chunk's finished images are proven, too, and cleaned up.
+    # The failed chunk's finished images are also proven and cleaned up.
     assert airflow.names(INPUT_BUCKET) == ["partly/7.png"]
     assert airflow.audit(run_id).places == {"input": 1, "masked": 7, "quarantined": 0, "superseded": 0, "lost": 0}
     assert "1 chunks did not finish: [1]" in airflow.log(run_id, "report")

@@ -1,4 +1,4 @@
-"""The DAG's trigger form, as Airflow's UI is given it: its schema, and the revisions that it offers."""
+"""The DAG's trigger form, as Airflow's UI gets it: its schema, and the revisions that it offers."""
 
 import json
 import subprocess
@@ -33,7 +33,7 @@ def _set_variable(airflow: RunningAirflow, value: str | None) -> None:
 
 
 def _await_offer(airflow: RunningAirflow, *revisions: str) -> None:
-    """Wait for a parse after a change by a person, without the minutes until the Variable is read again."""
+    """Wait for a parse after a manual change, without waiting for the cached Variable to expire."""
 
     def offers() -> bool | None:
         forget_offer(str(airflow.stack.state.registry))
@@ -90,7 +90,7 @@ def test_run_refreshes_revisions_and_others_are_accepted(
     _set_variable(airflow, None)
     _await_offer(airflow, "v2")
     commit = _git(registry, "rev-parse", "v1^{commit}")
-    # None of what is offered, and taken all the same.
+    # Not offered, and accepted anyway.
     assert airflow.run(model_revision=commit)[1] == "success"
     value = airflow.api._send("GET", f"/variables/{VARIABLE}").json()["value"]
     assert read_kept(value, str(registry)) == ["v2", "v1", "main"]

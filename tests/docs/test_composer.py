@@ -1,4 +1,4 @@
-"""docs/composer.md: its commands, and what they grant."""
+"""docs/composer.md: its commands and its figures."""
 
 from __future__ import annotations
 

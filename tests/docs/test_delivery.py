@@ -48,6 +48,6 @@ def test_permissions_of_the_smoke_test_are_granted() -> None:
     granted = {
         name for block in BLOCKS for line in re.findall(r"--permissions=(\S+)", block) for name in line.split(",")
     }
-    # gcloud looks at the destination before it writes or removes.
+    # gcloud reads the destination before it writes or removes.
     assert granted == {f"storage.objects.{name}" for name in ("list", "get", "create", "delete")}
     assert "`storage.objects.list`, `.get`, `.create`, `.delete` on INPUT" in TEXT

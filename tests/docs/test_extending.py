@@ -1,4 +1,4 @@
-"""docs/extending.md, as a person would follow it."""
+"""docs/extending.md, followed step by step."""
 
 import io
 import json
@@ -45,14 +45,14 @@ MODULE, ENTRY = examples("A network architecture", "python")
 
 
 def install(monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
-    """Make an example the module that the page says it is."""
+    """Install an example under the module name that the page uses."""
     module = ModuleType(name)
     exec(code, module.__dict__)
     monkeypatch.setitem(sys.modules, name, module)
 
 
 def settings_with(buckets: Buckets, line: str) -> Settings:
-    """The settings of an environment with the variable that the page sets."""
+    """Settings from an environment with the variable that the page sets."""
     variable, _, value = line.strip().partition("=")
     return Settings.from_environment(
         {
@@ -113,7 +113,7 @@ def test_unregistered_architecture_is_rejected_with_the_known_ones() -> None:
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, buckets: Buckets) -> Settings:
-    """The settings of the page's runtime, with its module where it is imported from."""
+    """Settings with the page's runtime, whose module is importable."""
     (code,), (line,) = examples("A runtime", "python"), examples("A runtime", "sh")
     install(monkeypatch, "my_runtime", code)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import DOCS, names_block, run_blocks, shell_blocks
 
-# Hidden in gcloud, and so not among its completions.
+# Hidden in gcloud, so not among its completions.
 HIDDEN = (["config", "get-value"],)
 
 
@@ -29,7 +29,7 @@ def tree() -> Mapping[str, Any]:
 
 
 def _unknown(tree: Mapping[str, Any], words: list[str]) -> list[str]:
-    """What gcloud does not know of a command: the command itself, or flags."""
+    """The parts of a command that gcloud does not know: the command itself, or flags."""
     if words[:2] in HIDDEN:
         return []
     node, flags = tree, dict(tree["flags"])

@@ -17,7 +17,7 @@ from tests.support.commands import DIGEST, DOCS, Calls, check_links, check_synta
 
 DOCUMENT = DOCS / "gke.md"
 
-# What is done in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
+# Calls in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
 # get, delete; logs: get; events: list), operators/pod.py (pods: list) and hooks/kubernetes.py for deferred tasks
 # (events: watch); cloudseg_ops/operators/clusters.py (pods: list, delete).
 VERBS = {
@@ -78,7 +78,7 @@ def test_written_files_parse(calls: Calls) -> None:
     (lifecycle,) = json.loads((calls.folder / "staging-lifecycle.json").read_text())["rule"]
     assert lifecycle["condition"]["matchesPrefix"] == ["runs/"]
     node = yaml.safe_load((calls.folder / "spot-nodes.yaml").read_text())["kubeletConfig"]
-    # The rest is the pods', and the engine needs 19 s at most.
+    # The pods get the rest, and the engine needs up to 19 s.
     assert node["shutdownGracePeriodSeconds"] - node["shutdownGracePeriodCriticalPodsSeconds"] >= 20
 
 

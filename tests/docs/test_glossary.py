@@ -1,4 +1,4 @@
-"""The glossary names things that there are."""
+"""The glossary names existing code."""
 
 import re
 from importlib import import_module

@@ -61,7 +61,7 @@ def test_error_table_matches_the_exception_tree(text: str) -> None:
     documented = [
         (re.findall(r"`(\w+)`", cells[0])[0], cells[0].count("–")) for cells in _rows(_section(text, "Errors"))
     ]
-    # The second level stands at the margin, like the root.
+    # The second level is not indented, like the root.
     assert sorted(documented) == sorted((name, max(0, depth - 1)) for name, depth in _tree(errors.CloudsegError))
 
 

@@ -1,4 +1,4 @@
-"""A release's version, licence and changelog: each in one place, and the others agree."""
+"""A release's version, licence and changelog: each is defined once, and its copies agree."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""The documentation's site: every guide and every public name is on it, and links lead somewhere."""
+"""The documentation's site: it has every guide and every public name, and its links work."""
 
 import re
 from pathlib import Path
@@ -20,12 +20,12 @@ SOURCES = {
 """Files of the repository by their pages on the site."""
 
 REPOSITORY = "https://git.example/sky/cloudseg"
-# Formats and constants that say nothing of what lies in buckets; `errors` has its own page.
+# Formats and constants that do not describe objects in buckets; `errors` has a separate page.
 NOT_CONTRACTS = {"commit", "errors", "imports", "overlay", "photographs", "quantities", "units"}
 
 
 def site() -> dict[str, Any]:
-    """mkdocs.yml, without what its tags would make."""
+    """mkdocs.yml, with its YAML tags ignored."""
 
     class Loader(yaml.SafeLoader):
         pass
@@ -43,7 +43,7 @@ def pages_of(nav: Any) -> list[str]:
 
 
 def documented(page: str) -> list[str]:
-    """What a page of the API has mkdocstrings document."""
+    """The names that mkdocstrings documents on an API page."""
     return re.findall(r"^::: (\S+)$", (DOCS / "api" / page).read_text("utf-8"), re.MULTILINE)
 
 

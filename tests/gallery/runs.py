@@ -1,4 +1,4 @@
-"""Runs to look at: results as the engine writes them, and real photographs and masks in the buckets."""
+"""Runs for the gallery: results as the engine writes them, and real photographs and masks in the buckets."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Photographs as strangers upload them: shown upright, or refused before they cost anything."""
+"""Untrusted photographs: shown upright, or rejected before they use memory or time."""
 
 import io
 import struct
@@ -20,7 +20,7 @@ ORIENTATION = 0x0112
 
 
 def _png(width: int, height: int, body: bytes = b"") -> bytes:
-    """A PNG whose header promises a size, whatever follows."""
+    """A PNG with a size in its header and arbitrary data."""
 
     def piece(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

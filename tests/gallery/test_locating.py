@@ -1,4 +1,4 @@
-"""What is shown of an image, wherever its photograph is by now; never another version of it."""
+"""What is shown of an image, wherever its photograph is now; never another version."""
 
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result

@@ -1,4 +1,4 @@
-"""Paging: every image on exactly one page, whatever is asked for, with bounded reading and memory."""
+"""Paging: every image is on exactly one page, with bounded reads and memory."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -150,7 +150,7 @@ def test_a_hundred_thousand_images_are_paged_in_bounded_memory(store: Store, lay
     assert overview.objects == 100_000
     tracemalloc.start()
     searched, cursor = 0, Cursor()
-    # Nothing is like that: every line is read.
+    # There is no match: every line is read.
     while True:
         found = find_images(store, overview, Filter(kind="masked", least=99.9, most=99.95), cursor)
         searched += found.searched
@@ -161,5 +161,5 @@ def test_a_hundred_thousand_images_are_paged_in_bounded_memory(store: Store, lay
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert searched == 100_000
-    # The results have some 20 MB.
+    # The results have about 20 MB.
     assert peak < 6_000_000

@@ -77,7 +77,7 @@ def test_connection_cut_after_the_work_keeps_the_change(emulator: Emulator, buck
     assert bucket.blob("after").download_as_bytes() == b"x"
     emulator.faults.add(Fault(action="cut_after", method="DELETE"))
     with pytest.raises(NotFound):
-        # The client asks again when the connection breaks, and its first call has already done the work.
+        # The client retries when the connection breaks, but its first call has already succeeded.
         bucket.blob("after").delete(if_generation_match=bucket.get_blob("after").generation)
 
 

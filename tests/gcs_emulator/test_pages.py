@@ -1,4 +1,4 @@
-"""The emulator's pages, as a browser asks for them."""
+"""The emulator's pages, as a browser requests them."""
 
 import re
 from html import unescape
@@ -27,7 +27,7 @@ HOSTILE = [
 
 
 class _Links(HTMLParser):
-    """Gathers where a page leads, what it shows, and the elements that it has."""
+    """Collects the links, images and elements of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def _get(emulator: Emulator, address: str, status: int = 200) -> requests.Respon
 
 
 def _walk(emulator: Emulator, bucket: str) -> dict[str, requests.Response]:
-    """Follow every link there is from a bucket's page, within the bucket."""
+    """Follow every link from a bucket's page, within the bucket."""
     start = emulator_folder(GcsUri(bucket))
     seen: dict[str, requests.Response] = {}
     waiting = [start]
@@ -134,7 +134,7 @@ def test_stored_html_is_sandboxed_on_every_route(
     }[route]
     headers = _get(emulator, address).headers
     directives = [part.strip() for part in headers["Content-Security-Policy"].split(";")]
-    # Without any word after it: no scripts, no forms, and a separate origin.
+    # Without values: no scripts, no forms, and a separate origin.
     assert directives[0] == "sandbox"
     assert "default-src 'none'" in directives
     assert not any(part.startswith("script-src") for part in directives)
@@ -148,7 +148,7 @@ def test_report_is_shown_within_the_sandbox(emulator: Emulator, store: Store, la
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Content-Disposition" not in answer.headers
     found = _Links(answer.text)
-    # All that it needs, the sandbox lets through: its own style, and pictures within itself.
+    # The sandbox allows what the report needs: inline style and data images.
     assert not {"script", "form", "iframe", "object", "link"} & found.elements
     assert all(source.startswith("data:") for source in found.sources)
     policy = answer.headers["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""Payloads in a directory: the same whether they lie in the database or in a file."""
+"""Payloads in a directory: the same in the database and in a file."""
 
 import os
 from pathlib import Path
@@ -65,7 +65,7 @@ def test_unreferenced_payloads_are_removed_on_restart(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             store.payloads.open(payload)
     store.close()
-    again = Store(tmp_path)  # no object refers to any
+    again = Store(tmp_path)  # no object refers to a payload
     for payload in kept:
         with pytest.raises(FileNotFoundError):
             again.payloads.open(payload)

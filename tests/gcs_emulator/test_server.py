@@ -35,7 +35,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 def _run(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-    """Start the emulator as its own process, and return it with its address."""
+    """Start the emulator as a separate process; returns it with its address."""
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline().strip()

@@ -1,4 +1,4 @@
-"""What can be said of the image without building it."""
+"""Checks of the image that do not need a build."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The image, looked at: its labels, its user, what is in it and what is not."""
+"""Inspection of the image: its labels, its user, its contents."""
 
 import json
 import os
@@ -23,7 +23,7 @@ def test_labels(image: ImageUnderTest) -> None:
 
 
 def test_layers_are_unique(image: ImageUnderTest) -> None:
-    # GKE streams no image that has empty or duplicate layers.
+    # GKE does not stream images with empty or duplicate layers.
     layers = image.description["RootFS"]["Layers"]
     assert len(layers) == len(set(layers)) >= 7
 
@@ -70,7 +70,7 @@ print([p for p in ("/inputs", "/opt/pip", "/engine.lock", "/layers") if os.path.
 
 
 def test_every_module_of_a_start_has_bytecode(image: ImageUnderTest) -> None:
-    # It cannot write any itself: what lacks it would be compiled again at each start.
+    # It cannot write bytecode: modules without it would be compiled at every start.
     program = """
 import os, sys
 import torch, google.cloud.storage, pydantic

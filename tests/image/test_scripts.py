@@ -1,4 +1,4 @@
-"""The scripts around the image say in one sentence what is missing."""
+"""The image's scripts report what is missing in one sentence."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What the image leaves out of PyTorch: the list, how it is applied, and the stand-ins."""
+"""The parts of PyTorch that the image leaves out: the list, its application, and the stand-ins."""
 
 import platform
 import re

@@ -1,4 +1,4 @@
-"""The alerts of deploy/terraform against what the code writes into its logs."""
+"""The alerts of deploy/terraform against the log lines of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.commands import DOCS, ROOT
 
 
 def _logged(filters: str, line: str, field: str) -> bool:
-    """Whether a log entry of `report` passes a filter, as far as its text is concerned."""
+    """Whether the text of a log entry of `report` passes a filter."""
     patterns = re.findall(rf'^{re.escape(field)}=~"([^"]*)"$', filters, re.MULTILINE)
     assert patterns
     return all(re.search(pattern, line) for pattern in patterns)
@@ -30,7 +30,7 @@ def _figures(lost: int, quarantined: int) -> str:
         html_uri=GcsUri("output"),
         head={"objects": 1000},
     )
-    # As Airflow's task log has it, whatever Composer puts before it.
+    # A line of Airflow's task log, with any prefix of Composer.
     return f"[2026-11-24T00:10:00Z] INFO - {figures_line(report)}"
 
 

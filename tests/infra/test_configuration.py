@@ -1,7 +1,7 @@
-"""deploy/terraform, as Terraform itself reads and plans it, and against the settings of the code.
+"""deploy/terraform, as Terraform reads and plans it, and against the settings of the code.
 
-The providers are stand-ins (`provider.py`) with the schemas of the real ones: what Terraform checks is checked, down to
-each argument's name, type and place; what Google's API would refuse is not.
+The providers are stand-ins (`provider.py`) with the schemas of the real ones: Terraform's checks apply, down to
+each argument's name, type and place; those of Google's API do not.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""deploy/terraform against docs/gke.md: what one plans is what the other's commands make."""
+"""deploy/terraform against docs/gke.md: the plan has the resources that the guide's commands create."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_apis_match_the_guide(standard: Plan, gke: Calls) -> None:
         for word in call
         if word.endswith(".googleapis.com")
     }
-    # By which the guide asks for quota.
+    # The guide requests quota with this API.
     assert enabled - planned == {("my-project", "cloudquotas.googleapis.com")}
 
 
@@ -200,5 +200,5 @@ def test_environment_matches_the_guide(standard: Plan, gke: Calls) -> None:
     assert config["software_config"][0]["env_variables"] == commanded
     written = dict(line.split("=", 1) for line in standard.outputs["environment_file"].split())
     assert {name: value for name, value in written.items() if name.startswith("CLOUDSEG_")} == commanded
-    # What the delivery adds makes them complete.
+    # With the image that the delivery adds, they are complete.
     assert Settings.from_environment({**commanded, "CLOUDSEG_IMAGE": image}).runtime == "gke"

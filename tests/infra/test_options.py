@@ -32,7 +32,7 @@ def test_identity_of_the_delivery_matches_the_guide(everything: Plan, options: C
 def test_delivery_is_bound_to_an_environment_and_repository_id(everything: Plan) -> None:
     provider = only(everything, "google_iam_workload_identity_pool_provider")
     assert provider["attribute_condition"] == "assertion.repository_id == '123456789'"
-    # What a claim's value is, and what the grant asks for, must be the same text: ID:ENVIRONMENT.
+    # The claim's value and the grant's condition must be the same text: ID:ENVIRONMENT.
     assert provider["attribute_mapping"]["attribute.deploys"] == (
         'assertion.repository_id + ":" + assertion.environment'
     )

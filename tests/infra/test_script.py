@@ -1,4 +1,4 @@
-"""scripts/check-terraform.sh, with stand-ins for the providers that it would fetch."""
+"""scripts/check-terraform.sh, with stand-ins for the providers that it would download."""
 
 import shutil
 import subprocess
@@ -51,7 +51,7 @@ def test_invalid_configuration_fails(tree: Path, terraform: Terraform, wrong: st
 def test_missing_terraform_is_reported(tree: Path, terraform: Terraform) -> None:
     terraform.environment["PATH"] = "/usr/bin:/bin"
     if shutil.which("terraform", path="/usr/bin:/bin"):
-        pytest.skip("Terraform lies where every program does")
+        pytest.skip("Terraform is in /usr/bin, so it cannot be hidden")
     done = check(tree, terraform)
     assert done.returncode == 1
     assert "there is no terraform on the PATH; install it" in done.stderr

@@ -1,4 +1,4 @@
-"""What the results say together, and the report that is made of them."""
+"""Figures computed from the results, and the report."""
 
 from pathlib import Path
 from typing import Any
@@ -100,7 +100,7 @@ def test_report_of_incomplete_results(tmp_path: Path) -> None:
         for one in records:
             Records(tmp_path / f"{name}.jsonl").write(**one)
     Records(tmp_path / "machine.jsonl").skip("part start", "cut after 45 s")
-    # As a process that was killed while it wrote leaves it.
+    # A record that a killed process left incomplete.
     with (tmp_path / "engine.jsonl").open("a", encoding="utf-8") as stream:
         stream.write('{"kind": "engine", "workl')
     (tmp_path / "tests.txt").write_text("tests/cuda/test_a.py::test_b PASSED\n", "utf-8")

@@ -1,4 +1,4 @@
-"""The floor on paper, against counts made by hand."""
+"""Theoretical lower bounds, against counts made by hand."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from benchmarks.gpu.floors import Peak, Work, count_work, peak_of
 
 
 class OneLayer(nn.Module):
-    """A convolution, then a ReLU that is part of it."""
+    """A convolution with a fused ReLU."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Sharing out the time of a profile."""
+"""How the time of a profile is divided between kernels."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""run.sh as a whole, on the CPU: each part leaves results, and a cut leaves what was done."""
+"""run.sh as a whole, on the CPU: every part writes results, and a timeout keeps them."""
 
 import os
 import subprocess
@@ -77,7 +77,7 @@ def test_hanging_part_is_killed_with_its_children(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
         assert run_command([sys.executable, "-c", script, str(child)], 2.0, log) is None
     pid = int(child.read_text("ascii"))
-    # Nobody may be there to reap it.
+    # There may be no process to reap it.
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 

@@ -1,4 +1,4 @@
-"""The storage stand-in, spoken to by the store and by the engine."""
+"""The storage stand-in, called by the store and by the engine."""
 
 import subprocess
 from collections.abc import Iterator
@@ -93,7 +93,7 @@ def test_engine_segments_a_whole_chunk(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
         assert len({name for _, name in storage.masks()}) == 40
         assert len(storage.kept()) == 8
-        # Photographs repeat, and so do their masks.
+        # Photographs repeat, and their masks do too.
         assert storage.kept()[0] == storage.kept()[len(files)]
 
 

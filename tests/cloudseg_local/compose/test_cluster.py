@@ -1,4 +1,4 @@
-"""The cluster's preparation: first what needs none, then on the one that KUBECONFIG names."""
+"""Preparation of the cluster: tests without a cluster, then on the one that KUBECONFIG names."""
 
 import os
 import stat

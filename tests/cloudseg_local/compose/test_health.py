@@ -1,4 +1,4 @@
-"""The health checks against the real emulator, and against an answer of Airflow's as it is over HTTP."""
+"""Health checks against the real emulator, and against Airflow's response over HTTP."""
 
 import json
 import subprocess
@@ -69,7 +69,7 @@ def test_answer_without_the_component() -> None:
 
 
 def test_health_check_imports_nothing_heavy() -> None:
-    # It is made every few seconds by each service.
+    # Every service runs it every few seconds.
     heavy = {"airflow", "google.cloud.storage", "pydantic", "requests", "PIL", "yaml"}
     program = f"import sys; import cloudseg_local.compose.__main__; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -22,7 +22,7 @@ def messages() -> list[str]:
 
 @pytest.fixture
 def empty() -> Iterator[Emulator]:
-    """An emulator of this test's own: a setup's buckets have fixed names."""
+    """A separate emulator: the buckets of a setup have fixed names."""
     with start_emulator() as running:
         yield running
 

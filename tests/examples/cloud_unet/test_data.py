@@ -52,7 +52,7 @@ def test_twins_of_held_out_pictures_are_not_trained_on() -> None:
 
 
 def test_crops_carry_label_with_image() -> None:
-    # The image shows its own label, so that however it is turned and scaled, the two must still agree.
+    # The image shows its label, so they must agree after every rotation and scaling.
     label = np.zeros((200, 240), np.uint8)
     label[40:150, 60:200] = CLOUD
     picture = Example("square", np.repeat(label[..., None] * 255, 3, axis=2).astype(np.uint8), label)

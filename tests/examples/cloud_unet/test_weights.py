@@ -1,4 +1,4 @@
-"""The committed weights, on generated scenes whose seeds are kept out of training."""
+"""The committed weights, on generated scenes whose seeds are not used for training."""
 
 from functools import cache
 from pathlib import Path

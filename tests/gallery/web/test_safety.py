@@ -1,4 +1,4 @@
-"""Names and reasons come from strangers: nothing of them is ever more than text."""
+"""Names and reasons are untrusted: they are always escaped."""
 
 import pytest
 

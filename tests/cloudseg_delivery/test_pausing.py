@@ -1,4 +1,4 @@
-"""The DAG is paused while a release comes: no run begins meanwhile, and none has to do with two."""
+"""The DAG is paused during a delivery: no run starts, and no run uses two releases."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_no_run_starts_during_a_delivery(cloud: Cloud, good: str) -> None:
     cloud.airflow.events.clear()
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    # The dry run stands in the queue before anything else may begin.
+    # The dry run is queued before any other run can start.
     assert cloud.airflow.events == ["paused", "triggered", "unpaused", "unpaused"]
     assert not cloud.airflow.paused
     assert not cloud.state.held
@@ -62,7 +62,7 @@ def test_dag_stays_paused_until_the_rollback_succeeds(cloud: Cloud, good: str) -
 
 def test_run_that_starts_just_before_the_pause_is_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.events.clear()
-    # Idle at the first look, and not at the second.
+    # Idle at the first query, and not at the second.
     cloud.airflow.starting = ["scheduled__1"]
     done = cloud.deploy("--drain-seconds=60")
     assert done.returncode == 0, done.stderr

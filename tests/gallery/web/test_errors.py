@@ -1,4 +1,4 @@
-"""What is wrong is a page that says what, and what to do."""
+"""Errors are pages that say what is wrong and what to do."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A release that fails is rolled back automatically; any other can be restored by hand."""
+"""A failed release is rolled back automatically; any other release can be restored manually."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_hanging_dry_run_is_failed_and_rolled_back(cloud: Cloud, good: str) -> N
     done = cloud.deploy()
     assert done.returncode == 1
     assert "has not ended in 1 s" in done.stderr
-    # It would keep every other run out.
+    # The hanging run would block every other run.
     (hung,) = [state for run, state in cloud.airflow.states.items() if cloud.name in run]
     assert hung == "failed"
     assert cloud.airflow.release == good
@@ -40,7 +40,7 @@ def test_hanging_dry_run_is_failed_and_rolled_back(cloud: Cloud, good: str) -> N
 def test_release_with_an_import_error_is_rolled_back(cloud: Cloud, good: str) -> None:
     cloud.airflow.broken = "Traceback …\nImportError: cloudseg_ops has no such thing"
     done = cloud.deploy()
-    # The stand-in goes on being broken, so the old release does not parse either.
+    # The stand-in stays broken, so the old release does not parse either.
     assert done.returncode == 3
     assert "cloud_segmentation.py: ImportError: cloudseg_ops has no such thing" in done.stderr
 
@@ -54,7 +54,7 @@ def test_failed_rollback_needs_manual_repair(cloud: Cloud, good: str) -> None:
     assert f"make rollback ENVIRONMENT=staging RELEASE={good}" in done.stderr
     assert (cloud.state.good, cloud.state.tried, cloud.state.since) == (good, (bad,), None)
 
-    # Once the cause is fixed, the next delivery goes through, and cleans up after the failed one.
+    # Once the cause is fixed, the next delivery succeeds and cleans up after the failed one.
     cloud.airflow.failing.clear()
     cloud.commit({"README.md": "fixed"})
     done = cloud.deploy()
@@ -110,7 +110,7 @@ def test_manual_rollback(cloud: Cloud, good: str) -> None:
     assert done.stdout.splitlines()[-1] == f"{good} is in use in staging again"
     assert cloud.airflow.release == good
     assert cloud.state == State(good, (), (good,))
-    # Forth again, by its name.
+    # Forward again, by its name.
     assert cloud.run("rollback", "staging", f"--release={newer}", "--poll-seconds=0.05").returncode == 0
     assert cloud.airflow.release == newer
 
