@@ -65,7 +65,7 @@ class Ui:
         self.page: Page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
         self.page.set_default_timeout(30 * SECONDS)
         self.alerts: list[str] = []
-        """What scripts of the pages have shown: nobody's may."""
+        """Dialogs that scripts on the pages opened: none are allowed."""
         self.page.on("dialog", self._alert)
 
     def sign_in(self, name: str, password: str) -> None:

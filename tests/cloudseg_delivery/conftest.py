@@ -99,11 +99,11 @@ class Cloud:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def fail(self, match: str, says: str = "ERROR: on purpose", skip: int = 0) -> None:
+    def fail(self, match: str, error: str = "ERROR: on purpose", skip: int = 0) -> None:
         """Make the first matching call fail, or a later one."""
         file = self.folder / "faults.json"
         faults = json.loads(file.read_text()) if file.exists() else []
-        file.write_text(json.dumps([*faults, {"match": match, "says": says, "skip": skip, "done": False}]))
+        file.write_text(json.dumps([*faults, {"match": match, "error": error, "skip": skip, "done": False}]))
 
     def unusual(self, kind: str, after: str, looks: int = 1) -> None:
         """Make Composer report that it is busy, or answer incompletely, after a call with this word."""

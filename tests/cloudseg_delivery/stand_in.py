@@ -4,7 +4,7 @@ CLOUD/calls.jsonl     the calls, one JSON list per line
 CLOUD/composer.json   the Composer environment, as `describe` gives it
 CLOUD/images.json     images in Artifact Registry: name with tag → digest
 CLOUD/unusual.json    [{"kind": "busy" or "odd" (incomplete), "after": a word of a call, "looks": how many}]
-CLOUD/faults.json     [{"match": regular expression on the call, "says": …, "skip": calls to let pass, "done": …}]
+CLOUD/faults.json     [{"match": regular expression on the call, "error": …, "skip": calls to let pass, "done": …}]
 CLOUD/gs/BUCKET/…     objects; CLOUD/generations.json: generations that were queried
 """
 
@@ -20,11 +20,11 @@ from typing import Any, NoReturn
 CLOUD = Path(os.environ.get("CLOUD", "."))
 
 
-def end(says: str = "", code: int = 0) -> NoReturn:
+def end(message: str = "", code: int = 0) -> NoReturn:
     if code:
-        print(says, file=sys.stderr)
-    elif says:
-        print(says)
+        print(message, file=sys.stderr)
+    elif message:
+        print(message)
     sys.exit(code)
 
 
@@ -48,7 +48,7 @@ def note(words: list[str]) -> None:
         fault["skip"] -= 1
         save("faults.json", faults)
         if fault["done"]:
-            end(fault["says"], 1)
+            end(fault["error"], 1)
 
 
 def place(uri: str) -> Path:

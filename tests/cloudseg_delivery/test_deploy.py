@@ -72,7 +72,7 @@ def test_unchanged_parts_are_not_updated(cloud: Cloud) -> None:
 
 def test_next_release_removes_only_what_it_no_longer_has(cloud: Cloud, good: str) -> None:
     cloud.put("dags/foreign.py", "# another team's")
-    cloud.put("dags/cloudseg_ops/left_over.py", "# of nobody")
+    cloud.put("dags/cloudseg_ops/left_over.py", "# not of a release")
     requirements = (cloud.checkout / "requirements.txt").read_text()
     cloud.commit({"requirements.txt": requirements.replace("dvc-gs==3.1.0\n", "")})
     staging = cloud.checkout / "deploy/environments/staging.env"

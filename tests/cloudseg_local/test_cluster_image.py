@@ -15,9 +15,9 @@ class Programs:
         self.folder = folder
         self.messages: list[str] = []
 
-    def add(self, name: str, code: int = 0, says: str = "") -> None:
+    def add(self, name: str, code: int = 0, error: str = "") -> None:
         program = self.folder / name
-        program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{self.folder}/calls"\necho "{says}" >&2\nexit {code}\n')
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{self.folder}/calls"\necho "{error}" >&2\nexit {code}\n')
         program.chmod(0o755)
 
     @property

@@ -29,7 +29,7 @@ print("RESULT" + json.dumps({
     "catchup": dag.catchup,
     "max_active_runs": dag.max_active_runs,
     "schedule": str(dag.schedule),
-    "told": bool(dag.on_failure_callback),
+    "sends_failures": bool(dag.on_failure_callback),
     "params": {name: {"value": param.value, **param.schema} for name, param in dag.params.items()},
     "tasks": {
         task.task_id: {
@@ -199,12 +199,12 @@ def test_event_and_failure_settings_import_nothing_heavy(tmp_path: Path) -> None
     described = json.loads(done.stdout.rpartition("RESULT")[2])
     assert described["heavy"] == []
     assert "AssetOrTimeSchedule" in described["schedule"]
-    assert described["told"]
+    assert described["sends_failures"]
     assert "very-secret" not in done.stdout + done.stderr
 
 
 def test_by_default_failures_are_not_sent_and_masks_are_an_asset(described: dict[str, Any]) -> None:
-    assert not described["told"]
+    assert not described["sends_failures"]
     assert {task_id: task["outlets"] for task_id, task in described["tasks"].items() if task["outlets"]} == {
         "report": ["cloudseg_masks"]
     }

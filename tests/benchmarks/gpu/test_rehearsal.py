@@ -83,5 +83,5 @@ def test_hanging_part_is_killed_with_its_children(tmp_path: Path) -> None:
 
 def test_exit_code_of_a_part_is_returned(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
-        assert run_command([sys.executable, "-c", "print('said'); raise SystemExit(3)"], 30.0, log) == 3
-    assert (tmp_path / "log").read_text("utf-8") == "said\n"
+        assert run_command([sys.executable, "-c", "print('output'); raise SystemExit(3)"], 30.0, log) == 3
+    assert (tmp_path / "log").read_text("utf-8") == "output\n"
