@@ -116,7 +116,7 @@ class Cloud:
         return [call for call in calls if set(words) <= set(call)]
 
     def builds(self) -> list[list[str]]:
-        """The builds that Docker was called for."""
+        """The calls of Docker."""
         return [call for call in self.calls() if call[0] == "docker"]
 
     def forget_calls(self) -> None:

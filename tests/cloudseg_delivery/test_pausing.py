@@ -34,7 +34,7 @@ def test_paused_dag_is_parsed_but_not_smoke_tested(cloud: Cloud) -> None:
     assert cloud.state.good == cloud.name
 
 
-def test_paused_dag_is_unpaused_by_default(cloud: Cloud) -> None:
+def test_paused_dag_is_unpaused_if_configured(cloud: Cloud) -> None:
     cloud.airflow.paused = True
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr

@@ -63,7 +63,7 @@ def test_airflow_parses_the_dag_files_but_not_the_package(tmp_path: Path, syntax
     assert found == dags
 
 
-def test_delivered_files_import_only_delivered_packages(tmp_path: Path) -> None:
+def test_delivered_files_do_not_mention_undelivered_packages(tmp_path: Path) -> None:
     lay_out(ROOT, tmp_path, COMMIT)
     wanting = {
         f"{path.relative_to(tmp_path)}: {found}"
