@@ -24,7 +24,7 @@ def no_reads(lab: Lab, faults: FaultPlan) -> None:
     faults.add(Fault(status=403, method="GET", path=f"/b/{lab.buckets.input}/o/", times=10_000))
 
 
-def test_a_chunk_of_every_kind(lab: Lab) -> None:
+def test_chunk_with_valid_and_broken_images_completes(lab: Lab) -> None:
     sources = [
         lab.put("b/jpeg.jpg", picture(41, 33, "JPEG")),
         lab.put("a/grey 16 bit.png", encoded(Image.fromarray(noise(30, 20, 1).astype(np.uint16) * 257), "PNG")),
@@ -84,7 +84,7 @@ def test_images_are_segmented_again_by_another_model(lab: Lab) -> None:
     assert lab.provenance("sky/000.png").model_digest == lab.ref.digest
 
 
-def test_a_newer_version_and_a_removed_one(lab: Lab) -> None:
+def test_changed_and_deleted_inputs_get_no_mask(lab: Lab) -> None:
     changed, vanished, fine = lab.put_many(3)
     lab.write_chunk([changed, vanished, fine])
     newer = lab.put(changed.name, picture(8, 8))
@@ -99,7 +99,7 @@ def test_a_newer_version_and_a_removed_one(lab: Lab) -> None:
     assert lab.provenance(changed.name).source.generation == newer.generation
 
 
-def test_a_straggler_of_an_older_run_leaves_the_newer_mask(lab: Lab) -> None:
+def test_older_run_keeps_the_mask_of_a_newer_version(lab: Lab) -> None:
     old = lab.put("sky.png", picture(8, 8))
     lab.write_chunk([lab.put("sky.png", picture(12, 8))])
     run(lab)
@@ -118,7 +118,7 @@ def test_a_new_version_replaces_the_mask_of_the_old_one(lab: Lab) -> None:
     assert lab.mask("sky.png").size == (12, 8)
 
 
-def test_duplicate_and_unordered_lines(lab: Lab) -> None:
+def test_duplicate_lines_are_segmented_once_in_chunk_order(lab: Lab) -> None:
     first, second = lab.put_many(2)
     lab.store.write_lines(lab.options.chunk, [second.to_line(), first.to_line(), "", second.to_line(), first.to_line()])
     assert run(lab).images == 2
@@ -126,13 +126,13 @@ def test_duplicate_and_unordered_lines(lab: Lab) -> None:
     assert set(lab.outcomes().values()) == {"done"}
 
 
-def test_an_empty_chunk(lab: Lab) -> None:
+def test_empty_chunk_completes(lab: Lab) -> None:
     lab.store.write(lab.options.chunk, b"")
     assert run(lab).complete
     assert lab.results() == []
 
 
-def test_a_storage_error_for_one_image(lab: Lab, faults: FaultPlan) -> None:
+def test_storage_error_leaves_one_image_unaccounted(lab: Lab, faults: FaultPlan) -> None:
     sources = lab.put_many(6)
     lab.write_chunk(sources)
     faults.add(Fault(status=403, method="GET", path=r"/o/sky/003\.png", times=100))
@@ -147,7 +147,7 @@ def test_a_storage_error_for_one_image(lab: Lab, faults: FaultPlan) -> None:
     assert lab.outcomes()["sky/000.png"] == "skipped"
 
 
-def test_an_upload_that_fails(lab: Lab, faults: FaultPlan) -> None:
+def test_failed_upload_is_repeated_by_the_next_try(lab: Lab, faults: FaultPlan) -> None:
     lab.write_chunk(lab.put_many(4))
     faults.add(Fault(status=403, method="POST", path=f"/b/{lab.buckets.output}/o"))
     with pytest.raises(ChunkUnfinishedError, match="1 of 4"):
@@ -155,7 +155,7 @@ def test_an_upload_that_fails(lab: Lab, faults: FaultPlan) -> None:
     assert run(lab).complete
 
 
-def test_transient_faults_go_unnoticed(lab: Lab, faults: FaultPlan) -> None:
+def test_transient_faults_are_retried(lab: Lab, faults: FaultPlan) -> None:
     lab.write_chunk(lab.put_many(6))
     faults.add(Fault(status=503, method="GET", path=r"/o/sky/00[0-2]", times=2))
     faults.add(Fault(action="cut_after", method="POST", path=f"/b/{lab.buckets.output}/o", times=2))
@@ -202,7 +202,7 @@ def test_a_failed_preview_does_not_fail_the_chunk(lab: Lab, caplog: pytest.LogCa
     assert "no preview of sky/" in caplog.text
 
 
-def test_an_invalid_chunk_file(lab: Lab) -> None:
+def test_missing_or_invalid_chunk_file_raises(lab: Lab) -> None:
     with pytest.raises(ObjectNotFoundError):
         run(lab)
     lab.store.write(lab.options.chunk, b"not a line\n")
@@ -210,7 +210,7 @@ def test_an_invalid_chunk_file(lab: Lab) -> None:
         run(lab)
 
 
-def test_a_stop_in_the_middle_keeps_what_is_done(lab: Lab) -> None:
+def test_stop_keeps_the_results_so_far(lab: Lab) -> None:
     lab.write_chunk(lab.put_many(60))
     stop = Stop()
     seen = lab.store.write
@@ -246,9 +246,7 @@ def test_an_image_that_was_scaled_down_gets_a_mask_of_its_original_size(lab: Lab
     assert len(np.unique(np.asarray(lab.mask("large.jpg")))) == 2
 
 
-def test_an_image_that_is_computed_in_tiles_gets_the_mask_of_the_whole(
-    lab: Lab, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_image_segmented_in_tiles_gets_the_same_mask(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     lab.write_chunk([lab.put("large.png", picture(2200, 1800))])
     lab.set(memory=1000 * 2**20)

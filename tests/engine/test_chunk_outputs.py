@@ -15,7 +15,7 @@ from cloudseg_ops.engine.network.predict import Predictor
 from tests.support.lab import Lab, run, state_bytes, tiny_unet, unet_params
 
 
-def test_masks_are_those_of_the_model(lab: Lab) -> None:
+def test_batched_masks_equal_those_of_single_images(lab: Lab) -> None:
     sources = lab.put_many(9)
     lab.write_chunk(sources)
     run(lab)
@@ -26,14 +26,14 @@ def test_masks_are_those_of_the_model(lab: Lab) -> None:
         assert np.array_equal(np.asarray(lab.mask(source.name)), alone.predict([image])[0].classes)
 
 
-def test_several_classes(lab: Lab) -> None:
+def test_mask_of_a_model_with_several_classes_has_their_indices(lab: Lab) -> None:
     lab.use_model(state_bytes(tiny_unet(5)), unet_params(5))
     lab.write_chunk(lab.put_many(2))
     run(lab)
     assert len(np.unique(np.asarray(lab.mask("sky/000.png")))) > 1
 
 
-def test_previews_of_the_first_masks(lab: Lab) -> None:
+def test_first_masks_get_previews(lab: Lab) -> None:
     lab.set(previews=GcsUri(lab.buckets.staging, "previews"), preview_count=2)
     lab.write_chunk([*lab.put_many(4), lab.put("bad.png", b"bad")])
     run(lab)
@@ -46,7 +46,7 @@ def test_previews_of_the_first_masks(lab: Lab) -> None:
     assert (image.format, image.height) == ("JPEG", 30)
 
 
-def test_previews_of_all_masks(lab: Lab) -> None:
+def test_all_masks_get_previews(lab: Lab) -> None:
     lab.set(previews=GcsUri(lab.buckets.staging, "previews"), preview_count=2, preview_all=True, chunk_index=7)
     versions = lab.put_many(50)
     lab.write_chunk([*versions, lab.put("bad.png", b"bad")])

@@ -25,7 +25,7 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield site
 
 
-def test_nothing_is_lost_left_or_done_twice_without_need(site: Site) -> None:
+def test_no_image_is_lost_or_segmented_twice_without_need(site: Site) -> None:
     chance = random.Random(7)
     site.upload("chaos", COUNT)
     with site.slowly(0.15):

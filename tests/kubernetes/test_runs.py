@@ -11,7 +11,7 @@ from tests.kubernetes.conftest import REPORT, Site
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("kubernetes")]
 
 
-def test_photographs_become_masks_in_pods(site: Site) -> None:
+def test_run_on_kubernetes_writes_masks(site: Site) -> None:
     site.upload("pods", 20)
     with site.slowly(0.1):
         run_id = site.airflow.trigger(model_revision="v1")

@@ -35,42 +35,42 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_nobody_is_told_by_default() -> None:
+def test_no_receiver_means_no_callback() -> None:
     assert failure_callback(None) is None
 
 
-def test_a_webhook_is_sent_all_as_json(webhook: Webhook, logged: pytest.LogCaptureFixture) -> None:
+def test_webhook_receives_the_notice_as_json(webhook: Webhook, logged: pytest.LogCaptureFixture) -> None:
     deliver(prepare(Receiver.parse(webhook.address)), TOLD)
     assert webhook.received == [TOLD]
     assert "notified of the failed run r1" in logged.text
 
 
-def test_the_webhook_of_a_connection(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_webhook_address_is_read_from_a_connection(webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_MY_WEBHOOK", f'{{"conn_type": "http", "password": "{webhook.address}"}}')
     deliver(prepare(Receiver.parse("conn:my_webhook")), TOLD)
     assert webhook.received == [TOLD]
 
 
-def test_a_connection_without_a_webhook_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_without_a_webhook_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_EMPTY", '{"conn_type": "http", "password": "very-secret"}')
     with pytest.raises(ValueError, match="'empty' has no webhook: set its password to an https:// address") as told:
         prepare(Receiver.parse("conn:empty"))
     assert "very-secret" not in str(told.value)
 
 
-def test_a_function_is_called_with_the_mapping() -> None:
+def test_function_is_called_with_the_notice() -> None:
     called.clear()
     deliver(prepare(Receiver.parse(f"{__name__}:note")), TOLD)
     assert called == [TOLD]
 
 
-def test_a_function_that_fails_is_logged(logged: pytest.LogCaptureFixture) -> None:
+def test_failing_function_is_logged(logged: pytest.LogCaptureFixture) -> None:
     deliver(prepare(Receiver.parse(f"{__name__}:refuse")), TOLD)
     assert "could not notify anyone of the failed run: RuntimeError: no pager for r1" in logged.text
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_a_webhook_that_refuses_is_logged_without_its_address(
+def test_http_error_of_a_webhook_is_logged_without_its_address(
     webhook: Webhook, logged: pytest.LogCaptureFixture, status: int
 ) -> None:
     webhook.status = status
@@ -79,7 +79,7 @@ def test_a_webhook_that_refuses_is_logged_without_its_address(
     assert "very-secret" not in logged.text
 
 
-def test_a_webhook_that_is_away_is_logged_without_its_address(logged: pytest.LogCaptureFixture) -> None:
+def test_unreachable_webhook_is_logged_without_its_address(logged: pytest.LogCaptureFixture) -> None:
     with start_webhook() as gone:
         address = gone.address
     deliver(prepare(Receiver.parse(address)), TOLD)
@@ -87,7 +87,7 @@ def test_a_webhook_that_is_away_is_logged_without_its_address(logged: pytest.Log
     assert "very-secret" not in logged.text
 
 
-def test_a_webhook_that_hangs_is_left_alone(webhook: Webhook, logged: pytest.LogCaptureFixture) -> None:
+def test_hanging_webhook_times_out(webhook: Webhook, logged: pytest.LogCaptureFixture) -> None:
     webhook.hang.clear()
     began = time.monotonic()
     deliver(prepare(Receiver.parse(webhook.address)), TOLD, timeout=0.5)
@@ -96,14 +96,14 @@ def test_a_webhook_that_hangs_is_left_alone(webhook: Webhook, logged: pytest.Log
 
 
 @pytest.mark.parametrize("text", ["conn:nowhere", "no.such.module:page", f"{__name__}:absent"])
-def test_a_callback_whose_receiver_is_not_there_raises_nothing(text: str, logged: pytest.LogCaptureFixture) -> None:
+def test_callback_with_a_missing_receiver_does_not_raise(text: str, logged: pytest.LogCaptureFixture) -> None:
     callback = failure_callback(Receiver.parse(text))
     assert callback is not None
     callback({"dag": None, "run_id": "r1"})
     assert "could not notify anyone of the failed run" in logged.text
 
 
-def test_the_callback_is_a_notifier_of_airflows() -> None:
+def test_callback_is_an_airflow_notifier() -> None:
     from airflow.sdk import BaseNotifier
 
     callback = failure_callback(Receiver.parse(f"{__name__}:note"))
@@ -111,7 +111,7 @@ def test_the_callback_is_a_notifier_of_airflows() -> None:
     assert "note" not in repr(callback.receiver)
 
 
-def test_a_run_that_airflow_cannot_be_asked_about_is_told_all_the_same() -> None:
+def test_notification_is_sent_if_airflow_has_no_task_states() -> None:
     from airflow.sdk import DAG
 
     called.clear()

@@ -74,7 +74,7 @@ def built(given: Settings, **where: int) -> dict[str, Any]:
     return pod
 
 
-def test_the_pod_is_ours_with_airflows_labels_on_it() -> None:
+def test_pod_is_the_manifest_with_airflows_labels() -> None:
     given = settings(SPOT="true", POD_ENV="A=b", SERVICE_ACCOUNT="engine", POD_LABELS="team=sky")
     pod = built(given)
     work = PodWork(RUN_ID, 3, "a" * 40, pod["spec"]["containers"][0]["args"], spot=True)
@@ -97,7 +97,7 @@ def without_empty(value: Any) -> Any:
     return [without_empty(item) for item in value] if isinstance(value, list) else value
 
 
-def test_the_engine_gets_its_chunk_and_its_options() -> None:
+def test_engine_gets_its_chunk_and_its_options() -> None:
     arguments = built(settings(ENGINE_OPTIONS="--batch 8"))["spec"]["containers"][0]["args"]
     assert arguments[:2] == ["--chunk", CHUNK["uri"]]
     assert arguments[-2:] == ["--batch", "8"]
@@ -109,24 +109,24 @@ def test_the_engine_gets_its_chunk_and_its_options() -> None:
     [({}, "cuda"), ({"DEVICE": "cpu"}, "cpu"), ({"DEVICE": "auto"}, None), ({"GPUS": "0"}, None)],
     ids=["a pod with a GPU uses it", "the CPU on purpose", "what is visible", "no GPU"],
 )
-def test_the_engine_is_told_where_to_compute(given: dict[str, str], device: str | None) -> None:
+def test_device_option_follows_the_settings(given: dict[str, str], device: str | None) -> None:
     arguments = built(settings(**given))["spec"]["containers"][0]["args"]
     assert (arguments[arguments.index("--device") + 1] if "--device" in arguments else None) == device
 
 
 @pytest.mark.parametrize(("try_number", "spot"), [(1, True), (4, True), (5, False)])
-def test_the_last_try_leaves_spot_nodes(try_number: int, spot: bool) -> None:
+def test_last_try_avoids_spot_nodes(try_number: int, spot: bool) -> None:
     spec = built(settings(SPOT="true"), try_number=try_number, max_tries=4)["spec"]
     assert ("cloud.google.com/gke-spot" in spec["nodeSelector"]) is spot
     assert ("cloud.google.com/gke-spot" in [toleration["key"] for toleration in spec["tolerations"]]) is spot
 
 
-def test_the_last_try_stays_on_spot_nodes_where_a_team_says_so() -> None:
+def test_last_try_stays_on_spot_nodes_if_configured() -> None:
     spec = built(settings(SPOT="true", LAST_TRY_ON_DEMAND="false"), try_number=5, max_tries=4)["spec"]
     assert spec["nodeSelector"]["cloud.google.com/gke-spot"] == "true"
 
 
-def test_a_template_is_laid_over_the_pod(tmp_path: Path) -> None:
+def test_template_is_merged_into_the_pod(tmp_path: Path) -> None:
     template = tmp_path / "template.yaml"
     template.write_text("spec: {priorityClassName: batch, containers: [{name: engine, env: [{name: A, value: b}]}]}")
     spec = built(settings(POD_TEMPLATE=str(template)))["spec"]
@@ -135,12 +135,12 @@ def test_a_template_is_laid_over_the_pod(tmp_path: Path) -> None:
     assert spec["containers"][0]["image"] == IMAGE
 
 
-def test_a_misspelt_field_of_a_template_is_named(tmp_path: Path) -> None:
+def test_unknown_field_of_a_template_is_named(tmp_path: Path) -> None:
     with pytest.raises(PodTemplateError, match=r"no field spec\.priorityClas;"):
         built(settings(POD_TEMPLATE="spec: {priorityClas: batch}\n"))
 
 
-def test_both_runtimes_ask_for_the_same_pod() -> None:
+def test_gke_and_kubernetes_create_the_same_pod() -> None:
     given = settings(RUNTIME="gke", SPOT="true")
     operator = GKESegmentOperator(task_id="segment", settings=given, chunk=CHUNK, model=MODEL)
     assert (
@@ -158,7 +158,7 @@ def test_both_runtimes_ask_for_the_same_pod() -> None:
     [{"mode": "sync"}, {"mode": "sync", "container_name": "engine", "timestamp": None, "pod": None}],
     ids=["cncf-kubernetes 10.11.1", "cncf-kubernetes 10.14.0"],
 )
-def test_the_pods_log_says_how_far_its_chunk_is(more: dict[str, Any]) -> None:
+def test_progress_lines_of_the_pod_update_the_label(more: dict[str, Any]) -> None:
     operator = KubernetesSegmentOperator(task_id="segment", settings=settings(), chunk=CHUNK, model=MODEL)
     operator._context = context()
     before = operator.label
@@ -202,7 +202,7 @@ def _log_query(address: str) -> dict[str, str]:
     return {name: value for name, value, _ in words}
 
 
-def test_a_pods_log_is_found_while_it_runs() -> None:
+def test_pod_log_link_is_shown_while_the_pod_runs() -> None:
     given = settings(RUNTIME="gke", GKE_PROJECT="sky-1")
     operator = GKESegmentOperator(task_id="segment", settings=given, chunk=CHUNK, model=MODEL)
     links = _links(operator, _pod(datetime(2026, 11, 24, 10, 1, tzinfo=UTC)))
@@ -220,7 +220,7 @@ def test_a_pods_log_is_found_while_it_runs() -> None:
     assert links["Run folder"].startswith("https://console.cloud.google.com/storage/browser/staging/runs/manual__")
 
 
-def test_a_pod_just_asked_for_has_a_log_from_now_on() -> None:
+def test_log_of_a_new_pod_starts_now() -> None:
     operator = GKESegmentOperator(
         task_id="segment", settings=settings(RUNTIME="gke", GKE_PROJECT="p"), chunk=CHUNK, model=MODEL
     )
@@ -228,7 +228,7 @@ def test_a_pod_just_asked_for_has_a_log_from_now_on() -> None:
     assert timedelta(seconds=59) < datetime.now(UTC) - since < timedelta(seconds=120)
 
 
-def test_the_project_of_a_log_is_that_of_the_workers_identity_where_no_setting_names_it(
+def test_project_of_the_log_defaults_to_that_of_the_worker_identity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "sky-2"}}
@@ -242,13 +242,11 @@ def test_the_project_of_a_log_is_that_of_the_workers_identity_where_no_setting_n
 @pytest.mark.parametrize(
     ("more", "shown"), [({}, False), ({"GKE_PROJECT": "sky-1"}, True), ({"GKE_PROJECT": "p", "GKE_CLUSTER": ""}, False)]
 )
-def test_on_any_other_cluster_a_log_is_shown_where_the_settings_say_that_it_is_googles(
-    more: dict[str, str], shown: bool
-) -> None:
+def test_log_link_on_other_clusters_needs_gke_settings(more: dict[str, str], shown: bool) -> None:
     operator = KubernetesSegmentOperator(task_id="segment", settings=settings(**more), chunk=CHUNK, model=MODEL)
     assert ("Pod log" in _links(operator, _pod())) is shown
 
 
-def test_a_mapped_pod_has_the_same_links_and_none_to_a_pod_that_is_gone() -> None:
+def test_both_operators_have_the_same_links() -> None:
     for operator in (GKESegmentOperator, KubernetesSegmentOperator):
         assert [link.name for link in operator.operator_extra_links] == ["Pod log", "Run folder"]

@@ -71,7 +71,7 @@ VERSIONS = sorted({version.rpartition(".")[0] for version in all_versions()}, ke
 CORNERS = (VERSIONS[0], "1.30", VERSIONS[-1])
 
 
-def test_all_choices_are_there() -> None:
+def test_every_combination_of_settings_is_generated() -> None:
     assert len(PODS) == 3 * 2 * 2 * 2 * 2
 
 
@@ -95,12 +95,12 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("template", "told"), BROKEN)
-def test_the_schema_sees_a_slip(template: dict[str, Any], told: str) -> None:
+def test_schema_rejects_invalid_templates(template: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         validate(overlay(PODS["gpu-spot-account-all"], template), VERSIONS[-1], strict=True)
 
 
-def test_lists_are_merged_by_the_keys_that_the_schema_names() -> None:
+def test_merge_keys_match_the_schema() -> None:
     folder = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
     text = (folder / f"v{VERSIONS[-1]}.0-local-strict" / "_definitions.json").read_text()
     definitions = json.loads(text)["$defs"]
@@ -159,7 +159,7 @@ def _try_out(api: client.CoreV1Api, namespace: str, pod: dict[str, Any]) -> Any:
     return stored
 
 
-def test_the_cluster_admits_every_pod_and_knows_each_field(api: client.CoreV1Api) -> None:
+def test_cluster_admits_every_pod_with_every_field(api: client.CoreV1Api) -> None:
     with _namespace(api, {}) as namespace:
         for name, pod in PODS.items():
             assert _try_out(api, namespace, pod).metadata.name == pod["metadata"]["name"], name
@@ -167,7 +167,7 @@ def test_the_cluster_admits_every_pod_and_knows_each_field(api: client.CoreV1Api
             _try_out(api, namespace, overlay(manifest(), {"spec": {"activeDeadlineSecond": 1}}))
 
 
-def test_the_cluster_admits_them_under_the_restricted_standard(api: client.CoreV1Api) -> None:
+def test_cluster_admits_every_pod_under_the_restricted_standard(api: client.CoreV1Api) -> None:
     with _namespace(api, {"pod-security.kubernetes.io/enforce": "restricted"}) as namespace:
         if not _is_refused(api, namespace, overlay(manifest(), {"spec": {"hostNetwork": True}})):
             pytest.skip("this cluster does not enforce Pod Security Standards (Kubernetes does from 1.25 on)")

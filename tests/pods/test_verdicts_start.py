@@ -27,7 +27,7 @@ KEPT = "the masks so far are kept, and a retry does the rest"
         ("SignatureValidationFailed", "not signed"),
     ],
 )
-def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
+def test_image_pull_error_names_the_image(reason: str, message: str) -> None:
     error = final_error(seen("Pending", held(reason, message)), NAME)
     assert type(error) is PodImageError
     assert f"cannot get the image {IMAGE}: {reason}: {message}" in str(error)
@@ -35,14 +35,14 @@ def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
     assert "clear this task" in str(error)
 
 
-def test_an_image_that_is_never_pulled() -> None:
+def test_missing_image_with_pull_policy_never_must_be_loaded() -> None:
     told = f'Container image "{IMAGE}" is not present with pull policy of Never'
     error = final_error(seen("Pending", held("ErrImageNeverPull", told)), NAME)
     assert type(error) is PodImageError
     assert "load it there" in str(error)
 
 
-def test_an_image_of_another_container_is_told_by_its_name() -> None:
+def test_pull_error_of_another_container_names_its_image() -> None:
     first = container("first", held("ErrImagePull", "no"))
     pod = seen("Pending", held("PodInitializing"), initContainerStatuses=[first])
     error = final_error(pod, NAME)
@@ -50,7 +50,7 @@ def test_an_image_of_another_container_is_told_by_its_name() -> None:
     assert "cannot get the image watcher:1: ErrImagePull: no" in str(error)
 
 
-def test_no_node() -> None:
+def test_unschedulable_pod_names_its_requirements() -> None:
     told = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
     pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
     error = final_error(pod, NAME, ["FailedScheduling: old", "FailedScaleUp: GCE quota exceeded"])
@@ -63,7 +63,7 @@ def test_no_node() -> None:
         assert part in str(error)
 
 
-def test_what_the_scheduler_says_is_said_once() -> None:
+def test_scheduler_message_is_not_repeated() -> None:
     told = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."
     pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
     error = final_error(pod, NAME, [f"FailedScheduling: {told}", f"FailedScheduling: {told}"])
@@ -71,7 +71,7 @@ def test_what_the_scheduler_says_is_said_once() -> None:
     assert "affinity. Check that" in str(error)
 
 
-def test_a_scheduler_that_says_nothing() -> None:
+def test_pod_without_scheduler_messages_is_unschedulable() -> None:
     error = final_error(seen("Pending", node=None), NAME)
     assert type(error) is PodUnschedulableError
     assert "the scheduler has not looked at it" in str(error)
@@ -92,7 +92,7 @@ def test_a_scheduler_that_says_nothing() -> None:
         (None, (), "Kubernetes gives no reason"),
     ],
 )
-def test_a_start_that_takes_too_long(state: dict[str, Any] | None, events: tuple[str, ...], told: str) -> None:
+def test_slow_start_names_its_cause(state: dict[str, Any] | None, events: tuple[str, ...], told: str) -> None:
     error = final_error(seen("Pending", state), NAME, events)
     assert type(error) is PodError
     assert f"pod {NAME} did not start in time" in str(error)

@@ -25,24 +25,24 @@ def _places(**counts: int) -> dict[str, int]:
         (_places(masked=6, input=4), 0, Level.ATTENTION, "4 inputs left in INPUT"),
     ],
 )
-def test_the_worst_news_come_first(
+def test_headline_reports_the_worst_problem(
     layout: RunLayout, places: dict[str, int], unfinished: int, level: Level, headline: str
 ) -> None:
     verdict = judge_run(facts_of(layout, planned(layout, 5, 5), places=places), _NONE, unfinished)
     assert (verdict.level, verdict.headline) == (level, headline)
 
 
-def test_names_without_a_count_are_lost_as_well(layout: RunLayout) -> None:
+def test_lost_names_count_without_an_audit(layout: RunLayout) -> None:
     facts = facts_of(layout, planned(layout, 5), lost=["a.jpg#7"])
     assert judge_run(facts, _NONE, 0).headline == "1 input lost"
 
 
-def test_no_inputs_are_nothing_to_do(layout: RunLayout) -> None:
+def test_run_without_inputs_has_nothing_to_do(layout: RunLayout) -> None:
     verdict = judge_run(facts_of(layout, []), _NONE, 0)
     assert (verdict.level, verdict.headline) == (Level.GOOD, "Nothing to do")
 
 
 @pytest.mark.parametrize(("after_success", "left"), [("delete", 10), ("archive", 10), ("keep", 1)])
-def test_a_kept_input_is_not_left_behind(layout: RunLayout, after_success: Any, left: int) -> None:
+def test_kept_inputs_are_not_left_behind(layout: RunLayout, after_success: Any, left: int) -> None:
     facts = facts_of(layout, planned(layout, 10), places=_places(input=10), after_success=after_success)
     assert left_behind(facts, _NONE | {"done": 6, "skipped": 2, "quarantined": 1}) == left

@@ -163,7 +163,7 @@ kills = st.tuples(st.integers(0, 60), st.booleans(), st.booleans())
     racing=st.lists(st.tuples(st.integers(0, 60), uploads), max_size=3),
     after_success=st.sampled_from(["delete", "archive"]),
 )
-def test_nothing_is_lost_whenever_processes_die_and_uploads_race(
+def test_no_input_is_lost_when_processes_die_and_uploads_race(
     emulator: Emulator,
     first: list[tuple[str, bool]],
     deaths: list[tuple[int, bool, bool]],
@@ -201,7 +201,7 @@ def test_nothing_is_lost_whenever_processes_die_and_uploads_race(
 
 
 @pytest.mark.slow
-def test_every_single_death_of_a_run_is_survived(emulator: Emulator) -> None:
+def test_no_input_is_lost_when_a_run_is_killed_at_any_request(emulator: Emulator) -> None:
     """Exhaustive where the property above samples: one run of three images dies at each of its requests in turn.
 
     OUTPUT is full of proofs of older versions of the same names.
@@ -230,7 +230,7 @@ def test_keep_leaves_every_input(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("after_success", ["delete", "archive"])
-def test_a_straggler_of_an_older_run_never_covers_a_newer_mask(
+def test_older_run_never_overwrites_a_newer_mask(
     emulator: Emulator, after_success: Literal["delete", "archive"]
 ) -> None:
     world = make_world(emulator)

@@ -52,7 +52,7 @@ def results(*, complete: bool, started: float = 100.0, finished: float = 150.0) 
         (mark(600, 600), None, SOON, (500, 10.0, "running")),
     ],
 )
-def test_what_a_chunk_is_at(
+def test_phase_of_a_chunk(
     said: ObjectInfo | None, written: ObjectInfo | None, now: datetime, expected: tuple[int, float, str]
 ) -> None:
     chunk = judge_chunk(3, 500, said, written, now=now)
@@ -67,7 +67,7 @@ def chunk(
     return ChunkProgress(index, done, total, rate, updated, ChunkPhase(state))
 
 
-def test_a_run_is_the_sum_of_its_chunks_and_the_rate_that_of_those_that_run() -> None:
+def test_run_progress_sums_chunks_and_rates_of_running_ones() -> None:
     found = combine(
         [
             chunk(2, 10, 100, 5.0, "running", updated=SOON),
@@ -120,7 +120,7 @@ def test_a_finished_run_has_no_time_left() -> None:
          1, 15.0),
     ],
 )  # fmt: skip
-def test_time_left(chunks: list[ChunkProgress], at_once: int | None, expected: float | None) -> None:
+def test_estimated_time_left(chunks: list[ChunkProgress], at_once: int | None, expected: float | None) -> None:
     assert seconds_left(chunks, at_once=at_once) == (None if expected is None else pytest.approx(expected))
 
 
@@ -128,7 +128,7 @@ def test_time_left(chunks: list[ChunkProgress], at_once: int | None, expected: f
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.floats(0.1, 100)), min_size=1, max_size=30),
     st.integers(1, 8),
 )
-def test_more_places_never_make_it_take_longer_than_one_by_one(
+def test_time_left_is_at_most_that_of_sequential_chunks(
     given_chunks: list[tuple[int, int, float]], at_once: int
 ) -> None:
     chunks = [
@@ -158,7 +158,7 @@ def _say(store: Store, layout: RunLayout, index: int, done: int, **how: Any) -> 
     store.write(layout.progress(index), b"", metadata=metadata)
 
 
-def test_a_run_is_read_from_what_its_engines_wrote(store: Store, planned: RunLayout) -> None:
+def test_run_progress_is_read_from_statuses_and_results(store: Store, planned: RunLayout) -> None:
     _say(store, planned, 0, 4, ended=True)
     store.write_lines(planned.results(0), [], metadata=ChunkSummary(0.0, 2.0, 4, complete=True).to_metadata())
     _say(store, planned, 1, 1)
@@ -179,7 +179,7 @@ def test_a_run_is_read_from_what_its_engines_wrote(store: Store, planned: RunLay
     assert datetime.fromisoformat(document["updated"]) == found.updated
 
 
-def test_it_takes_two_requests(store: Store, planned: RunLayout, emulator: Emulator) -> None:
+def test_run_progress_takes_two_requests(store: Store, planned: RunLayout, emulator: Emulator) -> None:
     for index in range(5):
         _say(store, planned, index, 1)
     before = emulator.calls()
@@ -190,7 +190,7 @@ def test_it_takes_two_requests(store: Store, planned: RunLayout, emulator: Emula
     assert sum(spent.values()) == 2, spent
 
 
-def test_a_run_that_has_planned_nothing(store: Store, layout: RunLayout) -> None:
+def test_run_without_a_plan_has_no_chunks(store: Store, layout: RunLayout) -> None:
     found = read_run_progress(store, layout)
     assert (found.total, found.chunks, found.finished) == (0, [], False)
     assert found.to_json()["updated"] is None

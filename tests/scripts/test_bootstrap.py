@@ -21,7 +21,7 @@ def bootstrap(state: Path, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
+def test_symlinked_environment_is_not_cleared(tmp_path: Path) -> None:
     (tmp_path / "other" / "bin").mkdir(parents=True)
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "venv").symlink_to(tmp_path / "other")
@@ -31,7 +31,7 @@ def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
     assert (tmp_path / "other" / "bin").is_dir()
 
 
-def test_another_airflow_in_the_same_environment_is_no_longer_taken_for_installed(tmp_path: Path) -> None:
+def test_stamp_of_another_airflow_version_is_removed(tmp_path: Path) -> None:
     venv = tmp_path / "state" / "venv"
     (venv / "bin").mkdir(parents=True)
     # Installing fails at once: what counts is which stamps are left by then.
@@ -46,7 +46,7 @@ def test_another_airflow_in_the_same_environment_is_no_longer_taken_for_installe
 
 
 @pytest.mark.parametrize(("python", "said"), [("/nonesuch/python", "there is no such program"), ("false", "needs")])
-def test_a_python_that_will_not_do(tmp_path: Path, python: str, said: str) -> None:
+def test_unusable_python_is_rejected(tmp_path: Path, python: str, said: str) -> None:
     done = bootstrap(tmp_path / "state", PYTHON=python)
     assert done.returncode == 1
     assert done.stderr.startswith("cloudseg: ")

@@ -41,7 +41,7 @@ def test_a_listing_is_in_byte_order_under_a_prefix_and_within_offsets(store: Sto
     assert [info.name for info in store.list_objects(folder, start="a/2", end="é")] == ["a/2", "a0", "b"]
 
 
-def test_listing_a_missing_bucket(store: Store) -> None:
+def test_listing_a_missing_bucket_raises(store: Store) -> None:
     with pytest.raises(BucketNotFoundError, match=r"list gs://nowhere-1: there is no such bucket; .*CLOUDSEG_"):
         list(store.list_objects(GcsUri("nowhere-1")))
 
@@ -64,7 +64,7 @@ def test_no_names_make_no_request(store: Store, buckets: Buckets, emulator: Emul
     assert calls["objects.list"] == calls["objects.get"] == 0
 
 
-def test_names_whose_order_a_suffix_changes(store: Store, buckets: Buckets) -> None:
+def test_names_are_found_although_a_suffix_changes_their_order(store: Store, buckets: Buckets) -> None:
     # a.jpg < a.jpg-2.jpg, but a.jpg-2.jpg.mask.png < a.jpg.mask.png.
     names = ["a.jpg", "a.jpg-2.jpg", "a.jpg.jpg", "a.jpg0.jpg"]
     for suffix in ("", ".mask.png"):
@@ -101,7 +101,7 @@ def test_many_objects_between_the_names_are_not_all_listed(store: Store, buckets
     assert 1 <= calls["objects.get"] <= 4
 
 
-def test_stat_many_in_a_missing_bucket(store: Store) -> None:
+def test_stat_many_in_a_missing_bucket_raises(store: Store) -> None:
     with pytest.raises(BucketNotFoundError):
         store.stat_many("nowhere-1", ["a"])
 
@@ -173,7 +173,7 @@ some_names = st.sets(st.text("ab/é\U00010000", min_size=1, max_size=4), max_siz
 
 
 @given(some_names, some_names, st.integers(1, 5))
-def test_every_name_is_found_or_known_to_be_absent_or_left(there: set[str], asked: set[str], size: int) -> None:
+def test_every_name_is_found_absent_or_left_to_be_checked(there: set[str], asked: set[str], size: int) -> None:
     wanted = sorted(asked, key=str.encode)
     found, rest = find_by_listing(wanted, Listed(there, size))
     assert set(found) <= there

@@ -30,7 +30,7 @@ def test_large_photographs_are_scaled_down(image_format: str) -> None:
     assert image.full_size == image.mask_size == (640, 1000)
 
 
-def test_small_ones_are_not() -> None:
+def test_small_photographs_are_not_scaled() -> None:
     image = seen(encoded(Image.fromarray(noise(32, 20)), "PNG"), 32)
     assert image.full_size is None
     assert image.mask_size == (20, 32)
@@ -45,7 +45,7 @@ def test_scaling_down_is_antialiased() -> None:
     assert np.abs(image.pixels[:, 1:-1].astype(int) - 178).max() <= 2
 
 
-def test_a_jpeg_scaled_by_its_decoder_first_is_nearly_the_same() -> None:
+def test_jpeg_reduced_by_its_decoder_gives_nearly_the_same_pixels() -> None:
     smooth = Image.fromarray(noise(40, 30)).resize((1600, 1200), Image.Resampling.BICUBIC)
     jpeg = encoded(smooth, "JPEG", quality=95)
     whole = Image.open(io.BytesIO(jpeg)).resize((160, 120), Image.Resampling.BILINEAR)
@@ -55,7 +55,7 @@ def test_a_jpeg_scaled_by_its_decoder_first_is_nearly_the_same() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "TIFF", "PNG"])
-def test_what_is_turned_is_turned_after_it_is_scaled(image_format: str) -> None:
+def test_exif_orientation_is_applied_after_scaling(image_format: str) -> None:
     picture = Image.fromarray(np.concatenate([np.zeros((60, 50, 3), np.uint8), np.full((60, 50, 3), 255, np.uint8)], 1))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -67,7 +67,7 @@ def test_what_is_turned_is_turned_after_it_is_scaled(image_format: str) -> None:
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_sixteen_bits_are_scaled_down_too(in_channels: Literal[1, 3]) -> None:
+def test_sixteen_bit_images_are_scaled_down_too(in_channels: Literal[1, 3]) -> None:
     ramp = (np.arange(200 * 100).reshape(100, 200) * 3).astype(np.uint16)
     image = seen(encoded(Image.fromarray(ramp), "PNG"), 50, in_channels)
     assert image.pixels.dtype == np.float32
@@ -75,7 +75,7 @@ def test_sixteen_bits_are_scaled_down_too(in_channels: Literal[1, 3]) -> None:
     assert np.abs(image.pixels[2:-2, 2:-2, 0] - expected[2:-2, 2:-2]).max() < 0.01
 
 
-def test_memory_is_asked_for_once_the_header_is_read() -> None:
+def test_memory_is_reserved_after_reading_the_header() -> None:
     asked: list[int] = []
     jpeg = encoded(Image.fromarray(noise(1600, 1200)), "JPEG")
     decode(jpeg, 3, 10**8, reserve=asked.append)
@@ -87,7 +87,7 @@ def test_memory_is_asked_for_once_the_header_is_read() -> None:
     assert len(asked) == 2
 
 
-def test_whoever_has_no_memory_may_refuse() -> None:
+def test_failed_memory_reservation_rejects_the_image() -> None:
     def refuse(amount: int) -> None:
         raise BadImageError(f"no room for {amount}")
 

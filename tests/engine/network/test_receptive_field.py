@@ -41,12 +41,12 @@ def conv(size: int | tuple[int, int], channels: int = 4, **how: Any) -> nn.Conv2
         (nn.Sequential(nn.AvgPool2d(8), conv(3), nn.ConvTranspose2d(4, 1, 8, stride=8)), 8, 8),
     ],
 )
-def test_reach(network: nn.Module, stride: int, expected: int) -> None:
+def test_receptive_field_is_measured(network: nn.Module, stride: int, expected: int) -> None:
     assert reach(network, stride) == expected
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(1, 8), (2, 24), (3, 48), (4, 96), (5, 192)])
-def test_reach_of_the_built_in_network(depth: int, expected: int) -> None:
+def test_receptive_field_of_the_built_in_network(depth: int, expected: int) -> None:
     assert module_receptive_field(UNet(1, 1, 1, depth), 2**depth) == expected
     # A wide one, after training, with channels last.
     network = UNet(3, 2, width=6, depth=depth).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -65,7 +65,7 @@ def influenced(network: UNet, side: int, block: int) -> torch.Tensor:
     return found.nonzero().flatten()
 
 
-def test_reach_matches_gradients() -> None:
+def test_receptive_field_matches_gradients() -> None:
     network = tiny_unet().double()
     block = 32
     found = influenced(network, 68, block)
@@ -73,7 +73,7 @@ def test_reach_matches_gradients() -> None:
     assert 24 - network.stride < farthest <= 24
 
 
-def test_an_exported_program() -> None:
+def test_receptive_field_of_an_exported_program() -> None:
     program = torch.export.load(io.BytesIO(exported(tiny_unet(), batch=1))).module()
     assert find_receptive_field(program, in_channels=3, stride=4, device=CPU) == 24
 
@@ -91,7 +91,7 @@ class Least(nn.Module):
         return self.conv(images)  # type: ignore[no-any-return]
 
 
-def test_a_network_that_takes_no_small_images() -> None:
+def test_network_that_rejects_small_images_is_measured() -> None:
     assert reach(Least()) == 1
 
 
@@ -108,7 +108,7 @@ class Most(nn.Module):
         return self.conv(images)  # type: ignore[no-any-return]
 
 
-def test_a_network_that_takes_no_large_images() -> None:
+def test_network_that_rejects_large_images_is_measured() -> None:
     assert reach(Most(81, 130)) == 40
 
 
@@ -199,7 +199,7 @@ def test_networks_that_cannot_be_tiled(network: nn.Module, why: str, caplog: pyt
     ],
     ids=str,
 )
-def test_no_operation_hides_nan(operation: nn.Module, layout: torch.memory_format, dtype: torch.dtype) -> None:
+def test_operations_propagate_nan(operation: nn.Module, layout: torch.memory_format, dtype: torch.dtype) -> None:
     images = torch.randn(1, 8, 32, 32)
     images[:, :, 16:18, 12:14] = float("nan")
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):

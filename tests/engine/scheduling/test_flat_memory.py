@@ -52,7 +52,7 @@ def peak_of(images: int) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_fifty_thousand_images_take_no_more_memory_than_five_hundred() -> None:
+def test_peak_memory_does_not_grow_with_the_number_of_images() -> None:
     few, many = peak_of(500), peak_of(50_000)
     # Eight bytes per image are kept on purpose. Identical runs differ by up to 15 MiB, depending on how many images
     # wait between two stages; a record kept of each image would take more than 1 KB per image, 48 MiB.

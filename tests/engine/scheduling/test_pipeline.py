@@ -160,7 +160,7 @@ def test_bytes_of_downloads_are_bounded() -> None:
     assert pipeline._download_budget.held == 0
 
 
-def test_an_image_larger_than_all_memory_for_images_comes_through_alone() -> None:
+def test_image_above_the_memory_budget_is_processed_alone() -> None:
     steps = Steps()
     steps.image_bytes = 500
     result_log, _ = run(steps, inputs(range(20), size=500), bounds=(100, 100))
@@ -175,7 +175,7 @@ def test_batches_fill_up_when_computing_is_slow() -> None:
     assert len(steps.batches) < 60
 
 
-def test_what_needs_no_computing_does_not_wait_for_it() -> None:
+def test_vanished_inputs_do_not_wait_for_the_network() -> None:
     result_log, _ = run(Steps(), inputs(["gone-1", 5, "gone-2"]))
     assert result_log.counts() == {Outcome.VANISHED: 2, Outcome.DONE: 1}
 
@@ -193,14 +193,14 @@ def test_a_failure_costs_only_its_image(stage: str) -> None:
     assert (result_log.accounted, result_log.failed) == (37, 3)
 
 
-def test_it_gives_up_when_everything_fails() -> None:
+def test_pipeline_gives_up_when_every_image_fails() -> None:
     names = range(500)
     result_log, _ = run(Steps("fetch", bad=map(str, names)), inputs(names))
     assert result_log.gives_up
     assert 32 <= result_log.failed <= 32 + 16
 
 
-def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_new() -> None:
+def test_stop_finishes_images_in_flight_and_starts_no_others() -> None:
     stop, steps = Stop(), Steps(slow="predict", seconds=0.05)
 
     def request() -> None:
@@ -251,7 +251,7 @@ class OnFailingGpu(Steps):
 
 
 @pytest.mark.timeout(20)
-def test_a_gpu_failure_ends_the_run_and_no_image_is_retried_alone() -> None:
+def test_gpu_failure_ends_the_run_without_retrying_single_images() -> None:
     steps = OnFailingGpu(slow="fetch", seconds=0.003)
     with pytest.raises(DeviceError):
         run(steps, inputs(range(100)))
