@@ -19,7 +19,7 @@ from gcs_emulator import Fault, FaultPlan
 from tests.support.lab import Lab, encoded, noise, picture, run, state_bytes, tiny_unet, unet_params
 
 
-def no_reads(lab: Lab, faults: FaultPlan) -> None:
+def forbid_reads(lab: Lab, faults: FaultPlan) -> None:
     """Make every further read of a photograph fail."""
     faults.add(Fault(status=403, method="GET", path=f"/b/{lab.buckets.input}/o/", times=10_000))
 
@@ -65,7 +65,7 @@ def test_the_second_run_reads_no_photograph(lab: Lab, faults: FaultPlan) -> None
     lab.write_chunk([*lab.put_many(5), lab.put("bad.png", b"bad")])
     run(lab)
     first = lab.results()
-    no_reads(lab, faults)
+    forbid_reads(lab, faults)
     assert run(lab).complete
     second = lab.results()
     assert [str(result.outcome) for result in second] == ["skipped"] * 5 + ["quarantined"]
@@ -251,9 +251,9 @@ def test_image_segmented_in_tiles_gets_the_same_mask(lab: Lab, caplog: pytest.Lo
     lab.write_chunk([lab.put("large.png", picture(2200, 1800))])
     lab.set(memory=1000 * 2**20)
     run(lab)
-    told = re.search(r"at most ([0-9.]+) megapixels in a forward pass", caplog.text)
-    assert told
-    assert float(told[1]) < 2.2 * 1.8
+    match = re.search(r"at most ([0-9.]+) megapixels in a forward pass", caplog.text)
+    assert match
+    assert float(match[1]) < 2.2 * 1.8
     network = load_network(lab.ref, lab.store.read(GcsUri.parse(lab.ref.uri)), torch.device("cpu"))
     (whole,) = Predictor(lab.ref, network).predict([DecodedImage(noise(2200, 1800))])
     assert np.array_equal(np.asarray(lab.mask("large.png")), whole.classes)

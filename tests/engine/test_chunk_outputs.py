@@ -1,4 +1,4 @@
-"""What a chunk leaves besides its results: masks of several classes and sizes, and previews."""
+"""A chunk's masks, of several classes and sizes, and its previews."""
 
 import io
 

@@ -49,7 +49,7 @@ def progress_of(lab: Lab) -> GcsUri:
     return GcsUri(lab.buckets.staging, "progress/00003")
 
 
-def check_what_a_stop_leaves(lab: Lab) -> int:
+def check_results_after_a_stop(lab: Lab) -> int:
     results = lab.results()
     assert 0 < len(results) < 60
     assert {str(result.outcome) for result in results} == {"done"}
@@ -79,7 +79,7 @@ def test_sigterm_and_a_lost_parent_save_the_results_so_far(
     for one, process, cause in ((lab, signaled, "SIGTERM"), (tethered_lab, tethered, "the end of standard input")):
         code, lines = ended(process, within=20)
         assert code == 143, lines
-        saved = check_what_a_stop_leaves(one)
+        saved = check_results_after_a_stop(one)
         found = one.store.stat(progress_of(one))
         assert found
         assert ChunkStatus.from_metadata(found.metadata) == ChunkStatus(saved, 60, ANY, ended=True)
@@ -141,8 +141,10 @@ def test_version_mismatch_is_rejected_before_any_work(lab: Lab, start: Start, lo
     code, lines = ended(start(*arguments), within=30)
     assert code == 3, lines
     assert len(lines) == 1
-    told = json.loads(lines[0])["message"] if log_format == "json" else lines[0]
-    assert f"VersionMismatchError: this engine is cloudseg {__version__}, and the DAG that started it is 99.0.0" in told
+    message = json.loads(lines[0])["message"] if log_format == "json" else lines[0]
+    assert (
+        f"VersionMismatchError: this engine is cloudseg {__version__}, and the DAG that started it is 99.0.0" in message
+    )
     assert masks(lab) == 0
     with pytest.raises(ObjectNotFoundError):
         lab.results()

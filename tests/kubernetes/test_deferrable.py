@@ -1,4 +1,4 @@
-"""CLOUDSEG_DEFERRABLE: the triggerer waits for the pods, and the same faults end as well."""
+"""CLOUDSEG_DEFERRABLE: the triggerer waits for the pods, and runs survive the same faults."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def deferred(running: Site) -> Iterator[Site]:
 def test_deferred_task_occupies_a_pool_slot_while_its_pod_runs(deferred: Site) -> None:
     deferred.upload("deferred", 32)
     deferred.airflow.api.set_pool("cloudseg_gpu", 1, "One chunk at once")
-    with deferred.slowly():
+    with deferred.slow_storage():
         run_id = deferred.run_until("deferred", 2)
         assert sorted(map(str, deferred.airflow.tasks(run_id)["segment"])) == ["deferred", "scheduled"]
         assert len(deferred.cluster.pods()) == 1
@@ -39,7 +39,7 @@ def test_deferred_task_occupies_a_pool_slot_while_its_pod_runs(deferred: Site) -
 
 def test_preempted_pod_is_replaced_by_a_retry(deferred: Site) -> None:
     deferred.upload("gone", 16)
-    with deferred.slowly():
+    with deferred.slow_storage():
         run_id = deferred.run_until("gone", 3)
         pod = deferred.cluster.running()[0].metadata.name
         deferred.cluster.preempt(pod)
@@ -61,7 +61,7 @@ def test_unschedulable_pod_fails_the_run(deferred: Site) -> None:
 
 def test_teardown_deletes_the_pod_of_a_task_marked_failed(deferred: Site) -> None:
     deferred.upload("orphan", 16)
-    with deferred.slowly():
+    with deferred.slow_storage():
         run_id = deferred.run_until("orphan", 2)
         deferred.airflow.change_task(run_id, "segment", 0, "failed")
         assert deferred.airflow.wait(run_id) == "failed"
@@ -71,9 +71,9 @@ def test_teardown_deletes_the_pod_of_a_task_marked_failed(deferred: Site) -> Non
 
 def test_run_survives_a_minute_without_the_api_server(deferred: Site) -> None:
     deferred.upload("away", 24)
-    with deferred.slowly(0.5):
+    with deferred.slow_storage(0.5):
         run_id = deferred.run_until("away", 2)
-        with deferred.gate.shut():
+        with deferred.proxy.blocked():
             time.sleep(60)
         assert deferred.airflow.wait(run_id) == "success", deferred.airflow.tasks(run_id)
         assert deferred.uploads_begun() == 24 + REPORT

@@ -1,4 +1,4 @@
-"""The runtime `gke`: the same pods, through the google provider, with the documented role and no more."""
+"""The runtime `gke`: the same pods, through the google provider, with only the documented role."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def test_run_on_gke_writes_masks(gke: Site) -> None:
 
 def test_preempted_pod_is_replaced_by_a_retry(gke: Site) -> None:
     gke.upload("gke-preempted", 16)
-    with gke.slowly():
+    with gke.slow_storage():
         run_id = gke.run_until("gke-preempted", 3)
         gke.cluster.preempt(gke.cluster.running()[0].metadata.name)
         assert gke.airflow.wait(run_id) == "success", gke.airflow.tasks(run_id)

@@ -1,4 +1,4 @@
-"""Addresses for browsers, taken apart again as a browser would."""
+"""Addresses for browsers, parsed again as a browser does."""
 
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -54,7 +54,7 @@ def test_object_names_survive_url_parsing(name: str) -> None:
     assert url.netloc == "storage.cloud.google.com"
     assert (url.query, url.fragment) == ("", "")
     assert unquote(url.path) == f"/masks/{name}"
-    # Or it would take these for steps up and down.
+    # A browser would resolve these as relative path segments.
     assert not {".", ".."} & set(unquote(url.path.replace("%2F", "|")).split("/"))
 
 

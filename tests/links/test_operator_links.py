@@ -1,4 +1,4 @@
-"""How a link comes to be shown, and what keeps it from being."""
+"""When an operator link is shown, and when it is not."""
 
 import logging
 from typing import Any

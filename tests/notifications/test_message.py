@@ -34,45 +34,45 @@ def test_log_address_points_to_the_ui() -> None:
     assert log_address("http://a", "d", "r", FailedTask("report")) == "http://a/dags/d/runs/r/tasks/report"
 
 
-def _told(failed: list[FailedTask], report: str | None = None) -> dict[str, object]:
+def _notice(failed: list[FailedTask], report: str | None = None) -> dict[str, object]:
     return notice(
         dag_id="clouds", run_id="r1", reason="task_failure", failed=failed, report=report, base_url="http://ui"
     )
 
 
 def test_notice_has_the_failure_its_cause_and_the_remedy() -> None:
-    told = _told([UNKNOWN, FailedTask("report")], "gs://out/reports/r1/report.html")
-    assert str(told["text"]).splitlines() == [
+    body = _notice([UNKNOWN, FailedTask("report")], "gs://out/reports/r1/report.html")
+    assert str(body["text"]).splitlines() == [
         "clouds: the run r1 failed",
         "pull_model: UnknownRevisionError: models.git has no revision 'v9' (and 1 more)",
         "What to do: Push the tag.",
         "Report: gs://out/reports/r1/report.html",
         "Log: http://ui/dags/clouds/runs/r1/tasks/pull_model",
     ]
-    assert told["message"] == "pull_model: UnknownRevisionError: models.git has no revision 'v9' (and 1 more)"
-    assert (told["dag_id"], told["run_id"], told["reason"]) == ("clouds", "r1", "task_failure")
-    assert told["failed_tasks"] == [UNKNOWN.to_json(), FailedTask("report").to_json()]
-    assert told["log"] == "http://ui/dags/clouds/runs/r1/tasks/pull_model"
+    assert body["message"] == "pull_model: UnknownRevisionError: models.git has no revision 'v9' (and 1 more)"
+    assert (body["dag_id"], body["run_id"], body["reason"]) == ("clouds", "r1", "task_failure")
+    assert body["failed_tasks"] == [UNKNOWN.to_json(), FailedTask("report").to_json()]
+    assert body["log"] == "http://ui/dags/clouds/runs/r1/tasks/pull_model"
 
 
 def test_notice_without_an_error_points_to_the_log() -> None:
-    assert _told([FailedTask("segment", 3)])["message"] == "segment[3]: its log says why"
+    assert _notice([FailedTask("segment", 3)])["message"] == "segment[3]: its log says why"
 
 
 def test_notice_without_a_failed_task_has_airflows_reason() -> None:
-    told = _told([])
-    assert told["message"] == "Airflow's reason: task_failure"
-    assert told["log"] == "http://ui/dags/clouds/runs/r1"
-    assert told["report"] is None
+    body = _notice([])
+    assert body["message"] == "Airflow's reason: task_failure"
+    assert body["log"] == "http://ui/dags/clouds/runs/r1"
+    assert body["report"] is None
 
 
 def test_chat_mentions_in_names_are_escaped() -> None:
-    told = _told([FailedTask("report", -1, "InputsLostError", "<!channel> & co", "")])
-    assert "&lt;!channel&gt; &amp; co" in str(told["text"])
-    assert "<!channel> & co" in str(told["message"])
+    body = _notice([FailedTask("report", -1, "InputsLostError", "<!channel> & co", "")])
+    assert "&lt;!channel&gt; &amp; co" in str(body["text"])
+    assert "<!channel> & co" in str(body["message"])
 
 
 def test_google_chat_receives_only_the_text() -> None:
-    told = _told([UNKNOWN])
-    assert webhook_body("https://chat.googleapis.com/v1/spaces/x/messages?key=k", told) == {"text": told["text"]}
-    assert webhook_body("https://hooks.slack.com/services/T0", told) == told
+    body = _notice([UNKNOWN])
+    assert webhook_body("https://chat.googleapis.com/v1/spaces/x/messages?key=k", body) == {"text": body["text"]}
+    assert webhook_body("https://hooks.slack.com/services/T0", body) == body

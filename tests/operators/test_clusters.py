@@ -1,4 +1,4 @@
-"""Errors of the Kubernetes client and of Google's, told in one sentence."""
+"""Errors of the Kubernetes and Google clients are translated to one sentence."""
 
 import json
 import traceback
@@ -57,8 +57,8 @@ def _fail_in_handling_another() -> None:
         raise PodLostError("gone")  # noqa: B904
 
 
-@pytest.mark.parametrize(("kind", "words"), [(NotFound, "no cluster gpus"), (DefaultCredentialsError, "no identity")])
-def test_unknown_gke_cluster_names_its_settings(kind: Any, words: str) -> None:
+@pytest.mark.parametrize(("kind", "message"), [(NotFound, "no cluster gpus"), (DefaultCredentialsError, "no identity")])
+def test_unknown_gke_cluster_names_its_settings(kind: Any, message: str) -> None:
     settings = Settings.from_environment(
         {
             "CLOUDSEG_INPUT_BUCKET": "photos",
@@ -73,4 +73,4 @@ def test_unknown_gke_cluster_names_its_settings(kind: Any, words: str) -> None:
         pytest.raises(ClusterError, match=r"'gpus' in 'europe-west4'.*CLOUDSEG_GKE_CLUSTER"),
         translate_gke_errors(settings),
     ):
-        raise kind(words)
+        raise kind(message)

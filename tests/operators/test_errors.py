@@ -41,7 +41,7 @@ def clean_inputs(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.Monke
 
 
 def _fail(task: Any, ti: Any = None) -> BaseException:
-    with pytest.raises(Exception) as raised:  # noqa: PT011  which one it is, is what is tested
+    with pytest.raises(Exception) as raised:  # noqa: PT011  the callers check its type
         task.execute(_context(task, ti))
     return raised.value
 
@@ -76,17 +76,17 @@ def test_our_errors_are_raised_without_our_frames(clean_inputs: Any, emulator: E
 def test_failure_is_pushed_as_xcom(clean_inputs: Any) -> None:
     ti = TaskInstance()
     _fail(clean_inputs("burn"), ti)
-    told = ti.pushed["failure"]
-    assert told["error"] == "SettingsError"
-    assert told["message"].startswith("after_success is 'burn'")
+    failure = ti.pushed["failure"]
+    assert failure["error"] == "SettingsError"
+    assert failure["message"].startswith("after_success is 'burn'")
 
 
 def test_failure_is_raised_if_xcom_is_unavailable(clean_inputs: Any) -> None:
-    class Away(TaskInstance):
+    class UnavailableXCom(TaskInstance):
         def xcom_push(self, key: str, value: Any) -> None:
             raise ConnectionError("no API server")
 
-    assert "after_success is 'burn'" in str(_fail(clean_inputs("burn"), Away()))
+    assert "after_success is 'burn'" in str(_fail(clean_inputs("burn"), UnavailableXCom()))
 
 
 def test_other_errors_keep_their_traceback(clean_inputs: Any) -> None:
@@ -146,10 +146,10 @@ def test_every_operator_translates_errors() -> None:
         PodSegmentOperator, CleanInputsOperator, PlanChunksOperator, DVCPullModelOperator, ReleasePodsOperator,
         RunReportOperator, LocalSegmentOperator, GCSNewObjectsSensor,
     ):  # fmt: skip
-        assert _is_plain(kind.execute), kind
+        assert _translates_errors(kind.execute), kind
 
 
-def _is_plain(method: Any) -> bool:
+def _translates_errors(method: Any) -> bool:
     from cloudseg_ops.operators._errors import translate_errors
 
     ours = translate_errors(lambda self, context: None).__code__

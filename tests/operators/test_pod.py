@@ -1,4 +1,4 @@
-"""The pod that Airflow's operators ask for in the end: no cluster is needed for that."""
+"""The pod that the operators request from Kubernetes; no cluster is needed."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -86,7 +86,7 @@ def test_pod_is_the_manifest_with_airflows_labels() -> None:
     assert pod["metadata"]["labels"]["map_index"] == "3"
     assert pod["metadata"]["labels"]["run_id"].startswith("manual__2026-01-01")
     assert {key: pod["metadata"][key] for key in expected["metadata"]} == expected["metadata"]
-    # Airflow adds nothing to the pod itself but a default in words, and takes nothing away.
+    # Airflow adds only an explicit default to the pod's spec, and removes nothing.
     assert pod["spec"].pop("hostNetwork") is False
     assert without_empty(pod["spec"]) == without_empty(expected["spec"])
 
@@ -176,7 +176,7 @@ def test_progress_lines_of_the_pod_update_the_label(more: dict[str, Any]) -> Non
 
 
 class _Pushed:
-    """Of a task instance what pushes XComs."""
+    """The part of a task instance that pushes XComs."""
 
     def __init__(self) -> None:
         self.xcoms: dict[str, str] = {}
@@ -186,7 +186,7 @@ class _Pushed:
 
 
 def _links(operator: Any, pod: Any) -> dict[str, str]:
-    """The links that show from the moment on when a pod is asked for or taken up."""
+    """Return the links that are shown once a pod is created or resumed."""
     pushed = _Pushed()
     operator._show_links({"ti": pushed, "run_id": RUN_ID}, pod)
     names = {link.xcom_key: link.name for link in operator.operator_extra_links}
@@ -234,7 +234,7 @@ def test_project_of_the_log_defaults_to_that_of_the_worker_identity(
     connection = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True, "project": "sky-2"}}
     monkeypatch.setenv("AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT", json.dumps(connection))
     operator = GKESegmentOperator(task_id="segment", settings=settings(RUNTIME="gke"), chunk=CHUNK, model=MODEL)
-    # As Google's control plane would have given it.
+    # Google's control plane would have set this.
     operator.cluster_info = ("https://127.0.0.1:1", "")
     assert "project=sky-2" in _links(operator, _pod())["Pod log"]
 

@@ -1,4 +1,4 @@
-"""What to do about each error, class by class over the whole tree."""
+"""The remedies, for every class of the exception tree."""
 
 import re
 
@@ -18,7 +18,7 @@ def _tree(kind: type[CloudsegError]) -> list[type[CloudsegError]]:
 
 
 TREE = [kind for kind in _tree(CloudsegError) if kind.__module__ == errors.__name__]
-AT_ONCE = {
+PERMANENT = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
@@ -33,7 +33,7 @@ def test_every_error_class_has_a_remedy() -> None:
 
 @pytest.mark.parametrize("kind", TREE)
 def test_permanent_errors_are_not_retried(kind: type[CloudsegError]) -> None:
-    assert remedy(kind("x")).retry is (kind.__name__ not in AT_ONCE)
+    assert remedy(kind("x")).retry is (kind.__name__ not in PERMANENT)
 
 
 @pytest.mark.parametrize("kind", TREE)
@@ -96,10 +96,10 @@ def test_cyclic_error_contexts_terminate() -> None:
 
 
 def test_failure_is_json_of_bounded_size() -> None:
-    told = Failure.of(StorageError("x" * 5000)).to_json()
-    assert told["error"] == "StorageError"
-    assert len(told["message"]) == 2000
-    assert told["todo"] == REMEDIES[StorageError].todo
+    fields = Failure.of(StorageError("x" * 5000)).to_json()
+    assert fields["error"] == "StorageError"
+    assert len(fields["message"]) == 2000
+    assert fields["todo"] == REMEDIES[StorageError].todo
 
 
 def test_advice_on_pod_memory_is_consistent() -> None:
@@ -115,8 +115,8 @@ def test_remedies_name_existing_options_and_variables(capsys: pytest.CaptureFixt
     with pytest.raises(SystemExit):
         parse_options(["--help"])
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-    told = " ".join(entry.todo for entry in REMEDIES.values())
-    assert set(re.findall(r"--[a-z-]+", told)) <= options
-    assert "--memory" in told
-    named = set(re.findall(r"CLOUDSEG_[A-Z_]+[A-Z]", told.replace("CLOUDSEG_*_BUCKET", "")))
+    advice = " ".join(entry.todo for entry in REMEDIES.values())
+    assert set(re.findall(r"--[a-z-]+", advice)) <= options
+    assert "--memory" in advice
+    named = set(re.findall(r"CLOUDSEG_[A-Z_]+[A-Z]", advice.replace("CLOUDSEG_*_BUCKET", "")))
     assert named <= set(variables())

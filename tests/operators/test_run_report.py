@@ -34,10 +34,10 @@ def test_lost_inputs_are_reported_first(
     )
     with pytest.raises(InputsLostError) as raised:
         check_report(report, planned=planned_chunks)
-    told = str(raised.value)
-    assert told.startswith("2 input versions are neither in INPUT nor masked nor quarantined")
-    assert "b.jpg#7, c.jpg#7" in told
-    assert f"cloudseg audit --run {layout.run_id}" in told
+    message = str(raised.value)
+    assert message.startswith("2 input versions are neither in INPUT nor masked nor quarantined")
+    assert "b.jpg#7, c.jpg#7" in message
+    assert f"cloudseg audit --run {layout.run_id}" in message
 
 
 def test_run_without_a_plan_is_incomplete(store: Store, layout: RunLayout) -> None:

@@ -44,10 +44,10 @@ def operator(emulator: Emulator, buckets: Buckets, chunk: dict[str, Any], monkey
 def test_missing_chunk_fails_with_the_engines_last_lines(operator: Any, chunk: dict[str, Any]) -> None:
     with pytest.raises(ChunkUnfinishedError) as raised:
         operator.execute(CONTEXT)
-    told = str(raised.value)
-    assert told.startswith(f"chunk 3 ({chunk['uri']}): the engine ended with exit code 1: ")
-    assert f"ObjectNotFoundError: read {chunk['uri']}: there is no such object" in told
-    assert told.endswith("a retry does the rest")
+    message = str(raised.value)
+    assert message.startswith(f"chunk 3 ({chunk['uri']}): the engine ended with exit code 1: ")
+    assert f"ObjectNotFoundError: read {chunk['uri']}: there is no such object" in message
+    assert message.endswith("a retry does the rest")
 
 
 def test_unknown_engine_option_fails_with_the_usage_error(operator: Any) -> None:
@@ -84,7 +84,7 @@ def test_on_kill_ends_the_engine(operator: Any, emulator: Emulator, store: Store
         except ChunkUnfinishedError as error:
             ended.append(error)
 
-    emulator.faults.latency = 5.0  # The engine waits for its first answer meanwhile.
+    emulator.faults.latency = 5.0  # The engine waits for its first response.
     try:
         task = threading.Thread(target=execute)
         task.start()

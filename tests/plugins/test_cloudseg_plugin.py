@@ -1,4 +1,4 @@
-"""The plugin as Airflow loads it, each time in its own process."""
+"""The plugin, loaded by Airflow in a separate process each time."""
 
 import json
 import os

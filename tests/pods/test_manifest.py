@@ -87,7 +87,7 @@ def test_pull_secrets_and_environment_variables_are_set() -> None:
     pod = manifest(image_pull_secrets="one,two", pod_env="B=2,A=1")
     assert pod["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
     assert _engine(pod)["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
-    # A service of the name cloudseg would add to them.
+    # A service called cloudseg would add variables.
     assert pod["spec"]["enableServiceLinks"] is False
 
 
@@ -129,7 +129,7 @@ def test_pod_name_is_valid() -> None:
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", manifest()["metadata"]["name"])
 
 
-# kubernetes.io/docs/concepts/security/pod-security-standards, «Restricted», with what it takes over from «Baseline»
+# kubernetes.io/docs/concepts/security/pod-security-standards, "Restricted", including the rules of "Baseline"
 ALLOWED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip

@@ -119,7 +119,7 @@ def test_result_is_a_deep_copy() -> None:
     assert (pod, template) == (POD, before)
 
 
-OURS: list[tuple[dict[str, Any], str]] = [
+RESERVED: list[tuple[dict[str, Any], str]] = [
     ({"metadata": {"name": "x"}}, "metadata.name"),
     ({"metadata": {"generateName": "x-"}}, "metadata.generateName"),
     ({"metadata": {"namespace": "other"}}, "metadata.namespace"),
@@ -139,7 +139,7 @@ OURS: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("template", "place"), OURS)
+@pytest.mark.parametrize(("template", "place"), RESERVED)
 def test_reserved_fields_cannot_be_changed(template: dict[str, Any], place: str) -> None:
     with pytest.raises(PodTemplateError, match=f"the pod template changes .*{place}.*CLOUDSEG_POD_TEMPLATE"):
         overlay(POD, template)
@@ -171,7 +171,7 @@ def test_pull_policy_always_is_rejected_for_a_tag() -> None:
         overlay(by_tag, {"spec": {"containers": [{"name": CONTAINER, "imagePullPolicy": "Always"}]}})
 
 
-MISFITS: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"metadata": "x"}, "a str .*at metadata, where the pod has a mapping"),
     ({"spec": []}, "a list at spec, where the pod has a mapping"),
     ({"spec": {"containers": {"engine": {}}}}, "a mapping at spec.containers, where the pod has a list"),
@@ -185,13 +185,13 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("template", "told"), MISFITS)
-def test_invalid_template_names_the_field(template: dict[str, Any], told: str) -> None:
-    with pytest.raises(PodTemplateError, match=told):
+@pytest.mark.parametrize(("template", "message"), INVALID)
+def test_invalid_template_names_the_field(template: dict[str, Any], message: str) -> None:
+    with pytest.raises(PodTemplateError, match=message):
         overlay(POD, template)
 
 
-# Any JSON, but often with a pod's own names, so that it meets what is there.
+# Any JSON, but often with a pod's field names, so that it overlaps with the pod.
 NAMES = st.sampled_from(
     ["metadata", "spec", "labels", "name", "namespace", "containers", "initContainers", "volumes", "env", "command",
      "volumeMounts", "mountPath", "tolerations", "emptyDir", "key", "resources", "limits", "image", "$patch"]
@@ -217,9 +217,9 @@ TEMPLATES = st.dictionaries(NAMES, VALUES, max_size=4) | st.fixed_dictionaries({
 @given(template=TEMPLATES)
 def test_any_template_is_merged_or_rejected_and_never_modified(template: dict[str, Any]) -> None:
     before, pod = repr(template), deepcopy(POD)
-    merged, told = _laid_over(pod, template)
+    merged, message = _merge(pod, template)
     if merged is None:
-        assert "pod template" in told
+        assert "pod template" in message
     else:
         assert merged["metadata"]["labels"].items() >= POD["metadata"]["labels"].items()
         assert merged["spec"]["containers"][0]["args"] == POD["spec"]["containers"][0]["args"]
@@ -227,7 +227,7 @@ def test_any_template_is_merged_or_rejected_and_never_modified(template: dict[st
     assert (repr(template), pod) == (before, POD)
 
 
-def _laid_over(pod: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
+def _merge(pod: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     try:
         return overlay(pod, template), ""
     except PodTemplateError as error:

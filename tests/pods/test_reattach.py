@@ -1,4 +1,4 @@
-"""What becomes of the pods of earlier tries, and of an ended run."""
+"""Which pods of earlier tries are reused, deleted or awaited, and which pods of a run are deletable."""
 
 from typing import Any
 

@@ -55,6 +55,6 @@ def test_message_is_one_line() -> None:
 
 
 def test_demands_are_labels_and_requests() -> None:
-    told = demands(seen("Pending", node=None))
-    assert told.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
+    found = demands(seen("Pending", node=None))
+    assert found.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
     assert demands({"spec": {"containers": [{"name": CONTAINER}]}}) == ""

@@ -37,7 +37,7 @@ def test_missing_file_names_the_variable(tmp_path: Path) -> None:
         load_template(str(tmp_path))
 
 
-NO_TEMPLATES = [
+INVALID = [
     ("spec: [", "not YAML"),
     ("spec: {}\n--- \nspec: {}", "not YAML"),
     ("a: !!python/object:os.system {}", "not YAML"),
@@ -62,9 +62,9 @@ NO_TEMPLATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "told"), NO_TEMPLATES, ids=range(len(NO_TEMPLATES)))
-def test_invalid_template_names_the_problem(text: str, told: str) -> None:
-    with pytest.raises(PodTemplateError, match=told):
+@pytest.mark.parametrize(("text", "message"), INVALID, ids=range(len(INVALID)))
+def test_invalid_template_names_the_problem(text: str, message: str) -> None:
+    with pytest.raises(PodTemplateError, match=message):
         load_template(text)
 
 
@@ -81,7 +81,7 @@ def test_error_names_the_file(tmp_path: Path) -> None:
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(alphabet="ab:- \n{}[],&*!\"'#|>1.?", max_size=40))
 def test_any_text_is_accepted_or_raises_a_template_error(text: str) -> None:
-    # Anything but these two is a trace in a task's log.
+    # Any other exception would be a traceback in a task's log.
     with contextlib.suppress(PodTemplateError):
         check_template(load_template("\n" + text))
 
@@ -104,7 +104,7 @@ def test_documented_example_works() -> None:
     assert engine["image"] == IMAGE
 
 
-def understood(pod: dict[str, Any]) -> Any:
+def deserialized(pod: dict[str, Any]) -> Any:
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
     return ApiClient().sanitize_for_serialization(PodGenerator.deserialize_model_dict(pod))
@@ -117,13 +117,13 @@ def engine_pod() -> dict[str, Any]:
 
 
 def test_client_knows_every_field_of_the_pod(engine_pod: dict[str, Any]) -> None:
-    assert unknown_fields(engine_pod, understood(engine_pod)) == []
+    assert unknown_fields(engine_pod, deserialized(engine_pod)) == []
 
 
 def test_unknown_fields_are_named_with_their_path(engine_pod: dict[str, Any]) -> None:
     engine_pod["spec"]["containers"][0]["resource"] = {"limits": {"memory": "1Gi"}}
     engine_pod["spec"]["nodeSelectors"] = {"a": "b"}
-    assert unknown_fields(engine_pod, understood(engine_pod)) == ["spec.containers[0].resource", "spec.nodeSelectors"]
+    assert unknown_fields(engine_pod, deserialized(engine_pod)) == ["spec.containers[0].resource", "spec.nodeSelectors"]
 
 
 def test_empty_fields_are_not_unknown() -> None:

@@ -22,7 +22,7 @@ NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"
 
 
-# What the API server gives of pods that ended in these ways; the words of the kubelet, of the scheduler and of GKE.
+# Pods as the API server returns them, with the messages of the kubelet, the scheduler and GKE.
 SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
 LOST: list[tuple[str, dict[str, Any], str]] = [
     ("spot node, graceful", seen("Failed", ended(143), reason="Terminated", message=SHUTDOWN), SHUTDOWN),
@@ -47,7 +47,7 @@ LOST: list[tuple[str, dict[str, Any], str]] = [
      "NodeAffinity: Pod was rejected"),
     ("stopped", seen("Failed", ended(143)), "SIGTERM"),
     ("killed", seen("Failed", ended(137)), "container was killed (SIGKILL)"),
-    ("no word of the container", seen("Failed"), "no longer reports"),
+    ("no container status", seen("Failed"), "no longer reports"),
     ("deleted, running", deleted(seen("Running", {"running": {}})), "was deleted while it ran"),
     ("deleted, stopping", deleted(seen("Running", ended(143))), "was deleted while it ran"),
     ("deleted, waiting", deleted(seen("Pending", node=None)), "was deleted while it ran"),
@@ -58,12 +58,12 @@ LOST: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pod", "told"), [case[1:] for case in LOST], ids=[case[0] for case in LOST])
-def test_externally_ended_pod_is_lost(pod: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("pod", "expected"), [case[1:] for case in LOST], ids=[case[0] for case in LOST])
+def test_externally_ended_pod_is_lost(pod: dict[str, Any], expected: str) -> None:
     error = final_error(pod, NAME)
     assert type(error) is PodLostError
     assert NAME in str(error)
-    assert told in str(error)
+    assert expected in str(error)
     assert KEPT in str(error)
 
 
@@ -80,7 +80,7 @@ OUT_OF_MEMORY = ended(137, "OOMKilled")
     "pod",
     [
         seen("Failed", OUT_OF_MEMORY),
-        seen("Failed", ended(1, "OOMKilled")),  # a child was killed, and the engine went after it
+        seen("Failed", ended(1, "OOMKilled")),  # a child was killed, and the engine exited after it
         deleted(seen("Failed", OUT_OF_MEMORY)),
         seen("Failed", OUT_OF_MEMORY, **disrupted("TerminationByKubelet", SHUTDOWN)),
     ],
@@ -94,8 +94,8 @@ def test_out_of_memory_names_limit_and_setting(pod: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("state", [None, ended(143), ended(137), {"running": {}}, held("ContainerCreating")])
 def test_exceeded_deadline_names_the_setting(state: dict[str, Any] | None) -> None:
-    told = "Pod was active on the node longer than the specified deadline"
-    pod = seen("Failed", state, reason="DeadlineExceeded", message=told)
+    message = "Pod was active on the node longer than the specified deadline"
+    pod = seen("Failed", state, reason="DeadlineExceeded", message=message)
     for found in (pod, deleted(pod)):
         error = final_error(found, NAME)
         assert type(error) is PodDeadlineError
@@ -121,10 +121,10 @@ def test_exceeded_disk_limit_names_the_setting(message: str) -> None:
 
 @pytest.mark.parametrize(("code", "reason"), [(128, "StartError"), (127, "ContainerCannotRun")])
 def test_image_without_the_engine_names_the_setting(code: int, reason: str) -> None:
-    told = 'exec: "python": executable file not found in $PATH'
-    error = final_error(seen("Failed", ended(code, reason, told)), NAME)
+    message = 'exec: "python": executable file not found in $PATH'
+    error = final_error(seen("Failed", ended(code, reason, message)), NAME)
     assert type(error) is PodError
-    assert told in str(error)
+    assert message in str(error)
     assert "CLOUDSEG_IMAGE is an image of the engine" in str(error)
 
 
@@ -193,9 +193,9 @@ EXPLAINED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pod", "told"), EXPLAINED)
-def test_pod_is_explained_in_one_line(pod: dict[str, Any], told: str) -> None:
-    assert explain_pod(pod) == told
+@pytest.mark.parametrize(("pod", "expected"), EXPLAINED)
+def test_pod_is_explained_in_one_line(pod: dict[str, Any], expected: str) -> None:
+    assert explain_pod(pod) == expected
 
 
 def _parts(pod: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -213,7 +213,7 @@ PODS = [case[1] for case in LOST] + [case[0] for case in EXPLAINED] + [
 @given(pod=st.sampled_from(PODS), data=st.data())
 def test_incomplete_pods_are_still_explained(pod: dict[str, Any], data: st.DataObject) -> None:
     pod = json.loads(json.dumps(pod))
-    # Of these the API server lacks none.
+    # The API server always returns these.
     optional = [path for path in _parts(pod) if path not in (("metadata",), ("spec",)) and path[-1] != "name"]
     path = data.draw(st.sampled_from(optional))
     part = pod

@@ -1,4 +1,4 @@
-"""A registry behind a login: git's own configuration tells the token, as docs/operations.md has it."""
+"""A private registry: git's configuration has the token, as in docs/operations.md."""
 
 import base64
 import re
@@ -64,8 +64,8 @@ def no_other_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def _configure(tmp_path: Path, host: str, token: str) -> None:
     (text,) = re.findall(r"<<'CONFIG'\n(.*?\n)CONFIG\n", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL)
-    told = text.replace("https://git.example.com", host).replace("THE-TOKEN", token)
-    (tmp_path / "gitconfig").write_text(told)
+    config = text.replace("https://git.example.com", host).replace("THE-TOKEN", token)
+    (tmp_path / "gitconfig").write_text(config)
 
 
 def test_documented_git_configuration_authenticates(registry: Registry, private: Private, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is kept for the trigger form, and what of it is believed."""
+"""The revisions that are stored for the trigger form, and their validation."""
 
 import json
 

@@ -8,14 +8,14 @@ from cloudseg_ops.registry.ttl_file_cache import invalidate, ttl_file_cache
 
 
 class _Source:
-    """Something expensive: counts how often it is asked."""
+    """An expensive function that counts its calls."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.calls = 0
 
     def __call__(self) -> str:
-        self.asked += 1
-        return f"größe {self.asked}"
+        self.calls += 1
+        return f"größe {self.calls}"
 
 
 def test_value_is_reloaded_after_its_time_to_live(tmp_path: Path) -> None:

@@ -67,9 +67,9 @@ def test_single_items_are_in_the_singular() -> None:
     ],
 )
 def test_after_success_is_explained(after_success: str, expected: str) -> None:
-    told = _rows(1, 1, after_success=after_success)["afterwards"]
-    assert told.startswith(f"{after_success}: ")
-    assert expected in told
+    text = _rows(1, 1, after_success=after_success)["afterwards"]
+    assert text.startswith(f"{after_success}: ")
+    assert expected in text
 
 
 def test_lines_are_aligned() -> None:

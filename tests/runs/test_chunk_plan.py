@@ -106,6 +106,6 @@ def test_a_chunk_takes_one_request(store: Store, layout: RunLayout, emulator: Em
 def test_dry_run_gives_the_same_plan_and_writes_nothing(store: Store, layout: RunLayout) -> None:
     snapshot, _ = _snapshot(store, layout, [3, 1, 4, 1, 5, 9, 2, 6])
     files = names_in(store, layout.staging.bucket)
-    reckoned = write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200, dry_run=True)
+    forecast = write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200, dry_run=True)
     assert names_in(store, layout.staging.bucket) == files
-    assert reckoned == write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200)
+    assert forecast == write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200)

@@ -38,7 +38,7 @@ def test_inputs_are_split_in_order_into_chunks_of_bounded_weight(sizes: list[int
     assert all(members for _, members in parts)
     total = sum(sizes) + len(sizes) * OBJECT_OVERHEAD
     heaviest = max(sizes) + OBJECT_OVERHEAD
-    # In whole numbers, as a float's rounding would hide a byte too many: weight <= total / chunks + heaviest.
+    # In integers, because rounding would hide one byte too many: weight <= total / chunks + heaviest.
     assert all((_weight(members) - heaviest) * chunks <= total for _, members in parts)
 
 
@@ -56,7 +56,7 @@ def test_no_inputs_make_no_chunk() -> None:
 
 
 def test_sizes_beyond_float_precision_are_split_exactly() -> None:
-    # 2**53 + 1 is the first whole number that a float cannot hold.
+    # 2**53 + 1 is the first integer that a float cannot represent.
     parts = _split([2**53 + 1] * 8, 4)
     assert [len(members) for _, members in parts] == [2, 2, 2, 2]
 
@@ -81,7 +81,7 @@ def _peak(objects: int) -> int:
 def test_memory_does_not_grow_with_the_number_of_inputs() -> None:
     _peak(100)
     few, many = _peak(5_000), _peak(50_000)
-    # One input held for each of the 45,000 more would be several megabytes.
+    # If all inputs were held, the additional 45,000 would take several megabytes.
     assert many < few + 20_000
 
 

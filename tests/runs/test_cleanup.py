@@ -1,4 +1,4 @@
-"""Clean-up against the emulator: what it deletes, and what it must leave whatever happens meanwhile."""
+"""Clean-up against the emulator: which inputs it deletes, and which it must keep."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -89,7 +89,7 @@ def _archived(store: Store, output: str, source: Source) -> None:
     store.write(GcsUri(output, f"archive/{source.name}"), b"photograph", metadata=source.to_metadata())
 
 
-NO_PROOF: dict[str, Callable[[Store, str, Source], None]] = {
+INVALID_PROOFS: dict[str, Callable[[Store, str, Source], None]] = {
     "another model's mask": lambda store, output, source: put_mask(store, output, source, digest=OTHER_DIGEST),
     "an older version's mask": lambda store, output, source: put_mask(
         store, output, replace(source, generation=source.generation - 1)
@@ -112,7 +112,7 @@ NO_PROOF: dict[str, Callable[[Store, str, Source], None]] = {
 }
 
 
-@pytest.mark.parametrize("put", NO_PROOF.values(), ids=NO_PROOF)
+@pytest.mark.parametrize("put", INVALID_PROOFS.values(), ids=INVALID_PROOFS)
 @pytest.mark.parametrize("after_success", ["delete", "archive"])
 def test_inputs_with_an_invalid_proof_are_left(
     store: Store,

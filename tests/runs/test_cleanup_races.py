@@ -1,4 +1,4 @@
-"""Clean-up while something else writes, storage fails, or there is more than a page."""
+"""Clean-up during concurrent writes, storage failures, and with more than a page of inputs."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -27,7 +27,7 @@ from tests.support.samples import (
 )
 
 
-class Intruded(Store):
+class RacedStore(Store):
     """A store in whose bucket another user uploads or deletes right before a call."""
 
     def __init__(self, real: Store, before_delete: Callable[[], object], before_copy: Callable[[], object]) -> None:
@@ -67,9 +67,9 @@ def test_upload_between_listing_and_delete_is_kept(
 ) -> None:
     versions = [masked("a.jpg"), masked("b.jpg")]
     newer: list[InputObject] = []
-    intruded = Intruded(store, lambda: newer.append(put_input(store, buckets.input, "a.jpg", b"newer")), _nothing)
+    raced = RacedStore(store, lambda: newer.append(put_input(store, buckets.input, "a.jpg", b"newer")), _nothing)
     fate = "deleted" if after_success == "delete" else "archived"
-    assert clean(versions, after_success, by=intruded) == {fate: 1, "changed": 1}
+    assert clean(versions, after_success, by=raced) == {fate: 1, "changed": 1}
     assert names_in(store, buckets.input) == ["a.jpg"]
     assert generation_of(store, buckets.input, "a.jpg") == newer[0].generation
 
@@ -79,10 +79,10 @@ def test_upload_between_listing_and_archiving_is_kept(
 ) -> None:
     version = masked("a.jpg")
     uploads = iter([True])
-    intruded = Intruded(
+    raced = RacedStore(
         store, _nothing, lambda: next(uploads, False) and put_input(store, buckets.input, "a.jpg", b"newer")
     )
-    assert clean([version], "archive", by=intruded) == {"changed": 1}
+    assert clean([version], "archive", by=raced) == {"changed": 1}
     assert store.read(GcsUri(buckets.input, "a.jpg")) == b"newer"
     assert names_in(store, buckets.output, "archive/") == []
 
@@ -102,7 +102,7 @@ def test_concurrent_delete_of_one_input_does_not_affect_others(
 
     before_copy = other_user if after_success == "archive" else _nothing
     before_delete = other_user if after_success == "delete" else _nothing
-    counts = clean([first, second], after_success, by=Intruded(store, before_delete, before_copy))
+    counts = clean([first, second], after_success, by=RacedStore(store, before_delete, before_copy))
     assert sum(counts.values()) == 2
     assert names_in(store, buckets.input) == []
 
@@ -184,16 +184,16 @@ def test_missing_output_bucket_deletes_nothing(
 
 
 def test_archiving_works_if_bucket_names_contain_bucket(store: Store) -> None:
-    """The commonest names hold the word, and an object that is gone meanwhile is not a missing bucket."""
+    """Common bucket names contain the word, and a deleted object is not a missing bucket."""
     names = ("our-bucket-in", "our-bucket-out")
     for name in names:
         store.create_bucket(name)
     version = put_input(store, names[0], "a.jpg")
     put_mask(store, names[1], source_of(version, names[0]))
     uploads = iter([True])
-    intruded = Intruded(store, _nothing, lambda: next(uploads, False) and put_input(store, names[0], "a.jpg", b"newer"))
+    raced = RacedStore(store, _nothing, lambda: next(uploads, False) and put_input(store, names[0], "a.jpg", b"newer"))
     counts = clean_inputs(
-        intruded,
+        raced,
         [version],
         input_bucket=names[0],
         output_bucket=names[1],

@@ -1,4 +1,4 @@
-"""The law of conservation under fire: processes die at any request, uploads come at any moment, nothing is lost."""
+"""The law of conservation: no input is lost if processes are killed at any request and uploads race."""
 
 import hashlib
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from cloudseg_ops.storage import Store
 from cloudseg_ops.storage.evidence import gather_evidence
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
-from tests.runs.killing import DoomedTransport, KilledError, doomed_store
+from tests.runs.killing import KilledError, KillingTransport, store_over
 from tests.support import tiny
 
 NAMES = ("a.png", "a.png-2.png", "b/c.png", "d.png")
@@ -39,7 +39,7 @@ _digest = model_digest(hashlib.md5(_weights).hexdigest(), tiny.PARAMS)
 
 @dataclass
 class World:
-    """Buckets that people upload into and processes work on; it remembers every upload."""
+    """Buckets with concurrent uploads and runs, and a record of every upload."""
 
     emulator: Emulator
     buckets: Buckets
@@ -54,7 +54,7 @@ class World:
         self.newest[name] = InputObject(name, info.generation, info.size, info.crc32c)
 
     def assert_conserved(self) -> None:
-        """Judge by what the uploader remembers, not by what any run wrote down."""
+        """Check by the record of uploads, not by what any run wrote."""
         versions = list(self.newest.values())
         found = gather_evidence(
             self.store, versions, input_bucket=self.buckets.input, output_bucket=self.buckets.output
@@ -73,12 +73,12 @@ class World:
         after: bool = False,
         before_request: Callable[[int], None] | None = None,
     ) -> bool:
-        """Do what the DAG does, from its first task on; False when a task died.
+        """Run the tasks of the DAG, from the first one; return False if a task was killed.
 
-        Inputs are cleaned up also after a chunk died, by a separate process, as in the DAG.
+        Inputs are cleaned up after a killed chunk too, by a separate process, as in the DAG.
         """
-        transport = DoomedTransport(kill_at, after=after, before_request=before_request)
-        store = doomed_store(self.emulator.client(), transport)
+        transport = KillingTransport(kill_at, after=after, before_request=before_request)
+        store = store_over(self.emulator.client(), transport)
         survived = True
         try:
             chunks = self._plan(store, run_id)
@@ -159,14 +159,14 @@ kills = st.tuples(st.integers(0, 60), st.booleans(), st.booleans())
 )
 @given(
     first=st.lists(uploads, min_size=1, max_size=5),
-    deaths=st.lists(kills, min_size=1, max_size=3),
+    kills_of_runs=st.lists(kills, min_size=1, max_size=3),
     racing=st.lists(st.tuples(st.integers(0, 60), uploads), max_size=3),
     after_success=st.sampled_from(["delete", "archive"]),
 )
 def test_no_input_is_lost_when_processes_die_and_uploads_race(
     emulator: Emulator,
     first: list[tuple[str, bool]],
-    deaths: list[tuple[int, bool, bool]],
+    kills_of_runs: list[tuple[int, bool, bool]],
     racing: list[tuple[int, tuple[str, bool]]],
     after_success: Literal["delete", "archive"],
 ) -> None:
@@ -181,12 +181,12 @@ def test_no_input_is_lost_when_processes_die_and_uploads_race(
             world.upload(name, good=good)
 
     runs = ["run-0"]
-    for kill_at, after, new_run in deaths:
+    for kill_at, after, new_run in kills_of_runs:
         if new_run:
             runs.append(f"run-{len(runs)}")
         world.attempt(runs[-1], after_success, kill_at, after=after, before_request=race)
         world.assert_conserved()
-    # Undisturbed from here on, the next run must take up all that is left.
+    # Without further faults, the next run must process all remaining inputs.
     assert world.attempt(runs[-1], after_success)
     assert world.attempt("last", after_success)
     world.assert_conserved()
@@ -202,9 +202,9 @@ def test_no_input_is_lost_when_processes_die_and_uploads_race(
 
 @pytest.mark.slow
 def test_no_input_is_lost_when_a_run_is_killed_at_any_request(emulator: Emulator) -> None:
-    """Exhaustive where the property above samples: one run of three images dies at each of its requests in turn.
+    """Exhaustive, unlike the property test: a run of three images is killed at each of its requests in turn.
 
-    OUTPUT is full of proofs of older versions of the same names.
+    OUTPUT has proofs of older versions of the same names.
     """
     reference = _world_with_a_past(emulator)
     counter: list[int] = []
@@ -237,7 +237,7 @@ def test_older_run_never_overwrites_a_newer_mask(
     world.upload("a.png", good=True)
 
     def overtake(number: int) -> None:
-        # The straggler has looked at OUTPUT and is about to write; meanwhile a newer upload is wholly dealt with.
+        # The older run has listed OUTPUT and is about to write; a newer upload is processed completely before that.
         if number == overtaken_at:
             world.upload("a.png", good=True)
             assert world.attempt(f"newer-{overtaken_at}", after_success)

@@ -21,7 +21,7 @@ def test_rate_of_runs_with_the_same_model_is_preferred() -> None:
         _run("newest", DIGEST, (400, 40.0, 20.0), (100, 20.0, 40.0)),
         _run("older", DIGEST, (300, 20.0, None)),
     ]
-    # By what all chunks did in all their time: a short chunk weighs little.
+    # All images divided by all seconds, so that a short chunk has little weight.
     assert choose_rate(runs, model_digest=DIGEST, setting=10) == Rate(10.0, 30.0, ("newest", "older"), same_model=True)
 
 
@@ -48,7 +48,7 @@ def test_forecast_has_time_and_cost() -> None:
     assert found.chunk_seconds == [15.0, 15.0, 10.0]
     assert found.wall_seconds == 25.0
     assert (found.shortest_seconds, found.longest_seconds) == (15.0, 40.0)
-    # Engines work 25 s; that pods start costs time, and is not theirs.
+    # Engines work 25 s; the start of pods takes time, but no GPU time.
     assert found.gpu_hours == pytest.approx(25 / 3600)
     assert found.cost == pytest.approx(0.72 * 25 / 3600)
 

@@ -35,7 +35,7 @@ def _entry(**changes: Any) -> dict[str, Any]:
         ({}, [MeasuredChunk(90, 9.0, 3.0)]),
         ({"start_seconds": None}, [MeasuredChunk(90, 9.0, None)]),
         ({"outcomes": {"done": 50}}, [MeasuredChunk(50, 9.0, 3.0)]),
-        # A retry did the smaller part, or an earlier run most of it.
+        # A retry or an earlier run did most of the chunk.
         ({"outcomes": {"done": 49}}, []),
         ({"outcomes": {"done": 0}, "objects": 0}, []),
         ({"state": "partial"}, []),
@@ -69,7 +69,7 @@ def test_report_has_the_rate_of_each_chunk(store: Store, layout: RunLayout) -> N
 
 
 def test_latest_reports_are_read_newest_first(store: Store, buckets: Buckets) -> None:
-    # In an order that is not that of their names.
+    # Not in the order of their names.
     names = ["manual__3", "scheduled__1", "b", "a", "scheduled__0", "manual__9", "c"]
     for name in names:
         _report(store, buckets.layout(name))
@@ -88,7 +88,7 @@ def test_the_list_of_images_is_not_read(store: Store, layout: RunLayout, emulato
     spent = {
         call: count - before.get(call, 0) for call, count in emulator.calls().items() if count > before.get(call, 0)
     }
-    # The listing, a look, and the first MiB.
+    # The listing, the metadata, and the first MiB.
     assert sum(spent.values()) <= 4, spent
 
 

@@ -40,7 +40,7 @@ def test_list_beyond_the_first_part_is_found(store: Store, layout: RunLayout) ->
 
 @pytest.mark.parametrize("missing", range(-2, 14))
 def test_list_that_starts_across_two_parts_is_found(store: Store, layout: RunLayout, missing: int) -> None:
-    """The comma, the line end and `"chunks": [` are twelve or so bytes: the first piece ends at each of them."""
+    """The comma, the line end and `"chunks": [` are about twelve bytes; the first part ends at each of them."""
     head = '{"pad": "'
     text = head + "x" * (_PIECE - len(head) - 1 - missing) + '",\n"chunks": [\n]}'
     store.write(layout.report_json, text.encode())

@@ -51,7 +51,7 @@ def test_already_processed_inputs_are_counted(store: Store, buckets: Buckets, la
     for number, digest in ((0, DIGEST), (1, DIGEST), (2, OTHER_DIGEST)):
         put_mask(store, buckets.output, source_of(versions[number], buckets.input), digest=digest)
     put_copy(store, buckets.output, source_of(versions[3], buckets.input))
-    # Of an older version, which proves nothing of this one.
+    # A mask of an older version is not a proof of this one.
     put_mask(store, buckets.output, source_of(versions[4].__class__("e.jpg", 1, 10, "x"), buckets.input))
 
     def count(objects: int) -> int | None:

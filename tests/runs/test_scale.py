@@ -1,6 +1,6 @@
-"""Tens of thousands of objects: memory that is flat, and requests that are few.
+"""Tens of thousands of objects: constant memory, and few requests.
 
-Each phase is a separate process, whose memory no other part of the tests is in. A million: benchmarks/scale.py.
+Each phase is a separate process, so that no other test is in its memory. A million objects: benchmarks/scale.py.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ def runs() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
 @pytest.mark.parametrize("phase", PHASES)
 def test_memory_does_not_grow_with_the_number_of_objects(runs: Any, phase: str) -> None:
     small, large = (row["peak_rss_mb"] for row in runs[phase])
-    # The description of an object and its mask takes about 2.5 kB: 40 MB of them, if they were all held.
+    # The description of an object and its mask takes about 2.5 kB: 40 MB if all were held.
     assert large - small < 12
     assert large < 200
 
@@ -34,7 +34,7 @@ def test_sensing_takes_a_request_per_thousand_objects(runs: Any) -> None:
     (_, row) = runs["sense"]
     assert row["told"] == f"{LARGE} new"
     assert row["calls"]["objects.list"] == LARGE / 1000
-    # And the snapshot's upload, a MiB at a time.
+    # The rest is the snapshot's upload, one MiB per request.
     assert row["requests_per_object"] < 0.002
 
 

@@ -1,4 +1,4 @@
-"""The sensor on real buckets, in the runs that may come."""
+"""The sensor against the emulator, in scheduled and event-triggered runs."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -58,7 +58,7 @@ def test_event_triggered_run_waits_for_the_settle_time(
     sensor: Any, store: Store, buckets: Buckets, emulator: Emulator
 ) -> None:
     store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
-    emulator.faults.add(Fault(status=403, times=1000))  # It does not even look.
+    emulator.faults.add(Fault(status=403, times=1000))  # Any request would fail.
     assert not sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE - 5)).is_done
 
 

@@ -1,4 +1,4 @@
-"""The stand-in for Pub/Sub, by Google's own client library."""
+"""The Pub/Sub emulator of the tests, through Google's client library."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The workflows as data: what actionlint, zizmor and GitHub's schema (scripts/check-workflows.sh) cannot know."""
+"""Rules for the workflows that actionlint, zizmor and GitHub's schema (scripts/check-workflows.sh) do not check."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ STEPS = [(f"{name}.{job}", step) for name, job, made in JOBS for step in made.ge
 
 
 def on(name: str) -> Any:
-    return WORKFLOWS[name][True]  # YAML takes the word `on` for a truth
+    return WORKFLOWS[name][True]  # YAML reads the word `on` as true
 
 
 def test_list_of_workflows() -> None:
@@ -121,7 +121,7 @@ def test_called_delivery_commands_exist(name: str) -> None:
     words = [step["run"] for _, step in STEPS if f"cloudseg_delivery {name}" in step.get("run", "")]
     assert words
     command = [sys.executable, "-S", "-m", "cloudseg_delivery", name, "--help"]
-    # Without any package: on the runner there is the standard library alone.
+    # -S: on the runner, only the standard library is installed.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
     options = {word for line in words for word in shlex.split(line) if word.startswith("--")}

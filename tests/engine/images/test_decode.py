@@ -192,7 +192,7 @@ def test_damaged_files_are_decoded_or_rejected_with_a_reason(image_format: str) 
             damaged[place] = rng.integers(0, 256)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Whatever else is raised fails the test.
+            # Any other exception fails the test.
             with contextlib.suppress(BadImageError):
                 assert decode(bytes(damaged), 3, LIMIT).pixels.size
 

@@ -41,7 +41,7 @@ def test_cloud_fraction_is_computed_over_many_row_blocks() -> None:
 
 
 def _clouds(side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Shapes with fringes, as a network draws them."""
+    """Return shapes with ragged edges, like those of a network."""
     rng = np.random.default_rng(5)
     field = np.zeros((side, side), np.float32)
     for cell, weight in ((128, 1.0), (16, 0.4), (4, 0.1)):

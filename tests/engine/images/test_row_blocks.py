@@ -17,7 +17,7 @@ from tests.engine.peaks import peak_bytes
 from tests.support.lab import noise
 
 WIDE, HIGH = 1500, 1700
-"""More than one band, and no multiple of one."""
+"""More than one row block, and not a multiple of its size."""
 
 
 _TURNS: dict[int, Callable[[Any], Any]] = {
@@ -29,7 +29,7 @@ _TURNS: dict[int, Callable[[Any], Any]] = {
     7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
     8: np.rot90,
 }
-"""What makes a stored picture upright, by EXIF's orientation."""
+"""The transformation for each EXIF orientation."""
 
 
 def _upright(stored: Any, orientation: int) -> Any:
@@ -37,17 +37,17 @@ def _upright(stored: Any, orientation: int) -> Any:
 
 
 def test_row_blocks_cover_every_row_once() -> None:
-    rows = [row for band in row_blocks(103, 10, pixels=70) for row in range(103)[band]]
+    rows = [row for block in row_blocks(103, 10, pixels=70) for row in range(103)[block]]
     assert rows == list(range(103))
-    assert max(band.stop - band.start for band in row_blocks(103, 10, pixels=70)) == 7
+    assert max(block.stop - block.start for block in row_blocks(103, 10, pixels=70)) == 7
     assert [*row_blocks(3, 1000, pixels=10)] == [slice(0, 1), slice(1, 2), slice(2, 3)]
     assert [*row_blocks(0, 5)] == []
 
 
 def test_small_image_is_one_row_block() -> None:
     image = Image.new("RGB", (5, 4))
-    ((rows, band),) = image_blocks(image)
-    assert band is image
+    ((rows, block),) = image_blocks(image)
+    assert block is image
     assert rows == slice(0, 4)
 
 

@@ -15,7 +15,7 @@ def test_stride_is_computed_without_loading_the_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "max_side", "seen"),
+    ("size", "max_side", "expected"),
     [
         ((300, 400), None, (300, 400)),
         ((300, 400), 400, (300, 400)),
@@ -24,8 +24,10 @@ def test_stride_is_computed_without_loading_the_network() -> None:
         ((1, 4000), 16, (1, 16)),
     ],
 )
-def test_fit_size_limits_the_longer_side(size: tuple[int, int], max_side: int | None, seen: tuple[int, int]) -> None:
-    assert fit_size(size, max_side) == seen
+def test_fit_size_limits_the_longer_side(
+    size: tuple[int, int], max_side: int | None, expected: tuple[int, int]
+) -> None:
+    assert fit_size(size, max_side) == expected
 
 
 def test_padding_reaches_the_next_multiple() -> None:

@@ -74,10 +74,10 @@ def test_helper_process_fetches_and_decodes_an_image(lab: Lab) -> None:
     helper = ProcessIo(Setup(lab.options, lab.ref, GIB), ready.set)
     try:
         assert ready.wait(30)
-        asked: list[int] = []
+        reserved: list[int] = []
 
         def need(amount: int, granted: object) -> None:
-            asked.append(amount)
+            reserved.append(amount)
             granted()  # type: ignore[operator]
 
         def reply(what: object) -> None:
@@ -86,7 +86,7 @@ def test_helper_process_fetches_and_decodes_an_image(lab: Lab) -> None:
 
         helper.fetch(Item(0, source, Evidence(None, None, None)), need, reply)
         assert replied.wait(30)
-        assert asked == [int(7.5 * 40 * 30)]
+        assert reserved == [int(7.5 * 40 * 30)]
         assert np.array_equal(got[0].pixels, noise(40, 30))  # type: ignore[attr-defined]
     finally:
         helper.close()
@@ -163,7 +163,7 @@ def test_helpers_exit_when_the_engine_is_killed(lab: Lab, emulator: Emulator) ->
         engine.kill()
         engine.wait()
         wait_for(20, lambda: not any(process.is_running() for process in found))
-        # They could not ask for memory any more, which made good photographs «broken» once.
+        # Helpers that can no longer reserve memory must not quarantine their photographs.
         assert not [info for info in lab.store.list_objects(lab.options.output) if info.name.startswith("quarantine/")]
     finally:
         emulator.faults.latency = 0

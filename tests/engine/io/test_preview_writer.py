@@ -72,7 +72,7 @@ def test_close_without_waiting_discards_pending_previews(lab: Lab, emulator: Emu
     finally:
         emulator.faults.latency = 0.0
     assert len(written(lab)) < _WAITING
-    # What was cancelled has given its place back.
+    # Canceled previews have released their slots.
     assert made._slots.acquire(timeout=5)
 
 

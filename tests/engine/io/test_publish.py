@@ -41,7 +41,7 @@ class Writer:
         )
         return str(self.publisher.write_mask(source, png, provenance, present).outcome)
 
-    def there(self) -> tuple[int, str]:
+    def stored_version(self) -> tuple[int, str]:
         info = self.look()
         provenance = MaskProvenance.from_metadata(info.metadata) if info else None
         assert provenance
@@ -75,7 +75,7 @@ def test_mask_metadata_has_its_provenance(writer: Writer) -> None:
 def test_stale_writer_never_overwrites_a_newer_mask(writer: Writer) -> None:
     assert writer.write(NEW) == Outcome.DONE
     assert writer.write(OLD, present=None) == Outcome.CHANGED
-    assert writer.there() == (2000, "model-1")
+    assert writer.stored_version() == (2000, "model-1")
 
 
 def test_stale_writer_that_saw_an_older_mask_keeps_the_newer_one(writer: Writer) -> None:
@@ -84,13 +84,13 @@ def test_stale_writer_that_saw_an_older_mask_keeps_the_newer_one(writer: Writer)
     seen = writer.look()
     assert writer.write(NEW, seen) == Outcome.DONE
     assert writer.write(OLD, seen) == Outcome.CHANGED
-    assert writer.there() == (2000, "model-1")
+    assert writer.stored_version() == (2000, "model-1")
 
 
 def test_newer_version_overwrites_the_mask_of_an_older_one(writer: Writer) -> None:
     writer.write(OLD)
     assert writer.write(NEW, present=None) == Outcome.DONE
-    assert writer.there() == (2000, "model-1")
+    assert writer.stored_version() == (2000, "model-1")
 
 
 def test_mask_deleted_in_between_is_written_again(writer: Writer) -> None:
@@ -112,18 +112,18 @@ def test_same_mask_by_another_engine_counts_as_done(writer: Writer) -> None:
 
 
 def test_retried_upload_of_the_same_mask_counts_as_done(writer: Writer, faults: FaultPlan) -> None:
-    # The first try arrives, its answer does not: the client's retry meets the mask that it wrote itself.
+    # The first attempt arrives, but its response does not: the client's retry finds the mask that it wrote.
     faults.add(Fault(action="cut_after", method="POST", path=f"/b/{writer.buckets.output}/o"))
     assert writer.write(OLD) == Outcome.DONE
     assert not faults.pending()
-    assert writer.there() == (1000, "model-1")
+    assert writer.stored_version() == (1000, "model-1")
 
 
 def test_mask_of_another_model_is_overwritten(writer: Writer) -> None:
     other = Writer(writer.store, writer.buckets, "model-2")
     writer.write(OLD)
     assert other.write(OLD, present=None) == Outcome.DONE
-    assert other.there() == (1000, "model-2")
+    assert other.stored_version() == (1000, "model-2")
 
 
 def test_concurrent_writers_leave_the_newest_version(writer: Writer) -> None:
@@ -138,7 +138,7 @@ def test_concurrent_writers_leave_the_newest_version(writer: Writer) -> None:
         outcomes = list(pool.map(race, sources))
     assert outcomes[-1] == Outcome.DONE
     assert set(outcomes) <= {Outcome.DONE, Outcome.CHANGED}
-    assert writer.there() == (8, "model-1")
+    assert writer.stored_version() == (8, "model-1")
 
 
 def put(writer: Writer, data: bytes = b"broken") -> InputObject:
@@ -215,7 +215,7 @@ def test_older_version_counts_as_changed_if_a_newer_mask_exists(writer: Writer) 
 
 
 def test_empty_mask_is_not_a_proof_for_the_engine(writer: Writer) -> None:
-    """Clean-up would leave its input for good if the engine took it for done."""
+    """Otherwise the engine would skip its input, and clean-up would never delete it."""
     writer.write(OLD)
     full = writer.look()
     assert full is not None

@@ -41,14 +41,14 @@ def test_helpers_double_while_cpus_are_free() -> None:
         (Load(starved=0.9, busy=0.2, seconds_left=60), 0, 8),
         (Load(starved=0.9, busy=0.9, seconds_left=3), 0, 8),
     ],
-    ids=["one CPU", "no CPU left", "the network is the bound", "the wait for storage is", "soon done"],
+    ids=["one CPU", "no CPU left", "network is the bottleneck", "storage is the bottleneck", "almost done"],
 )
 def test_no_helper_is_added_if_it_would_not_help(load: Load, helpers: int, cpus: int) -> None:
     assert not helpers_to_add(load, helpers=helpers, cpus=cpus)
 
 
 class Recorder:
-    """Holds what it is given until it is told to reply."""
+    """Records the requests, and leaves the replies to the test."""
 
     alive = True
 

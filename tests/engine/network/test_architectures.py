@@ -1,4 +1,4 @@
-"""What the table says of each built-in architecture is true of its network."""
+"""The table of built-in architectures matches their networks."""
 
 import inspect
 

@@ -37,7 +37,7 @@ def test_views_count_once() -> None:
 
 
 def test_bytes_per_pixel() -> None:
-    # The input, and two more tensors of its size.
+    # The input and two other tensors of the same size.
     assert bytes_per_pixel(Chain(), images(16), images(32)) == pytest.approx(3 * 3 * 4)
 
 

@@ -40,7 +40,7 @@ def loaded(bias: float | None = None) -> tuple[ModelRef, Network]:
 
 @pytest.fixture
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device that is faster in bfloat16, whatever this one is."""
+    """Pretend that the device is faster in bfloat16."""
     monkeypatch.setattr(precision, "fast_in_bf16", lambda _: True)
 
 

@@ -76,7 +76,7 @@ def tiled_logits(
     return out
 
 
-def apart(some: Logits, others: Logits) -> float:
+def relative_difference(some: Logits, others: Logits) -> float:
     """Largest difference, as a share of the largest logit."""
     return float(np.abs(some - others).max() / np.abs(others).max())
 
@@ -88,7 +88,7 @@ def apart(some: Logits, others: Logits) -> float:
     [
         (1, (101, 203), 2_000),
         (2, (301, 243), 12_000),
-        (2, (60, 401), 10_000),  # cut along its width alone, ...
+        (2, (60, 401), 10_000),  # split along its width only, ...
         (2, (402, 33), 6_000),  # ... and along its height
         (3, (333, 222), 30_000),
         (4, (497, 460), 100_000),
@@ -105,7 +105,7 @@ def test_tiles_give_the_logits_of_the_whole_image(
         "halo": module_receptive_field(UNet(1, 1, 1, depth), 2**depth),
         "most_pixels": most_pixels,
     }
-    assert apart(tiled_logits(network, frame, **how), expected) < 1e-5
+    assert relative_difference(tiled_logits(network, frame, **how), expected) < 1e-5
     classes = np.full(size, 99, np.uint8)
     segment_tiled(frame, plan_tiles(*size, **how), Computer(network), classes, batch=2)
     wanted = classes_of(torch.from_numpy(expected)[None])[0].numpy()
@@ -122,14 +122,14 @@ def test_too_small_halo_gives_visible_seams(depth: int, halo: int, least: float)
     network = unet(depth)
     frame = picture(301, 243)
     got = tiled_logits(network, frame, stride=network.stride, halo=halo, most_pixels=30_000)
-    assert apart(got, whole_logits(network, frame, network.stride)) > least
+    assert relative_difference(got, whole_logits(network, frame, network.stride)) > least
 
 
 def test_float_pixels_give_the_same_logits_in_tiles() -> None:
     network = unet(2)
     frame = picture(101, 143).astype(np.float32) / np.float32(255)
     got = tiled_logits(network, frame, stride=4, halo=24, most_pixels=6_000)
-    assert apart(got, whole_logits(network, frame, 4)) < 1e-5
+    assert relative_difference(got, whole_logits(network, frame, 4)) < 1e-5
 
 
 def test_exported_program_gives_the_same_logits_in_tiles() -> None:
@@ -137,7 +137,7 @@ def test_exported_program_gives_the_same_logits_in_tiles() -> None:
     halo = find_receptive_field(program, in_channels=3, stride=4, device=torch.device("cpu"))
     frame = picture(150, 201)
     got = tiled_logits(program, frame, stride=4, halo=halo, most_pixels=8_000)
-    assert apart(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5
+    assert relative_difference(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5
 
 
 def test_batches_have_one_shape_and_at_most_the_requested_size() -> None:

@@ -42,7 +42,7 @@ def test_expected_version_is_read_despite_unknown_options() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "--chunk"),
         (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "not a Cloud Storage address"),
@@ -58,9 +58,9 @@ def test_expected_version_is_read_despite_unknown_options() -> None:
     ],
 )
 def test_invalid_arguments_exit_with_status_2(
-    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
         parse_options(arguments)
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
