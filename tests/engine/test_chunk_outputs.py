@@ -1,18 +1,20 @@
 """A chunk's masks, of several classes and sizes, and its previews."""
 
 import io
+import re
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from cloudseg_ops.contracts.provenance import MaskProvenance
 from cloudseg_ops.contracts.run_layout import preview_uri
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.engine.images.decode import decode
+from cloudseg_ops.engine.images.decode import DecodedImage, decode
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.support.lab import Lab, run, state_bytes, tiny_unet, unet_params
+from tests.support.lab import Lab, noise, picture, run, state_bytes, tiny_unet, unet_params
 
 
 def test_batched_masks_equal_those_of_single_images(lab: Lab) -> None:
@@ -61,3 +63,25 @@ def test_all_masks_get_previews(lab: Lab) -> None:
         provenance = MaskProvenance.from_metadata(previews[name].metadata)
         assert provenance
         assert (provenance.source.name, provenance.source.generation) == (version.name, version.generation)
+
+
+def test_an_image_that_was_scaled_down_gets_a_mask_of_its_original_size(lab: Lab) -> None:
+    lab.use_model(state_bytes(tiny_unet()), unet_params(max_side=64))
+    lab.write_chunk([lab.put("large.jpg", picture(500, 300, "JPEG")), lab.put("small.png", picture(60, 40))])
+    run(lab)
+    assert lab.mask("large.jpg").size == (500, 300)
+    assert lab.mask("small.png").size == (60, 40)
+    assert len(np.unique(np.asarray(lab.mask("large.jpg")))) == 2
+
+
+def test_image_segmented_in_tiles_gets_the_same_mask(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    lab.write_chunk([lab.put("large.png", picture(2200, 1800))])
+    lab.set(memory=1000 * 2**20)
+    run(lab)
+    match = re.search(r"at most ([0-9.]+) megapixels in a forward pass", caplog.text)
+    assert match
+    assert float(match[1]) < 2.2 * 1.8
+    network = load_network(lab.ref, lab.store.read(GcsUri.parse(lab.ref.uri)), torch.device("cpu"))
+    (whole,) = Predictor(lab.ref, network).predict([DecodedImage(noise(2200, 1800))])
+    assert np.array_equal(np.asarray(lab.mask("large.png")), whole.classes)

@@ -18,14 +18,14 @@ from cloudseg_ops.engine.process.options import EngineOptions
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.contracts.uris import GcsUri
 from tests.support.lab import model_ref, picture
-from tests.engine.shelf import Shelf
+from tests.engine.single_image_store import SingleImageStore
 from tests.support.tiny import PARAMS, weights
 
 images = int(sys.argv[1])
 data = weights()
 ref = model_ref(data, PARAMS, "gs://staging/weights.pt")
 files = {"gs://staging/weights.pt": data, "gs://staging/model.json": json.dumps(ref.to_json()).encode()}
-store = Shelf(files, picture(16, 12), images)
+store = SingleImageStore(files, picture(16, 12), images)
 staging = GcsUri("staging")
 options = EngineOptions(
     chunk=staging / "chunk.jsonl", model=staging / "model.json", input=GcsUri("in"), output=GcsUri("out"),
