@@ -32,7 +32,7 @@ def test_headline_reports_the_worst_problem(
     assert (verdict.level, verdict.headline) == (level, headline)
 
 
-def test_lost_names_count_without_an_audit(layout: RunLayout) -> None:
+def test_lost_names_count_even_if_the_count_is_zero(layout: RunLayout) -> None:
     facts = facts_of(layout, planned(layout, 5), lost=["a.jpg#7"])
     assert judge_run(facts, _NONE, 0).headline == "1 input lost"
 
