@@ -75,11 +75,11 @@ def composer_command(
 
 def _run(command: Sequence[str]) -> int:
     # The airflow of this Python is the one whose database is meant, whatever the PATH says.
-    words = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
+    program = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
     try:
-        return subprocess.run(words, check=False).returncode  # noqa: S603
+        return subprocess.run(program, check=False).returncode  # noqa: S603
     except OSError as error:
         raise LocalError(
-            f"`{words[0]}` cannot be run ({error.strerror}); install it, or run this command on a machine that has it: "
-            f"{shlex.join(command)}"
+            f"`{program[0]}` cannot be run ({error.strerror}); install it, or run this command on a machine that has "
+            f"it: {shlex.join(command)}"
         ) from None

@@ -107,9 +107,9 @@ def _carry_out(store: Store, fates: dict[InputObject, Cleaned], *, input_bucket:
     """Archive and delete as decided, and correct `fates` for inputs that changed in the meantime."""
     archived = [version for version, fate in fates.items() if fate is Cleaned.ARCHIVED]
     copied = _archive(store, archived, input_bucket=input_bucket, output_bucket=output_bucket)
-    doomed = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
-    deletions = store.delete_many(input_bucket, ((version.name, version.generation) for version in doomed))
-    for version, deletion in zip(doomed, deletions, strict=True):
+    to_delete = copied + [version for version, fate in fates.items() if fate is Cleaned.DELETED]
+    deletions = store.delete_many(input_bucket, ((version.name, version.generation) for version in to_delete))
+    for version, deletion in zip(to_delete, deletions, strict=True):
         fates[version] = _after_delete(fates[version], deletion)
     for version in set(archived) - set(copied):
         fates[version] = Cleaned.CHANGED

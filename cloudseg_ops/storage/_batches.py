@@ -39,7 +39,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResponse:
     """The response to one call.
 
     Attributes:
@@ -51,7 +51,7 @@ class Answer:
     reason: str
 
 
-def perform(client: Client, calls: Sequence[Call]) -> list[Answer]:
+def perform(client: Client, calls: Sequence[Call]) -> list[CallResponse]:
     """Send calls as one request, without retries.
 
     Returns:
@@ -72,7 +72,7 @@ def perform(client: Client, calls: Sequence[Call]) -> list[Answer]:
     )
     if not 200 <= response.status_code < 300:
         raise from_http_response(response)  # type: ignore[no-untyped-call]
-    return _answers(response.content, response.headers.get("Content-Type", ""), len(calls))
+    return _parse_responses(response.content, response.headers.get("Content-Type", ""), len(calls))
 
 
 def _body(calls: Sequence[Call], boundary: str) -> bytes:
@@ -84,24 +84,24 @@ def _body(calls: Sequence[Call], boundary: str) -> bytes:
     return "".join([*parts, f"--{boundary}--\r\n"]).encode()
 
 
-def _answers(body: bytes, content_type: str, expected: int) -> list[Answer]:
+def _parse_responses(body: bytes, content_type: str, expected: int) -> list[CallResponse]:
     from google.api_core.exceptions import ServiceUnavailable
 
     header = Message()
     header["Content-Type"] = content_type
     boundary = f"--{header.get_param('boundary', '')}".encode()
-    answers: dict[int, Answer] = {}
+    responses: dict[int, CallResponse] = {}
     # Skip the preamble before the first boundary, and the epilogue after the last one.
     for part in body.split(boundary)[1:-1]:
         number, status = _CONTENT_ID.search(part), _STATUS.search(part)
         if number and status:
-            answers[int(number[1])] = Answer(int(status[1]), _reason(part) if int(status[1]) >= 400 else "")
-    missing = expected - len(answers)
-    if missing or max(answers, default=-1) >= expected:
+            responses[int(number[1])] = CallResponse(int(status[1]), _reason(part) if int(status[1]) >= 400 else "")
+    missing = expected - len(responses)
+    if missing or max(responses, default=-1) >= expected:
         raise ServiceUnavailable(  # type: ignore[no-untyped-call]
             f"the response to a batch of {expected} calls lacks {missing} of them: {body[:200]!r}"
         )
-    return [answers[number] for number in range(expected)]
+    return [responses[number] for number in range(expected)]
 
 
 def _reason(part: bytes) -> str:

@@ -50,18 +50,18 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
             Call("DELETE", folder + quote(name, safe=""), {"ifGenerationMatch": generation})
             for name, generation in (versions[index] for index in pending)
         ]
-        for index, answer in zip(pending, perform(client, calls), strict=True):
-            if answer.status in _TRANSIENT:
+        for index, response in zip(pending, perform(client, calls), strict=True):
+            if response.status in _TRANSIENT:
                 continue
-            if answer.status not in _DELETIONS:
-                raise from_http_status(answer.status, answer.reason)  # type: ignore[no-untyped-call]
-            outcomes[index] = _DELETIONS[answer.status]
+            if response.status not in _DELETIONS:
+                raise from_http_status(response.status, response.reason)  # type: ignore[no-untyped-call]
+            outcomes[index] = _DELETIONS[response.status]
         if len(outcomes) < len(versions):
             raise ServiceUnavailable(  # type: ignore[no-untyped-call]
                 f"{len(versions) - len(outcomes)} of {len(versions)} deletes had transient errors"
             )
 
-    def put_off(error: Exception) -> None:
+    def wait_before_retry(error: Exception) -> None:
         # A broken connection does not mean that the rate is too high.
         if isinstance(error, GoogleAPICallError):
             pacer.push_back()
@@ -70,5 +70,5 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
     # Outside the call, whose retries end after two minutes: at a low rate, the wait may be longer.
     pacer.wait(len(versions))
     with translated(f"delete {len(versions)} objects of gs://{bucket}"):
-        retry()(attempt, on_error=put_off)()
+        retry()(attempt, on_error=wait_before_retry)()
     return [outcomes[index] for index in range(len(versions))]

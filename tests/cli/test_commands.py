@@ -16,7 +16,7 @@ from cloudseg_ops.cli.airflow_commands import composer_command
 from cloudseg_ops.cli.commands import main
 from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.registry.revision_choices import VARIABLE, keep_command, read_kept
+from cloudseg_ops.registry.revision_choices import VARIABLE, parse_value, store_command
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
@@ -183,11 +183,11 @@ def test_revisions_of_a_missing_registry(tmp_path: Path, capsys: Output) -> None
 def test_the_revisions_to_offer_are_set_by_airflows_own_command(registry: str, capsys: Output) -> None:
     revisions = ["v10", "v9", "main"]
     assert main(["revisions", "--refresh", "--repository", registry, "--print"]) == 0
-    assert shlex.split(capsys.readouterr().out) == keep_command(registry, revisions)
+    assert shlex.split(capsys.readouterr().out) == store_command(registry, revisions)
     composer = ["--composer", "prod", "--location", "r", "--project", "p"]
     assert main(["revisions", "--refresh", "--repository", registry, "--print", *composer]) == 0
     assert shlex.split(capsys.readouterr().out) == composer_command(
-        keep_command(registry, revisions), "prod", "r", project="p"
+        store_command(registry, revisions), "prod", "r", project="p"
     )
 
 
@@ -237,7 +237,7 @@ def test_airflow_has_the_pool_and_the_revisions_afterwards(tmp_path: Path, regis
         )
         assert (pool["slots"], pool["include_deferred"]) == (slots, "True")
     call("cloudseg_ops.cli", "revisions", "--refresh", "--repository", registry)
-    assert read_kept(call("airflow", "variables", "get", VARIABLE).strip(), registry) == ["v10", "v9", "main"]
+    assert parse_value(call("airflow", "variables", "get", VARIABLE).strip(), registry) == ["v10", "v9", "main"]
 
 
 @pytest.mark.parametrize(

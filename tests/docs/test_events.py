@@ -7,7 +7,7 @@ from pathlib import Path
 from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.notifications.message import FailedTask, notice
+from cloudseg_ops.notifications.message import FailedTask, build_notification
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import write_report
 from cloudseg_ops.storage import Store
@@ -29,7 +29,9 @@ def test_every_key_of_an_event_is_listed(store: Store, layout: RunLayout) -> Non
 
 
 def test_every_field_of_a_notice_is_listed() -> None:
-    told = notice(dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui")
+    told = build_notification(
+        dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui"
+    )
     assert _table("Being told of failures") == set(told)
     for key in told["failed_tasks"][0]:
         assert f"`{key}`" in TEXT

@@ -5,7 +5,7 @@ import pytest
 from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
-from cloudseg_ops.gallery import words
+from cloudseg_ops.gallery import labels
 from cloudseg_ops.gallery.filters import KINDS, Filter
 from tests.gallery.runs import done, failed
 
@@ -39,8 +39,8 @@ def test_a_name_that_spells_an_outcome_only_costs_time() -> None:
 
 def test_every_outcome_can_be_asked_for_and_every_choice_has_words() -> None:
     assert {outcome.value for outcome in Outcome} <= set(KINDS)
-    assert list(words.KINDS) == list(KINDS)
-    assert list(words.OUTCOMES) == list(Outcome)
+    assert list(labels.KINDS) == list(KINDS)
+    assert list(labels.OUTCOMES) == list(Outcome)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 from cloudseg_ops.notifications.message import (
     FailedTask,
-    failed_among,
+    build_notification,
+    find_failed_tasks,
     log_address,
-    notice,
     webhook_body,
 )
 
@@ -15,17 +15,20 @@ def test_the_failed_tasks_in_the_order_of_the_dag() -> None:
         "report": "failed", "sense_inputs": "success", "segment_10": "failed", "segment_2": "failed",
         "segment_1": "success", "clean_inputs": "upstream_failed", "pull_model": None,
     }  # fmt: skip
-    assert [task.name for task in failed_among(states, TASKS)] == ["segment[2]", "segment[10]", "report"]
+    assert [task.name for task in find_failed_tasks(states, TASKS)] == ["segment[2]", "segment[10]", "report"]
 
 
 def test_few_of_many_failed_tasks_are_told() -> None:
     states = {f"segment_{number}": "failed" for number in range(200)}
-    assert [task.map_index for task in failed_among(states, TASKS)] == list(range(10))
+    assert [task.map_index for task in find_failed_tasks(states, TASKS)] == list(range(10))
 
 
 def test_names_that_look_like_mapped_ones() -> None:
     states = {"segment": "failed", "segment_final": "failed"}
-    assert [task.name for task in failed_among(states, ["segment", "segment_final"])] == ["segment", "segment_final"]
+    assert [task.name for task in find_failed_tasks(states, ["segment", "segment_final"])] == [
+        "segment",
+        "segment_final",
+    ]
 
 
 def test_addresses_of_the_ui() -> None:
@@ -35,7 +38,7 @@ def test_addresses_of_the_ui() -> None:
 
 
 def _told(failed: list[FailedTask], report: str | None = None) -> dict[str, object]:
-    return notice(
+    return build_notification(
         dag_id="clouds", run_id="r1", reason="task_failure", failed=failed, report=report, base_url="http://ui"
     )
 

@@ -28,7 +28,7 @@ def test_any_plan(height: int, width: int, stride: int, halo: int, most_pixels: 
     margin = rounded_up(halo, stride)
     smallest = [min(side, 2 * margin + stride) for side in padded]
     try:
-        tiles = plan_tiles(height, width, stride=stride, halo=halo, most_pixels=most_pixels)
+        tiles = plan_tiles(height, width, stride=stride, halo=halo, max_pixels=most_pixels)
     except ImageTooLargeError:
         assert smallest[0] * smallest[1] > most_pixels
         return
@@ -53,20 +53,20 @@ def test_any_plan(height: int, width: int, stride: int, halo: int, most_pixels: 
 
 @pytest.mark.parametrize("halo", [None, 0, 96])
 def test_an_image_that_fits_is_one_tile(halo: int | None) -> None:
-    (tile,) = plan_tiles(90, 133, stride=16, halo=halo, most_pixels=96 * 144)
+    (tile,) = plan_tiles(90, 133, stride=16, halo=halo, max_pixels=96 * 144)
     assert tile == Tile(Window(0, 0, 96, 144), Window(0, 0, 90, 133))
 
 
 def test_a_strip_is_cut_along_its_long_side_alone() -> None:
     for height, width in [(100, 5000), (5000, 100)]:
-        tiles = plan_tiles(height, width, stride=4, halo=20, most_pixels=100_000)
+        tiles = plan_tiles(height, width, stride=4, halo=20, max_pixels=100_000)
         assert tiles[0].window.shape[0 if height < width else 1] == 100
         assert len(tiles) == 6
 
 
 def test_a_core_is_located_relative_to_its_window() -> None:
     image = np.arange(300 * 200).reshape(300, 200)
-    for tile in plan_tiles(300, 200, stride=4, halo=10, most_pixels=6000):
+    for tile in plan_tiles(300, 200, stride=4, halo=10, max_pixels=6000):
         window, core = tile.window, tile.core
         read = image[window.top : window.bottom, window.left : window.right]
         assert np.array_equal(read[tile.core_in_window], image[core.top : core.bottom, core.left : core.right])
@@ -103,13 +103,13 @@ def brute_force(height: int, width: int, stride: int, halo: int, most_pixels: in
     ],
 )
 def test_nothing_is_computed_needlessly(height: int, width: int, halo: int, most_pixels: int) -> None:
-    tiles = plan_tiles(height, width, stride=16, halo=halo, most_pixels=most_pixels)
+    tiles = plan_tiles(height, width, stride=16, halo=halo, max_pixels=most_pixels)
     computed = sum(tile.window.shape[0] * tile.window.shape[1] for tile in tiles)
     assert computed == brute_force(height, width, 16, halo, most_pixels)
 
 
 def test_a_large_photograph_costs_little_more() -> None:
-    tiles = plan_tiles(20_000, 20_000, stride=16, halo=96, most_pixels=4 * 1024 * 1024)
+    tiles = plan_tiles(20_000, 20_000, stride=16, halo=96, max_pixels=4 * 1024 * 1024)
     computed = sum(tile.window.shape[0] * tile.window.shape[1] for tile in tiles)
     assert computed < 1.25 * 20_000**2
     assert len(tiles) < 130
@@ -117,9 +117,9 @@ def test_a_large_photograph_costs_little_more() -> None:
 
 def test_no_room_for_the_halo() -> None:
     with pytest.raises(ImageTooLargeError, match=r"2000 × 1000 pixels .* the 10000 .*96 pixels on each side"):
-        plan_tiles(1000, 2000, stride=16, halo=96, most_pixels=10_000)
+        plan_tiles(1000, 2000, stride=16, halo=96, max_pixels=10_000)
 
 
 def test_a_network_that_looks_at_everything() -> None:
     with pytest.raises(ImageTooLargeError, match=r"looks at the whole image.*max_side"):
-        plan_tiles(1000, 2000, stride=16, halo=None, most_pixels=10_000)
+        plan_tiles(1000, 2000, stride=16, halo=None, max_pixels=10_000)

@@ -115,36 +115,36 @@ def test_storage_that_does_not_answer_does_not_delay_the_chunk(
 
 def test_the_initial_count_is_excluded_from_the_rates() -> None:
     pace = RateMeter(100.0, 400)
-    assert (pace.lately, pace.overall) == (0.0, 0.0)
-    pace.see(110.0, 450)
-    assert (pace.lately, pace.overall) == (5.0, 5.0)
+    assert (pace.recent, pace.overall) == (0.0, 0.0)
+    pace.add(110.0, 450)
+    assert (pace.recent, pace.overall) == (5.0, 5.0)
 
 
 def test_a_slow_start_affects_the_overall_rate_but_not_the_recent_one() -> None:
     pace = RateMeter(0.0, 0)
     for second in range(5, 65, 5):
         # Nothing in the first 20 seconds, then ten per second.
-        pace.see(float(second), max(0, 10 * (second - 20)))
-    assert pace.lately == pytest.approx(10.0)
+        pace.add(float(second), max(0, 10 * (second - 20)))
+    assert pace.recent == pytest.approx(10.0)
     assert pace.overall == pytest.approx(400 / 60)
 
 
 def test_samples_far_apart_still_give_a_rate() -> None:
     pace = RateMeter(0.0, 0)
-    pace.see(100.0, 100)
-    pace.see(200.0, 300)
-    assert pace.lately == 2.0
+    pace.add(100.0, 100)
+    pace.add(200.0, 300)
+    assert pace.recent == 2.0
 
 
 def test_a_stall_shows_within_half_a_minute() -> None:
     pace = RateMeter(0.0, 0)
     for second in range(5, 105, 5):
-        pace.see(float(second), min(10 * second, 500))
-    assert (pace.lately, pace.overall) == (0.0, 5.0)
+        pace.add(float(second), min(10 * second, 500))
+    assert (pace.recent, pace.overall) == (0.0, 5.0)
 
 
 def test_memory_is_bounded() -> None:
     pace = RateMeter(0.0, 0)
     for second in range(1, 10_000):
-        pace.see(float(second), second)
+        pace.add(float(second), second)
     assert len(pace._seen) < 40
