@@ -60,7 +60,7 @@ def test_somebody_was_faster(text: str) -> None:
 )
 def test_what_is_not_there(text: str) -> None:
     programs = Programs(Path.cwd(), lambda line: None)
-    assert programs.ask_for(sys.executable, "-c", SAYS, text) is None
+    assert programs.query_optional(sys.executable, "-c", SAYS, text) is None
     assert isinstance(says(text), CommandFailedError)
 
 
@@ -78,14 +78,14 @@ def test_a_line_that_says_what_is_wrong_is_told_with_what_follows() -> None:
 
 def test_a_program_that_is_not_there() -> None:
     with pytest.raises(CommandFailedError, match=r"`nonesuch` cannot be run \(No such file or directory\); install it"):
-        Programs(Path.cwd(), print).ask("nonesuch", "--version")
+        Programs(Path.cwd(), print).query("nonesuch", "--version")
 
 
 def test_a_rehearsal_only_tells_of_changes(tmp_path: Path) -> None:
     told: list[str] = []
     programs = Programs(tmp_path, told.append, dry_run=True)
-    programs.do("touch", "a file", environment={"KEY": "a value"})
-    assert programs.ask("printf", "seen\n") == "seen"
+    programs.run("touch", "a file", environment={"KEY": "a value"})
+    assert programs.query("printf", "seen\n") == "seen"
     assert list(tmp_path.iterdir()) == []
     assert told == ["  would run: 'KEY=a value' touch 'a file'"]
 
@@ -98,16 +98,16 @@ def test_only_the_line_that_says_what_is_wrong_is_judged() -> None:
 def test_what_takes_long_is_told_as_it_comes() -> None:
     told: list[str] = []
     programs = Programs(Path.cwd(), told.append)
-    programs.do(sys.executable, "-c", "print('one'); print('two')", aloud=True)
+    programs.run(sys.executable, "-c", "print('one'); print('two')", stream=True)
     assert told[1:] == ["    one", "    two"]
     with pytest.raises(MissingPermissionError, match="ERROR: PERMISSION_DENIED"):
-        programs.do(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", aloud=True)
+        programs.run(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", stream=True)
     assert "    building" in told
     with pytest.raises(CommandFailedError, match="`nonesuch` cannot be run"):
-        programs.do("nonesuch", aloud=True)
+        programs.run("nonesuch", stream=True)
 
 
 def test_what_is_not_for_everyone_is_not_told() -> None:
     told: list[str] = []
-    Programs(Path.cwd(), told.append).do("true", "--password=hidden", told=["true", "--password"])
+    Programs(Path.cwd(), told.append).run("true", "--password=hidden", display=["true", "--password"])
     assert told == ["  true --password"]

@@ -26,7 +26,7 @@ class Programs:
         return log.read_text().splitlines() if log.exists() else []
 
     def provide(self, image: str = "mine:dev", context: str = "kind-a-b", *, own_engine: bool = False) -> None:
-        provide_image(image, context, own_engine=own_engine, tell=self.told.append)
+        provide_image(image, context, shares_docker=own_engine, report=self.told.append)
 
 
 @pytest.fixture
