@@ -23,7 +23,7 @@ class Framework:
     missing: str | None
 
 
-def look(contender: str, python: Path) -> Framework:
+def detect(contender: str, python: Path) -> Framework:
     """Check whether a Python can import a framework."""
     _, module, distribution = MODULES[contender]
     if not python.exists():

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def folded(network: nn.Module) -> nn.Module:
+def fold_batch_norms(network: nn.Module) -> nn.Module:
     """Make each batch norm part of the convolution before it, in place."""
     for block in network.modules():
         if isinstance(block, nn.Sequential):
@@ -20,12 +20,12 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-class Prepared(nn.Module):
+class PreparedNetwork(nn.Module):
     """A network with batch norms folded and channels last, that computes in bfloat16."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = fold_batch_norms(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 logits."""
@@ -34,9 +34,9 @@ class Prepared(nn.Module):
         return logits.float()
 
 
-def prepared(network: nn.Module) -> nn.Module:
+def prepare_network(network: nn.Module) -> nn.Module:
     """Prepare a loaded network."""
-    return Prepared(network)
+    return PreparedNetwork(network)
 
 
 def grouped_forward(network: nn.Module, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:

@@ -109,7 +109,7 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
                     yield Case(size, options.mask, latency, threads, processes, count, options.decode)
 
 
-def refreshed(emulator: Emulator, case: Case) -> list[InputObject]:
+def reset_inputs(emulator: Emulator, case: Case) -> list[InputObject]:
     """Upload the inputs of a case without waiting, then set its latency."""
     emulator.set_latency(0)
     inputs = upload(emulator.store, case)

@@ -17,8 +17,8 @@ import torch
 from benchmarks.settings import Forward, Setting
 from cloudseg_ops.engine.memory.process_memory import tune_malloc
 
-MOST_PASSES = 2000
-_PATIENCE = 900.0
+MAX_PASSES = 2000
+_BARRIER_SECONDS = 900.0
 """How long lanes wait for the slowest one to compile, in seconds."""
 _WARM_PASSES = 2
 
@@ -43,7 +43,7 @@ class _Shared:
 
     def passes(self) -> int:
         """How many passes of the slowest lane fit."""
-        return max(1, min(MOST_PASSES, math.floor(self.seconds / float(max(self.warm)))))
+        return max(1, min(MAX_PASSES, math.floor(self.seconds / float(max(self.warm)))))
 
 
 def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, seconds: float) -> tuple[float, int]:
@@ -67,14 +67,14 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
         times = [context.Array("d", setting.lanes, lock=False) for _ in range(3)]
         shared = _Shared(context.Barrier(setting.lanes), seconds, *times)
         lanes = [
-            context.Process(target=_process, args=(make, images, setting.threads, number, shared))
+            context.Process(target=_run_process, args=(make, images, setting.threads, number, shared))
             for number in range(setting.lanes)
         ]
     else:
         shared = _Shared(threading.Barrier(setting.lanes), seconds, *([0.0] * setting.lanes for _ in range(3)))
         forward = make()
         lanes = [
-            threading.Thread(target=_lane, args=(forward, images, setting.threads, number, shared))
+            threading.Thread(target=_run_lane, args=(forward, images, setting.threads, number, shared))
             for number in range(setting.lanes)
         ]
     for lane in lanes:
@@ -82,13 +82,13 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
     for lane in lanes:
         lane.join()
     if not all(shared.ended):
-        raise RuntimeError(f"a lane failed: {setting.told()}")
+        raise RuntimeError(f"a lane failed: {setting.describe()}")
     counted = setting.lanes * shared.passes() * len(images)
-    everything = counted + _WARM_PASSES * setting.lanes * len(images)
-    return counted / (max(shared.ended) - min(shared.began)), everything
+    total = counted + _WARM_PASSES * setting.lanes * len(images)
+    return counted / (max(shared.ended) - min(shared.began)), total
 
 
-def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
+def _run_process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
     tune_malloc()
     torch.set_num_threads(threads)
     try:
@@ -96,20 +96,20 @@ def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, nu
     except Exception:
         shared.barrier.abort()
         raise
-    _lane(forward, images, threads, number, shared)
+    _run_lane(forward, images, threads, number, shared)
 
 
-def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
+def _run_lane(forward: Forward, images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
     try:
         torch.set_num_threads(threads)  # the setting is per thread
-        _run(forward, images, 1)
-        shared.barrier.wait(_PATIENCE)
+        _run_passes(forward, images, 1)
+        shared.barrier.wait(_BARRIER_SECONDS)
         start = time.perf_counter()
-        _run(forward, images, 1)
+        _run_passes(forward, images, 1)
         shared.warm[number] = time.perf_counter() - start
-        shared.barrier.wait(_PATIENCE)
+        shared.barrier.wait(_BARRIER_SECONDS)
         shared.began[number] = time.perf_counter()
-        _run(forward, images, shared.passes())
+        _run_passes(forward, images, shared.passes())
         shared.ended[number] = time.perf_counter()
     except Exception:  # noqa: BLE001  the other lanes must not wait for a failed one
         if not isinstance(sys.exc_info()[1], threading.BrokenBarrierError):
@@ -117,7 +117,7 @@ def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, sha
         shared.barrier.abort()
 
 
-def _run(forward: Forward, images: torch.Tensor, passes: int) -> None:
+def _run_passes(forward: Forward, images: torch.Tensor, passes: int) -> None:
     for _ in range(passes):
         forward(images)
     if images.device.type == "cuda":

@@ -52,10 +52,10 @@ def run_measured(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, limit: float = 600.0
 ) -> Measured:
     """Run a command to its end, or kill it after `limit` seconds; its output goes to `log`."""
-    others = {child.pid for child in psutil.Process().children()}
+    excluded = {child.pid for child in psutil.Process().children()}
     before = _cpu_of_ended()
     began, start = time.time(), time.monotonic()
-    with _adopting(), log.open("wb") as output:
+    with _adopting_orphans(), log.open("wb") as output:
         process = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
@@ -65,7 +65,7 @@ def run_measured(
             start_new_session=True,
         )
         try:
-            with _sampling(others) as samples:
+            with _sampling(excluded) as samples:
                 try:
                     code = process.wait(limit)
                 except subprocess.TimeoutExpired:
@@ -73,7 +73,7 @@ def run_measured(
             seconds = time.monotonic() - start
         finally:
             # Also when a person interrupts: nothing of a contender may go on behind it.
-            _end_all(others)
+            _end_all(excluded)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     tail = log.read_text("utf-8", "replace")[-4000:]
@@ -86,7 +86,7 @@ def _cpu_of_ended() -> float:
 
 
 @contextlib.contextmanager
-def _adopting() -> Iterator[None]:
+def _adopting_orphans() -> Iterator[None]:
     """Become the parent of descendants whose own parent ends; Linux only, elsewhere they are not counted."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     if prctl:
@@ -99,27 +99,27 @@ def _adopting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sampling(others: set[int]) -> Iterator[list[float]]:
+def _sampling(excluded: set[int]) -> Iterator[list[float]]:
     samples: list[float] = []
-    over = threading.Event()
+    stop = threading.Event()
 
     def work() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            samples.append(sum(_pss_mib(process) for process in _descendants(others)))
+        while not stop.wait(SAMPLE_SECONDS):
+            samples.append(sum(_pss_mib(process) for process in _descendants(excluded)))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def _descendants(others: set[int]) -> list[psutil.Process]:
+def _descendants(excluded: set[int]) -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
-        if child.pid not in others:
+        if child.pid not in excluded:
             with contextlib.suppress(psutil.Error):
                 found += [child, *child.children(recursive=True)]
     return found
@@ -134,18 +134,18 @@ def _pss_mib(process: psutil.Process) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def _end_all(others: set[int]) -> None:
+def _end_all(excluded: set[int]) -> None:
     """End what a contender left behind, and reap it, so that its CPU time is counted."""
-    left = _descendants(others)
-    for process in left:
+    remaining = _descendants(excluded)
+    for process in remaining:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+    _, alive = psutil.wait_procs(remaining, timeout=_GRACE_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
-    for process in left:
+    for process in remaining:
         # Adopted ones are this process's children, and nobody else waits for them.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)

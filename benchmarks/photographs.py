@@ -35,7 +35,7 @@ LARGE_FROM = 1_000_000
 
 _QUALITIES = range(5, 101)
 _COMMENT = 0xFE
-_MOST_PAYLOAD = 65533
+_MAX_PAYLOAD = 65533
 _HEADER = 4
 
 
@@ -76,16 +76,16 @@ def open_photographs(kind: str, size_bytes: int, cache: Path, images: Path | Non
         cache: Where sets lie.
         images: Take these images, cut and scaled, in place of generated scenes.
     """
-    named = hashlib.sha256(f"{kind} {size_bytes} {images and images.resolve()}".encode()).hexdigest()[:12]
-    folder = cache / f"photographs-{named}"
+    digest = hashlib.sha256(f"{kind} {size_bytes} {images and images.resolve()}".encode()).hexdigest()[:12]
+    folder = cache / f"photographs-{digest}"
     if not (folder / "set.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         sizes = sizes_for(kind, size_bytes)
-        own = [_write(folder, index, size, size_bytes, images) for index, size in enumerate(sizes)]
+        jpeg_sizes = [_write(folder, index, size, size_bytes, images) for index, size in enumerate(sizes)]
         facts = {
             "count": len(sizes),
             "megapixels": sum(width * height for width, height in sizes) / len(sizes) / 1e6,
-            "own_bytes": sum(own) / len(own),
+            "own_bytes": sum(jpeg_sizes) / len(jpeg_sizes),
             "uniform": len(set(sizes)) == 1,
         }
         (folder / "set.json").write_text(json.dumps(facts), "utf-8")
@@ -105,14 +105,14 @@ def _from_folder(images: Path, index: int, size: Size) -> Image.Image:
         return ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), size)
 
 
-def encode_to(picture: Image.Image, most_bytes: int) -> bytes:
+def encode_to(picture: Image.Image, max_bytes: int) -> bytes:
     """Encode as JPEG of the highest quality that has no more bytes than that; the lowest quality where none has."""
     low, high = 0, len(_QUALITIES) - 1
     best = _jpeg(picture, _QUALITIES[low])
     while low < high:
         middle = (low + high + 1) // 2
         data = _jpeg(picture, _QUALITIES[middle])
-        if len(data) <= most_bytes:
+        if len(data) <= max_bytes:
             low, best = middle, data
         else:
             high = middle - 1
@@ -133,7 +133,7 @@ def pad_jpeg(data: bytes, size_bytes: int) -> bytes:
     missing = size_bytes - len(data)
     segments = []
     while missing >= _HEADER:
-        payload = min(missing - _HEADER, _MOST_PAYLOAD)
+        payload = min(missing - _HEADER, _MAX_PAYLOAD)
         # What is left over must hold a segment's head, too.
         if 0 < missing - _HEADER - payload < _HEADER:
             payload -= _HEADER

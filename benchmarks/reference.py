@@ -14,7 +14,7 @@ from benchmarks.job import Job
 from benchmarks.models import plain_network
 from cloudseg_ops.engine.images.masks import encode_mask
 
-_LEAST = 2
+_MIN_IMAGES = 2
 
 
 def main(path: str, photographs: str, folder: str, seconds: str) -> None:
@@ -25,7 +25,7 @@ def main(path: str, photographs: str, folder: str, seconds: str) -> None:
     torch.set_num_threads(job.cpus)
     began = time.monotonic()
     for index, file in enumerate(sorted(Path(photographs).glob("*.jpg"))):
-        if index >= _LEAST and time.monotonic() - began > float(seconds):
+        if index >= _MIN_IMAGES and time.monotonic() - began > float(seconds):
             return
         image = steps.pixels(file.read_bytes())
         with torch.inference_mode():

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BYTES = {"50kB": 50_000, "5MB": 5_000_000}
-_SHOWN = {"64": "64 × 64", "256": "256 × 256", "1024": "1024 × 1024", "mixed": "mixed sizes"}
-_MODELS = {
+_SIZE_LABELS = {"64": "64 × 64", "256": "256 × 256", "1024": "1024 × 1024", "mixed": "mixed sizes"}
+_MODEL_LABELS = {
     "example": "example model",
     "unet31m": "U-Net of 31 M parameters",
     "free": "a model that costs nothing",
@@ -39,7 +39,7 @@ class Row:
     def title(self) -> str:
         """Title of the row in the table."""
         file = self.file.replace("kB", " kB").replace("MB", " MB")
-        return f"{_MODELS[self.model]}, {_SHOWN[self.kind]}, files of {file}"
+        return f"{_MODEL_LABELS[self.model]}, {_SIZE_LABELS[self.kind]}, files of {file}"
 
     @property
     def size_bytes(self) -> int:

@@ -19,20 +19,20 @@ class ContenderError(Exception):
     """A contender's process failed, or left work undone; the message is what the table says."""
 
 
-def checked(took: Measured) -> Measured:
+def require_success(result: Measured) -> Measured:
     """Return a result if its process succeeded.
 
     Raises:
         ContenderError: Its exit code is not 0; the end of its output goes to standard error.
     """
-    if took.code:
-        print(took.output, file=sys.stderr)
-        last = (took.output.strip().splitlines() or ["it printed nothing"])[-1]
-        raise ContenderError(f"failed with code {took.code}: {last[:120]}")
-    return took
+    if result.code:
+        print(result.output, file=sys.stderr)
+        last = (result.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise ContenderError(f"failed with code {result.code}: {last[:120]}")
+    return result
 
 
-def surroundings() -> dict[str, str]:
+def contender_environment() -> dict[str, str]:
     """Give the variables that a contender needs in addition to this process's: where to find this package."""
     before = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale_phases import PACED_RUN, PHASES, rule_seconds
+from benchmarks.scale_phases import PACED_RUN, PHASES, paced_seconds
 from cloudseg_ops.storage import Pace, Pacer, Store
 from tests.support.seeding import INPUT
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--phase", choices=sorted(PHASES), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.phase:
-        print(json.dumps(measured(options.phase)))
+        print(json.dumps(run_phase(options.phase)))
         return
     names = options.phases.split(",")
     if unknown := set(names) - PHASES.keys():
@@ -61,10 +61,10 @@ def run(names: list[str], objects: int, paced: int, latency: float = 0.0) -> lis
             )
             print(f"made {number} objects and their masks in {time.monotonic() - began:.0f} s", file=sys.stderr)
         with _emulator(directory, latency) as (url, pid):
-            return [_phase(name, url, pid, paced if name == PACED_RUN else objects) for name in names]
+            return [_run_phase_process(name, url, pid, paced if name == PACED_RUN else objects) for name in names]
 
 
-def _phase(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
+def _run_phase_process(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
     before, spent = _requests(url), _cpu_seconds(emulator)
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmarks.scale", "--phase", name],
@@ -116,22 +116,22 @@ def _cpu_seconds(pid: int) -> float:
     return float(sum(psutil.Process(pid).cpu_times()[:2]))
 
 
-def measured(phase: str) -> dict[str, Any]:
+def run_phase(phase: str) -> dict[str, Any]:
     """Run one phase in this process."""
     store = Store.open(pacer=lambda: Pacer(Pace(first=_UNPACED)))
     # The first request opens the connection, which is not part of the phase.
     store.create_bucket(INPUT)
-    imported = peak_megabytes()
+    baseline = peak_megabytes()
     prepare, work = PHASES[phase]
     prepared = prepare(store)
     began, spent = time.monotonic(), time.process_time()
-    told = work(store, prepared)
+    result = work(store, prepared)
     return {
         "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds": round(time.process_time() - spent, 1),
         "peak_rss_mb": round(peak_megabytes(), 1),
-        "rss_mb_before": round(imported, 1),
-        "told": told,
+        "rss_mb_before": round(baseline, 1),
+        "told": result,
     }
 
 
@@ -156,7 +156,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         )
     lines.append("")
     lines.append("delete: unpaced. paced: as the DAG deletes, 1,000 a second at first, doubling within 20 minutes;")
-    lines.append(f"at that pace a million takes {rule_seconds(1_000_000) / 60:.1f} minutes.")
+    lines.append(f"at that pace a million takes {paced_seconds(1_000_000) / 60:.1f} minutes.")
     return "\n".join(lines)
 
 

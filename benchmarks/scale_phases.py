@@ -38,7 +38,7 @@ def _sense(store: Store, _: None, run_id: str = "million") -> str:
     return f"{snapshot.objects} new" if snapshot else "nothing new"
 
 
-def _known(store: Store) -> Snapshot:
+def _snapshot_of_run(store: Store) -> Snapshot:
     """What the task before has told by XCom."""
     return count_snapshot(store, _layout())
 
@@ -74,11 +74,11 @@ def _sense_few(store: Store) -> None:
 
 
 def _paced(_: Store, __: None) -> str:
-    told = _delete(Store.open(), None, PACED_RUN)
-    return f"{told}; by the rule the last batch begins after {rule_seconds(int(told.split()[0])):.1f} s"
+    summary = _delete(Store.open(), None, PACED_RUN)
+    return f"{summary}; by the rule the last batch begins after {paced_seconds(int(summary.split()[0])):.1f} s"
 
 
-def rule_seconds(objects: int) -> float:
+def paced_seconds(objects: int) -> float:
     """When the last batch of so many deletes may go out."""
     pace, begin = Pace(), 0.0
     for _ in range(0, objects, BATCH_SIZE):
@@ -95,7 +95,7 @@ def _audit(store: Store, _: None) -> str:
 # What is known before a phase begins, and the phase.
 PHASES: dict[str, tuple[Callable[[Store], Any], Callable[[Store, Any], str]]] = {
     "sense": (_nothing, _sense),
-    "plan": (_known, _plan),
+    "plan": (_snapshot_of_run, _plan),
     "prove": (_nothing, _prove),
     "delete": (_nothing, _delete),
     "audit": (_nothing, _audit),

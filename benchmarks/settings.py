@@ -12,16 +12,16 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from benchmarks.generous import folded
+from benchmarks.generous import fold_batch_norms
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Precision = Literal["fp32", "autocast", "bf16"]
 Compiler = Literal["none", "trace", "compile", "freeze"]
 
 COMPILERS: tuple[Compiler, ...] = ("trace", "compile", "freeze")
-MOST_PIXELS = 16 * 1024 * 1024
+MAX_BATCH_PIXELS = 16 * 1024 * 1024
 """Most pixels of a batch that is tried."""
-_TOLD = {
+_COMPILER_LABELS = {
     "none": "eager",
     "trace": "jit.trace and freeze",
     "compile": "torch.compile",
@@ -53,7 +53,7 @@ class Setting:
     threads: int = 1
     processes: bool = False
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Describe the setting."""
         lanes = f"{self.lanes} {'processes' if self.processes else 'lanes'} × {self.threads} threads"
         return ", ".join(
@@ -61,7 +61,7 @@ class Setting:
                 {"fp32": "fp32", "autocast": "bf16 by autocast", "bf16": "bf16 weights"}[self.precision],
                 "channels last" if self.channels_last else "NCHW",
                 "batch norm folded" if self.folded else "batch norm as it is",
-                _TOLD[self.compiler],
+                _COMPILER_LABELS[self.compiler],
                 f"batch {self.batch}",
                 lanes if self.lanes > 1 else f"{self.threads} threads",
             )
@@ -72,7 +72,7 @@ class Setting:
         return asdict(self)
 
 
-def precisions_and_layouts(start: Setting) -> Iterator[Setting]:
+def vary_precision_and_layout(start: Setting) -> Iterator[Setting]:
     """Vary what numbers are and how they lie, with batch norms folded, and once as they are."""
     for precision in ("fp32", "autocast", "bf16"):
         for channels_last in (False, True):
@@ -80,7 +80,7 @@ def precisions_and_layouts(start: Setting) -> Iterator[Setting]:
     yield replace(start, channels_last=True)
 
 
-def lanes_of(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
+def vary_lanes(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
     """Vary lanes against threads, their product being the CPUs, as threads of one process and as processes."""
     for lanes in range(1, cpus + 1):
         if cpus % lanes == 0:
@@ -89,10 +89,10 @@ def lanes_of(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Settin
                 yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=True)
 
 
-def batches_of(setting: Setting, pixels: int) -> Iterator[Setting]:
+def vary_batches(setting: Setting, pixels: int) -> Iterator[Setting]:
     """Vary the batch for images of so many pixels."""
     for batch in (1, 2, 4, 8, 16, 32):
-        if batch == 1 or batch * pixels <= MOST_PIXELS:
+        if batch == 1 or batch * pixels <= MAX_BATCH_PIXELS:
             yield replace(setting, batch=batch)
 
 
@@ -115,7 +115,7 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forwar
         From a float32 batch to logits.
     """
     if setting.folded:
-        network = folded(network)
+        network = fold_batch_norms(network)
     network = network.to(example.device)
     if setting.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -123,12 +123,12 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forwar
         network = network.to(torch.bfloat16)
     device = example.device.type
 
-    def ready(images: torch.Tensor) -> torch.Tensor:
+    def to_input(images: torch.Tensor) -> torch.Tensor:
         images = images.to(torch.bfloat16) if setting.precision == "bf16" else images
         return images.contiguous(memory_format=torch.channels_last) if setting.channels_last else images
 
     @contextlib.contextmanager
-    def surroundings() -> Iterator[None]:
+    def forward_context() -> Iterator[None]:
         # Compilers make their own graph, and inference mode's tensors cannot be part of it.
         inference = torch.inference_mode() if setting.compiler == "none" else torch.no_grad()
         # With its cache, autocast would keep a trace's casts of the weights as inputs.
@@ -137,12 +137,12 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forwar
         with inference, torch.autocast(device, torch.bfloat16, enabled=half, cache_enabled=cached):
             yield
 
-    with surroundings():
-        run = _compiled(network, setting.compiler, ready(example))
+    with forward_context():
+        run = _compiled(network, setting.compiler, to_input(example))
 
     def forward(images: torch.Tensor) -> torch.Tensor:
-        with surroundings():
-            logits: torch.Tensor = run(ready(images))
+        with forward_context():
+            logits: torch.Tensor = run(to_input(images))
         return logits
 
     return forward

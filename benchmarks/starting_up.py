@@ -59,8 +59,8 @@ def main() -> None:
             starts = [
                 start(emulator, model, photograph, options.latency, options.code) for _ in range(options.repeats + 1)
             ][1:]
-            told = (spread([getattr(one, key) for one in starts]) for key in ("first_mask", "whole", "cpu"))
-            print(f"{name}: {', '.join(told)}", flush=True)
+            columns = (spread([getattr(one, key) for one in starts]) for key in ("first_mask", "whole", "cpu"))
+            print(f"{name}: {', '.join(columns)}", flush=True)
 
 
 def start(emulator: Emulator, model: Model, photograph: bytes, latency: float, code: Path) -> Start:

@@ -58,7 +58,7 @@ def delete(client: Client, bucket: str, name: str) -> None:
     client.bucket(bucket).blob(name).delete()
 
 
-def details(job: Any) -> dict[str, str]:
+def provenance_metadata(job: Any) -> dict[str, str]:
     """What each mask says of where it comes from, about as much as the engine's masks do."""
     return {
         "source-bucket": job.input,

@@ -55,9 +55,10 @@ class Spread:
     least: float
     most: float
 
-    def told(self, digits: int = 3) -> str:
+    def format(self, digits: int = 3) -> str:
         """As `1.23 (1.11–1.40)`, with so many significant digits."""
-        return f"{short(self.median, digits)} ({short(self.least, digits)}–{short(self.most, digits)})"
+        median, least, most = (format_number(value, digits) for value in (self.median, self.least, self.most))
+        return f"{median} ({least}–{most})"
 
 
 def spread(values: Iterable[float]) -> Spread | None:
@@ -66,7 +67,7 @@ def spread(values: Iterable[float]) -> Spread | None:
     return Spread(statistics.median(found), min(found), max(found)) if found else None
 
 
-def short(value: float, digits: int = 3) -> str:
+def format_number(value: float, digits: int = 3) -> str:
     """Write a number with so many significant digits, without an exponent."""
     if value == 0:
         return "0"
@@ -117,12 +118,12 @@ def row_lines(title: str, outcomes: Sequence[Outcome], *, free: bool) -> list[st
     """
     lines = ["", title, _line(_COLUMNS)]
     for contender, name in CONTENDERS.items():
-        if mine := [one for one in outcomes if one.contender == contender]:
-            lines.append(contender_line(f"{contender}  {name}", mine))
-    told = [f"{name} {value.told()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
+        if own_outcomes := [one for one in outcomes if one.contender == contender]:
+            lines.append(contender_line(f"{contender}  {name}", own_outcomes))
+    formatted = [f"{name} {value.format()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
     if (busy := emulator_share(outcomes)) and busy > _BUSY:
         lines.append(f"   the emulator computed for {busy:.0%} of b's time: what b is measured by may be the emulator")
-    return [*lines, "   ratios: " + ("   ".join(told) if told else "none: no two contenders were measured")]
+    return [*lines, "   ratios: " + ("   ".join(formatted) if formatted else "none: no two contenders were measured")]
 
 
 def contender_line(name: str, outcomes: Sequence[Outcome]) -> str:
@@ -136,12 +137,12 @@ def contender_line(name: str, outcomes: Sequence[Outcome]) -> str:
     whole = [one.whole for one in good if one.whole]
     cells = (
         name,
-        rate.told(),
-        short(statistics.median(whole)) if whole else "–",
+        rate.format(),
+        format_number(statistics.median(whole)) if whole else "–",
         f"{statistics.median(one.peak_mib for one in good):.0f}",
-        short(statistics.median(one.cpu_seconds / one.images for one in good)) if good[0].images else "–",
+        format_number(statistics.median(one.cpu_seconds / one.images for one in good)) if good[0].images else "–",
         f"{statistics.median(one.images for one in good):.0f}" if good[0].images else "–",
-        short(statistics.median(one.seconds for one in good)),
+        format_number(statistics.median(one.seconds for one in good)),
         f"{min(least for _, least in agreed):.4%} least" if agreed else "not checked",
     )
     failed = [one for one in outcomes if one.error]

@@ -80,18 +80,21 @@ def main() -> None:
     cluster.create_namespace()
     rows: dict[str, list[dict[str, float]]] = {"waiting": [], "deferred": []}
     for _ in range(options.repeats):
-        for kind, taken in rows.items():
-            taken.append(measure(cluster, options.chunks, deferrable=kind == "deferred"))
-            print(kind, taken[-1], file=sys.stderr)
+        for kind, measurements in rows.items():
+            measurements.append(measure(cluster, options.chunks, deferrable=kind == "deferred"))
+            print(kind, measurements[-1], file=sys.stderr)
     if options.json:
         print(json.dumps(rows))
         return
     print(f"{options.chunks} chunks at once, {options.repeats} repeats: median (all)")
     for name in rows["waiting"][0]:
-        told = {kind: [row[name] for row in found] for kind, found in rows.items()}
-        middle = {kind: statistics.median(values) for kind, values in told.items()}
+        values_by_kind = {kind: [row[name] for row in found] for kind, found in rows.items()}
+        middle = {kind: statistics.median(values) for kind, values in values_by_kind.items()}
         ratio = middle["deferred"] / middle["waiting"] if middle["waiting"] else float("nan")
-        spread = "; ".join(f"{kind} {middle[kind]:.1f} {[round(value, 1) for value in told[kind]]}" for kind in told)
+        spread = "; ".join(
+            f"{kind} {middle[kind]:.1f} {[round(value, 1) for value in values_by_kind[kind]]}"
+            for kind in values_by_kind
+        )
         print(f"{name:<42} {spread}; deferred/waiting {ratio:.2f}")
 
 
@@ -126,10 +129,10 @@ def measure(cluster: Cluster, chunks: int, *, deferrable: bool) -> dict[str, flo
 
 @contextmanager
 def _sampled(site: Site) -> Iterator[Samples]:
-    samples, over = Samples(), threading.Event()
+    samples, stop = Samples(), threading.Event()
 
     def work() -> None:
-        while not over.wait(_SAMPLE_SECONDS):
+        while not stop.wait(_SAMPLE_SECONDS):
             samples.take(site)
 
     thread = threading.Thread(target=work)
@@ -137,7 +140,7 @@ def _sampled(site: Site) -> Iterator[Samples]:
     try:
         yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 

@@ -21,7 +21,7 @@ from benchmarks.gpu.report import write_report
 
 _ROOT = Path(__file__).parent.parent.parent
 _GRACE_SECONDS = 5.0
-_LEAST_SECONDS = 3.0
+_MIN_SECONDS = 3.0
 _MARGIN_SECONDS = 1.0
 """Seconds before its time limit at which a part should end."""
 _REPORT_SECONDS = 4.0
@@ -69,11 +69,11 @@ def main(arguments: list[str]) -> int:
         with (options.out / "log.txt").open("ab") as log:
             for part in wanted:
                 limit = min(part.limit, deadline - time.monotonic())
-                if limit < _LEAST_SECONDS:
+                if limit < _MIN_SECONDS:
                     records.skip(f"part {part.name}", "out of time")
                     continue
-                own = time.monotonic() + limit - _MARGIN_SECONDS
-                context = Context(options.out, work, options.rehearse, own, options.workloads)
+                part_deadline = time.monotonic() + limit - _MARGIN_SECONDS
+                context = Context(options.out, work, options.rehearse, part_deadline, options.workloads)
                 _run(part, context, limit, log, records)
                 write_report(options.out)
     except KeyboardInterrupt:
@@ -136,9 +136,9 @@ def run_command(command: list[str], limit: float, output: BinaryIO) -> int | Non
 
 def _tests_command(limit: float) -> list[str]:
     # Without the repository's options, which need a pytest plugin that a GPU machine may lack.
-    given = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "benchmarks.gpu.telling"]
-    given += ["-m", "cuda", "-v", "-rA", f"--timeout={limit:.0f}"]
-    return [sys.executable, "-W", "ignore", "-m", "pytest", *given, "tests/cuda"]
+    pytest_options = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "benchmarks.gpu.live_report"]
+    pytest_options += ["-m", "cuda", "-v", "-rA", f"--timeout={limit:.0f}"]
+    return [sys.executable, "-W", "ignore", "-m", "pytest", *pytest_options, "tests/cuda"]
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:

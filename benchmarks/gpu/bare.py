@@ -17,7 +17,7 @@ from benchmarks.gpu.figures import AGREEMENT
 from benchmarks.gpu.floors import Work, count_work, peak_of
 from benchmarks.gpu.forward import Forward, Setting, build, rate
 from benchmarks.gpu.records import Records, one_line
-from benchmarks.gpu.samples import Sample, open_sample, repeated
+from benchmarks.gpu.samples import Sample, open_sample, repeat_to_batch
 from benchmarks.models import plain_network
 
 _GAIN = 1.02
@@ -82,7 +82,7 @@ class Bench:
         on_gpu = self._context.device == "cuda"
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
-        example = repeated(self._sample.images, setting.batch).to(self._context.device)
+        example = repeat_to_batch(self._sample.images, setting.batch).to(self._context.device)
         began = time.monotonic()
         first = build(self._network(setting), setting, example, self._context.work)
         agreement = self._agreement(*first)
@@ -92,11 +92,11 @@ class Bench:
         def make() -> tuple[Forward, torch.Tensor]:
             return built.pop() if built else build(self._network(setting), setting, example, self._context.work)
 
-        found = rate(make, setting.lanes, self._context.scale.seconds)
+        images_per_second = rate(make, setting.lanes, self._context.scale.seconds)
         return {
-            "images_per_second": found,
-            "tflops": found * self._work.flops / 1e12,
-            "of_floor": found * self._work.seconds(self._peak, setting.batch),
+            "images_per_second": images_per_second,
+            "tflops": images_per_second * self._work.flops / 1e12,
+            "of_floor": images_per_second * self._work.seconds(self._peak, setting.batch),
             "agreement": agreement,
             "preparing_seconds": round(preparing, 2),
             "peak_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
@@ -144,26 +144,26 @@ def device_name(context: Context) -> str:
 def search(bench: Bench, context: Context, *, exported: bool) -> None:
     """Measure floors, then settings: batches first, since everything else builds on the best one."""
     bench.floor()
-    best, found = _best_batch(bench, context.scale.most_images)
+    best, best_rate = _best_batch(bench, context.scale.max_images)
     for setting in _variants(best, exported=exported):
-        if (measured := bench.measure(setting)) > found:
-            best, found = setting, measured
+        if (rate_of_setting := bench.measure(setting)) > best_rate:
+            best, best_rate = setting, rate_of_setting
     context_batch = min(_CONTEXT_BATCH, best.batch)
     for precision in ("tf32", "fp32"):
         bench.measure(Setting(precision=precision, batch=context_batch))
 
 
-def _best_batch(bench: Bench, most: int) -> tuple[Setting, float]:
+def _best_batch(bench: Bench, max_images: int) -> tuple[Setting, float]:
     """Double the batch until it has not paid twice, or memory ends."""
-    best, found, lost, batch = Setting(), 0.0, 0, 1
-    while batch <= most and lost < 2:
+    best, best_rate, declines, batch = Setting(), 0.0, 0, 1
+    while batch <= max_images and declines < 2:
         setting = Setting(batch=batch)
         measured = bench.measure(setting)
-        lost = 0 if measured > found * _GAIN else lost + 1
-        if measured > found:
-            best, found = setting, measured
+        declines = 0 if measured > best_rate * _GAIN else declines + 1
+        if measured > best_rate:
+            best, best_rate = setting, measured
         batch *= 2
-    return best, found
+    return best, best_rate
 
 
 def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:

@@ -37,7 +37,7 @@ class Scale:
     Attributes:
         workloads: Models and sizes, the most valuable first.
         seconds: Of one measurement of the bare forward pass.
-        most_images: Of a batch.
+        max_images: Of a batch.
         engine_seconds: Of one run of the engine, its start not counted.
         io_processes: Fixed numbers of helper processes that are tried in addition to `auto`.
         article_images: Images of the article's loop.
@@ -49,7 +49,7 @@ class Scale:
 
     workloads: tuple[Workload, ...]
     seconds: float
-    most_images: int
+    max_images: int
     engine_seconds: float
     io_processes: tuple[int, ...]
     article_images: int
@@ -68,7 +68,7 @@ FULL = Scale(
         Workload("example", 512, 120_000),
     ),
     seconds=0.4,
-    most_images=256,
+    max_images=256,
     engine_seconds=9,
     io_processes=(14, 8, 4),
     article_images=48,
@@ -80,7 +80,7 @@ FULL = Scale(
 REHEARSAL = Scale(
     workloads=(Workload("tiny", 64, 10_000), Workload("tinyresnet", 64, 10_000)),
     seconds=0.05,
-    most_images=4,
+    max_images=4,
     engine_seconds=1.0,
     io_processes=(1,),
     article_images=2,

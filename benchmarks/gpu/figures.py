@@ -33,24 +33,24 @@ def best_setting(bare: Iterable[Record], workload: str, *, compiled: bool = True
         workload: The workload.
         compiled: Whether what a compiler made counts.
     """
-    fit = [
+    valid = [
         one
         for one in of_kind(bare, "setting")
         if one["workload"] == workload
         and one.get("agreement", 0.0) >= AGREEMENT
         and (compiled or one["setting"]["runner"] not in _COMPILERS)
     ]
-    return max(fit, key=lambda one: float(one["images_per_second"]), default=None)
+    return max(valid, key=lambda one: float(one["images_per_second"]), default=None)
 
 
 def best_engine(engine: Iterable[Record], workload: str) -> Record | None:
     """The fastest run of the engine on a workload whose masks agree with float32."""
-    fit = [
+    valid = [
         one
         for one in of_kind(engine, "engine")
         if one["workload"] == workload and (one.get("agreement") or 0.0) >= AGREEMENT
     ]
-    return max(fit, key=lambda one: float(one["images_per_second"]), default=None)
+    return max(valid, key=lambda one: float(one["images_per_second"]), default=None)
 
 
 def ratio(engine: Record | None, bare: Record | None) -> float | None:

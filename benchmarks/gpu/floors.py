@@ -86,9 +86,9 @@ class _Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def count_work(network: nn.Module, side: int) -> Work:
     """Count what one RGB image of a height and width asks of a network, without computing anything."""
-    on_paper = network.to("meta")
+    meta_network = network.to("meta")
     image = torch.zeros(1, 3, side, side, device="meta")
-    forward: Callable[[torch.Tensor], torch.Tensor] = on_paper
+    forward: Callable[[torch.Tensor], torch.Tensor] = meta_network
     with torch.no_grad(), FlopCounterMode(display=False) as flops, _Activations() as activations:
         logits = forward(image)
     weights = sum(parameter.numel() for parameter in network.parameters())

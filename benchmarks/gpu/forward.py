@@ -14,14 +14,14 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from benchmarks.generous import folded
+from benchmarks.generous import fold_batch_norms
 from benchmarks.gpu.runners import WARM_PASSES, Graph, fused
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Precision = Literal["fp32", "tf32", "autocast", "bf16"]
 Runner = Literal["eager", "fused", "graph", "compile", "max-autotune", "aoti"]
 
-_MOST_PASSES = 2000
+_MAX_PASSES = 2000
 _BARRIER_SECONDS = 120.0
 
 
@@ -86,16 +86,16 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor, work: Pat
     torch.backends.cudnn.benchmark = setting.search
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = setting.precision != "fp32"
     if not setting.exported:
-        network = folded(network).to(example.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = fold_batch_norms(network).to(example.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = torch.bfloat16 if setting.precision == "bf16" else torch.float32
     if setting.precision == "bf16":
         network = network.to(dtype)
     images = example.to(dtype).contiguous(memory_format=torch.channels_last)
     run = _runner(network, setting, images, work)
-    return _surrounded(run, setting, example.device.type), images
+    return _with_context(run, setting, example.device.type), images
 
 
-def _surrounded(run: Forward, setting: Setting, device: str) -> Forward:
+def _with_context(run: Forward, setting: Setting, device: str) -> Forward:
     # Compilers make their own graph, and inference mode's tensors cannot be part of it.
     plain = setting.runner in {"eager", "fused", "graph"}
 
@@ -142,7 +142,7 @@ class _Shared:
 
     def passes(self) -> int:
         """How many passes of the slowest lane fit."""
-        return max(1, min(_MOST_PASSES, int(self.seconds / max(self.warm))))
+        return max(1, min(_MAX_PASSES, int(self.seconds / max(self.warm))))
 
 
 def rate(make: Callable[[], tuple[Forward, torch.Tensor]], lanes: int, seconds: float) -> float:

@@ -21,7 +21,7 @@ Headers = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An HTTP response."""
 
     status: int = 200
@@ -29,7 +29,7 @@ class Answer:
     headers: Headers = field(default_factory=dict)
 
     @classmethod
-    def json(cls, value: object) -> Answer:
+    def json(cls, value: object) -> HttpResponse:
         return cls(200, json.dumps(value).encode(), {"content-type": "application/json"})
 
 

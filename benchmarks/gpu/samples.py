@@ -57,6 +57,6 @@ def _masks(model: Model, images: torch.Tensor) -> npt.NDArray[np.bool_]:
     return masks
 
 
-def repeated(images: torch.Tensor, batch: int) -> torch.Tensor:
+def repeat_to_batch(images: torch.Tensor, batch: int) -> torch.Tensor:
     """A batch of these images, again from the first one where they are too few."""
     return images[torch.arange(batch) % len(images)]

@@ -49,7 +49,7 @@ class Serving:
 
     def stage(self, model: Model, images: int) -> Staged:
         """Write weights, model.json and a chunk of images, and delete the masks so far."""
-        self.forget()
+        self.delete_masks()
         weights = self._put(f"models/benchmark/{model.staged.name}", model.staged.read_bytes())
         reference = model.reference(str(weights))
         document = self._put("runs/benchmark/model.json", json.dumps(reference.to_json()).encode())
@@ -70,7 +70,7 @@ class Serving:
         files = {path.name: path.read_bytes() for path in (self.folder / "kept").iterdir()}
         return {mask_number(name): data for name, data in files.items()}
 
-    def forget(self) -> None:
+    def delete_masks(self) -> None:
         """Delete the uploaded masks."""
         for path in (self.folder / "masks").iterdir():
             os.truncate(path, 0)

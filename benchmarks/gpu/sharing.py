@@ -13,7 +13,7 @@ from benchmarks.gpu.engine import device_options, workers_for
 from benchmarks.gpu.records import Records, one_line
 from benchmarks.gpu.samples import open_sample
 from benchmarks.gpu.serving import Serving, environment, running_storage
-from benchmarks.gpu.usage import over_window, sampling
+from benchmarks.gpu.usage import sampling, summarize_window
 from cloudseg_ops.engine.process import options as engine_options
 
 _IMAGES = 100_000
@@ -58,7 +58,7 @@ def _measure(context: Context, records: Records, engines: int, helpers: int) -> 
         engines=engines,
         io_processes=helpers,
         images_per_second=len(recent) / (context.scale.engine_seconds / 2),
-        **over_window(usage, recent[0], end),
+        **summarize_window(usage, recent[0], end),
     )
 
 

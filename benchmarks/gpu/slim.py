@@ -109,25 +109,25 @@ def mirror(site_packages: Path, tree: Path, entries: Sequence[Entry]) -> tuple[d
     """
     from slim import library_stand_in, matches
 
-    gone: set[Path] = set()
+    removed_paths: set[Path] = set()
     stand_ins: dict[Path, bytes] = {}
     for entry in entries:
         for path in matches(entry, site_packages, strict=False):
             if entry.replace:
                 stand_ins[path] = library_stand_in(path, entry.features)
-            gone.add(path)
+            removed_paths.add(path)
     size = 0
     removed = {}
     for folder, folders, files in os.walk(site_packages):
         here = Path(folder)
-        inside = here in gone or not gone.isdisjoint(here.parents)
+        inside = here in removed_paths or not removed_paths.isdisjoint(here.parents)
         folders[:] = [name for name in folders if name != "__pycache__"]
         into = tree / here.relative_to(site_packages)
         if not inside:
             into.mkdir(parents=True, exist_ok=True)
         for name in files:
             path = here / name
-            if inside or path in gone:
+            if inside or path in removed_paths:
                 size += path.stat().st_size
                 if ".so" in name:
                     removed[name] = path.resolve()

@@ -20,7 +20,7 @@ from benchmarks.gpu.samples import Sample, open_sample
 from benchmarks.gpu.serving import Serving, environment, running_storage
 
 _LIMIT = 60.0
-_LEAST = 5.0
+_MIN_SECONDS = 5.0
 
 
 def main(context: Context) -> None:
@@ -35,7 +35,7 @@ def main(context: Context) -> None:
         }
         for place, (kind, measure) in product(range(context.scale.starts + 1), measures.items()):
             start = "warm" if place else "cold"
-            if context.seconds_left < _LEAST:
+            if context.seconds_left < _MIN_SECONDS:
                 records.skip(f"{start} start {place}, {kind}", "out of time")
                 continue
             evicted = 0 if place else _evict_libraries()

@@ -75,26 +75,26 @@ class Sample:
 def sampling(pid: int) -> Iterator[list[Sample]]:
     """Sample a process and its children until the block ends."""
     samples: list[Sample] = []
-    over = threading.Event()
+    stop = threading.Event()
     nvml: Nvml | None = None
     with contextlib.suppress(OSError, AttributeError):
         nvml = Nvml()
 
     def work() -> None:
-        while not over.wait(_SECONDS):
+        while not stop.wait(_SECONDS):
             with contextlib.suppress(psutil.Error):
-                samples.append(_look(psutil.Process(pid), nvml))
+                samples.append(_take_sample(psutil.Process(pid), nvml))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def _look(process: psutil.Process, nvml: Nvml | None) -> Sample:
+def _take_sample(process: psutil.Process, nvml: Nvml | None) -> Sample:
     tree = [process, *process.children(recursive=True)]
     cpu = 0.0
     for one in tree:
@@ -110,7 +110,7 @@ def _query(nvml: Nvml | None, what: str) -> int | None:
         return None
 
 
-def over_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str, Any]:
+def summarize_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str, Any]:
     """What a tree and the GPU did between two moments.
 
     Args:
@@ -121,12 +121,12 @@ def over_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str
     Returns:
         CPUs that the tree used, most processes, median utilisation and most memory of the GPU (None: unknown).
     """
-    seen = [one for one in samples if begin <= one.at <= end]
-    busy = [one.gpu_percent for one in seen if one.gpu_percent is not None]
+    in_window = [one for one in samples if begin <= one.at <= end]
+    busy = [one.gpu_percent for one in in_window if one.gpu_percent is not None]
     used = [one.gpu_bytes for one in samples if one.gpu_bytes is not None]
-    spanned = seen[-1].at - seen[0].at if seen else 0.0
+    spanned = in_window[-1].at - in_window[0].at if in_window else 0.0
     return {
-        "cpus": (seen[-1].cpu_seconds - seen[0].cpu_seconds) / spanned if spanned > 0 else None,
+        "cpus": (in_window[-1].cpu_seconds - in_window[0].cpu_seconds) / spanned if spanned > 0 else None,
         "processes": max((one.processes for one in samples), default=None),
         "gpu_percent": statistics.median(busy) if busy else None,
         "gpu_peak_bytes": max(used, default=None),

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engine import steady_rate
-from benchmarks.job import Job, Marks, steady_window
+from benchmarks.job import Job, Timestamps, steady_window
 
 
 def test_a_job_comes_back_as_it_went(tmp_path: Path) -> None:
@@ -15,16 +15,16 @@ def test_a_job_comes_back_as_it_went(tmp_path: Path) -> None:
 
 
 def test_the_window_is_from_first_fetch_to_last_result(tmp_path: Path) -> None:
-    marks = Marks(tmp_path)
-    assert steady_window(marks.read()) is None
-    marks.began()
-    first = marks.read()["began"]
-    marks.began()
-    assert marks.read()["began"] == first
-    marks.ended()
-    early = marks.read()["ended"]
-    marks.ended()
-    found = steady_window(marks.read())
+    timestamps = Timestamps(tmp_path)
+    assert steady_window(timestamps.read()) is None
+    timestamps.record_start()
+    first = timestamps.read()["began"]
+    timestamps.record_start()
+    assert timestamps.read()["began"] == first
+    timestamps.record_end()
+    early = timestamps.read()["ended"]
+    timestamps.record_end()
+    found = steady_window(timestamps.read())
     assert found
     assert found[0] == first[0]
     assert found[1] > early[0]

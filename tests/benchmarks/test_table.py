@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.table import Outcome, contender_line, ratios, row_lines, short, spread
+from benchmarks.table import Outcome, contender_line, format_number, ratios, row_lines, spread
 
 
 def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | None = None) -> Outcome:
@@ -33,14 +33,14 @@ def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | N
     ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert short(value) == text
+    assert format_number(value) == text
 
 
 def test_spread_is_median_least_and_most() -> None:
     found = spread([3.0, 1.0, 2.0, 10.0])
     assert found
     assert (found.median, found.least, found.most) == (2.5, 1.0, 10.0)
-    assert found.told() == "2.50 (1.00–10.0)"
+    assert found.format() == "2.50 (1.00–10.0)"
     assert spread([]) is None
 
 

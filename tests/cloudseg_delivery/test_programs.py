@@ -19,7 +19,7 @@ SAYS = "import sys; print(sys.argv[1], file=sys.stderr); sys.exit(1)"
 def says(text: str, *, do: bool = False) -> DeliveryError:
     programs = Programs(Path.cwd(), lambda line: None)
     with pytest.raises(DeliveryError) as raised:
-        (programs.do if do else programs.ask)(sys.executable, "-c", SAYS, text)
+        (programs.run if do else programs.query)(sys.executable, "-c", SAYS, text)
     return raised.value
 
 
