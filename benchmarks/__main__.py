@@ -64,7 +64,7 @@ def _row_lines(row: Row, outcomes: list[Outcome], facts: dict[str, Any]) -> list
     lines.append(f"   a's best setting: {limit['told']}; {len(limit['tried'])} tried")
     shown: set[str] = set()
     for tried in limit["tried"]:
-        # Of those that were measured twice, what was prepared first tells the time that it takes.
+        # A setting measured twice appears twice; only its first record has the whole preparation time.
         if tried["setting"]["compiler"] != "none" and tried["told"] not in shown:
             shown.add(tried["told"])
             failed = f" ({tried['error']})" if "error" in tried else ""

@@ -1,7 +1,7 @@
-"""Contender c, the article's loop: list; then for each object download, forward, save, upload, delete.
+"""Contender c, the article's loop: list the objects; for each one download, forward, save, upload, delete.
 
-One image at a time, in float32, with the unmodified network and torch's default number of threads; on a GPU if there
-is one.
+It processes one image at a time, in float32, with the unmodified network and torch's default number of threads, on a
+GPU if there is one.
 """
 
 from __future__ import annotations

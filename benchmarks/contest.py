@@ -33,13 +33,13 @@ class Contest:
     """Measures contenders on one row.
 
     Attributes:
-        options: What is to be measured.
+        options: The options of the command line.
         emulator: Cloud Storage.
         cpus: CPUs to use.
-        missing: Why a contender cannot be measured, by its key.
-        limits: Searches that were made, by model and sizes, for rows that share them.
+        missing: By contender key: why it cannot be measured.
+        limits: Results of finished searches, by model and sizes; rows with the same ones share them.
         candidates: The fastest settings of a model's first search.
-        report: Called with what goes on.
+        report: Called with each line of progress.
     """
 
     options: Options

@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """Make each batch norm part of the convolution before it, in place."""
+    """Fold each batch norm into the convolution before it, in place."""
     for block in network.modules():
         if isinstance(block, nn.Sequential):
             for index in range(len(block) - 1):
@@ -21,7 +21,7 @@ def fold_batch_norms(network: nn.Module) -> nn.Module:
 
 
 class PreparedNetwork(nn.Module):
-    """A network with batch norms folded and channels last, that computes in bfloat16."""
+    """A network with folded batch norms and channels last that computes in bfloat16."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -35,12 +35,12 @@ class PreparedNetwork(nn.Module):
 
 
 def prepare_network(network: nn.Module) -> nn.Module:
-    """Prepare a loaded network."""
+    """Apply these optimizations to a loaded network."""
     return PreparedNetwork(network)
 
 
 def grouped_forward(network: nn.Module, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Forward images, each (3, H, W), in one batch for each shape; logits come in the order of the images."""
+    """Forward images, each (3, H, W), in one batch per shape; return logits in the order of the images."""
     places: dict[torch.Size, list[int]] = {}
     for index, image in enumerate(images):
         places.setdefault(image.shape, []).append(index)

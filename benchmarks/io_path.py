@@ -27,7 +27,6 @@ from cloudseg_ops.contracts.provenance import MaskProvenance, Source
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 
-"""Sides in pixels of the JPEGs that stand for a file of so many bytes, where images are decoded."""
 _LOOP_COUNT = 20
 
 
@@ -45,7 +44,7 @@ class Work:
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """Move every image; raise what went wrong."""
+        """Transfer every image; raise the first error."""
         threads = [threading.Thread(target=self._loop) for _ in range(self._threads)]
         for thread in threads:
             thread.start()
@@ -152,7 +151,7 @@ def main() -> None:
     add("--json", action="store_true")
     options = parser.parse_args()
     rows = []
-    # As `make demo` runs it: on a directory.
+    # With a directory, like `make demo`.
     with tempfile.TemporaryDirectory(prefix="cloudseg-bench-") as directory, running_emulator(directory) as emulator:
         inputs_by_size: dict[int, list[InputObject]] = {}
         loops: dict[tuple[int, float], float] = {}

@@ -26,10 +26,10 @@ class Job:
         output: Bucket of the masks.
         weights: The model's weights file: a state dict.
         params: The model's parameters, as in a registry's params.yaml.
-        network: Which class the weights are of; see `benchmarks.models.plain_network`.
+        network: Name of the network class; see `benchmarks.models.plain_network`.
         scratch: Folder for the timestamps.
         cpus: CPUs to use.
-        uniform: Whether all photographs are of one size, so that a framework's own batching can stack them.
+        uniform: Whether all photographs have one size, so that a framework can stack them to batches.
         generous: Give frameworks the engine's network: batch norm folded, channels last, bfloat16, batches by shape.
     """
 
@@ -62,7 +62,7 @@ class Job:
 class Timestamps:
     """Records when a contender started fetching, and when its last result was complete.
 
-    Each thread of each process has its own files: nothing is shared, so nothing waits.
+    Each thread of each process has its own files, so no locks are needed.
     """
 
     def __init__(self, scratch: str | Path) -> None:

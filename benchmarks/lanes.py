@@ -25,14 +25,14 @@ _WARM_PASSES = 2
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What the lanes of one measurement have in common.
+    """State shared by the lanes of one measurement.
 
     Attributes:
-        barrier: Where they wait for one another: of threads, or of processes.
-        seconds: How long they are to run, about.
-        warm: Seconds of each lane's second pass.
-        began: When each began to count, on the clock that all processes of a machine share.
-        ended: When each had done its passes; 0: it failed.
+        barrier: Synchronizes the lanes, which are threads or processes.
+        seconds: Approximate time to run.
+        warm: Seconds of each lane's second warm-up pass.
+        began: When each lane's counted passes began, by the machine's monotonic clock.
+        ended: When each lane's passes ended; 0 if it failed.
     """
 
     barrier: Any
@@ -42,21 +42,21 @@ class _Shared:
     ended: Any
 
     def passes(self) -> int:
-        """How many passes of the slowest lane fit."""
+        """Return how many passes of the slowest lane fit into the time."""
         return max(1, min(MAX_PASSES, math.floor(self.seconds / float(max(self.warm)))))
 
 
 def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, seconds: float) -> tuple[float, int]:
-    """Measure images a second; tell also how many passed through, the uncounted ones included.
+    """Measure images per second; also return the number of images processed, warm-up included.
 
-    Each lane makes two passes that do not count; from the second follows how many it makes in the time, the same number
-    for all, so that they end together.
+    Each lane runs two warm-up passes. The duration of the second determines the number of counted passes, which is the
+    same for all lanes, so that they end together.
 
     Args:
-        make: Gives the forward pass; called once, or once in each process (then it must pickle).
+        make: Creates the forward pass; called once, or once in each process (then it must be picklable).
         images: A batch.
-        setting: How many lanes, of what kind.
-        seconds: How long, about; at least one pass.
+        setting: Number and kind of lanes.
+        seconds: Approximate time to measure; at least one pass is made.
 
     Raises:
         RuntimeError: A lane failed; its own error is on standard error.

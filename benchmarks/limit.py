@@ -1,6 +1,6 @@
 """Contender a, the limit: the bare forward pass on prepared tensors, at its best setting.
 
-`main` searches for that setting, or measures one that was found: see `LimitJob`.
+`main` searches for that setting, or measures a given one: see `LimitJob`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.memory.process_memory import tune_malloc
 
 AGREEMENT = 0.999
-"""Least share of pixels on which a setting must agree with float32, or it cannot win."""
+"""Minimum share of pixels on which a setting must agree with float32 to be eligible."""
 _MEAN_BATCH_PIXELS = 4 * 256 * 256
 _GAIN = 1.01
 _FINALISTS, _CLOSE = 3, 0.85
@@ -35,7 +35,7 @@ _CANDIDATES = 5
 
 @dataclass
 class Search:
-    """Measures settings on images of one size, and keeps what it found."""
+    """Measures settings on images of one size, and keeps the results."""
 
     job: LimitJob
     images: torch.Tensor
@@ -60,9 +60,9 @@ class Search:
         return [one["setting"] for one in valid[:count]]
 
     def final(self) -> tuple[Setting, float]:
-        """Measure those that came close to the fastest once more, and give the fastest of all measurements.
+        """Measure the settings close to the fastest again, and return the fastest of all measurements.
 
-        One measurement may be disturbed; what disturbs makes slower, so that of two the faster one is nearer the truth.
+        Other load can only slow a measurement down, so the faster of two is closer to the true value.
         """
         valid = [one for one in self.tried if one.get("agreement", 0) >= AGREEMENT]
         fastest = max(one["images_per_second"] for one in valid)
@@ -77,7 +77,7 @@ class Search:
         return Setting(**best["setting"]), float(best["images_per_second"])
 
     def measure(self, setting: Setting) -> float:
-        """Images a second, or 0 where it fails or does not agree with float32; both are noted."""
+        """Return images per second, or 0 if the setting fails or does not agree with float32; both are recorded."""
         record: dict[str, Any] = {"setting": setting.to_json(), "told": setting.describe()}
         began = time.perf_counter()
         try:
@@ -94,7 +94,7 @@ class Search:
         return float(record["images_per_second"]) if record.get("agreement", 0) >= AGREEMENT else 0.0
 
     def _agreement(self, forward: settings.Forward, batch: int) -> float:
-        """Share of pixels on which the sample's masks agree; in batches of one size, for a compiler makes a size's."""
+        """Return the share of pixels that agree with the reference; batches have one size, as compilers need it."""
         agreed: list[float] = []
         for start in range(0, len(self.reference), batch):
             indices = torch.arange(start, start + batch) % len(self.reference)
@@ -104,26 +104,28 @@ class Search:
 
 
 def build(job: LimitJob, setting: Setting, example: torch.Tensor) -> settings.Forward:
-    """Load the network and make it ready; at module level, for processes call it."""
+    """Load the network and prepare it; at module level, so that it can be pickled for processes."""
     arguments = ModelParams.parse(job.params, "the benchmark's job").arguments
     return settings.build(plain_network(job.network, arguments, job.weights), setting, example)
 
 
 def repeat_to_batch(images: torch.Tensor, batch: int) -> torch.Tensor:
-    """A batch of these images, again from the first one where they are too few."""
+    """Return a batch of these images, repeated from the first one if there are too few."""
     return images[torch.arange(batch) % len(images)]
 
 
 def measure_setting(
     job: LimitJob, setting: Setting, images: torch.Tensor, forward: settings.Forward | None = None
 ) -> tuple[float, int]:
-    """Images a second of a setting, on these images repeated to its batch, and how many passed through in total.
+    """Return the images per second of a setting, and the number of images processed.
+
+    The images are repeated to fill a batch.
 
     Args:
-        job: How long.
-        setting: How.
-        images: Of one size.
-        forward: The setting's forward pass where it has been built; processes build their own.
+        job: Has the time to measure.
+        setting: The setting.
+        images: Images of one size.
+        forward: The setting's forward pass, if it has been built; processes build their own.
     """
     batch = repeat_to_batch(images, setting.batch)
     built = forward if not setting.processes else None
@@ -132,7 +134,7 @@ def measure_setting(
 
 
 def load_images(job: LimitJob, device: torch.device) -> dict[tuple[int, int], torch.Tensor]:
-    """The photographs as the network takes them, by height and width: float32, shape (N, 3, H, W)."""
+    """Return the network's inputs by height and width: float32, shape (N, 3, H, W)."""
     params = ModelParams.parse(job.params, "the benchmark's job")
     by_size: dict[tuple[int, int], list[torch.Tensor]] = {}
     for path in sorted(Path(job.photographs).glob("*.jpg")):
@@ -142,7 +144,7 @@ def load_images(job: LimitJob, device: torch.device) -> dict[tuple[int, int], to
 
 
 def search(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor]) -> dict[str, Any]:
-    """Find the best setting for the size nearest to the mean: numbers and layout, then lanes, batch, compilers."""
+    """Find the best setting for the size nearest to the mean: precision and layout, then lanes, batch, compilers."""
     counts = Counter({size: len(images) for size, images in by_size.items()})
     mean = sum(h * w * n for (h, w), n in counts.items()) / counts.total()
     size = min(by_size, key=lambda s: abs(s[0] * s[1] - mean))
@@ -168,12 +170,12 @@ def search(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor]) -> dict[
         "best_images_per_second": best_rate,
         "plain_seconds": 1 / searcher.tried[0]["images_per_second"],
         "candidates": searcher.fastest(_CANDIDATES),
-        "not_tried": missing if job.compilers else "compilers were not tried: left out by option",
+        "not_tried": missing if job.compilers else "compilers were not tried: --no-compilers",
     }
 
 
 def _search_all(job: LimitJob, searcher: Search, best: Setting, best_rate: float, start: Setting) -> None:
-    """Try numbers and layouts, then lanes, batches and compilers, each with the best of what came before."""
+    """Try precisions and layouts, then lanes, batches and compilers, each from the best setting so far."""
     pixels = searcher.images.shape[2] * searcher.images.shape[3]
     best, best_rate = searcher.best_of(settings.vary_precision_and_layout(start), best, best_rate)
     cpus = job.cpus if searcher.images.device.type == "cpu" else 1
@@ -185,7 +187,7 @@ def _search_all(job: LimitJob, searcher: Search, best: Setting, best_rate: float
 
 
 def measure_mix(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor], setting: Setting) -> dict[str, Any]:
-    """Images a second over the mix of sizes: the seconds for an image of each, weighted by how many there are."""
+    """Return images per second over the mix of sizes: the mean seconds per image, weighted by each size's count."""
     total = sum(len(images) for images in by_size.values())
     part = replace(job, seconds=job.seconds / len(by_size))
     seconds, done, rates = 0.0, 0, {}
@@ -202,7 +204,7 @@ def measure_mix(job: LimitJob, by_size: dict[tuple[int, int], torch.Tensor], set
 def main(path: str) -> None:
     """Search or measure, and write the result."""
     job = LimitJob.read(path)
-    # As the engine does, because this is one of its settings.
+    # The engine does this, too.
     tune_malloc()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_num_threads(job.cpus)

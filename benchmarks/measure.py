@@ -1,8 +1,8 @@
 """Runs a contender's process and measures time, CPU time and memory, including all its descendants.
 
-Memory is the proportional set size (PSS: shared pages are divided among those who share them), summed over the process
-tree, sampled; the peak is that of the samples. CPU time is what the kernel has added up for processes that ended; this
-process adopts orphans while it measures, so that daemons that a framework starts and leaves are counted as well.
+Memory is the proportional set size (PSS: shared pages are divided among the processes that share them), summed over
+the process tree and sampled; the peak is that of the samples. CPU time is the kernel's total for ended processes. While
+it measures, this process adopts orphans, so that daemons that a framework leaves behind are counted as well.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Measured:
     """The resources used by a process tree.
 
     Attributes:
-        code: The process's exit code; -9 when it ran past its limit.
+        code: The process's exit code; -9 if it exceeded its limit.
         began: When it was started, seconds since the epoch.
-        seconds: From start to end.
+        seconds: Wall-clock seconds from start to end.
         cpu_seconds: User and system time of all processes.
         peak_mib: Highest sum of proportional set sizes, MiB.
-        output: The end of what it printed.
+        output: The end of its output.
     """
 
     code: int
@@ -72,7 +72,7 @@ def run_measured(
                     code = -signal.SIGKILL
             seconds = time.monotonic() - start
         finally:
-            # Also when a person interrupts: nothing of a contender may go on behind it.
+            # Also on Ctrl-C: no process of a contender may outlive the measurement.
             _end_all(excluded)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
@@ -135,7 +135,7 @@ def _pss_mib(process: psutil.Process) -> float:
 
 
 def _end_all(excluded: set[int]) -> None:
-    """End what a contender left behind, and reap it, so that its CPU time is counted."""
+    """End the processes that a contender left behind, and reap them, so that their CPU time is counted."""
     remaining = _descendants(excluded)
     for process in remaining:
         with contextlib.suppress(psutil.Error):
@@ -146,6 +146,6 @@ def _end_all(excluded: set[int]) -> None:
             process.kill()
     psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
     for process in remaining:
-        # Adopted ones are this process's children, and nobody else waits for them.
+        # Adopted processes are children of this one, which has to reap them.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""Computes how many images each contender gets, to fit its time, from the speed of the bare forward pass."""
+"""Computes the number of images for each contender from the speed of the bare forward pass and the time available."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ CONTENDERS = {
 _REQUESTS = 3
 """Download, upload, delete."""
 _DURATION_FACTORS = {"b": 4}
-"""Only the later half of b's masks counts, and they come in batches: few of them would tell little."""
+"""Only the later half of b's masks counts, and they arrive in batches, so it needs more images."""
 _MAX_IMAGES = {"b": 4000, "c": 500, "d": 1000, "e": 1000}
 _MIN_IMAGES = {"b": 16, "c": 2, "d": 4, "e": 4}
 _MAX_STORED_BYTES = {"b": 3_600_000_000}
 _DEFAULT_MAX_STORED_BYTES = 600_000_000
-"""Bytes of photographs in the emulator's memory at a time. b has hundreds of megabytes of them under way at once, and
-only what is beyond those tells its rate."""
+"""Maximum bytes of photographs in the emulator's memory. b keeps hundreds of megabytes in flight, and only the images
+beyond those show its rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What is known of a row before its contenders run.
+    """A row's costs, known before its contenders run.
 
     Attributes:
-        best: Seconds of an image in the bare forward pass at its best setting.
-        plain: Seconds of an image in a plain forward pass with a batch of one.
-        latency: Seconds of a request.
-        work: Seconds of CPU time of an image around its forward pass: decode, encode, transfer.
+        best: Seconds per image of the bare forward pass at its best setting.
+        plain: Seconds per image of a plain forward pass with a batch of one.
+        latency: Seconds per request.
+        work: CPU seconds per image outside the forward pass: decode, encode, transfer.
     """
 
     best: float
@@ -64,6 +64,6 @@ def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_
 
 
 def rotate_order(contenders: list[str], repeat: int) -> list[str]:
-    """Turn the order by one with each repeat, so that none always runs first or behind the same other."""
+    """Rotate the order by one with each repeat, so that position does not favor a contender."""
     turn = repeat % len(contenders)
     return contenders[turn:] + contenders[:turn]

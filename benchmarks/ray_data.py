@@ -1,7 +1,7 @@
 """Contender e, Ray Data's `map_batches` with a class, as in its guide to offline batch inference.
 
 https://docs.ray.io/en/latest/data/batch_inference.html : the model is loaded in `__init__`, batches go through
-`__call__`. Download, upload and delete are stages of the same dataset, which ask for no CPU because they wait.
+`__call__`. Download, upload and delete are stages of the same dataset, which reserve no CPU because they mostly wait.
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ def main(path: str) -> None:
     ray.init(num_cpus=job.cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # No fetch before the model is loaded: the time from the first fetch on is then without the start.
+    # Fetch nothing before the model is loaded, so that the time since the first fetch excludes the start.
     context.wait_for_min_actors_s = _LOAD_SECONDS
     names = steps.list_names(steps.open_client(), job.input)
     tasks = max(_MIN_TASKS, job.cpus // 2)
-    # They wait more than they compute. Reserving a CPU for them would take it from the model, whose threads Ray counts.
+    # They mostly wait. Reserving a CPU for them would take it from the model, whose threads Ray counts.
     waiting: dict[str, Any] = {
         "batch_size": _BATCH,
         "num_cpus": 0,

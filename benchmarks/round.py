@@ -162,7 +162,7 @@ class Round:
             raise ContenderError(f"failed: of {images} photographs it left {left}, and {masks} masks are there")
 
     def _agreement(self) -> tuple[float, float] | None:
-        """Mean and least share of pixels on which masks agree with the reference."""
+        """Return mean and minimum share of pixels on which masks agree with the reference."""
         shares = []
         for index, reference in enumerate(self.reference):
             uri = GcsUri(OUTPUT, mask_name(f"sky/{index:05}.jpg"))

@@ -32,7 +32,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Name of the row, as for --rows."""
+        """The name of the row for --rows."""
         return f"{self.model}-{self.kind}-{self.file}"
 
     @property
@@ -58,7 +58,7 @@ ALL = (
     Row("free", "256", "5MB"),
 )
 TINY = Row("tiny", "64", "50kB")
-"""For the harness's own test, only by its name."""
+"""For the harness's own test; chosen only by its name."""
 DEFAULT = (
     "example-256-50kB",
     "example-1024-5MB",
@@ -69,11 +69,11 @@ DEFAULT = (
     "free-256-50kB",
     "free-256-5MB",
 )
-"""Each model, size and file in at least one row, within half an hour on two cores; `--rows all` has them all."""
+"""Each model, image size and file size in at least one row, within half an hour on two cores."""
 
 
 def choose_rows(patterns: Sequence[str]) -> list[Row]:
-    """Give the rows whose names match any pattern, in the table's order; `all` is every row, none is `DEFAULT`.
+    """Return the rows whose names match any pattern, in the table's order; `all` means every row, no pattern `DEFAULT`.
 
     Raises:
         ValueError: A pattern matches no row.

@@ -1,4 +1,4 @@
-"""Runs a contender's process: where it finds this package, a folder to work in, and what is said when it fails."""
+"""Helpers to run a contender's process: its environment, its scratch folder, and its error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ROOT = Path(__file__).parent.parent
 
 
 class ContenderError(Exception):
-    """A contender's process failed, or left work undone; the message is what the table says."""
+    """A contender's process failed, or left work undone; the table shows the message."""
 
 
 def require_success(result: Measured) -> Measured:
@@ -33,7 +33,7 @@ def require_success(result: Measured) -> Measured:
 
 
 def contender_environment() -> dict[str, str]:
-    """Give the variables that a contender needs in addition to this process's: where to find this package."""
+    """Return the additional environment variables of a contender: PYTHONPATH with this package."""
     before = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
 

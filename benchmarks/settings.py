@@ -20,7 +20,7 @@ Compiler = Literal["none", "trace", "compile", "freeze"]
 
 COMPILERS: tuple[Compiler, ...] = ("trace", "compile", "freeze")
 MAX_BATCH_PIXELS = 16 * 1024 * 1024
-"""Most pixels of a batch that is tried."""
+"""Maximum number of pixels in a batch."""
 _COMPILER_LABELS = {
     "none": "eager",
     "trace": "jit.trace and freeze",
@@ -36,12 +36,12 @@ class Setting:
     Attributes:
         precision: `fp32`; `autocast`: bfloat16 where autocast chooses it; `bf16`: weights and images in bfloat16.
         channels_last: Memory layout.
-        folded: Batch norms are part of the convolutions before them.
-        compiler: What makes the network faster before it runs.
-        batch: Images in one pass.
-        lanes: Passes at once.
-        threads: Threads of each.
-        processes: Whether lanes are processes, or else threads of one process.
+        folded: Whether batch norms are folded into the convolutions before them.
+        compiler: How the network is compiled.
+        batch: Images per pass.
+        lanes: Concurrent passes.
+        threads: Threads per lane.
+        processes: Whether lanes are processes rather than threads of one process.
     """
 
     precision: Precision = "fp32"
@@ -73,7 +73,7 @@ class Setting:
 
 
 def vary_precision_and_layout(start: Setting) -> Iterator[Setting]:
-    """Vary what numbers are and how they lie, with batch norms folded, and once as they are."""
+    """Vary precision and memory layout with folded batch norms, and once with unfolded ones."""
     for precision in ("fp32", "autocast", "bf16"):
         for channels_last in (False, True):
             yield replace(start, precision=precision, channels_last=channels_last, folded=True)
@@ -81,7 +81,7 @@ def vary_precision_and_layout(start: Setting) -> Iterator[Setting]:
 
 
 def vary_lanes(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
-    """Vary lanes against threads, their product being the CPUs, as threads of one process and as processes."""
+    """Vary the number of lanes, as threads and as processes; lanes × threads per lane is the number of CPUs."""
     for lanes in range(1, cpus + 1):
         if cpus % lanes == 0:
             yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=False)
@@ -90,7 +90,7 @@ def vary_lanes(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Sett
 
 
 def vary_batches(setting: Setting, pixels: int) -> Iterator[Setting]:
-    """Vary the batch for images of so many pixels."""
+    """Vary the batch size for images of this many pixels."""
     for batch in (1, 2, 4, 8, 16, 32):
         if batch == 1 or batch * pixels <= MAX_BATCH_PIXELS:
             yield replace(setting, batch=batch)
@@ -104,15 +104,15 @@ def missing_compiler() -> str | None:
 
 
 def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forward:
-    """Make a network ready to run as a setting says.
+    """Prepare a network according to a setting.
 
     Args:
-        network: As torch gives it; it is changed.
-        setting: How.
-        example: A batch as it will be called with, float32, on the device.
+        network: The unmodified network; it is changed in place.
+        setting: The setting.
+        example: An example batch, float32, on the device.
 
     Returns:
-        From a float32 batch to logits.
+        A function that maps a float32 batch to logits.
     """
     if setting.folded:
         network = fold_batch_norms(network)
@@ -129,9 +129,9 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forwar
 
     @contextlib.contextmanager
     def forward_context() -> Iterator[None]:
-        # Compilers make their own graph, and inference mode's tensors cannot be part of it.
+        # Compilers build their own graph, which cannot contain inference mode's tensors.
         inference = torch.inference_mode() if setting.compiler == "none" else torch.no_grad()
-        # With its cache, autocast would keep a trace's casts of the weights as inputs.
+        # With its cache, autocast would make a trace's casted weights inputs of the trace.
         cached = setting.compiler == "none"
         half = setting.precision == "autocast"
         with inference, torch.autocast(device, torch.bfloat16, enabled=half, cache_enabled=cached):
@@ -157,7 +157,7 @@ def _compiled(network: nn.Module, compiler: Compiler, example: torch.Tensor) -> 
             return torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
         from torch._inductor import config
 
-        # What was compiled before would make this one's batch a variable.
+        # After an earlier compilation, torch.compile would make the batch size dynamic.
         torch._dynamo.reset()
         config.freezing = compiler == "freeze"
         run = torch.compile(network, dynamic=False)

@@ -2,9 +2,9 @@
 
     python -m benchmarks.stages --model example --images 2000
 
-The engine runs a chunk as ever, but in a process that asks each thread's CPU clock when the thread ends, or at the
-end. Threads that are not Python's are OpenMP's: the forward pass of a network with several threads. What the emulator
-took is told too, for on a machine of few cores it takes from the same ones.
+The engine runs a chunk as usual, but its process reads each thread's CPU clock when the thread ends, or at the end of
+the run. Threads not started by Python belong to OpenMP: the forward pass of a network with several threads. The
+emulator's CPU time is shown as well, because on a machine with few cores it competes with the engine.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ def table(seconds_by_stage: dict[str, float], emulator_seconds: float, images: i
     lines = [f"{name:24}{seconds / images * 1000:8.2f}" for name, seconds in rows]
     lines.append(f"{'the emulator':24}{emulator_seconds / images * 1000:8.2f}")
     spent = sum(seconds_by_stage.values()) + emulator_seconds
-    lines.append(f"{'all of it':24}{spent / images * 1000:8.2f}")
+    lines.append(f"{'total':24}{spent / images * 1000:8.2f}")
     lines.append(f"{images} images in {wall:.1f} s; {spent / wall:.2f} cores busy")
     return lines
 
 
 class Clocks:
-    """The CPU time of threads, by the first part of their names."""
+    """Records the CPU time of threads, by the first part of their names."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
     def install(self) -> None:
-        """Note from now on what each thread has taken when it ends."""
+        """Record the CPU time of each thread when it ends, from now on."""
         run, note = threading.Thread.run, self._note
 
         def timed(thread: threading.Thread) -> None:
@@ -85,7 +85,7 @@ class Clocks:
         threading.Thread.run = timed  # type: ignore
 
     def seconds(self) -> dict[str, float]:
-        """Give what was taken so far; threads that have not ended are asked for theirs."""
+        """Return the CPU seconds so far, by stage, of ended and of running threads."""
         for thread in threading.enumerate():
             if thread.ident:
                 self._note(thread.name, time.clock_gettime(time.pthread_getcpuclockid(thread.ident)))

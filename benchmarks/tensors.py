@@ -11,11 +11,11 @@ from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.images.masks import Classes
 
 STRIDE = 16
-"""Heights and widths of the networks here are multiples of it."""
+"""Heights and widths of network inputs are multiples of it."""
 
 
 def network_size(height: int, width: int, params: ModelParams) -> tuple[int, int]:
-    """Height and width as the network sees them before padding; the rule of params.yaml's `max_side`."""
+    """Return height and width of the network's input before padding, according to params.yaml's `max_side`."""
     scale = min(1.0, params.max_side / max(height, width)) if params.max_side else 1.0
     return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -34,7 +34,7 @@ def prepare(image: npt.NDArray[np.uint8], params: ModelParams) -> torch.Tensor:
 
 
 def classify(logits: torch.Tensor, height: int, width: int, params: ModelParams) -> Classes:
-    """From logits, shape (1, H, W), to the mask of a photograph of that height and width."""
+    """Convert logits, shape (1, H, W), to the mask of a photograph of that height and width."""
     size = network_size(height, width, params)
     logits = logits[:, : size[0], : size[1]].float()
     if size != (height, width):

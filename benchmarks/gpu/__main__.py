@@ -34,7 +34,7 @@ class Part:
 
     Attributes:
         name: Its module, or `tests`.
-        limit: Most seconds that it may take.
+        limit: Maximum seconds that it may take.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Part:
 
 PARTS = (
     Part("machine", 45),
-    # Each of a dozen processes imports PyTorch, which took 5 s on the first machine that had a GPU.
+    # A dozen processes import PyTorch, which took 5 s each on the first GPU machine.
     Part("tests", 170),
     Part("bare", 145),
     Part("engine", 150),
@@ -142,7 +142,7 @@ def _tests_command(limit: float) -> list[str]:
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what a part has left running: first by SIGTERM, so that servers and their files go, too."""
+    """End the processes that a part left behind: first by SIGTERM, so that servers can delete their files."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signum)

@@ -29,10 +29,10 @@ class Bench:
     """Measures settings of one workload.
 
     Args:
-        context: Of the part.
+        context: The part's context.
         workload: The workload.
-        records: Where results go.
-        until: When no further setting is begun, in monotonic seconds.
+        records: The results file.
+        until: Monotonic time after which no further setting is started.
     """
 
     def __init__(self, context: Context, workload: Workload, records: Records, until: float) -> None:
@@ -57,7 +57,7 @@ class Bench:
         )
 
     def measure(self, setting: Setting) -> float:
-        """Images a second; 0 where it fails, does not agree, or there is no time for it: each is noted."""
+        """Return images per second; 0 if the setting fails, disagrees, or is skipped, which is recorded."""
         if time.monotonic() > self._until:
             self._records.skip(f"{self._workload.name}: {setting.describe()}", "out of time")
             return 0.0
@@ -113,7 +113,7 @@ class Bench:
         ).forward
 
     def _agreement(self, forward: Forward, batch: torch.Tensor) -> float:
-        """Share of pixels on which masks agree, in batches of the one size that a compiler was given."""
+        """Return the share of pixels on which masks agree; all batches have the size that was compiled."""
         masks, size = self._sample.masks, len(batch)
         same = []
         for start in range(0, len(masks), size):
@@ -137,12 +137,12 @@ def _clear() -> None:
 
 
 def device_name(context: Context) -> str:
-    """The GPU's name; in a rehearsal, of the one whose peak the floors are counted against."""
+    """Return the GPU's name; in a rehearsal, that of the GPU whose peaks are used for the floors."""
     return "CPU" if context.rehearse else torch.cuda.get_device_name()
 
 
 def search(bench: Bench, context: Context, *, exported: bool) -> None:
-    """Measure floors, then settings: batches first, since everything else builds on the best one."""
+    """Measure floors, then settings: batch sizes first, because the others use the best one."""
     bench.floor()
     best, best_rate = _best_batch(bench, context.scale.max_images)
     for setting in _variants(best, exported=exported):
@@ -154,7 +154,7 @@ def search(bench: Bench, context: Context, *, exported: bool) -> None:
 
 
 def _best_batch(bench: Bench, max_images: int) -> tuple[Setting, float]:
-    """Double the batch until it has not paid twice, or memory ends."""
+    """Double the batch size until two doublings have brought no gain, or memory is exhausted."""
     best, best_rate, declines, batch = Setting(), 0.0, 0, 1
     while batch <= max_images and declines < 2:
         setting = Setting(batch=batch)
@@ -180,11 +180,11 @@ def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:
 
 
 def main(context: Context) -> None:
-    """Measure each workload; time that one does not use is left to the next ones."""
+    """Measure each workload; later workloads get the time that earlier ones do not use."""
     records = context.records("bare")
     workloads = context.scale.workloads
     for index, workload in enumerate(workloads):
-        # The first ones get half as much again: they matter most.
+        # The first workloads matter most, so each gets 1.5 times an equal share of the remaining time.
         until = time.monotonic() + context.seconds_left * 1.5 / (len(workloads) - index + 0.5)
         try:
             search(Bench(context, workload, records, until), context, exported="resnet" in workload.model)

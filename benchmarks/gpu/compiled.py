@@ -61,7 +61,7 @@ def _run(context: Context, records: Records, workload: str, runner: Runner, limi
 
 
 def best_batch(context: Context, workload: str) -> int:
-    """Batch of the fastest setting that was measured so far; 16 where there is none."""
+    """Return the batch size of the fastest setting measured so far; 16 if there is none."""
     fastest = best_setting(read_records(context.out / "bare.jsonl"), workload)
     return int(fastest["setting"]["batch"]) if fastest else 16
 

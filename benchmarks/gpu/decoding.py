@@ -33,7 +33,7 @@ def measure(context: Context, records: Records) -> None:
 
 
 def _measure(context: Context, records: Records, workload: Workload) -> None:
-    # Imported here, because the processes that decode on all cores do not need torch.
+    # Imported here, because the decoding processes do not need torch.
     from benchmarks.gpu.samples import open_sample
 
     cores = len(os.sched_getaffinity(0))
@@ -46,7 +46,7 @@ def _measure(context: Context, records: Records, workload: Workload) -> None:
 
 
 def core_rates(files: Sequence[bytes], params: ModelParams, seconds: float) -> tuple[float, float]:
-    """Images a second that one core decodes, and masks a second that it encodes, as the engine does both."""
+    """Return images per second decoded, and masks per second encoded, by one core with the engine's functions."""
     images = [decode(data, params.in_channels, 1 << 29, max_side=params.max_side) for data in files]
     masks = [(image.pixels[..., 0] > 127).astype("uint8") for image in images]
     decoded = _rate(lambda: [decode(data, params.in_channels, 1 << 29) for data in files], len(files), seconds)
@@ -62,7 +62,7 @@ def _rate(work: Any, items: int, seconds: float) -> float:
 
 
 def all_cores_rate(files: Sequence[bytes], params: ModelParams, seconds: float, cores: int) -> float:
-    """Images a second that all cores decode, a process on each."""
+    """Return images per second decoded by all cores, with one process each."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(cores, initializer=_prepare, initargs=(files,)) as pool:
         results = [pool.apply_async(_decode_for, (params.in_channels, seconds)) for _ in range(4 * cores)]

@@ -63,7 +63,7 @@ def _try_run(context: Context, records: Records, workload: Workload, helpers: st
 
 
 def workers_for(cpus: int) -> int:
-    """Processes of the stand-in: a quarter of the CPUs at most."""
+    """Return the number of the stand-in's processes: at most a quarter of the CPUs."""
     return max(1, min(_MAX_WORKERS, cpus // 4))
 
 
@@ -104,7 +104,7 @@ def device_options(context: Context) -> list[str]:
 
 
 def _images(context: Context, workload: Workload) -> int:
-    """Return 1.5 times the images of the bare forward pass in that time, so that the time limit ends the run."""
+    """Return 1.5 times the images that the bare forward pass could do, so that the time limit ends the run."""
     known = [
         float(one["images_per_second"])
         for one in read_records(context.out / "bare.jsonl")
@@ -117,10 +117,10 @@ def _images(context: Context, workload: Workload) -> int:
 def _run_engine(
     context: Context, serving: Serving, command: Sequence[str]
 ) -> tuple[list[UsageSample], str, int, float]:
-    """Run it until it ends, or for `engine_seconds` after its first mask; then it is asked to stop.
+    """Run the engine until it ends, or stop it `engine_seconds` after its first mask.
 
     Returns:
-        Samples, what it printed, its exit code, and when it was asked, seconds since the epoch.
+        Samples, output, exit code, and the time of the end or stop, seconds since the epoch.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
@@ -150,11 +150,11 @@ def _wait(process: subprocess.Popen[Any], serving: Serving, seconds: float) -> N
 
 
 def steady(times: Sequence[float], usage: Sequence[UsageSample]) -> dict[str, Any]:
-    """Rates over the later half of the masks and by second, and what the machine did meanwhile.
+    """Return rates over the later half of the masks and by second, and the machine's usage in that time.
 
     Args:
-        times: When each mask was uploaded, in order.
-        usage: Samples of the same time.
+        times: Upload times of the masks, sorted.
+        usage: Samples taken meanwhile.
     """
     half = len(times) // 2
     begin, end = times[half - 1], times[-1]
@@ -170,7 +170,7 @@ def steady(times: Sequence[float], usage: Sequence[UsageSample]) -> dict[str, An
 
 
 def agreement(serving: Serving, sample: Sample) -> float | None:
-    """Least share of pixels on which a kept mask is that of the reference; None where none was kept."""
+    """Return the minimum share of pixels on which a kept mask agrees with the reference; None if none was kept."""
     kept = serving.kept()
     shares = [
         float(np.mean((read_mask(data) > 0) == sample.masks[number]))

@@ -32,10 +32,10 @@ class Serving:
     """A running stand-in.
 
     Attributes:
-        url: Where it answers.
-        folder: Its files.
+        url: Its base URL.
+        folder: Folder of its files.
         photographs: The distinct photographs.
-        pids: Its workers.
+        pids: Process IDs of its workers.
     """
 
     url: str
@@ -57,7 +57,7 @@ class Serving:
         return Staged(document, chunk, GcsUri(STAGING, "runs/benchmark/results/00000.jsonl"), reference.digest)
 
     def masks(self) -> list[tuple[float, str]]:
-        """When each mask was uploaded, seconds since the epoch, and its name; in the order of time."""
+        """Return upload time, seconds since the epoch, and name of each mask, sorted by time."""
         lines = [line.split(" ", 1) for path in (self.folder / "masks").iterdir() for line in _lines(path)]
         return sorted((float(moment), name) for moment, name in lines)
 
@@ -66,7 +66,7 @@ class Serving:
         return any(path.stat().st_size for path in (self.folder / "masks").iterdir())
 
     def kept(self) -> dict[int, bytes]:
-        """Masks of the first photographs, by the number of the photograph."""
+        """Return the kept masks by the number of their photograph."""
         files = {path.name: path.read_bytes() for path in (self.folder / "kept").iterdir()}
         return {mask_number(name): data for name, data in files.items()}
 
@@ -100,10 +100,10 @@ def running_storage(
 
     Args:
         photographs: The distinct photographs.
-        workers: Processes.
-        latency: Seconds that each request waits.
-        listed: Photographs that a listing of INPUT shows.
-        kept: Masks that are kept.
+        workers: Number of worker processes.
+        latency: Delay of each request, seconds.
+        listed: Number of photographs in a listing of INPUT.
+        kept: Number of masks to keep.
     """
     folder = Path(tempfile.mkdtemp(prefix="cloudseg-storage-"))
     for name in ("photographs", "staged", "kept", "sessions", "masks"):

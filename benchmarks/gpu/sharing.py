@@ -44,7 +44,7 @@ def _measure(context: Context, records: Records, engines: int, helpers: int) -> 
             running_storage(sample.files, workers=workers_for(engine_options.usable_cpus()), kept=0)
         )
         command = engine.command(serving.stage(sample.model, _IMAGES), given)
-        # All read one chunk: what one of them writes, the others' preconditions do not see here.
+        # All process the same chunk, because the stand-in ignores preconditions.
         processes = [_start(stack, command, serving) for _ in range(engines)]
         usage = stack.enter_context(sampling(os.getpid()))
         _await_first_mask(serving, processes)

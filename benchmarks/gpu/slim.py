@@ -3,15 +3,15 @@
     python -m benchmarks.gpu.slim                    # needs PyTorch as PyPI ships it, and a GPU
     python -m benchmarks.gpu.slim --device cpu       # a rehearsal
 
-It mirrors site-packages by symbolic links, without what the list removes and with the stand-ins, and runs networks in
-a process that sees the mirror alone; then the same in the complete installation. It prints one JSON line:
+It mirrors site-packages by symbolic links, without the files that the list removes and with the stand-ins, and runs
+networks in a process that sees only the mirror, then in the complete installation. It prints one JSON line:
 
-- `ok`: all cases ran that run with the complete one, with the same results, and no library was missed.
-- `missed`: libraries of the list that the process looked for or called.
+- `ok`: all cases that run in the complete installation ran, with the same results, and no library was missed.
+- `missed`: removed libraries that the process looked for or called.
 - `failed`, `failed_complete`: cases that raised, with their error; `differs`: cases with another result.
 - `seconds`, `complete_seconds`: import, CUDA's start, first convolution, all cases.
-- `left_out`: what a network is told that needs a feature of the list (on a GPU).
-- `unmatched`: patterns of the list that match nothing, as with another PyTorch.
+- `left_out`: the error raised for a network that needs a removed feature (on a GPU).
+- `unmatched`: patterns of the list that match no file, for example with another PyTorch version.
 """
 
 from __future__ import annotations
@@ -139,12 +139,12 @@ def mirror(site_packages: Path, tree: Path, entries: Sequence[Entry]) -> tuple[d
 
 
 def site_packages_of(module: str) -> Path:
-    """Folder of packages that holds the package of a module, given its `__file__`."""
+    """Return the site-packages folder of a module, given its `__file__`."""
     return Path(module).resolve().parents[1]
 
 
 def _run(site_packages: Path, device: str, probe: str, removed: dict[str, Path]) -> dict[str, Any]:
-    """Run the probe in a process that sees one folder of packages, and read which libraries the linker looked for."""
+    """Run the probe with one site-packages folder, and read from the linker's log which libraries it looked for."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,

@@ -22,7 +22,7 @@ LEFT_OUT = {
 
 
 def main(device: str, probe: str) -> None:
-    """Run the cases, or one feature that is left out, and print the results."""
+    """Run the cases, or an expression that needs a removed feature, and print the results."""
     started = time.monotonic()
     import torch
 

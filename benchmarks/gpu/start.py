@@ -24,7 +24,7 @@ _MIN_SECONDS = 5.0
 
 
 def main(context: Context) -> None:
-    """Time starts: one with the libraries out of the page cache where that can be had, then warm ones."""
+    """Time starts: one without the libraries in the page cache, if they can be evicted, then warm ones."""
     records = context.records("start")
     workload = context.scale.workloads[0]
     sample = open_sample(context, workload)
@@ -56,7 +56,7 @@ def _engine(context: Context, serving: Serving, sample: Sample) -> dict[str, flo
 
 
 def _phases(context: Context, sample: Sample) -> dict[str, float]:
-    """The phases of a start without storage, in a process that does one thing after the other."""
+    """Return the seconds of each phase of a start without storage, in a process without concurrency."""
     reference, weights, photograph = (context.work / f"start.{suffix}" for suffix in ("json", "weights", "jpg"))
     weights.write_bytes(sample.model.staged.read_bytes())
     photograph.write_bytes(sample.files[0])
@@ -71,7 +71,7 @@ def _run(context: Context, command: Sequence[str], variables: Mapping[str, str])
     """Run a command, and return its output.
 
     Raises:
-        RuntimeError: It failed; the message has the end of what it printed.
+        RuntimeError: It failed; the message has the end of its output.
     """
     limit = max(1.0, min(_LIMIT, context.seconds_left))
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=limit, check=False)

@@ -1,8 +1,8 @@
 """A minimal stand-in for Cloud Storage's JSON API, for rates that the repository's emulator cannot reach.
 
-Several worker processes share one port of the loopback address. Input photographs are a few files in memory under any
-number of names: photo-0000009.jpg is file 9 modulo their number. Masks are counted with their times, and the first few
-kept; listings of OUTPUT are empty. STAGING is a folder, where results are kept as well. Nothing else is served.
+Several worker processes share one loopback port. Input photographs are a few files in memory that are served under any
+number of names: photo-0000009.jpg is file 9 modulo their number. Upload times of masks are recorded, and the first few
+masks are kept; listings of OUTPUT are empty. STAGING is a folder, which also has the results. Nothing else is served.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class StorageStandIn:
     """One worker.
 
     Args:
-        folder: `photographs/`, `staged/<bucket>/`, `kept/`, `sessions/` and `masks/` lie in it.
-        latency: Seconds that each request waits.
-        listed: Photographs that a listing of INPUT shows.
-        kept: Masks that are kept, by the number of their photograph.
+        folder: Has `photographs/`, `staged/<bucket>/`, `kept/`, `sessions/` and `masks/`.
+        latency: Delay of each request, seconds.
+        listed: Number of photographs in a listing of INPUT.
+        kept: Number of masks to keep, those of the first photographs.
     """
 
     def __init__(self, folder: Path, latency: float, listed: int, kept: int) -> None:
@@ -61,7 +61,7 @@ class StorageStandIn:
         self._kept = kept
         files = [path.read_bytes() for path in sorted((folder / "photographs").iterdir())]
         self._photographs = [(data, crc32c_of(data)) for data in files]
-        # One write a line, appended: nothing is lost when this process is killed.
+        # Each line is appended by one write, so that nothing is lost when this process is killed.
         self._masks = os.open(folder / "masks" / str(os.getpid()), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -75,15 +75,15 @@ class StorageStandIn:
         await asyncio.sleep(self._latency)
         headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
         try:
-            answer = self.answer(scope["method"], scope["raw_path"].decode(), scope["query_string"], headers, body)
+            response = self.handle(scope["method"], scope["raw_path"].decode(), scope["query_string"], headers, body)
         except ApiError as error:
-            answer = HttpResponse(400, str(error).encode())
-        length = (b"content-length", str(len(answer.body)).encode())
-        pairs = [(key.encode(), value.encode()) for key, value in answer.headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": [length, *pairs]})
-        await send({"type": "http.response.body", "body": answer.body})
+            response = HttpResponse(400, str(error).encode())
+        length = (b"content-length", str(len(response.body)).encode())
+        pairs = [(key.encode(), value.encode()) for key, value in response.headers.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": [length, *pairs]})
+        await send({"type": "http.response.body", "body": response.body})
 
-    def answer(self, method: str, path: str, query: bytes, headers: Headers, body: bytes) -> HttpResponse:
+    def handle(self, method: str, path: str, query: bytes, headers: Headers, body: bytes) -> HttpResponse:
         """Return the response to a request."""
         found = _OBJECT.match(path)
         if not found:
@@ -106,7 +106,7 @@ class StorageStandIn:
         return HttpResponse.json({"items": [object_resource(bucket, *one[:3]) for one in described if one]})
 
     def _object(self, bucket: str, name: str) -> tuple[str, int, str, bytes] | None:
-        """Name, size, CRC32C and bytes; None where there is no such object."""
+        """Return name, size, CRC32C and bytes; None if there is no such object."""
         if bucket == INPUT and (found := PHOTOGRAPH.search(name)):
             data, crc32c = self._photographs[int(found[1]) % len(self._photographs)]
             return name, len(data), crc32c, data
@@ -154,7 +154,7 @@ class StorageStandIn:
         return HttpResponse(200, b"", {"location": url})
 
     def _continue(self, bucket: str, session: str, headers: Headers, body: bytes) -> HttpResponse:
-        """Take another part of a resumable upload; any worker may get it, so its state is in files."""
+        """Receive another part of a resumable upload; any worker may get it, so its state is in files."""
         part = self._session(session, "part")
         with part.open("ab") as stream:
             stream.write(body)
@@ -171,7 +171,7 @@ class StorageStandIn:
     def _store(self, bucket: str, resource: dict[str, Any], data: bytes) -> HttpResponse:
         name, crc32c = resource["name"], crc32c_of(data)
         if resource.get("crc32c", crc32c) != crc32c:
-            return HttpResponse(400, f"{name}: its bytes do not have the CRC32C that came with them".encode())
+            return HttpResponse(400, f"{name}: its bytes do not match the given CRC32C".encode())
         if bucket == OUTPUT:
             os.write(self._masks, f"{time.time():.4f} {name}\n".encode())
             if mask_number(name) < self._kept:
@@ -184,7 +184,7 @@ class StorageStandIn:
 
 
 def bind(port: int) -> socket.socket:
-    """Bind a port of the loopback address that several processes share: the kernel spreads connections over them."""
+    """Bind a loopback port that several processes share; the kernel distributes connections among them."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""Samples what a process tree and the GPU do while the engine runs."""
+"""Samples the resource usage of a process tree and of the GPU while the engine runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SECONDS = 0.25
 
 
 class Nvml:
-    """Utilisation and memory of the first GPU, by NVML, which comes with the driver.
+    """Utilization and memory of the first GPU, by NVML, which comes with the driver.
 
     Raises:
-        OSError: There is no NVML, or it gives no answer.
+        OSError: NVML is missing or fails.
     """
 
     class _Pair(ctypes.Structure):
@@ -42,7 +42,7 @@ class Nvml:
         return int(memory.used)
 
     def busy(self) -> int:
-        """Percent of the last while in which a kernel ran."""
+        """Return the percentage of time in which a kernel ran, over NVML's last sample period."""
         pair = self._Pair()
         self._call("nvmlDeviceGetUtilizationRates", self._device, ctypes.byref(pair))
         return int(pair.gpu)
@@ -58,10 +58,10 @@ class Sample:
 
     Attributes:
         at: Seconds since the epoch.
-        cpu_seconds: Of the process tree so far.
-        processes: In the tree.
-        gpu_percent: None: unknown.
-        gpu_bytes: In use on the GPU; None: unknown.
+        cpu_seconds: CPU seconds of the process tree so far.
+        processes: Number of processes in the tree.
+        gpu_percent: GPU utilization; None: unknown.
+        gpu_bytes: GPU memory in use; None: unknown.
     """
 
     at: float
@@ -111,15 +111,15 @@ def _query(nvml: Nvml | None, what: str) -> int | None:
 
 
 def summarize_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str, Any]:
-    """What a tree and the GPU did between two moments.
+    """Return the usage of a process tree and of the GPU between two times.
 
     Args:
-        samples: In the order of time.
-        begin: Seconds since the epoch.
-        end: The same, at the end.
+        samples: Samples, sorted by time.
+        begin: Begin, seconds since the epoch.
+        end: End, seconds since the epoch.
 
     Returns:
-        CPUs that the tree used, most processes, median utilisation and most memory of the GPU (None: unknown).
+        Mean CPUs used, maximum number of processes, median GPU utilization and maximum GPU memory (None: unknown).
     """
     in_window = [one for one in samples if begin <= one.at <= end]
     busy = [one.gpu_percent for one in in_window if one.gpu_percent is not None]

@@ -90,5 +90,5 @@ def test_an_emulator_that_is_the_bottleneck_is_told() -> None:
     def engine(share: float) -> Outcome:
         return replace(outcome("b", 0, 100), images=1000, more={"emulator_cpu_seconds": 10 * share})
 
-    assert "computed for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
+    assert "busy for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
     assert "emulator" not in "\n".join(row_lines("a row", [engine(0.4)], free=True))
