@@ -61,7 +61,7 @@ class Work:
                 if item is None:
                     return
                 self._transfer(item)
-        except BaseException as error:  # noqa: BLE001  told by `run`
+        except BaseException as error:  # noqa: BLE001  raised again by `run`
             self.failure = error
 
     def _transfer(self, item: InputObject) -> None:

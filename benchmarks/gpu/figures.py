@@ -120,7 +120,7 @@ def decoding_bounds(bare: Sequence[Record], engine: Sequence[Record]) -> list[De
 
 
 def target_line(bare: Sequence[Record], engine: Sequence[Record]) -> str:
-    """Say whether the engine reaches its share of the best bare setting."""
+    """Report whether the engine reaches its target share of the best bare setting."""
     verdicts = []
     for workload in workloads_of(bare):
         if workload.rsplit("-", 1)[0] != TARGET_MODEL:

@@ -57,7 +57,7 @@ def run_airflow_command(options: argparse.Namespace, command: Sequence[str]) -> 
 def composer_command(
     command: Sequence[str], environment: str, location: str, *, project: str | None = None
 ) -> list[str]:
-    """A command of Airflow's as gcloud runs it on a Composer environment.
+    """Return the gcloud command that runs an Airflow command on a Composer environment.
 
     >>> " ".join(composer_command(["airflow", "pools", "get", "gpus"], "prod", "europe-west4"))
     'gcloud composer environments run prod --location europe-west4 pools get -- gpus'
@@ -74,7 +74,7 @@ def composer_command(
 
 
 def _run(command: Sequence[str]) -> int:
-    # The airflow of this Python is the one whose database is meant, whatever the PATH says.
+    # The airflow of this Python uses the right database; the one on the PATH may be another installation.
     program = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
     try:
         return subprocess.run(program, check=False).returncode  # noqa: S603

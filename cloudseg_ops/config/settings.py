@@ -187,7 +187,7 @@ class Settings(BaseModel):
 
     @property
     def engine_device(self) -> str:
-        """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
+        """The engine's --device: `auto`, `cuda` or `cpu`. A pod with a GPU must not silently fall back to the CPU."""
         in_pod_with_gpu = self.pods.gpus > 0 and find_runtime(self).cluster is not None
         return self.device or ("cuda" if in_pod_with_gpu else "auto")
 

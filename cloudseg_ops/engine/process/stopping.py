@@ -86,7 +86,7 @@ def watch_sigterm(stop: Stop) -> None:
 
 
 def watch_stdin(stop: Stop) -> None:
-    """Turn the end of standard input into a request to stop: the parent process holds its other end."""
+    """Request a stop when standard input ends, because then the parent process has ended."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 4096):
