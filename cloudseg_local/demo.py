@@ -77,7 +77,7 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
             print_line(f"• {time.monotonic() - began:.0f} s in total")
             if options.keep_running or attached:
                 if not attached:
-                    stack.leave_up()
+                    stack.leave_running()
                 print_line(_still_up(state))
             return code
         finally:

@@ -49,7 +49,7 @@ class Stack:
         Args:
             state: The state folder, ports and addresses.
             report: Receives progress messages for the terminal.
-            runtime: Where chunks run; a later command must pass the same value to use services left by `leave_up`.
+            runtime: Where chunks run; a later command must pass the same value to use services left by `leave_running`.
                 None: as processes on this machine.
         """
         self.state = state
@@ -143,7 +143,7 @@ class Stack:
         return api
 
     def stop(self) -> bool:
-        """Stop the services that were started, and any orphaned child processes; does nothing after `leave_up`.
+        """Stop the started services and any orphaned child processes; does nothing after `leave_running`.
 
         Returns:
             Whether anything was stopped.
@@ -154,7 +154,7 @@ class Stack:
         end_processes(leftovers(self.state.root))
         return True
 
-    def leave_up(self) -> None:
+    def leave_running(self) -> None:
         """Leave the services running when this command ends."""
         write_private(self.state.up_file, self._identity())
         self.supervisor.detach()

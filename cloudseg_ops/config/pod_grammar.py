@@ -124,7 +124,7 @@ def read_pairs(value: Any) -> Any:
     if value.lstrip().startswith("{"):
         return _read_object(value)
     pairs: dict[str, str] = {}
-    for word in read_words(value):
+    for word in parse_list(value):
         key, equals, text = (part.strip() for part in word.partition("="))
         if not equals:
             raise ValueError(f"{word!r} is not key=value; give key=value,key=value or a JSON object")
@@ -144,7 +144,7 @@ def _read_object(text: str) -> dict[str, str]:
     return pairs
 
 
-def read_words(value: Any) -> Any:
+def parse_list(value: Any) -> Any:
     """Parse comma-separated words; return anything but text unchanged."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 

@@ -38,7 +38,7 @@ class PodSettings(BaseModel):
     )
     image_pull_secrets: Annotated[
         tuple[str, ...],
-        BeforeValidator(grammar.read_words),
+        BeforeValidator(grammar.parse_list),
         AfterValidator(grammar.check_each(grammar.check_subdomain)),
     ] = Field(default=(), description="Names of pull secrets, separated by commas")
     namespace: Annotated[str, AfterValidator(grammar.check_label_name)] = Field(

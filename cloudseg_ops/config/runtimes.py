@@ -28,8 +28,8 @@ class Runtime:
         operator: `module:class` of the operator that segments a chunk; it is mapped over `chunk`. It is imported only
             when it is used, because importing its provider can add seconds to DAG parsing.
         requires: Fields of `Settings` or `PodSettings` that must be set.
-        cluster: `module:function` that returns a `kubernetes.client.CoreV1Api` for the cluster of the engines' pods,
-            given the settings; a teardown deletes the pods that a run leaves. None: engines are not pods.
+        cluster: `module:function` that connects to the cluster of the engines' pods, given the settings, and returns a
+            `kubernetes.client.CoreV1Api`; a teardown deletes the pods that a run leaves. None: engines are not pods.
         arguments: Returns the operator's arguments, given the settings and the run's `ModelRef` (an XComArg).
     """
 

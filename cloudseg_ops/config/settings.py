@@ -28,11 +28,11 @@ from cloudseg_ops.config.values import (
     RuntimeName,
     check_default_revision,
     check_prefix,
+    parse_list,
     read_arguments,
     read_extensions,
     read_receiver,
     read_schedule,
-    read_words,
 )
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES
@@ -111,7 +111,7 @@ class Settings(BaseModel):
         default="some",
         description="Images that get a preview for the report and the gallery: `some` of each chunk, `all`, `none`",
     )
-    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(read_words)] = Field(
+    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(parse_list)] = Field(
         default=(),
         description="Further files that a run's results are written to, in addition to report.json, separated by "
         "commas: `csv`, one row per image; `package.module:NAME`, your own `ResultsFormat`",

@@ -75,7 +75,7 @@ class Filter:
         fraction = result.cloud_fraction
         return fraction is not None and self.least <= 100 * fraction <= self.most
 
-    def may_take(self, line: bytes) -> bool:
+    def may_match(self, line: bytes) -> bool:
         """Return whether the image of a results line may be selected, without parsing the line, which would be slow.
 
         A name or reason that contains the name of an outcome may cause a false positive; `takes` then decides.

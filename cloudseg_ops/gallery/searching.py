@@ -128,7 +128,7 @@ def _search(
             break
         found.searched += 1
         found.read += len(line)
-        if not wanted.may_take(line):
+        if not wanted.may_match(line):
             continue
         result = parse_line(line)
         if result is None:

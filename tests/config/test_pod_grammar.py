@@ -93,7 +93,7 @@ def test_what_are_no_pairs(text: str, told: str) -> None:
 
 
 def test_words() -> None:
-    assert grammar.read_words(" a, b ,,") == ("a", "b")
+    assert grammar.parse_list(" a, b ,,") == ("a", "b")
     assert grammar.check_each(grammar.check_cpu)(("1", "2")) == ("1", "2")
     with pytest.raises(ValueError, match="CPUs"):
         grammar.check_each(grammar.check_cpu)(("1", "x"))
