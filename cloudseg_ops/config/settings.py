@@ -28,11 +28,11 @@ from cloudseg_ops.config.values import (
     RuntimeName,
     check_default_revision,
     check_prefix,
+    parse_list,
     read_arguments,
     read_extensions,
     read_receiver,
     read_schedule,
-    read_words,
 )
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES
@@ -111,7 +111,7 @@ class Settings(BaseModel):
         default="some",
         description="Images that get a preview for the report and the gallery: `some` of each chunk, `all`, `none`",
     )
-    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(read_words)] = Field(
+    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(parse_list)] = Field(
         default=(),
         description="Further files that a run's results are written to, in addition to report.json, separated by "
         "commas: `csv`, one row per image; `package.module:NAME`, your own `ResultsFormat`",
@@ -187,7 +187,7 @@ class Settings(BaseModel):
 
     @property
     def engine_device(self) -> str:
-        """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
+        """The engine's --device: `auto`, `cuda` or `cpu`. A pod with a GPU must not silently fall back to the CPU."""
         in_pod_with_gpu = self.pods.gpus > 0 and find_runtime(self).cluster is not None
         return self.device or ("cuda" if in_pod_with_gpu else "auto")
 

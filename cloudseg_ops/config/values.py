@@ -56,14 +56,14 @@ def check_prefix(text: str) -> str:
     return text
 
 
-def read_words(value: Any) -> Any:
+def parse_list(value: Any) -> Any:
     """Split a comma-separated text; other values are returned unchanged."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 def read_extensions(value: Any) -> Any:
     """Split comma-separated file extensions, in lower case and without their dots."""
-    return tuple(word.lower().removeprefix(".") for word in read_words(value)) if isinstance(value, str) else value
+    return tuple(word.lower().removeprefix(".") for word in parse_list(value)) if isinstance(value, str) else value
 
 
 def read_schedule(value: Any) -> Any:

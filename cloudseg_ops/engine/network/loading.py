@@ -116,7 +116,9 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     architecture = ARCHITECTURES[params.architecture]
     if unknown := params.arguments.keys() - architecture.arguments:
         known = " and ".join(sorted(architecture.arguments, reverse=True))
-        raise _misfit(ref, f"arguments {', '.join(sorted(unknown))} are unknown", f"`model.arguments` may name {known}")
+        raise _mismatch_error(
+            ref, f"arguments {', '.join(sorted(unknown))} are unknown", f"`model.arguments` may name {known}"
+        )
     build = architecture.load()
     network: nn.Module = build(params.in_channels, params.n_classes, **params.arguments)
     try:
@@ -127,7 +129,9 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         if is_out_of_memory(error):
             raise
         kind = type(network).__name__
-        raise _misfit(ref, error, f"the weights file must be the state dict of a {kind} of exactly these") from error
+        raise _mismatch_error(
+            ref, error, f"the weights file must be the state dict of a {kind} of exactly these"
+        ) from error
     network.eval().requires_grad_(requires_grad=False)
     _fold_batch_norm(network)
     # Convolutions are fastest in the channels-last layout, on GPUs and CPUs.
@@ -160,9 +164,9 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     except Exception as error:
         if is_out_of_memory(error) or is_device_failure(error):
             raise
-        raise _misfit(ref, error, "the weights file must be what torch.export.save wrote") from error
+        raise _mismatch_error(ref, error, "the weights file must be what torch.export.save wrote") from error
     if len(shape) != 4 or shape[1] != ref.params.in_channels or isinstance(shape[2], int) or isinstance(shape[3], int):
-        raise _misfit(
+        raise _mismatch_error(
             ref,
             f"its input is of shape {tuple(shape)}",
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
@@ -183,7 +187,7 @@ def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymI
     return list(images.meta["val"].shape)
 
 
-def _misfit(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
+def _mismatch_error(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
     params = ref.params
     detail = f"{type(found).__name__}: {found}" if isinstance(found, Exception) else str(found)
     detail = " ".join(detail.split())[:_MAX_DETAIL]

@@ -122,7 +122,7 @@ def test_tiles_that_do_not_fit_shrink_to_the_minimum() -> None:
     tuner = BatchTuner(1, 10**9)
     got = AdaptivePredictor(tight, tuner, Stop(), workers=1, threads=1).predict([image])[0].classes
     assert np.array_equal(got, plain().predict([image])[0].classes)
-    assert tuner.most_pixels < 2 * Tight.most
+    assert tuner.max_pixels < 2 * Tight.most
     Tight.most = 30 * 30
     with pytest.raises(ImageTooLargeError, match=r"400 × 300 pixels .* upload it again"):
         AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
