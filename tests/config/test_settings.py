@@ -90,6 +90,8 @@ BAD = [
     ("pod_labels", "team=a b"), ("pod_labels", "run_id=x"), ("pod_annotations", "a b=c"), ("node_selector", "a=b/c"),
     ("gke_endpoint", "public"), ("pubsub_subscription", "photographs"),
     ("pubsub_subscription", "projects/p/topics/photographs"), ("pubsub_subscription", "projects/p/subscriptions/1"),
+    ("schedule", "every day"), ("schedule", "  "), ("schedule_timezone", "Europe/Berln"),
+    ("input_prefix", "GS://photos-in/a"), ("input_prefix", "é" * 513),
     ("runtime", "my_runtime"), ("runtime", "my_runtime:"), ("runtime", "my-runtime:NICE"), ("results_formats", "tsv"),
 ]  # fmt: skip
 
@@ -195,6 +197,11 @@ def test_without_a_schedule_runs_are_triggered_by_hand(text: str) -> None:
 
 def test_a_schedule_is_airflows_own_text() -> None:
     assert _with(schedule="0 3 * * *").schedule == "0 3 * * *"
+
+
+def test_a_wrong_schedule_is_an_error_with_events_too() -> None:
+    with pytest.raises(SettingsError, match="CLOUDSEG_SCHEDULE = '@dayly': Airflow cannot run this schedule"):
+        _with(schedule="@dayly", pubsub_subscription="projects/p/subscriptions/photographs")
 
 
 def test_types_are_words_in_lower_case() -> None:
