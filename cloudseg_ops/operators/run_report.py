@@ -27,6 +27,7 @@ from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import Report, RunFacts, write_report
 from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.runs.audit import Audit, audit_run
+from cloudseg_ops.runs.not_taken import NotTaken
 
 
 class RunReportOperator(RunOperator):
@@ -103,6 +104,7 @@ class RunReportOperator(RunOperator):
                 after_success=self.after_success,
                 version=__version__,
                 seconds=self._seconds(context["ti"]),
+                not_taken=NotTaken.from_json(self.snapshot.get("not_taken")),
             ),
             formats=self.results_formats,
         )

@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.proof import Place
+from cloudseg_ops.runs.not_taken import NotTaken
 
 
 class PlannedChunk(TypedDict):
@@ -36,6 +37,7 @@ class RunFacts:
         version: The cloudseg version.
         seconds: Durations of the phases `sense`, `pull`, `plan` and `clean`, as far as known. The duration of
             `segment` is read from the results.
+        not_taken: What the snapshot left out; None: not known.
     """
 
     run_id: str
@@ -49,6 +51,7 @@ class RunFacts:
     after_success: str
     version: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    not_taken: NotTaken | None = None
 
     @property
     def lost_count(self) -> int:
