@@ -55,7 +55,7 @@ def check_time_zone(name: str) -> str:
     import zoneinfo
 
     try:
-        # Names that are no file in the database, such as a folder of it, raise other errors.
+        # A name that is a folder of the database, or outside of it, raises other errors.
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         known = {zone.lower(): zone for zone in zoneinfo.available_timezones()}

@@ -151,7 +151,7 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
         wanted = f"{meant!r}" if meant else "empty, which takes all objects"
         if _has_objects(store, GcsUri(folder.bucket, meant)):
             raise SettingsError(
-                f"no object's name in gs://{folder.bucket} begins with {folder.name!r}. Input prefixes are the start of "
+                f"no object's name in gs://{folder.bucket} begins with {folder.name!r}. A prefix is the start of "
                 f"names, without bucket, leading slash or wildcards: run again with input_prefix {wanted}"
             )
         self.log.warning("no object's name begins with %r; input_prefix should probably be %s", folder.name, wanted)

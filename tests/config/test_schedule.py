@@ -21,7 +21,7 @@ def test_what_airflow_runs_is_accepted(text: str) -> None:
 
 @pytest.mark.parametrize("text", BAD)
 def test_what_airflow_refuses_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="Airflow cannot run this schedule .*; give a cron expression such as"):
+    with pytest.raises(ValueError, match=r"Airflow cannot run this schedule .*; give a cron expression such as"):
         check_schedule(text)
     with pytest.raises(Exception, match=r".") as raised:
         _validate_by_airflow(text)

@@ -116,7 +116,9 @@ def test_files_of_a_desktop_masks_and_folders_are_left_out_silently(name: str) -
     assert (list(young), left) == ([], {})
 
 
-@pytest.mark.parametrize("name", ["x/._.jpg/a.jpg", "x/MACOSX/a.jpg", "x/my__MACOSX/a.jpg", "a._b.jpg", "Thumbs.db.jpg"])
+@pytest.mark.parametrize(
+    "name", ["x/._.jpg/a.jpg", "x/MACOSX/a.jpg", "x/my__MACOSX/a.jpg", "a._b.jpg", "Thumbs.db.jpg"]
+)
 def test_names_that_only_look_like_those_of_a_desktop_are_taken(name: str) -> None:
     assert [item.name for item in select_new([_listed(name, 99)], now=WHEN, settle=SETTLE)] == [name]
 

@@ -71,7 +71,9 @@ def test_numbers(rendered: object, expected: int | None) -> None:
     assert as_optional_int(rendered) == expected
 
 
-@pytest.mark.parametrize("rendered", ["many", "7.5", 7.5, "none at all", "{{ params.max_objects }}", "1e3", ".0", "inf"])
+@pytest.mark.parametrize(
+    "rendered", ["many", "7.5", 7.5, "none at all", "{{ params.max_objects }}", "1e3", ".0", "inf"]
+)
 def test_what_is_no_number(rendered: object) -> None:
     with pytest.raises(SettingsError, match="not a whole number"):
         as_optional_int(rendered)
