@@ -1,10 +1,9 @@
 from cloudseg_ops.notifications.message import (
-    FailedTask,
-    failed_among,
     log_address,
     notice,
     webhook_body,
 )
+from cloudseg_ops.runs.failed_tasks import FailedTask, failed_among
 
 TASKS = ["sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report"]
 UNKNOWN = FailedTask("pull_model", -1, "UnknownRevisionError", "models.git has no revision 'v9'", "Push the tag.")

@@ -22,7 +22,7 @@ AT_ONCE = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
-    "NotShownError",
+    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 

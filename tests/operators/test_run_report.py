@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import pytest
@@ -6,6 +7,7 @@ from cloudseg_ops.contracts.errors import InputsLostError, RunIncompleteError
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.operators.run_report import check_report
 from cloudseg_ops.report import Report, write_report
+from cloudseg_ops.runs.failed_tasks import FailedTask
 from cloudseg_ops.storage import Store
 from tests.support.report_runs import done, facts_of, planned, write_chunk
 
@@ -59,3 +61,13 @@ def test_a_chunk_without_results_did_not_finish(store: Store, layout: RunLayout)
 
 def test_what_is_left_in_input_alone_fails_no_run(store: Store, layout: RunLayout) -> None:
     check_report(_report(store, layout, places=_places(masked=2, input=1)), planned=True)
+
+
+@pytest.mark.parametrize("failed", [FailedTask("clean_inputs", -1, "X", "2 held"), FailedTask("segment", 3)])
+def test_run_with_a_failed_task_fails_although_every_input_is_accounted_for(
+    store: Store, layout: RunLayout, failed: FailedTask
+) -> None:
+    report = _report(store, layout, failed_tasks=[failed])
+    assert report.head["failed_tasks"] == {"count": 1, "first": [failed.to_json()]}
+    with pytest.raises(RunIncompleteError, match=re.escape(f"{failed.name} failed, although no input is lost")):
+        check_report(report, planned=True)
