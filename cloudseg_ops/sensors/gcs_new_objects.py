@@ -121,9 +121,10 @@ class GCSNewObjectsSensor(RunOperator, BaseSensorOperator):
             self.log.info("no new, settled objects under %s", folder)
             self._check_prefix(store, folder)
             if is_event_triggered(run_type) and not not_taken.not_settled:
-                _skip(
-                    "an earlier run already took the objects that started this run; the next photograph starts another"
+                why = (
+                    not_taken if not_taken.objects else "an earlier run already took the objects that started this run"
                 )
+                _skip(f"{why}; the next photograph starts another")
             return PokeReturnValue(is_done=False)
         show_folder(context, RunFolderLink, layout.folder, store.project)
         self.log.info("%d new objects, %d bytes: %s", snapshot.objects, snapshot.total_bytes, snapshot.uri)

@@ -110,6 +110,16 @@ def test_an_unknown_key_in_the_conf_fails_before_anything_is_requested(
     assert list(store.list_objects(GcsUri(buckets.staging))) == []
 
 
+def test_event_for_a_file_that_is_not_an_image_skips_the_run_and_says_so(
+    sensor: Any, store: Store, buckets: Buckets
+) -> None:
+    from airflow.providers.common.compat.sdk import AirflowSkipException
+
+    store.write(GcsUri(buckets.input, "a.heic"), b"not an image")
+    with pytest.raises(AirflowSkipException, match=r"^1 object not taken: heic \(1\); the next photograph starts"):
+        sensor().poke(_context(age=1))
+
+
 def test_a_dag_that_reads_its_conf_itself_may_have_other_keys(sensor: Any, store: Store, buckets: Buckets) -> None:
     store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
     found = sensor(refuse_unknown_conf=False).execute(_context("manual", conf={"ticket": 7}))
