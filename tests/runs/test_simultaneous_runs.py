@@ -10,7 +10,7 @@ from cloudseg_ops.contracts.errors import ObjectNotFoundError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import audit_run
 from gcs_emulator import Emulator
-from tests.runs.test_conservation import World, make_world
+from tests.runs.world import World, make_world
 
 AfterSuccess = Literal["delete", "archive", "keep"]
 
