@@ -22,6 +22,7 @@ from pydantic import (
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.config.runtimes import RUNTIMES, find_runtime
+from cloudseg_ops.config.schedule import check_schedule, check_time_zone, read_schedule
 from cloudseg_ops.config.values import (
     Bucket,
     FormatName,
@@ -32,7 +33,6 @@ from cloudseg_ops.config.values import (
     read_arguments,
     read_extensions,
     read_receiver,
-    read_schedule,
 )
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES
@@ -63,8 +63,12 @@ class Settings(BaseModel):
         description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
         "connection, `gke` a pod on a GKE cluster; `package.module:NAME` your own `Runtime`",
     )
-    schedule: Annotated[str | None, BeforeValidator(read_schedule)] = Field(
-        default="@daily", description="The DAG's schedule, in Airflow's syntax; `none`: manual runs only"
+    schedule: Annotated[str | None, AfterValidator(check_schedule), BeforeValidator(read_schedule)] = Field(
+        default="@daily",
+        description="The DAG's schedule: a cron expression, or a preset such as `@daily`; `none`: manual runs only",
+    )
+    schedule_timezone: Annotated[str, AfterValidator(check_time_zone)] = Field(
+        default="UTC", description="Time zone of that schedule, by its IANA name, such as `Europe/Berlin`"
     )
     pubsub_subscription: str | None = Field(
         default=None,

@@ -68,7 +68,8 @@ def test_every_param_has_a_schema_and_description(airflow: RunningAirflow) -> No
     [
         {"model_revision": ""}, {"model_revision": None}, {"model_revision": "v1\n"}, {"model_revision": "a..b"},
         {"model_revision": "v1.lock"}, {"model_revision": "x" * 201},
-        {"input_prefix": "gs://bucket/a"}, {"input_prefix": "a\nb"}, {"input_prefix": "a" * 1025}, {"input_prefix": 7},
+        {"input_prefix": "gs://bucket/a"}, {"input_prefix": "GS://bucket/a"}, {"input_prefix": "a\nb"},
+        {"input_prefix": "a" * 1025}, {"input_prefix": 7},
         {"after_success": None}, {"after_success": "DELETE"},
         {"max_objects": 10_000_001}, {"max_objects": 1.5}, {"max_objects": "7"}, {"max_objects": -1},
         {"dry_run": None}, {"dry_run": 1},
