@@ -28,6 +28,7 @@ def network(weights: Path) -> torch.nn.Module:
     return plain_network("unet", {"width": 4, "depth": 2}, str(weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 DAG_FILE = ROOT / "dags" / "cloud_segmentation.py"
 SETTINGS = {

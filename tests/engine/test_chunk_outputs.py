@@ -74,6 +74,7 @@ def test_an_image_that_was_scaled_down_gets_a_mask_of_its_original_size(lab: Lab
     assert len(np.unique(np.asarray(lab.mask("large.jpg")))) == 2
 
 
+@pytest.mark.slow
 def test_image_segmented_in_tiles_gets_the_same_mask(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     lab.write_chunk([lab.put("large.png", picture(2200, 1800))])

@@ -59,6 +59,7 @@ def check_results_after_a_stop(lab: Lab) -> int:
     return len(results)
 
 
+@pytest.mark.slow
 def test_sigterm_and_a_lost_parent_save_the_results_so_far(
     lab: Lab, other_buckets: Buckets, faults: FaultPlan, start: Start
 ) -> None:
@@ -86,6 +87,7 @@ def test_sigterm_and_a_lost_parent_save_the_results_so_far(
         assert any(f"{cause}: taking no new image" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_killed_engine_completes_when_run_again(lab: Lab, faults: FaultPlan, start: Start) -> None:
     first = start(*slow_chunk(lab, faults))
     wait_for_masks(lab, first)

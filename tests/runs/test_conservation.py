@@ -97,6 +97,7 @@ def test_keep_leaves_every_input(emulator: Emulator) -> None:
     assert names == {mask_name("a.png"), mask_name("b.png"), quarantine_name("bad.png")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after_success", ["delete", "archive"])
 def test_older_run_never_overwrites_a_newer_mask(
     emulator: Emulator, after_success: Literal["delete", "archive"]

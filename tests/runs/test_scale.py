@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks.scale import run
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]  # one worker prepares the buckets for all
+
 SMALL, LARGE = 4_000, 20_000
 PHASES = ["sense", "plan", "delete"]
 

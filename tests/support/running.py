@@ -130,6 +130,18 @@ class RunningAirflow:
         finally:
             requests.delete(url, timeout=10).raise_for_status()
 
+    @contextmanager
+    def held(self, bucket: str, name: str) -> Iterator[None]:
+        """Put an object under a temporary hold, so that it can be neither deleted nor replaced."""
+        blob = self.store._client.bucket(bucket).blob(name)
+        blob.temporary_hold = True
+        blob.patch()
+        try:
+            yield
+        finally:
+            blob.temporary_hold = False
+            blob.patch()
+
     def _ended(self, run_id: str) -> str | None:
         state = self.api.run_state(DAG_ID, run_id)
         return state if state in ("success", "failed") else None

@@ -126,6 +126,7 @@ def test_image_too_large_for_memory_is_quarantined_with_a_remedy(lab: Lab) -> No
     )
 
 
+@pytest.mark.slow
 def test_images_of_a_killed_helper_are_processed_by_others(
     lab: Lab, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,6 +150,7 @@ def test_images_of_a_killed_helper_are_processed_by_others(
     assert list(lab.outcomes().values()) == ["done"] * 300
 
 
+@pytest.mark.slow
 def test_helpers_exit_when_the_engine_is_killed(lab: Lab, emulator: Emulator) -> None:
     lab.write_chunk(lab.put_many(200))
     emulator.faults.latency = 0.05

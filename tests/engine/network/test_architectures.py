@@ -22,6 +22,7 @@ def test_network_accepts_the_listed_arguments_and_sizes(name: str) -> None:
         assert network.eval()(torch.rand(1, 3, height, width)).shape == (1, 2, height, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, one in ARCHITECTURES.items() if one.narrowest])
 def test_narrowest_network_has_the_same_receptive_field(name: str) -> None:
     architecture = ARCHITECTURES[name]

@@ -85,6 +85,7 @@ def test_a_device_that_is_not_faster_stays_in_float32(monkeypatch: pytest.Monkey
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
+@pytest.mark.slow
 def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
     weights = exported(tiny_unet())
     ref = model_ref(weights, exported_params())
@@ -185,6 +186,7 @@ def test_tf32_is_tried_if_bfloat16_disagrees(monkeypatch: pytest.MonkeyPatch, ca
     assert "TF32 agrees with float32 on 100.000%" in caplog.text
 
 
+@pytest.mark.slow
 def test_exported_program_in_bfloat16_segments_in_tiles() -> None:
     weights = exported(tiny_unet())
     ref = model_ref(weights, exported_params())

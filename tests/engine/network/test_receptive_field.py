@@ -45,6 +45,7 @@ def test_receptive_field_is_measured(network: nn.Module, stride: int, expected: 
     assert receptive_field(network, stride) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "expected"), [(1, 8), (2, 24), (3, 48), (4, 96), (5, 192)])
 def test_receptive_field_of_the_built_in_network(depth: int, expected: int) -> None:
     assert module_receptive_field(UNet(1, 1, 1, depth), 2**depth) == expected
@@ -65,6 +66,7 @@ def influenced(network: UNet, side: int, block: int) -> torch.Tensor:
     return found.nonzero().flatten()
 
 
+@pytest.mark.slow
 def test_receptive_field_matches_gradients() -> None:
     network = tiny_unet().double()
     block = 32

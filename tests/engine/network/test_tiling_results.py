@@ -81,6 +81,7 @@ def relative_difference(some: Logits, others: Logits) -> float:
     return float(np.abs(some - others).max() / np.abs(others).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [1, 5])
 @pytest.mark.parametrize("in_channels", [1, 3])
 @pytest.mark.parametrize(
@@ -113,6 +114,7 @@ def test_tiles_give_the_logits_of_the_whole_image(
     assert (classes == wanted).mean() > 0.9999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "halo", "least"),
     # No halo, half of it, and one block less than needed.
@@ -188,6 +190,7 @@ assert 0 < classes.mean() < 1
 """
 
 
+@pytest.mark.slow
 def test_peak_memory_is_that_of_a_tile() -> None:
     features_of_the_whole = 5000 * 5000 * 4 * 4  # one tensor of the first level: four channels in float32
     assert peak_bytes(_LARGE) < features_of_the_whole / 4
