@@ -106,12 +106,25 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Make the weights and the `model` section of params.yaml match, create a new tag, and run again with "
         "that tag."
     ),
+    errors.WeightsFileError: Remedy(
+        False, "Replace the weights file as the message says (`dvc add`, `dvc push`), create a new tag, and run again "
+        "with that tag."
+    ),
+    errors.NonFiniteWeightsError: Remedy(
+        False, "Run again with another revision, or train the model again. If the weights were converted to float16, "
+        "values above 65,504 became infinite: save them in float32."
+    ),
     errors.DeviceError: Remedy(
         True, "Nothing, if a later try gets a node with a working GPU. Otherwise do what the message says about the "
         "driver, the image or CLOUDSEG_DEVICE; then clear this task."
     ),
     errors.NonFiniteLogitsError: Remedy(
-        False, "Check the weights; if they are right, add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS. Then run again."
+        False, "The images stay in the input bucket: run again with a revision whose network can process them, or move "
+        "them elsewhere."
+    ),
+    errors.LowPrecisionError: Remedy(
+        True, "Nothing, while tries are left: the next one compares the precisions on these images first. Otherwise "
+        "add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS, and clear this task."
     ),
     errors.HelperLostError: Remedy(True, "Nothing: the engine repeats the work."),
     errors.BadImageError: Remedy(False, "Nothing: the image is in quarantine. Upload an intact copy of it."),
@@ -125,6 +138,10 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.ChunkUnfinishedError: Remedy(
         True, "Nothing, while tries are left: each resumes where the last one stopped. After the last try, fix what "
         "the engine's lines above report; then clear this task."
+    ),
+    errors.ChunkFailedError: Remedy(
+        False, "Do what the engine's error in the message says; then run again. A newer engine may name an error that "
+        "this DAG does not know: deliver both from one release."
     ),
     errors.PodError: Remedy(True, "Fix what Kubernetes reports about the pod, and clear this task."),
     errors.PodTemplateError: Remedy(False, "Correct CLOUDSEG_POD_TEMPLATE; then clear this task."),

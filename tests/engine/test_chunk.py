@@ -183,18 +183,6 @@ def test_a_failure_while_writing_results_does_not_hide_the_first_one(
     assert "results so far could not be written" in caplog.text
 
 
-def test_a_model_whose_logits_are_nan_writes_no_mask(lab: Lab) -> None:
-    network = tiny_unet()
-    with torch.no_grad():
-        assert network.head.bias is not None
-        network.head.bias.fill_(float("nan"))
-    lab.use_model(state_bytes(network), unet_params())
-    lab.write_chunk(lab.put_many(3))
-    with pytest.raises(ChunkUnfinishedError, match=r"model v1 .* NaN or infinite"):
-        run(lab)
-    assert lab.mask_info("sky/000.png") is None
-
-
 def test_a_failed_preview_does_not_fail_the_chunk(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     lab.set(previews=GcsUri("no-such-place", "previews"))
     lab.write_chunk(lab.put_many(2))

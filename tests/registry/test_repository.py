@@ -13,7 +13,7 @@ from cloudseg_ops.contracts.errors import (
     UnknownRevisionError,
 )
 from cloudseg_ops.registry._repository import open_revision
-from tests.registry.conftest import Opener, Registry
+from tests.registry.conftest import WEIGHTS_ONE, WEIGHTS_TWO, Opener, Registry
 
 
 @pytest.mark.parametrize("revision", ["v1", "dev", "main", "v2"])
@@ -31,7 +31,7 @@ def test_resolves_a_commit(registry: Registry, address: str) -> None:
 
 def test_a_revision_gives_its_own_bytes(own_registry: Registry, form: Opener, tmp_path: Path) -> None:
     own_registry.forget_cache()
-    for revision, content in [("v1", b"weights one"), ("v2", b"weights two, longer")]:
+    for revision, content in [("v1", WEIGHTS_ONE), ("v2", WEIGHTS_TWO)]:
         with open_revision(form(own_registry), revision) as opened:
             opened.download(opened.find("model.pt"), tmp_path / revision)
         assert (tmp_path / revision).read_bytes() == content

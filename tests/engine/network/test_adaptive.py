@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from cloudseg_ops.contracts.errors import DeviceError, EngineError, ImageTooLargeError
+from cloudseg_ops.contracts.errors import (
+    DeviceError,
+    EngineError,
+    ImageTooLargeError,
+    LowPrecisionError,
+    NonFiniteLogitsError,
+)
 from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.network import adaptive
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
@@ -17,6 +23,7 @@ from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.programs import Sensitive, exported, exported_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(8)]
@@ -182,3 +189,31 @@ def test_memory_taken_by_another_process_is_not_blamed_on_the_images(monkeypatch
     left[0] = 6 * 2**30
     with pytest.raises(ImageTooLargeError):
         crowded.predict([DecodedImage(noise(400, 300))])
+
+
+def sensitive(most_pixels: int) -> AdaptivePredictor:
+    weights = exported(Sensitive())
+    ref = model_ref(weights, exported_params())
+    network = load_network(ref, weights, CPU).in_bf16()
+    return AdaptivePredictor(Predictor(ref, network), BatchTuner(1, most_pixels), Stop(), workers=1, threads=1)
+
+
+def test_an_image_whose_logits_are_not_finite_in_bfloat16_is_computed_in_float32() -> None:
+    pixels = np.full((32, 40, 3), 100, np.uint8)
+    pixels[:20] = 40
+    pixels[-1] = 255  # in bfloat16, the logarithm of 0
+    image = DecodedImage(pixels)
+    exact = sensitive(10**9)._predictor.in_float32.predict([image])[0]
+    assert exact.classes.sum() == 12 * 40
+    for most_pixels in (10**9, 32 * 40, 400):
+        it = sensitive(most_pixels)
+        assert np.array_equal(it.predict([image])[0].classes, exact.classes)
+    # In a batch, any of the images may be the cause.
+    with pytest.raises(LowPrecisionError):
+        sensitive(10**9).predict([image, image])
+
+
+def test_an_image_whose_logits_are_not_finite_in_float32_either() -> None:
+    with pytest.raises(NonFiniteLogitsError, match="computed in float32") as raised:
+        sensitive(10**9).predict([DecodedImage(np.zeros((32, 40, 3), np.uint8))])
+    assert type(raised.value) is NonFiniteLogitsError
