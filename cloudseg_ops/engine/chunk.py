@@ -117,8 +117,9 @@ def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> Cl
     found = f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, of which"
     if failures and result_log.is_permanent and not stop.requested:
         source, error = failures[0]
-        masked = result_log.counts().get(Outcome.DONE, 0)
-        others = f"{masked} others got their mask" if masked else "no image got a mask, so the model is the cause"
+        counts = result_log.counts()
+        masked = counts.get(Outcome.DONE, 0) + counts.get(Outcome.SKIPPED, 0)
+        others = f"{masked} others succeeded" if masked else "no other succeeded, so the model is probably the cause"
         kind = type(error) if isinstance(error, CloudsegError) else ChunkUnfinishedError
         return kind(
             f"{found} {result_log.failed} failed in a way that a retry cannot fix; {others}. The first is "

@@ -191,29 +191,38 @@ def test_memory_taken_by_another_process_is_not_blamed_on_the_images(monkeypatch
         crowded.predict([DecodedImage(noise(400, 300))])
 
 
-def sensitive(most_pixels: int) -> AdaptivePredictor:
-    weights = exported(Sensitive())
-    ref = model_ref(weights, exported_params())
-    network = load_network(ref, weights, CPU).in_bf16()
-    return AdaptivePredictor(Predictor(ref, network), BatchTuner(1, most_pixels), Stop(), workers=1, threads=1)
+def in_bf16(predictor: Predictor, most_pixels: int = 10**9) -> AdaptivePredictor:
+    return AdaptivePredictor(predictor, BatchTuner(1, most_pixels), Stop(), workers=1, threads=1)
 
 
 def test_an_image_whose_logits_are_not_finite_in_bfloat16_is_computed_in_float32() -> None:
+    weights = exported(Sensitive())
+    ref = model_ref(weights, exported_params())
+    coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())
     pixels = np.full((32, 40, 3), 100, np.uint8)
     pixels[:20] = 40
     pixels[-1] = 255  # in bfloat16, the logarithm of 0
-    image = DecodedImage(pixels)
-    exact = sensitive(10**9)._predictor.in_float32.predict([image])[0]
-    assert exact.classes.sum() == 12 * 40
-    for most_pixels in (10**9, 32 * 40, 400):
-        it = sensitive(most_pixels)
-        assert np.array_equal(it.predict([image])[0].classes, exact.classes)
+    (got,) = in_bf16(coarse).predict([DecodedImage(pixels)])
+    assert (got.classes[:20] == 0).all()
+    assert (got.classes[20:] == 1).all()
     # In a batch, any of the images may be the cause.
     with pytest.raises(LowPrecisionError):
-        sensitive(10**9).predict([image, image])
-
-
-def test_an_image_whose_logits_are_not_finite_in_float32_either() -> None:
+        in_bf16(coarse).predict([DecodedImage(pixels)] * 2)
+    # If float32 needs tiles, and the network does not allow them, the next try chooses the precision again.
+    with pytest.raises(LowPrecisionError):
+        in_bf16(coarse, 32 * 40).predict([DecodedImage(pixels)])
     with pytest.raises(NonFiniteLogitsError, match="computed in float32") as raised:
-        sensitive(10**9).predict([DecodedImage(np.zeros((32, 40, 3), np.uint8))])
+        in_bf16(coarse).predict([DecodedImage(np.zeros((32, 40, 3), np.uint8))])
     assert type(raised.value) is NonFiniteLogitsError
+
+
+def test_in_float32_an_image_may_need_tiles() -> None:
+    class Never(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 1, *images.shape[2:]), float("nan"))
+
+    exact = plain()
+    coarse = Predictor(REF, replace(exact.network, forward=Never(), autocast=True, exact=exact.network))
+    image = DecodedImage(noise(200, 160))
+    expected = exact.predict([image])[0].classes
+    assert np.array_equal(in_bf16(coarse, 160 * 200).predict([image])[0].classes, expected)
