@@ -8,7 +8,8 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import audit_run
 from cloudseg_ops.runs.chunk_plan import write_plan
-from cloudseg_ops.runs.cleanup import Cleaned, clean_inputs, decide
+from cloudseg_ops.runs.cleanup import clean_inputs, decide
+from cloudseg_ops.runs.cleanup_result import Cleaned
 from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
 from cloudseg_ops.storage import BATCH_SIZE, Pace, Store
 from cloudseg_ops.storage.evidence import gather_evidence
@@ -65,7 +66,7 @@ def _delete(store: Store, _: None, run_id: str = "million") -> str:
         output_bucket=OUTPUT,
         model_digest=DIGEST,
         after_success="delete",
-    )
+    ).counts
     return ", ".join(f"{number} {fate}" for fate, number in counts.items() if number)
 
 

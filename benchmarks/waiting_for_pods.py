@@ -107,7 +107,7 @@ def measure(cluster: Cluster, chunks: int, *, deferrable: bool) -> dict[str, flo
         idle = Samples()
         idle.take(site)
         site.upload("bench", 8 * chunks)
-        with site.slowly(0.8), _sampled(site) as samples:
+        with site.slow_storage(0.8), _sampled(site) as samples:
             began = time.monotonic()
             run_id = site.airflow.trigger()
             state = site.airflow.wait(run_id, 600)

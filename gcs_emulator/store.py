@@ -16,6 +16,7 @@ from .database import COLUMNS, object_record, object_row, open_database
 from .errors import ApiError, no_such_object
 from .payloads import Content, DirectoryPayloads, MemoryPayloads, Payloads, PayloadWriter
 from .records import ObjectRecord
+from .retention import check_retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +86,14 @@ class Store(BucketStore):
             conditions: Preconditions of the write.
 
         Raises:
-            ApiError: 404 if the bucket does not exist; 412 if a precondition fails.
+            ApiError: 404 if the bucket does not exist; 412 if a precondition fails; 403 if a hold or a retention
+                policy keeps the object that it would replace.
         """
-        self.bucket(bucket)
+        owner = self.bucket(bucket)
         old = self.find(bucket, name)
         conditions.check(old.generation if old else 0, old)
+        if old is not None:
+            check_retention(owner, old, self.now())
         return old
 
     def put(
@@ -154,9 +158,10 @@ class Store(BucketStore):
             conditions: Preconditions on the object that has that name now.
 
         Raises:
-            ApiError: 412 if a precondition fails.
+            ApiError: 412 if a precondition fails; 403 if a hold or a retention policy keeps either object.
         """
         old = self.check(source.bucket, name, conditions)
+        check_retention(self.bucket(source.bucket), source, self.now())
         now = self.tick()
         record = dataclasses.replace(source, name=name, generation=now, metageneration=1, updated=now)
         self._write(record, instead_of=source)
@@ -165,7 +170,12 @@ class Store(BucketStore):
         return record
 
     def delete(self, record: ObjectRecord) -> None:
-        """Delete an object."""
+        """Delete an object.
+
+        Raises:
+            ApiError: 403 if a hold or a retention policy keeps it.
+        """
+        check_retention(self.bucket(record.bucket), record, self.now())
         self._forget(record)
         self.payloads.remove(record.payload)
 

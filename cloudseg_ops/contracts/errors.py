@@ -33,6 +33,14 @@ class PermissionDeniedError(StorageError):
     """The identity in use lacks a permission that the call needs."""
 
 
+class ObjectHeldError(PermissionDeniedError):
+    """A hold keeps an object from being deleted or replaced, whatever roles the identity has."""
+
+
+class ObjectRetainedError(PermissionDeniedError):
+    """A retention policy keeps an object from being deleted or replaced for some time."""
+
+
 class ManifestError(CloudsegError):
     """A plan, or a line of a snapshot, a chunk or a results file, is not in the expected format."""
 
@@ -163,6 +171,14 @@ class InputsLostError(RunError):
 
 class RunIncompleteError(RunError):
     """Nothing is lost, but some inputs of the snapshot have neither a mask nor a copy in quarantine."""
+
+
+class InputsNotDeletedError(RunError):
+    """Clean-up could not delete or archive some proven inputs; all others are done."""
+
+
+class DeletesRefusedError(InputsNotDeletedError):
+    """Cloud Storage refused to delete or archive some proven inputs; a retry would be refused, too."""
 
 
 class GalleryError(CloudsegError):

@@ -12,8 +12,9 @@ from airflow.sdk import BaseNotifier
 
 from cloudseg_ops.config.receivers import Receiver, checked_webhook
 from cloudseg_ops.contracts.imports import import_reference
-from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
+from cloudseg_ops.notifications.message import notice, webhook_body
 from cloudseg_ops.operators._errors import FAILURE_KEY
+from cloudseg_ops.runs.failed_tasks import FailedTask, failed_among
 
 TIMEOUT_SECONDS = 10.0
 

@@ -72,6 +72,13 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Grant the identity the role that docs/gke.md lists, and wait some minutes until it takes effect; then "
         "clear this task."
     ),
+    errors.ObjectHeldError: Remedy(
+        False, "Release the hold on the object, then clear this task."
+    ),
+    errors.ObjectRetainedError: Remedy(
+        False, "Wait until the retention period of the object has passed, then clear this task; or use a bucket "
+        "without a retention policy."
+    ),
     errors.ManifestError: Remedy(
         False, "Something else overwrote or truncated the named file. No input is touched without its proof: do what "
         "the message says, or leave the inputs to the next run."
@@ -175,6 +182,14 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.RunIncompleteError: Remedy(
         False, "Do what the last lines of the failed tasks' logs say and clear those tasks, or leave the rest to the "
         "next run."
+    ),
+    errors.InputsNotDeletedError: Remedy(
+        True, "Nothing, if a later try succeeds. Otherwise do what the message says about each group of inputs; then "
+        "clear this task."
+    ),
+    errors.DeletesRefusedError: Remedy(
+        False, "Release holds, wait until retention ends, or grant what the message asks for; then clear this task. If "
+        "the inputs are to stay, run with `after_success` set to `keep`."
     ),
     # Raised by `make deploy` and its workflow, never by a task.
     errors.DeliveryError: Remedy(False, "Do what the message says, and deliver again."),

@@ -46,7 +46,7 @@ def make_tiles(report: Report, facts: RunFacts, reading: Reading) -> list[Tile]:
         Tile("inputs", f"{facts.objects:,}", readable_bytes(facts.bytes)),
         Tile("masks", f"{masks:,}", f"{skipped:,} already existed" if skipped else "each with provenance"),
         Tile("quarantined", f"{quarantined:,}", "reasons below" if quarantined else "no bad images"),
-        _audit_tile("left in INPUT", left_behind(facts, report.counts), "for the next run", "attention"),
+        _audit_tile("left in INPUT", left_behind(facts), "for the next run", "attention"),
         _audit_tile("lost", report.lost, "names below", "bad"),
         Tile("images/s", three_digits(rate) if rate else "–", "over all chunks" if seconds else "nothing segmented"),
     ]

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
@@ -45,10 +45,16 @@ class Answer:
     Attributes:
         status: HTTP status.
         reason: Cloud Storage's error message; empty if there is none.
+        errors: Cloud Storage's list of errors, each with its `reason`.
     """
 
     status: int
-    reason: str
+    reason: str = ""
+    errors: Sequence[Mapping[str, Any]] = ()
+
+    def has_reason(self, *reasons: str) -> bool:
+        """Return whether one of the errors has one of these reasons."""
+        return any(error.get("reason") in reasons for error in self.errors)
 
 
 def perform(client: Client, calls: Sequence[Call]) -> list[Answer]:
@@ -95,7 +101,7 @@ def _answers(body: bytes, content_type: str, expected: int) -> list[Answer]:
     for part in body.split(boundary)[1:-1]:
         number, status = _CONTENT_ID.search(part), _STATUS.search(part)
         if number and status:
-            answers[int(number[1])] = Answer(int(status[1]), _reason(part) if int(status[1]) >= 400 else "")
+            answers[int(number[1])] = _answer(int(status[1]), part)
     missing = expected - len(answers)
     if missing or max(answers, default=-1) >= expected:
         raise ServiceUnavailable(  # type: ignore[no-untyped-call]
@@ -104,11 +110,14 @@ def _answers(body: bytes, content_type: str, expected: int) -> list[Answer]:
     return [answers[number] for number in range(expected)]
 
 
-def _reason(part: bytes) -> str:
+def _answer(status: int, part: bytes) -> Answer:
     begin = part.find(b"{")
-    if begin < 0:
-        return ""
+    if status < 400 or begin < 0:
+        return Answer(status)
     try:
-        return str(json.loads(part[begin:])["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return part[begin : begin + 200].decode(errors="replace")
+        error = json.loads(part[begin:])["error"]
+        return Answer(
+            status, str(error["message"]), [item for item in error.get("errors", ()) if isinstance(item, dict)]
+        )
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Answer(status, part[begin : begin + 200].decode(errors="replace"))

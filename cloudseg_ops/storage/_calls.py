@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloudseg_ops.contracts.errors import (
     BucketNotFoundError,
+    ObjectHeldError,
     ObjectNotFoundError,
+    ObjectRetainedError,
     PermissionDeniedError,
     PreconditionFailedError,
     StorageError,
 )
 
+if TYPE_CHECKING:
+    from google.api_core.exceptions import GoogleAPICallError
+
+# Cloud Storage documents the reason `objectUnderActiveHold`, but a hold is observed to have the reason `forbidden`, as
+# a missing permission has: https://cloud.google.com/storage/docs/json_api/v1/status-codes
+_HOLD = re.compile(r"under active \S+ hold", re.IGNORECASE)
 # A 404 has no field that distinguishes a missing bucket from a missing object, only this message.
 _NO_BUCKET = "specified bucket does not exist"
 
@@ -46,12 +55,37 @@ def translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
         raise ObjectNotFoundError(f"{doing}: there is no such object") from error
     except exceptions.PreconditionFailed as error:
         raise PreconditionFailedError(f"{doing}: the object now has another generation") from error
-    except (exceptions.Forbidden, exceptions.Unauthorized, GoogleAuthError) as error:
-        raise PermissionDeniedError(
-            f"{doing}: refused ({error}); grant the identity that runs this the roles listed in docs/architecture.md"
-        ) from error
+    except exceptions.Forbidden as error:
+        raise refusal(doing, error) from error
+    except (exceptions.Unauthorized, GoogleAuthError) as error:
+        raise _denied(doing, error) from error
     except (exceptions.GoogleAPICallError, exceptions.RetryError, RequestException) as error:
         raise StorageError(f"{doing}: {type(error).__name__}: {error}; try again later") from error
+
+
+def refusal(doing: str, error: GoogleAPICallError) -> PermissionDeniedError:
+    """Translate a 403: a hold, a retention policy, or a missing permission.
+
+    Args:
+        doing: The operation, with which the message begins.
+        error: The client's error.
+    """
+    text = str(error.message)
+    if _HOLD.search(text) or _has_reason(error, "objectUnderActiveHold"):
+        return ObjectHeldError(f"{doing}: the object is under a hold ({text}); release the hold, then try again")
+    if _has_reason(error, "retentionPolicyNotMet"):
+        return ObjectRetainedError(f"{doing}: a retention policy keeps the object ({text})")
+    return _denied(doing, error)
+
+
+def _denied(doing: str, error: Exception) -> PermissionDeniedError:
+    return PermissionDeniedError(
+        f"{doing}: refused ({error}); grant the identity that runs this the roles listed in docs/architecture.md"
+    )
+
+
+def _has_reason(error: GoogleAPICallError, reason: str) -> bool:
+    return any(isinstance(item, dict) and item.get("reason") == reason for item in error.errors)
 
 
 def retry() -> Any:

@@ -12,8 +12,8 @@ from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry, translated
 from cloudseg_ops.storage._connection import STREAM_CHUNK, Connection
-from cloudseg_ops.storage._deletes import delete_batch
-from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, Deletion, info_of
+from cloudseg_ops.storage._deletes import delete_batch, raise_refusal
+from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, DeleteResult, Deletion, info_of
 from cloudseg_ops.storage.concurrency import in_order
 
 # A batch of a hundred takes about a second: this many keep up with the initial rate limit and its increase.
@@ -148,8 +148,32 @@ class WriteCalls(Connection):
                 if token is None:
                     return
 
-    def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
+    def try_delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[DeleteResult]:
         """Delete exactly these versions, at most 100 per request, within the bucket's rate limit.
+
+        A delete that is refused, because of a hold for example, has that as its outcome; all others are carried out.
+
+        Args:
+            bucket: Name of the bucket.
+            versions: Names and generations. An object whose current generation is another one is not deleted.
+
+        Returns:
+            The result of each delete, in order.
+
+        Raises:
+            StorageError: Cloud Storage did not accept a whole request.
+        """
+        rest = iter(versions)
+        batches = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
+        pacer = self._pacer(bucket)
+
+        def delete(batch: list[tuple[str, int]]) -> list[DeleteResult]:
+            return delete_batch(self._client, bucket, batch, pacer)
+
+        return [result for results in in_order(delete, batches, at_once=_BATCHES_AT_ONCE) for result in results]
+
+    def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
+        """Delete exactly these versions, like `try_delete_many`, and then raise if a delete was refused.
 
         Args:
             bucket: Name of the bucket.
@@ -157,12 +181,11 @@ class WriteCalls(Connection):
 
         Returns:
             The outcome of each delete, in order.
+
+        Raises:
+            PermissionDeniedError: A delete was refused; all others were carried out.
+            StorageError: A delete failed, or Cloud Storage did not accept a whole request.
         """
-        rest = iter(versions)
-        batches = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
-        pacer = self._pacer(bucket)
-
-        def delete(batch: list[tuple[str, int]]) -> list[Deletion]:
-            return delete_batch(self._client, bucket, batch, pacer)
-
-        return [outcome for outcomes in in_order(delete, batches, at_once=_BATCHES_AT_ONCE) for outcome in outcomes]
+        results = self.try_delete_many(bucket, versions)
+        raise_refusal(bucket, results)
+        return [result.outcome for result in results]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cloudseg_ops.contracts.objects import ObjectInfo
 
@@ -29,6 +29,30 @@ class Deletion(StrEnum):
     """The object did not exist (any more)."""
     CHANGED = "changed"
     """The object has another generation; nothing was deleted."""
+    HELD = "held"
+    """A hold keeps the object."""
+    RETAINED = "retained"
+    """A retention policy keeps the object."""
+    FORBIDDEN = "forbidden"
+    """The identity lacks the permission for this object."""
+    FAILED = "failed"
+    """Cloud Storage refused the call for another reason, or failed until the retries ended."""
+
+
+REFUSALS = frozenset({Deletion.HELD, Deletion.RETAINED, Deletion.FORBIDDEN, Deletion.FAILED})
+"""The outcomes of deletes that did not take place although the object is unchanged."""
+
+
+class DeleteResult(NamedTuple):
+    """What became of one delete.
+
+    Attributes:
+        outcome: The outcome.
+        reason: Cloud Storage's message, if the outcome is one of `REFUSALS`.
+    """
+
+    outcome: Deletion
+    reason: str = ""
 
 
 def info_of(blob: Blob) -> ObjectInfo:

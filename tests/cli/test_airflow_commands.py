@@ -1,4 +1,4 @@
-"""Airflow's commands as gcloud runs them on Composer."""
+"""Airflow commands, as gcloud runs them on Composer."""
 
 from cloudseg_ops.cli.airflow_commands import composer_command
 from cloudseg_ops.config.pools import pool_command
@@ -9,7 +9,7 @@ REVISIONS = ["v2", "v1", "main"]
 WHERE = ["--location", "r", "--project", "p"]
 
 
-def test_the_pools_command_has_all_arguments_of_airflow_after_the_dashes() -> None:
+def test_pool_command_passes_airflow_arguments_after_the_dashes() -> None:
     command = composer_command(pool_command("gpus", 3), "prod", "europe-west4")
     assert command[: command.index("--")] == [
         "gcloud", "composer", "environments", "run", "prod", "--location", "europe-west4", "pools", "set",
@@ -18,7 +18,7 @@ def test_the_pools_command_has_all_arguments_of_airflow_after_the_dashes() -> No
     assert composer_command(pool_command("gpus", 3), "prod", "r", project="p")[5:9] == WHERE
 
 
-def test_the_revisions_command_has_all_arguments_of_airflow_after_the_dashes() -> None:
+def test_revisions_command_passes_airflow_arguments_after_the_dashes() -> None:
     command = composer_command(keep_command(REPOSITORY, REVISIONS), "prod", "europe-west4")
     assert command[: command.index("--")] == [
         "gcloud", "composer", "environments", "run", "prod", "--location", "europe-west4", "variables", "set",

@@ -31,12 +31,12 @@ BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("check", "value"), [(check, value) for check, values in GOOD for value in values])
-def test_what_kubernetes_takes_is_given_back(check: Callable[[Any], Any], value: Any) -> None:
+def test_valid_value_is_returned(check: Callable[[Any], Any], value: Any) -> None:
     assert check(value) == value
 
 
 @pytest.mark.parametrize(("check", "value"), [(check, value) for check, values in BAD for value in values])
-def test_what_it_would_refuse_is_refused_here(check: Callable[[Any], Any], value: Any) -> None:
+def test_invalid_value_is_rejected(check: Callable[[Any], Any], value: Any) -> None:
     with pytest.raises(ValueError, match=r"\w+ \w+ \w+"):
         check(value)
 
@@ -44,7 +44,7 @@ def test_what_it_would_refuse_is_refused_here(check: Callable[[Any], Any], value
 @pytest.mark.parametrize(
     ("text", "count"), [("1Mi", 2**20), ("1M", 10**6), ("1.5Gi", 3 * 2**29), ("2Ei", 2**61), ("7", 7), ("3k", 3000)]
 )
-def test_amounts_are_counted(text: str, count: int) -> None:
+def test_quantities_are_converted_to_bytes(text: str, count: int) -> None:
     assert in_bytes(text) == count
 
 
@@ -54,7 +54,7 @@ DIGEST = "@sha256:" + "0123456789abcdef" * 4
 @pytest.mark.parametrize(
     "name", ["cloudseg", "eu.gcr.io/p/r", "localhost:5000/cloudseg", "a/b__c/d-e--f", "host.example/x:v1.2_RC"]
 )
-def test_images_by_digest(name: str) -> None:
+def test_image_needs_a_digest(name: str) -> None:
     assert grammar.image(name + DIGEST, by_digest=True) == name + DIGEST
     assert grammar.image(name, by_digest=False) == name
     with pytest.raises(ValueError, match="a tag may mean another image tomorrow"):
@@ -66,13 +66,13 @@ def test_images_by_digest(name: str) -> None:
     ["", "https://eu.gcr.io/p/r" + DIGEST, "Cloudseg" + DIGEST, "a b" + DIGEST, "a" + DIGEST[:-1], "a" + DIGEST + "0",
      "a" + DIGEST.upper(), DIGEST, "a:b:c" + DIGEST, "a/" + DIGEST, "a" + DIGEST + "\n", "a@sha1:00"],
 )  # fmt: skip
-def test_what_is_no_image(text: str) -> None:
+def test_invalid_image_is_rejected(text: str) -> None:
     for by_digest in (True, False):
         with pytest.raises(ValueError, match="an image is"):
             grammar.image(text, by_digest=by_digest)
 
 
-def test_pairs_are_read_from_words_or_json() -> None:
+def test_pairs_are_read_from_text_or_json() -> None:
     assert grammar.read_pairs("a=1, b = x=y ,,c=") == {"a": "1", "b": "x=y", "c": ""}
     assert grammar.read_pairs(' {"a": "1,2"}') == {"a": "1,2"}
     assert grammar.read_pairs("") == {}
@@ -80,16 +80,16 @@ def test_pairs_are_read_from_words_or_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "error"),
     [("a", "'a' is not key=value"), ("a=1,b", "'b' is not key=value"), ("a=1,a=2", "'a' twice"), ('{"a": ', "invalid"),
      ('{"a": 1}', "value of 'a' is not text"), ('{"a": {"b": "c"}}', "value of 'a' is not text"), ("{a=1}", "invalid")],
 )  # fmt: skip
-def test_what_are_no_pairs(text: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_invalid_pairs_are_rejected(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
         grammar.read_pairs(text)
 
 
-def test_words() -> None:
+def test_words_are_read_from_text() -> None:
     assert grammar.read_words(" a, b ,,") == ("a", "b")
     assert grammar.each(grammar.cpu)(("1", "2")) == ("1", "2")
     with pytest.raises(ValueError, match="CPUs"):

@@ -14,7 +14,7 @@ SETTLE = timedelta(seconds=60)
 
 
 @given(st.text(min_size=1), st.integers(0, 2**63 - 1), st.integers(0, 2**50), st.text(max_size=8))
-def test_a_line_and_back(name: str, generation: int, size: int, crc32c: str) -> None:
+def test_line_round_trip(name: str, generation: int, size: int, crc32c: str) -> None:
     item = InputObject(name, generation, size, crc32c)
     line = item.to_line()
     assert "\n" not in line
@@ -22,13 +22,13 @@ def test_a_line_and_back(name: str, generation: int, size: int, crc32c: str) -> 
     assert InputObject.from_line(line) == item
 
 
-def test_the_line_is_as_the_contract_says() -> None:
+def test_line_format() -> None:
     line = version("ä/b.jpg", 7, 1000, "AAAAAA==").to_line()
     assert json.loads(line) == {"name": "ä/b.jpg", "generation": 7, "size": 1000, "crc32c": "AAAAAA=="}
     assert "ä" in line
 
 
-def test_further_keys_are_left_out() -> None:
+def test_unknown_keys_are_ignored() -> None:
     line = json.dumps({"name": "a", "generation": 1, "size": 2, "crc32c": "c", "outcome": "done"})
     assert InputObject.from_line(line) == InputObject("a", 1, 2, "c")
 
@@ -43,13 +43,13 @@ def test_further_keys_are_left_out() -> None:
      '{"name": "a", "generation": Infinity, "size": 2, "crc32c": "c"}',
      '{"name": "a", "generation": NaN, "size": 2, "crc32c": "c"}'],
 )  # fmt: skip
-def test_a_damaged_line_is_a_manifest_error_that_shows_it(line: str) -> None:
+def test_damaged_line_is_a_manifest_error_showing_it(line: str) -> None:
     with pytest.raises(ManifestError) as raised:
         InputObject.from_line(line)
     assert repr(line[:200]) in str(raised.value)
 
 
-def test_the_message_shows_the_beginning_of_a_long_line_only() -> None:
+def test_long_line_is_truncated_in_the_message() -> None:
     with pytest.raises(ManifestError) as raised:
         InputObject.from_line("x" * 100_000)
     assert len(str(raised.value)) < 600
@@ -58,22 +58,22 @@ def test_the_message_shows_the_beginning_of_a_long_line_only() -> None:
 @pytest.mark.parametrize(
     "name", ["a.jpg", "a.JPG", "a/b.c.jpeg", "a.png", "a.mask.jpg", "mask.png", "a.tif", ".jpg", "x.mask.png.jpg"]
 )
-def test_photographs(name: str) -> None:
+def test_image_names(name: str) -> None:
     assert is_image_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["a.jpg.mask.png", "a", "a.txt", "a.jpg/", "a.jpg/readme", "jpg", "a.jpg ", "", "a.", "a.jpg.part"]
 )
-def test_what_is_no_photograph(name: str) -> None:
+def test_other_names_are_not_images(name: str) -> None:
     assert not is_image_name(name)
 
 
-def test_settled_is_from_the_very_second_on() -> None:
+def test_object_settles_at_the_exact_second() -> None:
     assert is_settled(WHEN, WHEN + SETTLE, SETTLE)
     assert not is_settled(WHEN, WHEN + SETTLE - timedelta(microseconds=1), SETTLE)
     assert is_settled(WHEN, WHEN, timedelta(0))
-    # A clock that runs behind that of Cloud Storage must not take an upload for settled.
+    # A clock behind that of Cloud Storage must not make an upload settled.
     assert not is_settled(WHEN + timedelta(seconds=5), WHEN, timedelta(0))
 
 
@@ -81,7 +81,7 @@ def _listed(name: str, age: float) -> ObjectInfo:
     return ObjectInfo("in", name, 7, 1, "c", "", WHEN - timedelta(seconds=age))
 
 
-def test_what_a_run_takes_in() -> None:
+def test_settled_images_are_selected() -> None:
     left: dict[str, str] = {}
     listed = [_listed("b.jpg", 61), _listed("a.jpg", 59), _listed("notes.txt", 999), _listed("c.gif", 999),
               _listed("c.PNG", 60)]  # fmt: skip
@@ -92,20 +92,20 @@ def test_what_a_run_takes_in() -> None:
 
 
 @pytest.mark.parametrize(("letters", "taken"), [(1009, 1), (1010, 0)])
-def test_a_name_that_leaves_no_room_for_its_quarantine_copys_is_left(letters: int, taken: int) -> None:
+def test_name_too_long_for_its_quarantine_copy_is_skipped(letters: int, taken: int) -> None:
     left: dict[str, str] = {}
     listed = [_listed("é" * (letters // 2) + "x" * (letters % 2) + ".jpg", 99)]
     assert len(list(select_new(listed, now=WHEN, settle=SETTLE, on_left=left.__setitem__))) == taken
     assert ["too long" in reason for reason in left.values()] == [True] * (1 - taken)
 
 
-def test_the_types_may_be_others() -> None:
+def test_image_types_are_configurable() -> None:
     listed = [_listed("a.jpg", 99), _listed("c.gif", 99)]
     assert [item.name for item in select_new(listed, now=WHEN, settle=SETTLE, image_types=["gif"])] == ["c.gif"]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(None, 5), (0, 0), (1, 1), (5, 5), (6, 5)])
-def test_at_most_so_many_and_no_look_beyond(most: int | None, expected: int) -> None:
+def test_listing_stops_at_the_maximum_number(most: int | None, expected: int) -> None:
     looked: list[str] = []
 
     def listing() -> "list[ObjectInfo]":
@@ -118,11 +118,11 @@ def test_at_most_so_many_and_no_look_beyond(most: int | None, expected: int) -> 
 
     taken = list(select_new(watched(), now=WHEN, settle=SETTLE, max_objects=most))  # type: ignore[arg-type]
     assert len(taken) == expected
-    # A listing of millions is not to be read to its end for the first few.
+    # A listing of millions must not be read to its end for the first few.
     assert len(looked) <= expected + 1
 
 
-def test_young_objects_and_other_files_do_not_use_up_the_number() -> None:
+def test_skipped_objects_do_not_count_towards_the_maximum() -> None:
     listed = [_listed("a.jpg", 1), _listed("b.txt", 99), _listed("c.jpg", 99), _listed("d.jpg", 99)]
     taken = select_new(listed, now=WHEN, settle=SETTLE, max_objects=2)
     assert [item.name for item in taken] == ["c.jpg", "d.jpg"]
@@ -137,6 +137,6 @@ def test_young_objects_and_other_files_do_not_use_up_the_number() -> None:
         ("cloudseg-smoke/r", ["a.png", "cloudseg-smoke/r.png"]),
     ],
 )
-def test_a_smoke_test_s_photograph_is_for_the_smoke_test_alone(prefix: str, expected: list[str]) -> None:
+def test_smoke_test_photograph_is_only_for_the_smoke_test(prefix: str, expected: list[str]) -> None:
     listed = [_listed("a.png", 100), _listed("cloudseg-smoke/r.png", 100)]
     assert [item.name for item in select_new(listed, now=WHEN, settle=SETTLE, prefix=prefix)] == expected

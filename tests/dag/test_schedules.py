@@ -14,26 +14,26 @@ def _settings(**more: str) -> Settings:
     return Settings.from_environment({**REQUIRED, **more})
 
 
-def test_the_clock_alone() -> None:
+def test_time_schedule() -> None:
     assert dag_schedule(_settings()) == "@daily"
     assert dag_schedule(_settings(CLOUDSEG_SCHEDULE="none")) is None
 
 
-def test_photographs_alone() -> None:
+def test_event_schedule() -> None:
     (photographs,) = dag_schedule(_settings(**SUBSCRIPTION, CLOUDSEG_SCHEDULE="none"))
     assert photographs.name == "cloudseg_photographs"
     assert [watcher.name for watcher in photographs.watchers] == ["cloudseg_pubsub"]
 
 
 @pytest.mark.parametrize("schedule", ["@daily", "0 3 * * *"])
-def test_photographs_or_the_clock(schedule: str) -> None:
+def test_combined_event_and_time_schedule(schedule: str) -> None:
     combined = dag_schedule(_settings(**SUBSCRIPTION, CLOUDSEG_SCHEDULE=schedule))
     assert type(combined).__name__ == "AssetOrTimeSchedule"
     assert type(combined.timetable).__name__ == "CronTriggerTimetable"
 
 
 @pytest.mark.parametrize("conn_id", ["google_cloud_default", "my_gcp"])
-def test_the_watchers_trigger_is_googles_own_when_it_runs(conn_id: str) -> None:
+def test_watcher_trigger_serializes_as_google_s_trigger(conn_id: str) -> None:
     from airflow.providers.google.cloud.triggers.pubsub import PubsubPullTrigger
 
     own = {} if conn_id == "google_cloud_default" else {"CLOUDSEG_GCP_CONN_ID": conn_id}
@@ -50,7 +50,7 @@ def test_the_watchers_trigger_is_googles_own_when_it_runs(conn_id: str) -> None:
     assert (path, arguments) == google.serialize()
 
 
-def test_making_it_imports_no_client_of_googles() -> None:
+def test_schedule_imports_no_google_client() -> None:
     code = (
         "import sys; from cloudseg_ops.dag.schedules import dag_schedule; "
         "from cloudseg_ops.config.settings import Settings; "

@@ -14,14 +14,14 @@ def _status(name: str, **state: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "status", [{}, {"containerStatuses": None}, {"containerStatuses": [{}]}, {"containerStatuses": [{"state": None}]}]
 )
-def test_a_status_without_its_parts_says_nothing(status: dict[str, Any]) -> None:
+def test_incomplete_status_gives_empty_values(status: dict[str, Any]) -> None:
     assert engine_state(status, "terminated") == {}
     assert waiting(status) == {}
     assert failed_beside(status) == ""
     assert condition(status, "PodScheduled", "False") == ""
 
 
-def test_the_engine_is_found_among_others() -> None:
+def test_engine_container_is_found_among_others() -> None:
     pod = manifest()
     pod["spec"]["containers"].insert(0, {"name": "proxy"})
     assert engine_of(pod)["name"] == CONTAINER
@@ -30,7 +30,7 @@ def test_the_engine_is_found_among_others() -> None:
     assert engine_state(status, "running") == {"b": 2}
 
 
-def test_trouble_is_told_before_ordinary_waiting_and_the_engines_first() -> None:
+def test_waiting_errors_have_priority_and_the_engines_come_first() -> None:
     status = {
         "initContainerStatuses": [_status("first", waiting={"reason": "ErrImagePull"})],
         "containerStatuses": [_status(CONTAINER, waiting={"reason": "PodInitializing"})],
@@ -42,19 +42,19 @@ def test_trouble_is_told_before_ordinary_waiting_and_the_engines_first() -> None
     assert waiting(ordinary)["reason"] == "ContainerCreating"
 
 
-def test_a_condition_counts_with_its_value() -> None:
+def test_condition_is_matched_with_its_status() -> None:
     status = {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]}
     assert condition(status, "PodScheduled", "False") == ""
     assert condition(status, "Ready", "False") == "Ready"
 
 
-def test_words_are_one_line() -> None:
+def test_message_is_one_line() -> None:
     assert in_words({"reason": "A", "message": "b\n  c\n"}) == "A: b c"
     assert in_words({"message": "b"}) == "b"
     assert in_words({"reason": "", "message": None}) == ""
 
 
 def test_demands_are_labels_and_requests() -> None:
-    told = demands(seen("Pending", node=None))
-    assert told.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
+    found = demands(seen("Pending", node=None))
+    assert found.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
     assert demands({"spec": {"containers": [{"name": CONTAINER}]}}) == ""

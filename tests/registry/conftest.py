@@ -22,7 +22,7 @@ model:
 
 @dataclass
 class Registry:
-    """A registry to be read, with what a test needs to damage it."""
+    """A registry, and the means to damage it."""
 
     path: Path
     remote: Path
@@ -54,7 +54,7 @@ class Registry:
                 repo.push()
 
     def forget_cache(self) -> None:
-        """Leave the bytes in the remote alone, as in a fresh clone."""
+        """Delete DVC's cache, so that the weights are only in the remote, as in a fresh clone."""
         subprocess.run(["rm", "-rf", str(self.path / ".dvc" / "cache")], check=True)
 
     def remote_objects(self) -> list[Path]:
@@ -89,13 +89,13 @@ def _fill(registry: Registry) -> Registry:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """Tags v1 and v2 (annotated), whose weights differ, on main; a branch `dev`. Shared: only to be read."""
+    """Tags v1 and v2 (annotated) with different weights, on main; a branch `dev`. Shared by all tests: read-only."""
     return _fill(_make(tmp_path_factory.mktemp("registry")))
 
 
 @pytest.fixture
 def own_registry(tmp_path: Path) -> Registry:
-    """The same, for one test alone, which may change and damage it."""
+    """A registry for one test, which may change and damage it."""
     return _fill(_make(tmp_path))
 
 
@@ -119,7 +119,7 @@ def as_bare(registry: Registry) -> str:
 
 @pytest.fixture(params=[as_path, as_url, as_bare])
 def form(request: pytest.FixtureRequest) -> Opener:
-    """Gives a registry's address in each form in which people give it."""
+    """A function that returns a registry's address, in each of its forms."""
     opener: Opener = request.param
     return opener
 

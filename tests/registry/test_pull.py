@@ -17,7 +17,7 @@ def _pull(store: Store, layout: RunLayout, registry: Registry, revision: str = "
     return pull_model(store, layout, repository=str(registry.path), revision=revision, path="model.pt")
 
 
-def test_stages_the_bytes_and_writes_the_reference(
+def test_pull_stages_the_weights_and_writes_the_reference(
     store: Store, layout: RunLayout, registry: Registry, address: str
 ) -> None:
     model = pull_model(store, layout, repository=address, revision="v2", path="model.pt")
@@ -50,7 +50,7 @@ def test_a_run_keeps_its_commit_when_the_tag_moves(
     assert _pull(store, buckets.layout("next-run"), own_registry).commit != first.commit
 
 
-def test_corrupt_object_in_the_remote(store: Store, layout: RunLayout, own_registry: Registry) -> None:
+def test_corrupt_object_in_the_remote_is_rejected(store: Store, layout: RunLayout, own_registry: Registry) -> None:
     own_registry.forget_cache()
     for path in own_registry.remote_objects():
         path.chmod(0o644)

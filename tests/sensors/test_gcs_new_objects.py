@@ -1,4 +1,4 @@
-"""The sensor on real buckets, in the runs that may come."""
+"""The sensor against the emulator, in scheduled and event-triggered runs."""
 
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -47,50 +47,50 @@ def _context(run_type: str = "asset_triggered", age: float = 0) -> dict[str, Any
     return {"run_id": "test-run", "dag_run": dag_run, "ti": TaskInstance()}
 
 
-def test_a_scheduled_run_takes_what_is_there(sensor: Any, store: Store, buckets: Buckets) -> None:
+def test_scheduled_run_takes_the_existing_objects(sensor: Any, store: Store, buckets: Buckets) -> None:
     store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
     found = sensor().poke(_context("scheduled"))
     assert found.is_done
     assert found.xcom_value["objects"] == 1
 
 
-def test_a_run_that_an_event_started_waits_until_it_has_settled(
+def test_event_triggered_run_waits_for_the_settle_time(
     sensor: Any, store: Store, buckets: Buckets, emulator: Emulator
 ) -> None:
     store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
-    emulator.faults.add(Fault(status=403, times=1000))  # It does not even look.
+    emulator.faults.add(Fault(status=403, times=1000))  # Any request would fail.
     assert not sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE - 5)).is_done
 
 
-def test_then_it_takes_what_is_there(sensor: Any, store: Store, buckets: Buckets) -> None:
+def test_event_triggered_run_takes_the_settled_objects(sensor: Any, store: Store, buckets: Buckets) -> None:
     store.write(GcsUri(buckets.input, "a.jpg"), b"a photograph")
     assert sensor().poke(_context(age=1)).is_done
 
 
-def test_an_event_of_what_another_run_has_taken_in_skips_the_run_at_once(sensor: Any) -> None:
+def test_event_of_an_already_processed_object_skips_the_run(sensor: Any) -> None:
     from airflow.providers.common.compat.sdk import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="an earlier run already took"):
         sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE + 1))
 
 
-def test_what_came_after_the_event_is_waited_for(sensor: Any, store: Store, buckets: Buckets) -> None:
+def test_object_uploaded_after_the_event_is_awaited(sensor: Any, store: Store, buckets: Buckets) -> None:
     store.write(GcsUri(buckets.input, "later.jpg"), b"a photograph")
     assert not sensor(settle_seconds=SETTLE).poke(_context(age=SETTLE + 1)).is_done
 
 
-def test_a_scheduled_run_goes_on_looking(sensor: Any) -> None:
+def test_scheduled_run_without_objects_keeps_poking(sensor: Any) -> None:
     assert not sensor().poke(_context("scheduled", age=SETTLE + 1)).is_done
 
 
-def test_an_error_that_no_retry_can_mend_is_a_failure_and_no_skip(sensor: Any) -> None:
+def test_permanent_error_fails_instead_of_skipping(sensor: Any) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     with pytest.raises(AirflowFailException, match="SettingsError: 'many' is not a whole number"):
         sensor(max_objects="many").execute(_context("scheduled"))
 
 
-def test_a_missing_bucket_is_a_failure_and_no_skip(sensor: Any) -> None:
+def test_missing_bucket_fails_instead_of_skipping(sensor: Any) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     missing = sensor()
@@ -99,7 +99,7 @@ def test_a_missing_bucket_is_a_failure_and_no_skip(sensor: Any) -> None:
         missing.execute(_context("scheduled"))
 
 
-def test_a_run_that_an_event_started_waits_until_all_it_tells_of_has_settled() -> None:
+def test_time_to_settle_counts_from_the_start_of_the_run() -> None:
     settle = timedelta(seconds=60)
 
     def wait(seconds: float) -> timedelta:
@@ -110,6 +110,6 @@ def test_a_run_that_an_event_started_waits_until_all_it_tells_of_has_settled() -
 
 
 @pytest.mark.parametrize("run_type", ["scheduled", "manual", "backfill"])
-def test_other_runs_look_at_once(run_type: str) -> None:
+def test_other_runs_do_not_wait_to_settle(run_type: str) -> None:
     assert not is_event_triggered(run_type)
     assert not time_to_settle(run_type, started=START, now=START, settle=timedelta(seconds=60))

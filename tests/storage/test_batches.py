@@ -39,7 +39,7 @@ def test_responses_are_matched_to_calls_by_id() -> None:
         ('{"error": "short"}', '{"error": "short"}'),
     ],
 )
-def test_the_reason_of_an_error(body: str, reason: str) -> None:
+def test_reason_of_an_error_is_extracted(body: str, reason: str) -> None:
     (found,) = _answers((_part(0, 403, body) + "--batch_x y--").encode(), TYPE, 1)
     assert found.status == 403
     assert found.reason.strip() == reason
@@ -67,7 +67,7 @@ def test_calls_of_several_kinds_get_their_own_responses(store: Store, buckets: B
     assert "gone" in found[1].reason
 
 
-def test_a_batch_that_is_rejected_as_a_whole(store: Store, emulator: Emulator) -> None:
+def test_rejected_batch_raises(store: Store, emulator: Emulator) -> None:
     emulator.faults.add(Fault(status=429, method="POST", path="/batch"))
     with pytest.raises(GoogleAPICallError) as raised:
         perform(store._client, [Call("GET", "/b/x")])

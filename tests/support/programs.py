@@ -1,4 +1,4 @@
-"""Exported programs, as a registry may hold them."""
+"""Exported programs for the engine's tests."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from benchmarks.gpu.runners import ConvRelu, fused
 from cloudseg_ops.engine.network.networks import UNet
 
 
-def test_each_convolution_before_a_relu_is_replaced_and_no_other() -> None:
+def test_only_convolutions_before_a_relu_are_replaced() -> None:
     network = fused(folded(UNet(3, 1, 4, 2).eval()))
     replaced = [layer for layer in network.modules() if isinstance(layer, ConvRelu)]
     assert len(replaced) == 2 * (3 + 2)
@@ -14,7 +14,7 @@ def test_each_convolution_before_a_relu_is_replaced_and_no_other() -> None:
     assert isinstance(network.head, nn.Conv2d)
 
 
-def test_layers_between_keep_a_convolution_as_it_is() -> None:
+def test_convolution_is_kept_if_the_relu_does_not_follow_directly() -> None:
     block = nn.Sequential(nn.Conv2d(3, 3, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(3, 3, 1))
     fused(block)
     assert isinstance(block[0], nn.Conv2d)

@@ -47,7 +47,7 @@ class Cramped(Predictor):
         return super().predict(images)  # type: ignore[return-value]
 
 
-def test_it_backs_off_and_segments_every_image(caplog: pytest.LogCaptureFixture) -> None:
+def test_batches_are_halved_until_they_fit_into_memory(caplog: pytest.LogCaptureFixture) -> None:
     cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
     cramped.batches = []
     tuner = BatchTuner(8, 10**9)
@@ -73,7 +73,7 @@ def test_other_errors_are_not_hidden() -> None:
         predictor.predict(IMAGES)
 
 
-def test_a_program_of_one_image_at_a_time_gets_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_program_with_batch_size_one_gets_single_images(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
     assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), workers=1, threads=1).limit((48, 64)) == 1

@@ -16,7 +16,7 @@ def load(weights: bytes, params: ModelParams) -> torch.nn.Module:
     return load_network(model_ref(weights, params), weights, CPU).forward
 
 
-def test_batch_norm_is_folded_and_nothing_changes() -> None:
+def test_folding_batch_norm_keeps_the_logits() -> None:
     network = tiny_unet(2)
     loaded = load(state_bytes(network), unet_params(2))
     assert not [module for module in loaded.modules() if isinstance(module, torch.nn.BatchNorm2d)]
@@ -25,26 +25,26 @@ def test_batch_norm_is_folded_and_nothing_changes() -> None:
         assert torch.allclose(loaded(images), network(images), atol=1e-4)
 
 
-def test_weights_of_another_shape() -> None:
+def test_weights_of_another_shape_are_rejected() -> None:
     with pytest.raises(
         ModelLoadError, match=r"model v1 .*n_classes 1.*stem.0.weight is .* the file fits in_channels 1"
     ):
         load(state_bytes(tiny_unet(in_channels=1)), unet_params(in_channels=3))
 
 
-def test_weights_with_other_names() -> None:
+def test_weights_with_other_names_are_rejected() -> None:
     with pytest.raises(ModelLoadError, match=r"lacks 56 of its tensors .stem"):
         load(state_bytes(torch.nn.Linear(2, 2)), unet_params())
 
 
-def test_arguments_that_the_architecture_does_not_know() -> None:
+def test_unknown_architecture_arguments_are_rejected() -> None:
     with pytest.raises(ModelLoadError, match="may name width and depth"):
         load(state_bytes(tiny_unet()), unet_params(arguments={"girth": 4}))
 
 
 @pytest.mark.parametrize("weights", [b"", b"no weights", b"PK\x03\x04 nearly"])
 @pytest.mark.parametrize("params", [unet_params(), exported_params()], ids=["unet", "exported"])
-def test_bytes_that_are_not_weights(weights: bytes, params: ModelParams) -> None:
+def test_invalid_weights_are_rejected(weights: bytes, params: ModelParams) -> None:
     with pytest.raises(WeightsFileError, match=r"model v1 .* is an? (empty|text|zip)"):
         load(weights, params)
 
@@ -62,7 +62,7 @@ def test_weights_cannot_run_code(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ran code" not in capsys.readouterr().out
 
 
-def test_a_list_is_not_a_state_dict() -> None:
+def test_list_is_rejected_as_a_state_dict() -> None:
     stream = io.BytesIO()
     torch.save([1, 2], stream)
     with pytest.raises(ModelLoadError):

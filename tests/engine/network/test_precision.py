@@ -41,7 +41,7 @@ def loaded(bias: float | None = None, network: UNet | None = None) -> tuple[Mode
 
 @pytest.fixture
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device that is faster in bfloat16, whatever this one is."""
+    """Pretend that the device is faster in bfloat16."""
     monkeypatch.setattr(precision, "fast_in_bf16", lambda _: True)
 
 
@@ -57,7 +57,7 @@ def test_a_forced_precision_is_used() -> None:
 
 
 @pytest.mark.usefixtures("_fast")
-def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_bfloat16_is_chosen_if_the_masks_agree(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     ref, exact = loaded(bias=5.0)
     assert choose_precision(ref, exact, "auto", IMAGES, 1000).bf16
@@ -65,7 +65,7 @@ def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.usefixtures("_fast")
-def test_float32_where_the_masks_differ(caplog: pytest.LogCaptureFixture) -> None:
+def test_float32_is_chosen_if_the_masks_differ(caplog: pytest.LogCaptureFixture) -> None:
     # On noise, half of this network's logits are close to zero.
     ref, exact = loaded()
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
@@ -75,7 +75,7 @@ def test_float32_where_the_masks_differ(caplog: pytest.LogCaptureFixture) -> Non
 
 
 @pytest.mark.usefixtures("_fast")
-def test_one_image_is_not_worth_a_comparison() -> None:
+def test_single_image_is_computed_in_float32() -> None:
     ref, exact = loaded(bias=5.0)
     assert choose_precision(ref, exact, "auto", IMAGES, 1) is exact
 
@@ -98,7 +98,7 @@ def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
         assert torch.allclose(coarse.run(image).float(), exact.run(image), atol=0.1)
 
 
-def test_agreement_is_counted_on_the_middles_of_a_bounded_sample() -> None:
+def test_agreement_is_measured_on_a_bounded_sample() -> None:
     ref, exact = loaded()
     large = [DecodedImage(noise(700, 500, seed=seed)) for seed in range(9)]
     seen: list[int] = []
@@ -114,14 +114,14 @@ def test_agreement_is_counted_on_the_middles_of_a_bounded_sample() -> None:
     assert sum(seen) < SAMPLE_PIXELS + LEAST_PIXELS
 
 
-def test_agreement_is_a_share() -> None:
+def test_agreement_is_the_share_of_equal_pixels() -> None:
     ref, exact = loaded(bias=0.0)
     ref, other = loaded(bias=100.0)
     clouds = np.mean([Predictor(ref, exact).predict([image])[0].classes.mean() for image in IMAGES])
     assert agreement_of(Predictor(ref, exact), Predictor(ref, other), IMAGES) == pytest.approx(clouds)
 
 
-def test_the_speed_of_this_device_is_known() -> None:
+def test_bf16_support_of_the_cpu_is_detected() -> None:
     flags = Path("/proc/cpuinfo").read_text()
     assert fast_in_bf16(CPU) is ("amx_bf16" in flags or "avx512_bf16" in flags)
 
@@ -171,15 +171,13 @@ def test_a_precision_that_overflows_is_not_chosen(monkeypatch: pytest.MonkeyPatc
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
-def test_an_image_at_which_the_exact_network_fails_does_not_count() -> None:
+def test_images_with_non_finite_logits_do_not_count() -> None:
     ref, exact = loaded(network=overflowing_unet())
     assert agreement_of(Predictor(ref, exact), Predictor(ref, exact), IMAGES) == 1
 
 
 @pytest.mark.usefixtures("_fast")
-def test_tf32_is_next_where_bfloat16_does_not_agree(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_tf32_is_tried_if_bfloat16_disagrees(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(precision, "has_tf32", lambda _: True)
     ref, exact = loaded()
@@ -188,7 +186,7 @@ def test_tf32_is_next_where_bfloat16_does_not_agree(
     assert "TF32 agrees with float32 on 100.000%" in caplog.text
 
 
-def test_a_large_image_is_cut_for_an_exported_program_in_bfloat16() -> None:
+def test_exported_program_in_bfloat16_segments_in_tiles() -> None:
     weights = exported(tiny_unet())
     ref = model_ref(weights, exported_params())
     coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())

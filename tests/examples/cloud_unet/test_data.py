@@ -14,7 +14,7 @@ def write(folder: Path, stem: str, mask: list[list[int]], size: tuple[int, int] 
     Image.fromarray(np.array(mask, np.uint8)).save(folder / "masks" / f"{stem}.png")
 
 
-def test_folder_is_read_in_order_and_its_masks_translated(tmp_path: Path) -> None:
+def test_folder_is_read_in_order_and_masks_are_translated(tmp_path: Path) -> None:
     write(tmp_path, "b", [[255, 100, 0]])
     write(tmp_path, "a", [[0, 0, 0]])
     first, second = read_folder(tmp_path)
@@ -29,13 +29,13 @@ def test_unknown_mask_values_are_named(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_mask_of_another_size_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, "a", [[255, 100, 0]], size=(4, 4))
     with pytest.raises(ValueError, match="make them equal"):
         read_folder(tmp_path)
 
 
-def test_empty_folder_is_told_apart(tmp_path: Path) -> None:
+def test_folder_without_images_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="images"):
         read_folder(tmp_path)
 
@@ -52,7 +52,7 @@ def test_twins_of_held_out_pictures_are_not_trained_on() -> None:
 
 
 def test_crops_carry_label_with_image() -> None:
-    # The image shows its own label, so that however it is turned and scaled, the two must still agree.
+    # The image shows its label, so they must agree after every rotation and scaling.
     label = np.zeros((200, 240), np.uint8)
     label[40:150, 60:200] = CLOUD
     picture = Example("square", np.repeat(label[..., None] * 255, 3, axis=2).astype(np.uint8), label)
