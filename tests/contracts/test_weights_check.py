@@ -98,7 +98,7 @@ def test_an_argument_that_the_architecture_does_not_have() -> None:
 
 def test_an_architecture_without_a_rule_is_checked_by_the_kind_of_file(monkeypatch: pytest.MonkeyPatch) -> None:
     other = Architecture("nowhere:Network", frozenset(), lambda _: 1)
-    monkeypatch.setitem(ARCHITECTURES, "other", other)  # type: ignore[misc]
+    monkeypatch.setitem(ARCHITECTURES, "other", other)
     check(archive(names("my_networks", "Network")), params(architecture="other", arguments={}))
     with pytest.raises(WeightsFileError, match=r"is an empty file. The architecture other needs a state dict"):
         check(b"", params(architecture="other", arguments={}))

@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import AirflowFailException
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError
 from cloudseg_ops.operators.segment_kubernetes import KubernetesSegmentOperator
 from cloudseg_ops.pods import CONTAINER
-from tests.operators.test_pod import CHUNK, MODEL, context, settings
 from tests.support.pod_samples import ended, seen
+from tests.support.segment_pods import CHUNK, MODEL, context, settings
 
 LOG = "2026-11-24 INFO cloudseg\n2026-11-24 ERROR NonFiniteWeightsError: model v1: head.bias is NaN\n"
 

@@ -81,7 +81,7 @@ def overflowing_unet() -> UNet:
     """Build a U-Net with finite weights and infinite logits."""
     network = tiny_unet()
     with torch.no_grad():
-        network.merge[-1][4].bias.fill_(100.0)  # type: ignore[index,union-attr]
+        network.merge[-1][4].bias.fill_(100.0)  # type: ignore[index]
         network.head.weight.fill_(3e38)
     return network
 

@@ -79,7 +79,7 @@ def test_a_program_with_a_fixed_input_size_is_rejected() -> None:
 def test_weights_that_are_nan_or_infinite_are_named() -> None:
     network = tiny_unet()
     with torch.no_grad():
-        network.stem[0].weight[0, 0, 0, 0] = float("nan")
+        network.get_parameter("stem.0.weight")[0, 0, 0, 0] = float("nan")
         network.head.weight.fill_(float("inf"))
     told = (
         r"model v1 .* at gs://nowhere/weights.pt cannot be used: 2 of its 66 tensors contain values that are NaN or "
@@ -103,7 +103,7 @@ def test_weights_that_overflowed_in_float16_say_so() -> None:
 
 def test_a_variance_that_makes_weights_nan() -> None:
     network = tiny_unet()
-    network.stem[1].running_var[0] = -1.0
+    network.get_buffer("stem.1.running_var")[0] = -1.0
     with pytest.raises(
         NonFiniteWeightsError, match=r"with its batch normalization folded into convolutions, .*stem\.0"
     ):
@@ -112,6 +112,8 @@ def test_a_variance_that_makes_weights_nan() -> None:
 
 class Masked(torch.nn.Module):
     """A program with a buffer of infinite values, as attention has, and parameters that it uses or does not use."""
+
+    mask: torch.Tensor
 
     def __init__(self, scale: float, unused: float) -> None:
         super().__init__()

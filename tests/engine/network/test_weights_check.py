@@ -78,7 +78,7 @@ def test_programs_and_scripts() -> None:
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.zeros(1)), stream)
+        torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.zeros(1)), stream)  # type: ignore[no-untyped-call]
     with pytest.raises(WeightsFileError, match="it is a TorchScript archive"):
         check_weights(unet_params(), io.BytesIO(stream.getvalue()), "it")
 
