@@ -62,7 +62,7 @@ class UnknownRevisionError(RegistryError):
 
 
 class ModelPathError(RegistryError):
-    """The revision does not track the requested weights file with DVC."""
+    """The revision does not track the requested weights file with DVC, or nothing at all."""
 
 
 class ModelObjectMissingError(RegistryError):

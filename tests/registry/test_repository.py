@@ -68,7 +68,7 @@ def test_repository_without_dvc_raises(own_registry: Registry) -> None:
     shutil.rmtree(own_registry.path / ".dvc")
     own_registry.commit("no more DVC", "plain")
     with (
-        pytest.raises(RepositoryUnreachableError, match="not under DVC"),
+        pytest.raises(ModelPathError, match="not under DVC"),
         open_revision(own_registry.path.as_uri(), "plain"),
     ):
         pass
