@@ -57,7 +57,7 @@ def check_weights(params: ModelParams, file: BinaryIO, where: str) -> None:
         _check_state_dict(params, architecture.state_dict, _read(params, file, kind, where), where)
 
 
-def misfit(params: ModelParams, where: str, found: str, expected: str) -> ModelLoadError:
+def mismatch_error(params: ModelParams, where: str, found: str, expected: str) -> ModelLoadError:
     """Return the error that says that weights and parameters do not match.
 
     Args:
@@ -76,7 +76,7 @@ def misfit(params: ModelParams, where: str, found: str, expected: str) -> ModelL
 def _check_arguments(params: ModelParams, architecture: Architecture, where: str) -> None:
     if unknown := params.arguments.keys() - architecture.arguments:
         known = " and ".join(sorted(architecture.arguments, reverse=True))
-        raise misfit(
+        raise mismatch_error(
             params, where, f"arguments {', '.join(sorted(unknown))} are unknown", f"`model.arguments` may name {known}"
         )
 
@@ -110,7 +110,9 @@ def _read(params: ModelParams, file: BinaryIO, kind: WeightsKind, where: str) ->
             "`dvc push`"
         ) from None
     if not isinstance(found, Mapping):
-        raise misfit(params, where, f"it contains a {type(found).__name__}", f"a state dict, written by {_SAVE}")
+        raise mismatch_error(
+            params, where, f"it contains a {type(found).__name__}", f"a state dict, written by {_SAVE}"
+        )
     return found
 
 
@@ -146,7 +148,7 @@ def _check_state_dict(params: ModelParams, rule: StateDictRule, content: Mapping
     if differences:
         cause = _likely_cause(rule, expected, found, content)
         told = f"it {', '.join(differences)}{f'; {cause}' if cause else ''}"
-        raise misfit(params, where, told, f"the state dict of this network, written by {_SAVE}")
+        raise mismatch_error(params, where, told, f"the state dict of this network, written by {_SAVE}")
 
 
 def _counted(difference: str, names: list[str]) -> Iterable[str]:

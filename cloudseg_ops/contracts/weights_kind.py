@@ -112,13 +112,13 @@ def _open_zip(file: BinaryIO) -> zipfile.ZipFile:
         raise ValueError(f"its zip directory is damaged: {error}") from None
 
 
-def read_member(file: BinaryIO, name: str, most_bytes: int) -> bytes:
+def read_member(file: BinaryIO, name: str, max_bytes: int) -> bytes:
     """Return a member of a zip archive.
 
     Args:
         file: The archive.
         name: The member's name without the archive's top folder.
-        most_bytes: Maximum size; a compressed member counts as decompressed.
+        max_bytes: Maximum size; a compressed member counts as decompressed.
 
     Raises:
         ValueError: There is no such member, or it is damaged or too large.
@@ -127,11 +127,11 @@ def read_member(file: BinaryIO, name: str, most_bytes: int) -> bytes:
         found = next((info for info in archive.infolist() if _inner(info.filename) == name), None)
         if found is None:
             raise ValueError(f"it has no {name}")
-        if found.file_size > most_bytes:
-            raise ValueError(f"its {name} has {found.file_size} bytes, more than the {most_bytes} of any state dict")
+        if found.file_size > max_bytes:
+            raise ValueError(f"its {name} has {found.file_size} bytes, more than the {max_bytes} of any state dict")
         try:
             with archive.open(found) as member:
-                return member.read(most_bytes)
+                return member.read(max_bytes)
         except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
             raise ValueError(f"its {name} is damaged: {error}") from None
 

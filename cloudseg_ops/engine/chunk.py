@@ -41,17 +41,17 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
             the chunk could not be started, or its results could not be written.
     """
     started = time.time()
-    with ThreadPoolExecutor(1) as aside:
+    with ThreadPoolExecutor(1) as executor:
         # Both reads take a round trip or two, so they run concurrently.
-        reading = aside.submit(read_model_ref, store, options.model)
+        reading = executor.submit(read_model_ref, store, options.model)
         worklist = Worklist(store.read_lines(options.chunk))
         ref = reading.result()
     with worklist, ResultLog(worklist.total) as result_log:
         proofs = Proofs(store, options.input.bucket, options.output.bucket, ref.digest)
         items = _pending(worklist, proofs, result_log)
-        marks = StatusWriter(store, options.progress, result_log, options.progress_seconds)
+        status_writer = StatusWriter(store, options.progress, result_log, options.progress_seconds)
         try:
-            with marks, ProgressReporter(result_log, options.progress_seconds):
+            with status_writer, ProgressReporter(result_log, options.progress_seconds):
                 if first := next(items, None):
                     # Imported here, because a chunk that is done already needs neither torch nor threads.
                     from cloudseg_ops.engine.session import segment
@@ -60,11 +60,11 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
         except BaseException:
             stop.begin_work()
             _save_results(options, store, result_log, started)
-            marks.settle()
+            status_writer.settle()
             raise
         stop.begin_work()
         summary = _write_results(options, store, result_log, started)
-        marks.settle()
+        status_writer.settle()
         if not result_log.complete:
             raise _unfinished(options, result_log, stop)
         return summary
@@ -73,18 +73,18 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
 def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Iterator[Item]:
     """Stream the images to segment, and record those that already have a proof in the result log."""
     sources = iter(worklist)
-    aside = ThreadPoolExecutor(1, "proofs")
+    executor = ThreadPoolExecutor(1, "proofs")
 
-    def look() -> list[Item]:
+    def look_up() -> list[Item]:
         page = list(islice(sources, PAGE_SIZE))
-        seen = proofs.look([source for _, source in page])
+        seen = proofs.look_up([source for _, source in page])
         return [Item(index, source, evidence) for (index, source), evidence in zip(page, seen, strict=True)]
 
     try:
         # The next page is looked up while this one is processed.
-        upcoming = aside.submit(look)
+        upcoming = executor.submit(look_up)
         while page := upcoming.result():
-            upcoming = aside.submit(look)
+            upcoming = executor.submit(look_up)
             for item in page:
                 if result := proofs.judge(item.source, item.seen):
                     result_log.record(item.index, item.source, result)
@@ -92,7 +92,7 @@ def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Itera
                     yield item
     finally:
         # After a stop, do not wait for a page that will not be processed.
-        aside.shutdown(wait=False, cancel_futures=True)
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _save_results(options: EngineOptions, store: Store, result_log: ResultLog, started: float) -> None:

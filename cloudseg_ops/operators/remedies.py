@@ -210,7 +210,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.LocalError: Remedy(False, "Do what the message says, on the machine that it names."),
 }  # fmt: skip
 
-_NOT_OURS = Remedy(
+_UNKNOWN_ERROR = Remedy(
     True,
     "This is not one of cloudseg's own errors: the traceback above shows where it comes from. If it names "
     "cloudseg_ops, please report it as a bug, with this log.",
@@ -219,7 +219,7 @@ _NOT_OURS = Remedy(
 
 def remedy(error: BaseException) -> Remedy:
     """Return the remedy for an error: the entry of its class, or of the nearest base class."""
-    return next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), _NOT_OURS)
+    return next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), _UNKNOWN_ERROR)
 
 
 def origin(error: BaseException) -> BaseException:

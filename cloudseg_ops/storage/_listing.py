@@ -53,21 +53,21 @@ def list_page(
         end: Only list names before this one.
         token: The `token` of the previous page.
     """
-    asked = {"prefix": prefix, "startOffset": start, "endOffset": end, "pageToken": token}
+    requested = {"prefix": prefix, "startOffset": start, "endOffset": end, "pageToken": token}
     # The request that the client's `list_blobs` sends, but without a Blob per item, which takes ten times as long.
-    answer = client._connection.api_request(
+    response = client._connection.api_request(
         method="GET",
         path=f"/b/{quote(bucket, safe='')}/o",
         query_params={
             "projection": "noAcl",
             "fields": _FIELDS,
             "maxResults": PAGE_SIZE,
-            **{key: value for key, value in asked.items() if value},
+            **{key: value for key, value in requested.items() if value},
         },
         timeout=_TIMEOUT,
         retry=retry(),
     )
-    return Page([info_from(bucket, item) for item in answer.get("items", ())], answer.get("nextPageToken"))
+    return Page([info_from(bucket, item) for item in response.get("items", ())], response.get("nextPageToken"))
 
 
 def list_pages(client: Client, bucket: str, **where: Any) -> Iterator[Page]:

@@ -92,7 +92,7 @@ class Reader:
 
         retry()(attempt)()
         stored = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return _checked(self._uri, stored, last[0], known_crc32c)
+        return _verified_content(self._uri, stored, last[0], known_crc32c)
 
     def in_ranges(self, size: int, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
         """Download in concurrent ranges, the first of them in this thread.
@@ -107,20 +107,20 @@ class Reader:
             StorageError: The bytes do not match the checksum.
         """
         count = -(-size // RANGE_BYTES)
-        borders = [size * index // count for index in range(count + 1)]
+        bounds = [size * index // count for index in range(count + 1)]
         # In CPython, `getvalue` returns the bytes that a BytesIO was created with, without copying.
         stream = io.BytesIO(bytes(size))
         with stream.getbuffer() as buffer:
             ranges = _Ranges(self, buffer, size)
-            others = [executor.submit(ranges.fill, start, end) for start, end in pairwise(borders[1:])]
+            others = [executor.submit(ranges.fill, start, end) for start, end in pairwise(bounds[1:])]
             try:
-                ranges.fill(borders[0], borders[1])
+                ranges.fill(bounds[0], bounds[1])
                 for failed in wait(others, return_when=FIRST_EXCEPTION).done:
                     failed.result()
             finally:
                 ranges.give_up(others)
         data = stream.getvalue()
-        _compare(self._uri, data, ranges.crc32c or known_crc32c())
+        _verify_crc32c(self._uri, data, ranges.crc32c or known_crc32c())
         return data
 
     def part(self, start: int, end: int) -> bytes:
@@ -192,11 +192,11 @@ class _Ranges:
 
     def _check(self, response: Response, start: int, end: int) -> None:
         """Raise `NotInRangesError` unless the response is the requested range, uncompressed."""
-        told = response.headers
+        headers = response.headers
         span = f"bytes {start}-{end - 1}/{self._size}"
-        if response.status_code != 206 or told.get("Content-Range") != span or "Content-Encoding" in told:
+        if response.status_code != 206 or headers.get("Content-Range") != span or "Content-Encoding" in headers:
             raise NotInRangesError
-        self.crc32c = self.crc32c or _promised(response)
+        self.crc32c = self.crc32c or _header_crc32c(response)
 
     def give_up(self, others: Sequence[Future[None]]) -> None:
         """Cancel ranges that have not started, and stop those that are running; no effect once all are done."""
@@ -210,33 +210,33 @@ def _pieces(response: Response, size: int) -> Iterator[bytes]:
         yield piece
 
 
-def _promised(response: Response) -> str:
+def _header_crc32c(response: Response) -> str:
     """Return the CRC32C of the whole stored object from a response; empty if the response does not include it."""
     hashes = response.headers.get("X-Goog-Hash", "").split(",")
     return next((item.strip().removeprefix("crc32c=") for item in hashes if item.strip().startswith("crc32c=")), "")
 
 
-def _checked(uri: GcsUri, received: bytes, response: Response, known_crc32c: Callable[[], str]) -> bytes:
+def _verified_content(uri: GcsUri, received: bytes, response: Response, known_crc32c: Callable[[], str]) -> bytes:
     """Verify the checksum, which is of the stored bytes, and return the decompressed content."""
-    crc32c = _promised(response) or known_crc32c()
+    crc32c = _header_crc32c(response) or known_crc32c()
     if response.headers.get("Content-Encoding") != "gzip":
-        _compare(uri, received, crc32c)
+        _verify_crc32c(uri, received, crc32c)
         return received
-    packed_on_the_way = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") != "gzip"
-    if not packed_on_the_way:
-        _compare(uri, received, crc32c)
+    compressed_in_transit = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") != "gzip"
+    if not compressed_in_transit:
+        _verify_crc32c(uri, received, crc32c)
     try:
         content = gzip.decompress(received)
     except (OSError, EOFError, zlib.error) as error:
         raise StorageError(
             f"read {uri}: its Content-Encoding is gzip, but its bytes are not ({error}); upload it again"
         ) from error
-    if packed_on_the_way:
-        _compare(uri, content, crc32c)
+    if compressed_in_transit:
+        _verify_crc32c(uri, content, crc32c)
     return content
 
 
-def _compare(uri: GcsUri, data: bytes, crc32c: str) -> None:
+def _verify_crc32c(uri: GcsUri, data: bytes, crc32c: str) -> None:
     actual = crc32c_of(data)
     if actual != crc32c:
         raise StorageError(

@@ -14,7 +14,7 @@ from cloudseg_ops.storage._listing import Page, find_by_listing, list_page, list
 from cloudseg_ops.storage._types import info_of
 from cloudseg_ops.storage.concurrency import in_order
 
-_LOOKS_AT_ONCE = 8
+_STATS_AT_ONCE = 8
 
 
 class ReadCalls(Connection):
@@ -54,7 +54,7 @@ class ReadCalls(Connection):
                 return list_page(self._client, bucket, start=start, end=end)
 
         found, rest = find_by_listing(sorted(set(names), key=str.encode), list_from)
-        looked = in_order(lambda name: self.stat(GcsUri(bucket, name)), rest, at_once=_LOOKS_AT_ONCE)
+        looked = in_order(lambda name: self.stat(GcsUri(bucket, name)), rest, at_once=_STATS_AT_ONCE)
         found.update((info.name, info) for info in looked if info)
         return found
 

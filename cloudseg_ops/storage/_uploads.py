@@ -56,8 +56,8 @@ def upload(
         with transport.send("POST", url, headers, body) as response:
             if response.status_code != 200:
                 raise from_http_response(response)  # type: ignore[no-untyped-call]
-            answer: dict[str, Any] = json.loads(response.content)
-            return answer
+            created: dict[str, Any] = json.loads(response.content)
+            return created
 
     return info_from(uri.bucket, retry()(attempt)())
 

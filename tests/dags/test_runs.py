@@ -139,6 +139,20 @@ def test_unknown_revision_fails_the_run_and_changes_nothing(clean_airflow: Runni
     assert airflow.audit(run_id).places["input"] == 1
 
 
+def test_misspelled_param_fails_the_run_before_anything_is_read(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("misspelled", 1))
+    run_id, state = airflow.run(dryrun=True)
+    tasks = airflow.tasks(run_id)
+    assert (state, tasks["sense_inputs"], tasks["pull_model"]) == ("failed", ["failed"], ["upstream_failed"])
+    assert airflow.task(run_id, "sense_inputs").tries == 1
+    assert "'dryrun' (did you mean dry_run?)" in airflow.log(run_id, "sense_inputs")
+    assert airflow.names(INPUT_BUCKET) == ["misspelled/0.png"]
+    layout = airflow.layout(run_id)
+    assert airflow.names(STAGING_BUCKET, layout.folder.name) == []
+    assert airflow.names(OUTPUT_BUCKET, layout.report_folder.name) == []
+
+
 def test_permanently_failed_chunk_does_not_affect_others(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("partly", 8))

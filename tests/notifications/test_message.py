@@ -1,9 +1,9 @@
 from cloudseg_ops.notifications.message import (
+    build_notification,
     log_address,
-    notice,
     webhook_body,
 )
-from cloudseg_ops.runs.failed_tasks import FailedTask, failed_among
+from cloudseg_ops.runs.failed_tasks import FailedTask, find_failed_tasks
 
 TASKS = ["sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report"]
 UNKNOWN = FailedTask("pull_model", -1, "UnknownRevisionError", "models.git has no revision 'v9'", "Push the tag.")
@@ -14,17 +14,20 @@ def test_failed_tasks_are_in_the_order_of_the_dag() -> None:
         "report": "failed", "sense_inputs": "success", "segment_10": "failed", "segment_2": "failed",
         "segment_1": "success", "clean_inputs": "upstream_failed", "pull_model": None,
     }  # fmt: skip
-    assert [task.name for task in failed_among(states, TASKS)] == ["segment[2]", "segment[10]", "report"]
+    assert [task.name for task in find_failed_tasks(states, TASKS)] == ["segment[2]", "segment[10]", "report"]
 
 
 def test_at_most_ten_failed_tasks_are_listed() -> None:
     states = {f"segment_{number}": "failed" for number in range(200)}
-    assert [task.map_index for task in failed_among(states, TASKS)] == list(range(10))
+    assert [task.map_index for task in find_failed_tasks(states, TASKS)] == list(range(10))
 
 
 def test_task_id_with_a_mapped_suffix_is_matched_exactly() -> None:
     states = {"segment": "failed", "segment_final": "failed"}
-    assert [task.name for task in failed_among(states, ["segment", "segment_final"])] == ["segment", "segment_final"]
+    assert [task.name for task in find_failed_tasks(states, ["segment", "segment_final"])] == [
+        "segment",
+        "segment_final",
+    ]
 
 
 def test_log_address_points_to_the_ui() -> None:
@@ -34,7 +37,7 @@ def test_log_address_points_to_the_ui() -> None:
 
 
 def _notice(failed: list[FailedTask], report: str | None = None) -> dict[str, object]:
-    return notice(
+    return build_notification(
         dag_id="clouds", run_id="r1", reason="task_failure", failed=failed, report=report, base_url="http://ui"
     )
 

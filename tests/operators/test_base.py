@@ -63,13 +63,17 @@ def test_invalid_boolean_params_are_rejected(rendered: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rendered", "expected"), [("7", 7), (7, 7), (" 7 ", 7), ("", None), ("None", None), (None, None), ("null", None)]
-)
+    ("rendered", "expected"),
+    [("7", 7), (7, 7), (" 7 ", 7), ("", None), ("None", None), (None, None), ("null", None),
+     (1.0, 1), ("1.0", 1), (1e7, 10_000_000), ("10000000.0", 10_000_000)],
+)  # fmt: skip
 def test_integer_params_are_parsed(rendered: object, expected: int | None) -> None:
     assert as_optional_int(rendered) == expected
 
 
-@pytest.mark.parametrize("rendered", ["many", "7.5", 7.5, "none at all", "{{ params.max_objects }}", "1e3"])
+@pytest.mark.parametrize(
+    "rendered", ["many", "7.5", 7.5, "none at all", "{{ params.max_objects }}", "1e3", ".0", "inf"]
+)
 def test_invalid_integer_params_are_rejected(rendered: object) -> None:
     with pytest.raises(SettingsError, match="not a whole number"):
         as_optional_int(rendered)

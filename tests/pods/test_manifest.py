@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS, label_value, labels
+from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS, check_label_value, check_labels
 from cloudseg_ops.contracts.errors import VersionMismatchError
 from cloudseg_ops.pods import CONTAINER
 from tests.support.pod_samples import IMAGE, WORK, manifest
@@ -97,7 +97,7 @@ def test_labels_have_chunk_and_model_and_are_valid() -> None:
     assert found["cloudseg-model-commit"] == WORK.model_commit
     assert found["app.kubernetes.io/name"] == "cloudseg"
     assert found["team"] == "clouds"
-    labels(found)
+    check_labels(found)
     assert not AIRFLOW_LABELS & found.keys()
 
 
@@ -108,14 +108,14 @@ def test_reserved_labels_cannot_be_overridden() -> None:
 
 def test_run_id_is_an_annotation() -> None:
     with pytest.raises(ValueError, match="must be at most 63"):
-        label_value(WORK.run_id)
+        check_label_value(WORK.run_id)
     found = manifest(pod_annotations="owner=me")["metadata"]["annotations"]
     assert found == {"owner": "me", "cloudseg-run-id": WORK.run_id}
 
 
 def test_development_version_is_a_valid_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.pods.manifest.__version__", "1.2.0.dev3+gabc")
-    assert labels(manifest()["metadata"]["labels"])["app.kubernetes.io/version"] == "1.2.0.dev3-gabc"
+    assert check_labels(manifest()["metadata"]["labels"])["app.kubernetes.io/version"] == "1.2.0.dev3-gabc"
 
 
 def test_image_tag_of_another_version_is_rejected() -> None:

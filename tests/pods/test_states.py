@@ -3,7 +3,15 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.pods import CONTAINER
-from cloudseg_ops.pods.states import condition, demands, engine_of, engine_state, failed_beside, in_words, waiting
+from cloudseg_ops.pods.states import (
+    condition,
+    describe_state,
+    engine_of,
+    engine_state,
+    other_container_failure,
+    pod_requirements,
+    waiting_state,
+)
 from tests.support.pod_samples import manifest, seen
 
 
@@ -16,8 +24,8 @@ def _status(name: str, **state: Any) -> dict[str, Any]:
 )
 def test_incomplete_status_gives_empty_values(status: dict[str, Any]) -> None:
     assert engine_state(status, "terminated") == {}
-    assert waiting(status) == {}
-    assert failed_beside(status) == ""
+    assert waiting_state(status) == {}
+    assert other_container_failure(status) == ""
     assert condition(status, "PodScheduled", "False") == ""
 
 
@@ -35,11 +43,11 @@ def test_waiting_errors_have_priority_and_the_engines_come_first() -> None:
         "initContainerStatuses": [_status("first", waiting={"reason": "ErrImagePull"})],
         "containerStatuses": [_status(CONTAINER, waiting={"reason": "PodInitializing"})],
     }
-    assert waiting(status) == {"reason": "ErrImagePull", "image": "first:1"}
+    assert waiting_state(status) == {"reason": "ErrImagePull", "image": "first:1"}
     status["containerStatuses"][0]["state"]["waiting"]["reason"] = "InvalidImageName"
-    assert waiting(status)["reason"] == "InvalidImageName"
+    assert waiting_state(status)["reason"] == "InvalidImageName"
     ordinary = {"containerStatuses": [_status(CONTAINER, waiting={"reason": "ContainerCreating"})]}
-    assert waiting(ordinary)["reason"] == "ContainerCreating"
+    assert waiting_state(ordinary)["reason"] == "ContainerCreating"
 
 
 def test_condition_is_matched_with_its_status() -> None:
@@ -49,12 +57,12 @@ def test_condition_is_matched_with_its_status() -> None:
 
 
 def test_message_is_one_line() -> None:
-    assert in_words({"reason": "A", "message": "b\n  c\n"}) == "A: b c"
-    assert in_words({"message": "b"}) == "b"
-    assert in_words({"reason": "", "message": None}) == ""
+    assert describe_state({"reason": "A", "message": "b\n  c\n"}) == "A: b c"
+    assert describe_state({"message": "b"}) == "b"
+    assert describe_state({"reason": "", "message": None}) == ""
 
 
 def test_demands_are_labels_and_requests() -> None:
-    found = demands(seen("Pending", node=None))
+    found = pod_requirements(seen("Pending", node=None))
     assert found.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
-    assert demands({"spec": {"containers": [{"name": CONTAINER}]}}) == ""
+    assert pod_requirements({"spec": {"containers": [{"name": CONTAINER}]}}) == ""

@@ -150,7 +150,7 @@ def start_airflow(
 ) -> Iterator[RunningAirflow]:
     """Run Airflow on free ports; the settings override those of the local setup."""
     state = LocalState(root, ui_port=free_port(), gcs_port=gcs_port or free_port(), gcs_host=gcs_host)
-    stack = Stack(state, tell=print)
+    stack = Stack(state, report=print)
     stack.prepare(settings, environment)
     try:
         store = stack.start_storage()

@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED
 from cloudseg_ops.contracts.errors import ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.contracts.weights_check import check_weights, misfit
+from cloudseg_ops.contracts.weights_check import check_weights, mismatch_error
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import allow_tf32, is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.finite import require_finite_program, require_finite_weights
@@ -127,7 +127,9 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         if is_out_of_memory(error):
             raise
         kind = type(network).__name__
-        raise _misfit(ref, error, f"the weights file must be the state dict of a {kind} of exactly these") from error
+        raise _mismatch_error(
+            ref, error, f"the weights file must be the state dict of a {kind} of exactly these"
+        ) from error
     network.eval().requires_grad_(requires_grad=False)
     require_finite_weights(_where(ref), network.state_dict(), saved=state)
     _fold_batch_norm(network)
@@ -165,9 +167,9 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     except Exception as error:
         if is_out_of_memory(error) or is_device_failure(error):
             raise
-        raise _misfit(ref, error, "the weights file must be what torch.export.save wrote") from error
+        raise _mismatch_error(ref, error, "the weights file must be what torch.export.save wrote") from error
     if len(shape) != 4 or shape[1] != ref.params.in_channels or isinstance(shape[2], int) or isinstance(shape[3], int):
-        raise _misfit(
+        raise _mismatch_error(
             ref,
             f"its input is of shape {tuple(shape)}",
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
@@ -189,9 +191,9 @@ def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymI
     return list(images.meta["val"].shape)
 
 
-def _misfit(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
+def _mismatch_error(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
     detail = f"{type(found).__name__}: {found}" if isinstance(found, Exception) else str(found)
-    return misfit(ref.params, _where(ref), " ".join(detail.split())[:_MAX_DETAIL], expected)
+    return mismatch_error(ref.params, _where(ref), " ".join(detail.split())[:_MAX_DETAIL], expected)
 
 
 def _where(ref: ModelRef) -> str:

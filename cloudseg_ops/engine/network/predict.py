@@ -79,13 +79,13 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_tiled(
-        self, image: DecodedImage, most_pixels: int, check: Callable[[], None] = lambda: None
+        self, image: DecodedImage, max_pixels: int, check: Callable[[], None] = lambda: None
     ) -> Prediction:
         """Segment an image tile by tile, with the same result as for the whole image.
 
         Args:
             image: The image.
-            most_pixels: Maximum number of pixels of a tile.
+            max_pixels: Maximum number of pixels of a tile.
             check: Called before each tile; may raise to abort.
 
         Raises:
@@ -102,7 +102,7 @@ class Predictor:
             return logits
 
         tiles = plan_tiles(
-            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, most_pixels=most_pixels
+            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, max_pixels=max_pixels
         )
         size = (image.height, image.width)
         out: Classes | Logits = empty(size, np.uint8)

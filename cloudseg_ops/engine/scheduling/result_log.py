@@ -14,7 +14,7 @@ from cloudseg_ops.contracts.engine_failure import is_permanent
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 
-_HOPELESS = 32
+_MAX_FAILURES_IN_A_ROW = 32
 """Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries."""
 _NAMED = 5
 """Failures kept with their image, for the final error message."""
@@ -79,7 +79,7 @@ class ResultLog:
     @property
     def gives_up(self) -> bool:
         """Whether so many images failed in a row that the following ones would fail, too."""
-        return self._failures_in_a_row >= _HOPELESS
+        return self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW
 
     @property
     def is_permanent(self) -> bool:

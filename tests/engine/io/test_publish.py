@@ -208,7 +208,7 @@ def test_a_mask_of_another_bucket_proves_nothing(writer: Writer) -> None:
 
 def test_older_version_counts_as_changed_if_a_newer_mask_exists(writer: Writer) -> None:
     writer.write(NEW)
-    (evidence,) = writer.proofs.look([OLD])
+    (evidence,) = writer.proofs.look_up([OLD])
     result = writer.proofs.judge(OLD, evidence)
     assert result
     assert result.outcome == Outcome.CHANGED

@@ -129,7 +129,7 @@ def test_tiles_that_do_not_fit_shrink_to_the_minimum() -> None:
     tuner = BatchTuner(1, 10**9)
     got = AdaptivePredictor(tight, tuner, Stop(), workers=1, threads=1).predict([image])[0].classes
     assert np.array_equal(got, plain().predict([image])[0].classes)
-    assert tuner.most_pixels < 2 * Tight.most
+    assert tuner.max_pixels < 2 * Tight.most
     Tight.most = 30 * 30
     with pytest.raises(ImageTooLargeError, match=r"400 × 300 pixels .* upload it again"):
         AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
@@ -191,8 +191,8 @@ def test_memory_taken_by_another_process_is_not_blamed_on_the_images(monkeypatch
         crowded.predict([DecodedImage(noise(400, 300))])
 
 
-def in_bf16(predictor: Predictor, most_pixels: int = 10**9) -> AdaptivePredictor:
-    return AdaptivePredictor(predictor, BatchTuner(1, most_pixels), Stop(), workers=1, threads=1)
+def in_bf16(predictor: Predictor, max_pixels: int = 10**9) -> AdaptivePredictor:
+    return AdaptivePredictor(predictor, BatchTuner(1, max_pixels), Stop(), workers=1, threads=1)
 
 
 def test_an_image_whose_logits_are_not_finite_in_bfloat16_is_computed_in_float32() -> None:

@@ -62,7 +62,7 @@ def test_workers_and_batch_size_fit_into_memory(lab: Lab, caplog: pytest.LogCapt
     small = loader(lab, MemoryPlan(GIB, 1, 1, 1, compute=400_000))(images(64, 64))
     assert small.workers == 1
     assert small.limit((512, 512)) == 1
-    assert small._tuner.most_pixels < roomy._tuner.most_pixels < GIB
+    assert small._tuner.max_pixels < roomy._tuner.max_pixels < GIB
     assert "on cpu in float32: " in caplog.text
 
 

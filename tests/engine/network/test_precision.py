@@ -14,7 +14,7 @@ from cloudseg_ops.engine.network import precision
 from cloudseg_ops.engine.network.loading import Network, load_network
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.precision import (
-    LEAST_PIXELS,
+    MIN_PIXELS,
     SAMPLE_PIXELS,
     agreement_of,
     choose_precision,
@@ -110,8 +110,8 @@ def test_agreement_is_measured_on_a_bounded_sample() -> None:
 
     same = Predictor(ref, exact)
     assert agreement_of(Counting(ref, exact), same, large) == 1
-    assert LEAST_PIXELS * 0.9 < seen[0] <= LEAST_PIXELS
-    assert sum(seen) < SAMPLE_PIXELS + LEAST_PIXELS
+    assert MIN_PIXELS * 0.9 < seen[0] <= MIN_PIXELS
+    assert sum(seen) < SAMPLE_PIXELS + MIN_PIXELS
 
 
 def test_agreement_is_the_share_of_equal_pixels() -> None:

@@ -68,7 +68,7 @@ def tiled_logits(
     network: nn.Module, frame: Pixels, *, stride: int, halo: int | None, most_pixels: int, batch: int = 3
 ) -> Logits:
     height, width = frame.shape[:2]
-    tiles = plan_tiles(height, width, stride=stride, halo=halo, most_pixels=most_pixels)
+    tiles = plan_tiles(height, width, stride=stride, halo=halo, max_pixels=most_pixels)
     assert len(tiles) > 1
     n_classes = Computer(network)([frame[: 4 * stride, : 4 * stride]]).shape[1]
     out = np.full((n_classes, height, width), np.nan, np.float32)
@@ -141,7 +141,7 @@ def test_exported_program_gives_the_same_logits_in_tiles() -> None:
 
 
 def test_batches_have_one_shape_and_at_most_the_requested_size() -> None:
-    tiles = plan_tiles(200, 300, stride=4, halo=8, most_pixels=3_000)
+    tiles = plan_tiles(200, 300, stride=4, halo=8, max_pixels=3_000)
     assert len(tiles) > 4
     computer = Computer(nn.Conv2d(3, 1, 3, padding=1))
     segment_tiled(picture(200, 300), tiles, computer, np.empty((200, 300), np.uint8), batch=4)
@@ -157,7 +157,7 @@ def test_windows_inside_the_image_are_views() -> None:
         shared.extend(np.shares_memory(window, frame) for window in windows)
         return torch.zeros(len(windows), 1, *windows[0].shape[:2])
 
-    segment_tiled(frame, plan_tiles(96, 96, stride=4, halo=8, most_pixels=2_000), forward, np.empty((96, 96), np.uint8))
+    segment_tiled(frame, plan_tiles(96, 96, stride=4, halo=8, max_pixels=2_000), forward, np.empty((96, 96), np.uint8))
     assert len(shared) > 4
     assert all(shared)
 
@@ -182,7 +182,7 @@ def forward(windows):
 
 with torch.inference_mode():
     network.head.bias -= forward([frame[:64, :64]]).mean()
-tiles = plan_tiles(SIDE, SIDE, stride=2, halo=8, most_pixels=400 * 400)
+tiles = plan_tiles(SIDE, SIDE, stride=2, halo=8, max_pixels=400 * 400)
 measured(lambda: segment_tiled(frame, tiles, forward, classes))
 assert 0 < classes.mean() < 1
 """

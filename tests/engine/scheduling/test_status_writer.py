@@ -115,36 +115,36 @@ def test_storage_that_does_not_answer_does_not_delay_the_chunk(
 
 def test_the_initial_count_is_excluded_from_the_rates() -> None:
     meter = RateMeter(100.0, 400)
-    assert (meter.lately, meter.overall) == (0.0, 0.0)
-    meter.see(110.0, 450)
-    assert (meter.lately, meter.overall) == (5.0, 5.0)
+    assert (meter.recent, meter.overall) == (0.0, 0.0)
+    meter.add(110.0, 450)
+    assert (meter.recent, meter.overall) == (5.0, 5.0)
 
 
 def test_a_slow_start_affects_the_overall_rate_but_not_the_recent_one() -> None:
     meter = RateMeter(0.0, 0)
     for second in range(5, 65, 5):
         # Nothing in the first 20 seconds, then ten per second.
-        meter.see(float(second), max(0, 10 * (second - 20)))
-    assert meter.lately == pytest.approx(10.0)
+        meter.add(float(second), max(0, 10 * (second - 20)))
+    assert meter.recent == pytest.approx(10.0)
     assert meter.overall == pytest.approx(400 / 60)
 
 
 def test_samples_far_apart_still_give_a_rate() -> None:
     meter = RateMeter(0.0, 0)
-    meter.see(100.0, 100)
-    meter.see(200.0, 300)
-    assert meter.lately == 2.0
+    meter.add(100.0, 100)
+    meter.add(200.0, 300)
+    assert meter.recent == 2.0
 
 
 def test_a_stall_shows_within_half_a_minute() -> None:
     meter = RateMeter(0.0, 0)
     for second in range(5, 105, 5):
-        meter.see(float(second), min(10 * second, 500))
-    assert (meter.lately, meter.overall) == (0.0, 5.0)
+        meter.add(float(second), min(10 * second, 500))
+    assert (meter.recent, meter.overall) == (0.0, 5.0)
 
 
 def test_memory_is_bounded() -> None:
     meter = RateMeter(0.0, 0)
     for second in range(1, 10_000):
-        meter.see(float(second), second)
+        meter.add(float(second), second)
     assert len(meter._seen) < 40
