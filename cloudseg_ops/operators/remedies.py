@@ -114,25 +114,18 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         "that tag."
     ),
     errors.WeightsFileError: Remedy(
-        False, "Replace the weights file as the message says (`dvc add`, `dvc push`), create a new tag, and run again "
-        "with that tag."
-    ),
+        False, "Replace the weights file as the message says, create a new tag, and run again with that tag."),
     errors.NonFiniteWeightsError: Remedy(
-        False, "Run again with another revision, or train the model again. If the weights were converted to float16, "
-        "values above 65,504 became infinite: save them in float32."
-    ),
+        False, "Run again with another revision, or train the model again. float16 ends at 65,504: save float32."),
     errors.DeviceError: Remedy(
         True, "Nothing, if a later try gets a node with a working GPU. Otherwise do what the message says about the "
         "driver, the image or CLOUDSEG_DEVICE; then clear this task."
     ),
     errors.NonFiniteLogitsError: Remedy(
-        False, "The images stay in the input bucket: run again with a revision whose network can process them, or move "
-        "them elsewhere."
-    ),
+        False, "The images stay in the input bucket: run again with another revision, or move them elsewhere."),
     errors.LowPrecisionError: Remedy(
         True, "Nothing, while tries are left: the next one compares the precisions on these images first. Otherwise "
-        "add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS, and clear this task."
-    ),
+        "add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS, and clear this task."),
     errors.HelperLostError: Remedy(True, "Nothing: the engine repeats the work."),
     errors.BadImageError: Remedy(False, "Nothing: the image is in quarantine. Upload an intact copy of it."),
     errors.ImageTooLargeError: Remedy(
@@ -147,9 +140,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         "the engine's lines above report; then clear this task."
     ),
     errors.ChunkFailedError: Remedy(
-        False, "Do what the engine's error in the message says; then run again. A newer engine may name an error that "
-        "this DAG does not know: deliver both from one release."
-    ),
+        False, "Do what the engine's error says, and deliver code and image of one release; then run again."),
     errors.PodError: Remedy(True, "Fix what Kubernetes reports about the pod, and clear this task."),
     errors.PodTemplateError: Remedy(False, "Correct CLOUDSEG_POD_TEMPLATE; then clear this task."),
     errors.PodUnschedulableError: Remedy(
