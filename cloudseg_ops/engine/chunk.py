@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError
-from cloudseg_ops.contracts.results import ChunkSummary
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.io.proofs import Proofs
 from cloudseg_ops.engine.network.reference import read_model_ref
@@ -37,7 +37,8 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
 
     Raises:
         ChunkUnfinishedError: Images are unaccounted for; the results file contains the others.
-        CloudsegError: The chunk could not be started, or its results could not be written.
+        CloudsegError: The same, and a retry cannot fix it: the class is that of the images' error. Or
+            the chunk could not be started, or its results could not be written.
     """
     started = time.time()
     with ThreadPoolExecutor(1) as executor:
@@ -108,11 +109,22 @@ def _write_results(options: EngineOptions, store: Store, result_log: ResultLog, 
     return summary
 
 
-def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> ChunkUnfinishedError:
+def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> CloudsegError:
     pending = result_log.total - result_log.accounted
+    failures = result_log.first_failures
     why = "stopped on request" if stop.requested else "gave up" if result_log.gives_up else "ended"
-    named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in result_log.first_failures)
+    named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in failures)
+    found = f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, of which"
+    if failures and result_log.is_permanent and not stop.requested:
+        source, error = failures[0]
+        counts = result_log.counts()
+        masked = counts.get(Outcome.DONE, 0) + counts.get(Outcome.SKIPPED, 0)
+        others = f"{masked} others succeeded" if masked else "no other succeeded, so the model is probably the cause"
+        kind = type(error) if isinstance(error, CloudsegError) else ChunkUnfinishedError
+        return kind(
+            f"{found} {result_log.failed} failed in a way that a retry cannot fix; {others}. The first is "
+            f"{source.name}: {error}. Nothing is lost: these images stay in the input bucket"
+        )
     return ChunkUnfinishedError(
-        f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, of which "
-        f"{result_log.failed} failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
+        f"{found} {result_log.failed} failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
     )

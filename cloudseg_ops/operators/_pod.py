@@ -13,7 +13,7 @@ from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.engine_command import engine_arguments
-from cloudseg_ops.contracts.errors import EngineError, PodTemplateError
+from cloudseg_ops.contracts.errors import CloudsegError, PodTemplateError
 from cloudseg_ops.links.addresses import LoggedContainer, log_address
 from cloudseg_ops.links.operator_links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._base import began
@@ -237,7 +237,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         pod = self._as_json(found)
         return classify_pods([pod]).reuse is not None
 
-    def _final_error(self, seen: dict[str, Any] | None, name: str) -> EngineError:
+    def _final_error(self, seen: dict[str, Any] | None, name: str) -> CloudsegError:
         return final_error(seen, name, self.pod_manager.read_warnings(self.pod) if seen else ())
 
     def _as_json(self, pod: Any) -> dict[str, Any]:

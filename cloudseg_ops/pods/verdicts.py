@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops.config.pods import MORE_MEMORY
+from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, permanent_failure
 from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
+    CloudsegError,
     EngineError,
     PodDeadlineError,
     PodError,
@@ -42,7 +44,7 @@ _OWN_DISK = ("ephemeral local storage", "local ephemeral storage", "EmptyDir vol
 _IMAGE_REASONS = frozenset({"RegistryUnavailable", "SignatureValidationFailed"})
 
 
-def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> EngineError:
+def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> CloudsegError:
     """Return the error that says why a pod did not finish its chunk.
 
     Args:
@@ -180,7 +182,7 @@ def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
     return None
 
 
-def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
+def _ended(name: str, status: Mapping[str, Any]) -> CloudsegError:
     ended = engine_state(status, "terminated")
     reason, code = ended.get("reason", "no reason"), ended.get("exitCode")
     tail = " | ".join(str(ended.get("message", "")).strip().splitlines()[-3:])
@@ -201,6 +203,9 @@ def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
         return PodLostError(
             f"pod {name}'s container was killed (SIGKILL), after its grace period or by a node short of memory: {_KEPT}"
         )
+    lines = str(ended.get("message", "")).splitlines()
+    if code == PERMANENT_EXIT and (failure := permanent_failure(lines, f"pod {name}")):
+        return failure
     return _exit_error(name, code, reason, tail or "it left no message")
 
 

@@ -11,16 +11,18 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
+import torch
 
 from cloudseg_ops import __version__
 from cloudseg_ops.contracts.chunk_status import ChunkStatus
-from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, permanent_failure
+from cloudseg_ops.contracts.errors import NonFiniteWeightsError, ObjectNotFoundError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault, FaultPlan
 from tests.conftest import Buckets
 from tests.support.engine_process import ended, masks, wait_for_masks
-from tests.support.lab import Lab
+from tests.support.lab import Lab, state_bytes, tiny_unet, unet_params
 from tests.support.processes import Start, starting
 
 
@@ -126,13 +128,28 @@ def test_sigterm_during_the_start_ends_immediately(lab: Lab, faults: FaultPlan, 
     assert masks(lab) == 0
 
 
-def test_last_line_of_an_unfinished_chunk_has_the_error(lab: Lab, start: Start) -> None:
+def test_last_line_of_an_unfinished_chunk_has_the_error(lab: Lab, faults: FaultPlan, start: Start) -> None:
     lab.write_chunk(lab.put_many(1))
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
+    faults.add(Fault(status=403, method="GET", path=r"/o/chunks", times=100))
     code, lines = ended(start(*lab.arguments()), within=60)
     assert code == 1
-    assert "CorruptModelError" in lines[-1]
-    assert lab.ref.md5 in lines[-1]
+    assert "PermissionDeniedError" in lines[-1]
+    assert str(lab.options.chunk) in lines[-1]
+
+
+def test_weights_that_are_nan_end_the_engine_with_the_exit_code_of_a_permanent_failure(lab: Lab, start: Start) -> None:
+    network = tiny_unet()
+    with torch.no_grad():
+        network.head.weight.fill_(float("nan"))
+    lab.use_model(state_bytes(network), unet_params())
+    lab.write_chunk(lab.put_many(1))
+    code, lines = ended(start(*lab.arguments(**{"--log-format": "json"})), within=60)
+    assert code == PERMANENT_EXIT
+    failure = permanent_failure(lines[-3:], "pod p")
+    assert type(failure) is NonFiniteWeightsError
+    assert str(failure).startswith("pod p: model v1 ")
+    assert "head.weight (4 of 4 values, float32)" in str(failure)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])

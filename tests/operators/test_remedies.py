@@ -21,6 +21,7 @@ TREE = [kind for kind in _tree(CloudsegError) if kind.__module__ == errors.__nam
 PERMANENT = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
+    "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
     "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",

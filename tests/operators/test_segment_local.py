@@ -62,6 +62,15 @@ def test_version_mismatch_names_both_versions(operator: Any) -> None:
         operator.execute(CONTEXT)
 
 
+def test_a_model_that_cannot_be_used_fails_the_task_at_once(operator: Any, store: Store, layout: RunLayout) -> None:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    store.write_lines(layout.chunk(3), [])
+    store.write(layout.model, json.dumps(MODEL.model_copy(update={"digest": "0" * 32}).to_json()).encode())
+    with pytest.raises(AirflowFailException, match=r"^CorruptModelError: chunk 3 .*has the digest 0{32}, but"):
+        operator.execute(CONTEXT)
+
+
 def test_empty_chunk_completes(operator: Any, store: Store, layout: RunLayout) -> None:
     model = MODEL.model_copy(update={"digest": model_digest(MODEL.md5, MODEL.params)})
     store.write_lines(layout.chunk(3), [])

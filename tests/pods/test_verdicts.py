@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
     CloudsegError,
+    NonFiniteWeightsError,
     PodDeadlineError,
     PodError,
     PodLostError,
@@ -149,6 +150,16 @@ def test_version_mismatch_is_recognized() -> None:
     error = final_error(seen("Failed", ended(3, "Error", log)), NAME)
     assert type(error) is VersionMismatchError
     assert str(error) == f"pod {NAME}: {log.partition('VersionMismatchError: ')[2]}"
+
+
+def test_a_failure_that_no_retry_can_fix_is_raised_as_the_engines_error() -> None:
+    log = "first\n2026-11-24 ERROR NonFiniteWeightsError: model v1: head.bias is NaN\n"
+    error = final_error(seen("Failed", ended(4, "Error", log)), NAME)
+    assert type(error) is NonFiniteWeightsError
+    assert str(error) == f"pod {NAME}: model v1: head.bias is NaN"
+    # An engine of an older version ends with 1, as for images that are left.
+    assert type(final_error(seen("Failed", ended(1, "Error", log)), NAME)) is ChunkUnfinishedError
+    assert "exit code 4" in str(final_error(seen("Failed", ended(4)), NAME))
 
 
 def test_engine_without_the_version_option_is_reported_as_older() -> None:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checkpoints import checkpoint
+
+WEIGHTS_ONE = checkpoint(value=1.0)
+WEIGHTS_TWO = checkpoint(value=2.0)
 PARAMS = """\
 model:
   architecture: unet
@@ -74,9 +78,9 @@ def _make(root: Path) -> Registry:
 
 def _fill(registry: Registry) -> Registry:
     (registry.path / "params.yaml").write_text(PARAMS)
-    registry.track("model.pt", b"weights one")
+    registry.track("model.pt", WEIGHTS_ONE)
     registry.commit("one", "v1")
-    registry.track("model.pt", b"weights two, longer")
+    registry.track("model.pt", WEIGHTS_TWO)
     registry.commit("two")
     registry.git("tag", "--annotate", "v2", "--message", "second")
     registry.git("branch", "dev", "v1")

@@ -10,7 +10,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.registry import pull_model
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
-from tests.registry.conftest import Registry
+from tests.registry.conftest import WEIGHTS_ONE, WEIGHTS_TWO, Registry
 
 
 def _pull(store: Store, layout: RunLayout, registry: Registry, revision: str = "v1"):  # type: ignore[no-untyped-def]
@@ -22,9 +22,9 @@ def test_pull_stages_the_weights_and_writes_the_reference(
 ) -> None:
     model = pull_model(store, layout, repository=address, revision="v2", path="model.pt")
     assert model.commit == registry.git("rev-parse", "v2^{commit}")
-    assert model.md5 == hashlib.md5(b"weights two, longer").hexdigest()
+    assert model.md5 == hashlib.md5(WEIGHTS_TWO).hexdigest()
     assert model.digest == model_digest(model.md5, model.params)
-    assert store.read(GcsUri.parse(model.uri)) == b"weights two, longer"
+    assert store.read(GcsUri.parse(model.uri)) == WEIGHTS_TWO
     assert json.loads(store.read(layout.model)) == model.to_json()
 
 
@@ -65,7 +65,7 @@ def test_a_corrupt_staged_copy_is_replaced(store: Store, layout: RunLayout, regi
     uri = GcsUri.parse(_pull(store, layout, registry).uri)
     store.write(uri, b"half")
     _pull(store, layout, registry)
-    assert store.read(uri) == b"weights one"
+    assert store.read(uri) == WEIGHTS_ONE
 
 
 def test_the_same_weights_with_other_params_are_another_model(

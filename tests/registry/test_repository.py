@@ -13,7 +13,7 @@ from cloudseg_ops.contracts.errors import (
     UnknownRevisionError,
 )
 from cloudseg_ops.registry._repository import open_revision
-from tests.registry.conftest import Opener, Registry
+from tests.registry.conftest import WEIGHTS_ONE, WEIGHTS_TWO, Opener, Registry
 
 
 @pytest.mark.parametrize("revision", ["v1", "dev", "main", "v2"])
@@ -31,7 +31,7 @@ def test_commit_is_resolved(registry: Registry, address: str) -> None:
 
 def test_each_revision_has_its_weights(own_registry: Registry, form: Opener, tmp_path: Path) -> None:
     own_registry.forget_cache()
-    for revision, content in [("v1", b"weights one"), ("v2", b"weights two, longer")]:
+    for revision, content in [("v1", WEIGHTS_ONE), ("v2", WEIGHTS_TWO)]:
         with open_revision(form(own_registry), revision) as opened:
             opened.download(opened.find("model.pt"), tmp_path / revision)
         assert (tmp_path / revision).read_bytes() == content
@@ -68,7 +68,7 @@ def test_repository_without_dvc_raises(own_registry: Registry) -> None:
     shutil.rmtree(own_registry.path / ".dvc")
     own_registry.commit("no more DVC", "plain")
     with (
-        pytest.raises(RepositoryUnreachableError, match="not under DVC"),
+        pytest.raises(ModelPathError, match="not under DVC"),
         open_revision(own_registry.path.as_uri(), "plain"),
     ):
         pass

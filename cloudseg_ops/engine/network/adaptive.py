@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from cloudseg_ops.contracts.errors import DeviceError, EngineError
+from cloudseg_ops.contracts.errors import DeviceError, EngineError, ImageTooLargeError, LowPrecisionError
 from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Prediction
@@ -74,7 +74,7 @@ class AdaptivePredictor:
         Raises:
             ModelLoadError: The shape of the network's output does not match the parameters.
             ImageTooLargeError: The image does not fit into memory, even in small tiles.
-            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite, for one image also in float32.
             DeviceError: The GPU failed, or another process has taken its memory; no image is to blame.
         """
         size = padded_size((images[0].height, images[0].width), self._predictor.network.stride)
@@ -83,6 +83,11 @@ class AdaptivePredictor:
             if len(images) == 1 and size[0] * size[1] > self._tuner.max_pixels:
                 return [self._predictor.predict_tiled(images[0], self._tuner.max_pixels, self._check_stop)]
             predictions = self._predictor.predict(images)
+        except LowPrecisionError as error:
+            # In a batch, a single image may be the cause: the images are computed one by one then.
+            if len(images) > 1 or not self._predictor.network.bf16:
+                raise
+            return [self._in_float32(images[0], error)]
         except Exception as error:
             if is_device_failure(error):
                 raise device_failure(error) from error
@@ -94,6 +99,24 @@ class AdaptivePredictor:
             return predictions
         # Outside the handler: the traceback references the tensors that took the memory.
         return self._retry_smaller(images, size, reason)
+
+    def _in_float32(self, image: DecodedImage, coarse: LowPrecisionError) -> Prediction:
+        """Compute an image in float32 whose logits were not finite in bfloat16."""
+        # A pass in float32 may take twice the memory.
+        max_pixels = max(1, self._tuner.max_pixels // 2)
+        exact = self._predictor.in_float32
+        height, width = padded_size((image.height, image.width), exact.network.stride)
+        _log.warning("an image is computed in float32, because its logits in bfloat16 are NaN or infinite")
+        try:
+            if height * width > max_pixels:
+                return exact.predict_tiled(image, max_pixels, self._check_stop)
+            return exact.predict([image])[0]
+        except Exception as error:
+            if is_device_failure(error):
+                raise device_failure(error) from error
+            if isinstance(error, ImageTooLargeError) or is_out_of_memory(error):
+                raise coarse from error
+            raise
 
     def _check_stop(self) -> None:
         if self._stop.seconds_since > COMPUTE_SECONDS:

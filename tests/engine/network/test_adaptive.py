@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from cloudseg_ops.contracts.errors import DeviceError, EngineError, ImageTooLargeError
+from cloudseg_ops.contracts.errors import (
+    DeviceError,
+    EngineError,
+    ImageTooLargeError,
+    LowPrecisionError,
+    NonFiniteLogitsError,
+)
 from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.network import adaptive
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
@@ -17,6 +23,7 @@ from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.programs import Sensitive, exported, exported_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(8)]
@@ -182,3 +189,40 @@ def test_memory_taken_by_another_process_is_not_blamed_on_the_images(monkeypatch
     left[0] = 6 * 2**30
     with pytest.raises(ImageTooLargeError):
         crowded.predict([DecodedImage(noise(400, 300))])
+
+
+def in_bf16(predictor: Predictor, max_pixels: int = 10**9) -> AdaptivePredictor:
+    return AdaptivePredictor(predictor, BatchTuner(1, max_pixels), Stop(), workers=1, threads=1)
+
+
+def test_an_image_whose_logits_are_not_finite_in_bfloat16_is_computed_in_float32() -> None:
+    weights = exported(Sensitive())
+    ref = model_ref(weights, exported_params())
+    coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())
+    pixels = np.full((32, 40, 3), 100, np.uint8)
+    pixels[:20] = 40
+    pixels[-1] = 255  # in bfloat16, the logarithm of 0
+    (got,) = in_bf16(coarse).predict([DecodedImage(pixels)])
+    assert (got.classes[:20] == 0).all()
+    assert (got.classes[20:] == 1).all()
+    # In a batch, any of the images may be the cause.
+    with pytest.raises(LowPrecisionError):
+        in_bf16(coarse).predict([DecodedImage(pixels)] * 2)
+    # If float32 needs tiles, and the network does not allow them, the next try chooses the precision again.
+    with pytest.raises(LowPrecisionError):
+        in_bf16(coarse, 32 * 40).predict([DecodedImage(pixels)])
+    with pytest.raises(NonFiniteLogitsError, match="computed in float32") as raised:
+        in_bf16(coarse).predict([DecodedImage(np.zeros((32, 40, 3), np.uint8))])
+    assert type(raised.value) is NonFiniteLogitsError
+
+
+def test_in_float32_an_image_may_need_tiles() -> None:
+    class Never(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 1, *images.shape[2:]), float("nan"))
+
+    exact = plain()
+    coarse = Predictor(REF, replace(exact.network, forward=Never(), autocast=True, exact=exact.network))
+    image = DecodedImage(noise(200, 160))
+    expected = exact.predict([image])[0].classes
+    assert np.array_equal(in_bf16(coarse, 160 * 200).predict([image])[0].classes, expected)

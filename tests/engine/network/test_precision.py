@@ -12,6 +12,7 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.network import precision
 from cloudseg_ops.engine.network.loading import Network, load_network
+from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.precision import (
     MIN_PIXELS,
     SAMPLE_PIXELS,
@@ -20,15 +21,15 @@ from cloudseg_ops.engine.network.precision import (
     fast_in_bf16,
 )
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.lab import model_ref, noise, overflowing_unet, state_bytes, tiny_unet, unet_params
 from tests.support.programs import exported, exported_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(3)]
 
 
-def loaded(bias: float | None = None) -> tuple[ModelRef, Network]:
-    network = tiny_unet()
+def loaded(bias: float | None = None, network: UNet | None = None) -> tuple[ModelRef, Network]:
+    network = network or tiny_unet()
     if bias is not None:
         with torch.no_grad():
             assert network.head.bias is not None
@@ -166,13 +167,13 @@ def test_weights_that_only_convolutions_use_are_converted_once() -> None:
 @pytest.mark.usefixtures("_fast")
 def test_a_precision_that_overflows_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     ref, exact = loaded(bias=5.0)
-    _, overflowing = loaded(bias=float("nan"))
+    _, overflowing = loaded(network=overflowing_unet())
     monkeypatch.setattr(Network, "in_bf16", lambda _: overflowing)
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
 def test_images_with_non_finite_logits_do_not_count() -> None:
-    ref, exact = loaded(bias=float("nan"))
+    ref, exact = loaded(network=overflowing_unet())
     assert agreement_of(Predictor(ref, exact), Predictor(ref, exact), IMAGES) == 1
 
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from cloudseg_ops.contracts.errors import ModelLoadError, NonFiniteLogitsError
+from cloudseg_ops.contracts.errors import LowPrecisionError, ModelLoadError, NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Classes
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.lab import model_ref, noise, overflowing_unet, state_bytes, tiny_unet, unet_params
 from tests.support.programs import Brightness, exported, exported_params
 
 NORMALIZE = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
@@ -129,13 +129,15 @@ def test_scaled_and_unscaled_images_share_a_batch() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_nan_logits_are_rejected() -> None:
-    network = tiny_unet()
-    with torch.no_grad():
-        assert network.head.bias is not None
-        network.head.bias.fill_(float("nan"))
-    with pytest.raises(NonFiniteLogitsError, match=r"model v1 .*NaN or infinite"):
-        predictor(state_bytes(network), unet_params()).predict(images([(8, 8)]))
+def test_logits_that_are_not_finite_are_rejected() -> None:
+    it = predictor(state_bytes(overflowing_unet()), unet_params())
+    with pytest.raises(
+        NonFiniteLogitsError, match=r"model v1 .*NaN or infinite, computed in float32.*weights are finite"
+    ):
+        it.predict(images([(8, 8)]))
+    coarse = Predictor(model_ref(b"", unet_params()), it.network.in_bf16())
+    with pytest.raises(LowPrecisionError, match=r"computed in bfloat16 .* may be finite in float32"):
+        coarse.predict(images([(8, 8)]))
 
 
 def test_an_output_of_another_shape_is_rejected() -> None:
