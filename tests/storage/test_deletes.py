@@ -200,7 +200,7 @@ def test_a_delete_that_is_refused_leaves_the_others_alone(store: Store, buckets:
     emulator.faults.add(Fault(status=403, method="DELETE", path="/o/d"))
     emulator.faults.add(Fault(status=400, method="DELETE", path="/o/e"))
     results = store.try_delete_many(buckets.input, [(info.name, info.generation) for info in put])
-    assert [result.outcome.value for result in results] == "deleted held held forbidden failed deleted".split()
+    assert [result.outcome.value for result in results] == ["deleted", "held", "held", "forbidden", "failed", "deleted"]
     assert "under active Temporary hold" in results[1].reason
     assert "under active Event-Based hold" in results[2].reason
     assert results[4].reason.startswith("400 ")
