@@ -24,6 +24,7 @@ from cloudseg_ops.operators.clusters import translate_kubernetes_errors
 from cloudseg_ops.pods import (
     CONTAINER,
     PodWork,
+    engine_phase,
     explain_pod,
     final_error,
     load_template,
@@ -37,6 +38,9 @@ _LOG_SECONDS = 30
 _POLL_SECONDS = 5.0
 _START_POLL_SECONDS = 2
 _AFTER_GRACE_SECONDS = 60
+# The kubelet may keep a pod's GPU for the whole grace period. A pod that never started has nothing to finish, and where
+# the engine has ended, only sidecars do.
+_GRACE_SECONDS = {"Pending": 0, "Succeeded": 10, "Failed": 10}
 
 
 class _LogCallback:
@@ -151,14 +155,14 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         return None if self.pod is None else self.pod_manager.find_pod(self.pod)
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
-        """Delete a pod that has ended and raise its error, if any; leave a running pod to the next try."""
+        """Delete a pod whose engine has ended and raise its error, if any; leave a running pod to the next try."""
         if self._killed or self.pod is None:
             return
         found = self.pod_manager.find_pod(self.pod)
         seen = None if found is None else self._as_json(found)
         name = self.pod.metadata.name
-        phase = seen["status"].get("phase") if seen else None
-        if seen is None and remote_pod is not None and remote_pod.status.phase == "Succeeded":
+        phase = engine_phase(seen) if seen else None
+        if seen is None and remote_pod is not None and engine_phase(self._as_json(remote_pod)) == "Succeeded":
             return
         if phase == "Running" and not (seen or {})["metadata"].get("deletionTimestamp"):
             self.log.warning("pod %s is still running; the next try resumes it", name)
@@ -166,8 +170,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         error = None if phase == "Succeeded" else self._final_error(seen, name)
         if seen is not None:
             self.log.info("deleting pod %s", name)
-            # A pod that never started has nothing to finish, and the kubelet may keep its GPU for the grace period.
-            self.pod_manager.delete_if_present(self.pod, grace_seconds=0 if phase == "Pending" else None)
+            self.pod_manager.delete_if_present(self.pod, grace_seconds=_GRACE_SECONDS.get(str(phase)))
         if error is not None:
             raise error
 

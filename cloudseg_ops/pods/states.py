@@ -23,6 +23,21 @@ def engine_state(status: Mapping[str, Any], state: str) -> Mapping[str, Any]:
     return next((_state(item, state) for item in _statuses(status) if item.get("name") == CONTAINER), {})
 
 
+def engine_phase(pod: Pod) -> str:
+    """Return the pod's phase as the engine's container decides it, whatever other containers of the pod do.
+
+    A sidecar that a service mesh or a team's template adds may run on after the engine, and fail on its own.
+
+    Returns:
+        `Succeeded` or `Failed` once the engine has ended; else the phase that Kubernetes reports.
+    """
+    status = pod.get("status") or {}
+    ended = engine_state(status, "terminated")
+    if ended:
+        return "Succeeded" if ended.get("exitCode") == 0 else "Failed"
+    return str(status.get("phase"))
+
+
 def waiting_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return why a container of the pod waits: reason, message and its image; preferably one with a problem."""
     states = [

@@ -105,7 +105,7 @@ def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
     """Return the error if one of the pod's own limits ended it, even if it was deleted afterwards."""
     engine, message = engine_of(pod), str(status.get("message", "")).strip()
     limits = (engine.get("resources") or {}).get("limits") or {}
-    if status.get("reason") == "DeadlineExceeded":
+    if status.get("reason") == "DeadlineExceeded" and not _exited_unsignalled(status):
         return PodDeadlineError(
             f"pod {name} ran longer than CLOUDSEG_POD_DEADLINE_SECONDS "
             f"({(pod.get('spec') or {}).get('activeDeadlineSeconds')} s): {_KEPT}. If it happens again, make chunks "
@@ -190,12 +190,6 @@ def _ended(name: str, status: Mapping[str, Any]) -> CloudsegError:
         return PodError(
             f"pod {name} could not start the engine ({reason}): {tail}. Check that CLOUDSEG_IMAGE is an image of "
             "the engine, and what CLOUDSEG_POD_TEMPLATE changes"
-        )
-    if code == 0:
-        other_failure = other_container_failure(status) or f"the pod is {status.get('phase', 'Unknown')}"
-        return PodError(
-            f"pod {name}: the engine finished, but {other_failure}. Any other container comes from "
-            "CLOUDSEG_POD_TEMPLATE: see its log"
         )
     if code == _SIGTERM_EXIT:
         return PodLostError(f"pod {name} was stopped (SIGTERM): {_KEPT}")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from cloudseg_ops.pods import CONTAINER
 from cloudseg_ops.pods.reattach import classify_pods, deletable_pods
 
 
@@ -66,3 +67,30 @@ def test_all_pods_of_an_ended_run_are_deletable() -> None:
 def test_active_pods_of_other_runs_are_kept() -> None:
     pods = [pod("running", "Running", run="r2"), pod("waiting", "Pending", run="r2"), pod("failed", "Failed", run="r0")]
     assert deletable_pods(pods, "r1") == ["failed"]
+
+
+def with_sidecar(name: str, code: int | None, created: int = 0) -> dict[str, Any]:
+    """A running pod whose engine has ended, or still runs, next to a sidecar that runs on."""
+    found = pod(name, "Running", created)
+    running: dict[str, Any] = {"running": {}}
+    engine = running if code is None else {"terminated": {"exitCode": code}}
+    found["status"]["containerStatuses"] = [
+        {"name": "istio-proxy", "state": running},
+        {"name": CONTAINER, "state": engine},
+    ]
+    return found
+
+
+def test_pod_whose_engine_has_finished_is_reused_first() -> None:
+    plan = classify_pods([with_sidecar("a", None, 1), with_sidecar("b", 0, 2)])
+    assert (plan.reuse, plan.delete, plan.await_end) == ("b", ("a",), ("a",))
+
+
+def test_pod_whose_engine_has_failed_is_deleted_and_not_awaited() -> None:
+    plan = classify_pods([with_sidecar("a", 1)])
+    assert (plan.reuse, plan.delete, plan.await_end) == (None, ("a",), ())
+
+
+def test_pod_of_another_run_is_deletable_once_its_engine_has_ended() -> None:
+    pods = [with_sidecar("finished", 0), with_sidecar("failed", 2), with_sidecar("running", None)]
+    assert deletable_pods(pods, "r2") == ["finished", "failed"]

@@ -175,11 +175,6 @@ def test_failed_container_of_the_template_is_named() -> None:
     error = final_error(first, NAME)
     assert type(error) is PodError
     assert "never started the engine: container first ended with exit code 3: Error: no" in str(error)
-    side = seen("Failed", ended(0, "Completed"))
-    side["status"]["containerStatuses"].insert(0, container("watcher", ended(1)))
-    error = final_error(side, NAME)
-    assert type(error) is PodError
-    assert "the engine finished, but container watcher ended with exit code 1" in str(error)
 
 
 def test_limits_of_a_sidecar_are_not_those_of_the_engine() -> None:
