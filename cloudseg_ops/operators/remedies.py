@@ -79,6 +79,16 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Wait until the retention period of the object has passed, then clear this task; or use a bucket "
         "without a retention policy."
     ),
+    errors.ObjectUnreadableError: Remedy(
+        True, "Grant the identity read access to the object, and wait some minutes until it takes effect; or move the "
+        "object away. Then clear this task."
+    ),
+    errors.ObjectEncryptedError: Remedy(
+        False, "Rewrite the object with a key of Google or Cloud KMS, or move it away; then clear this task."
+    ),
+    errors.ContentEncodingError: Remedy(
+        False, "Upload the object again without its Content-Encoding; then clear this task."
+    ),
     errors.ManifestError: Remedy(
         False, "Something else overwrote or truncated the named file. No input is touched without its proof: do what "
         "the message says, or leave the inputs to the next run."
