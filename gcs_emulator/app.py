@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from . import batch
 from .errors import ApiError
+from .faults import ALTERATIONS, altering
 from .routes import find
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Application:
                 return
             if fault is not None and fault.action == "status":
                 self._service.count("faults.status")
-                answer = ApiError(fault.status, f"Fault injected into {request.method} {target}").response()
+                answer = ApiError(
+                    fault.status, fault.message or f"Fault injected into {request.method} {target}"
+                ).response()
             else:
                 answer = await self._answer(request, raw_path)
             if fault is not None and fault.action == "cut_after":
@@ -59,6 +62,8 @@ class Application:
                     await answer(scope, receive, _beginning(send))
                 await _cut(scope)
                 return
+            if fault is not None and fault.action in ALTERATIONS:
+                send = altering(send, fault)
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request, raw_path: str) -> Response:

@@ -103,7 +103,9 @@ class Standin:
     def _list(self, bucket: str) -> Answer:
         names = [photo_name(number) for number in range(self._listed)] if bucket == INPUT else []
         described = (self._object(bucket, name) for name in names)
-        return Answer.json({"items": [object_resource(bucket, *one[:3]) for one in described if one]})
+        return Answer.json(
+            {"kind": "storage#objects", "items": [object_resource(bucket, *one[:3]) for one in described if one]}
+        )
 
     def _object(self, bucket: str, name: str) -> tuple[str, int, str, bytes] | None:
         """Name, size, CRC32C and bytes; None where there is no such object."""
