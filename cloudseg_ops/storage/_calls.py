@@ -80,7 +80,9 @@ def translated_read(doing: str) -> Iterator[None]:
 
 
 def _unreadable(doing: str, error: GoogleAPICallError) -> ObjectUnreadableError:
-    text = str(error.message)
+    # The client puts the address in front, but equal reasons should read the same.
+    address = error.response.request.url if error.response is not None else ""
+    text = str(error.message).rpartition(f"{address}: ")[2] if address else str(error.message)
     if "customer-supplied encryption key" in text:
         reason = (
             f"it is encrypted with a customer-supplied key, which cloudseg does not have ({text}); rewrite it with a "

@@ -22,7 +22,8 @@ AT_ONCE = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
-    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError",
+    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
+    "ContentEncodingError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 

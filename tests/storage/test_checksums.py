@@ -31,7 +31,7 @@ def test_corrupted_object_is_read_again(store: Store, uri: GcsUri, emulator: Emu
 def test_object_that_stays_corrupted_raises(store: Store, uri: GcsUri, emulator: Emulator) -> None:
     store.write(uri, b"x" * 1000)
     emulator.faults.add(Fault(action="flip", path="alt=media", times=3))
-    with pytest.raises(StorageError, match="CRC32C .* in each of 3 reads"):
+    with pytest.raises(StorageError, match=r"CRC32C .* in each of 3 reads"):
         store.read(uri)
 
 

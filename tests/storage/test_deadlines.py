@@ -25,6 +25,12 @@ def _short(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     monkeypatch.setattr(_deadlines, "GRACE_SECONDS", GRACE)
 
 
+def _copy(store: Store, uri: GcsUri) -> None:
+    info = store.stat(uri)
+    assert info is not None
+    store.copy(uri, info.generation, GcsUri(uri.bucket, "copy"), metadata={})
+
+
 CALLS: dict[str, tuple[str, str, Callable[[Store, GcsUri], Any]]] = {
     "media": ("GET", "alt=media", lambda store, uri: store.read(uri)),
     "part": ("GET", "alt=media", lambda store, uri: store.read_part(uri, 0, 500)),
@@ -33,15 +39,9 @@ CALLS: dict[str, tuple[str, str, Callable[[Store, GcsUri], Any]]] = {
     "listing": ("GET", r"/o\?", lambda store, uri: list(store.list_objects(GcsUri(uri.bucket)))),
     "upload": ("POST", "/upload/", lambda store, uri: store.write(uri, b"new")),
     "session": ("PUT", "/upload/", lambda store, uri: store.write_lines(uri, ["new"])),
-    "copy": ("POST", "/rewriteTo/", lambda store, uri: _copy(store, uri)),
+    "copy": ("POST", "/rewriteTo/", _copy),
     "batch": ("POST", "/batch", lambda store, uri: store.delete_many(uri.bucket, [(uri.name, 1)])),
 }
-
-
-def _copy(store: Store, uri: GcsUri) -> None:
-    info = store.stat(uri)
-    assert info is not None
-    store.copy(uri, info.generation, GcsUri(uri.bucket, "copy"), metadata={})
 
 
 @pytest.mark.parametrize("call", CALLS)
