@@ -45,7 +45,7 @@ def limit_durations(session: Session) -> None:
                 _limit(adapter)
         return adapter
 
-    session.get_adapter = get_adapter  # type: ignore[method-assign, assignment]
+    session.get_adapter = get_adapter  # type: ignore[method-assign]
 
 
 def _limit(adapter: HTTPAdapter) -> None:
@@ -99,7 +99,7 @@ class _LimitedInput(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int | None:
         self._clock.limit(self._sock, self._idle)
-        count: int | None = self._raw.readinto(buffer)  # type: ignore[attr-defined]
+        count: int | None = self._raw.readinto(buffer)
         self._clock.transferred += count or 0
         return count
 
@@ -111,7 +111,7 @@ class _LimitedInput(io.RawIOBase):
 class _LimitedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp = io.BufferedReader(_LimitedInput(self.fp.detach(), sock))  # type: ignore[attr-defined]
+        self.fp = io.BufferedReader(_LimitedInput(self.fp.detach(), sock))
 
 
 class _LimitedConnection(HTTPConnection):

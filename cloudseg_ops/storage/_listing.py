@@ -50,7 +50,7 @@ def list_page(
         end: Only list names before this one.
         token: The `token` of the previous page.
     """
-    query = {
+    query: dict[str, int | str | None] = {
         "projection": "noAcl",
         "fields": _FIELDS,
         "maxResults": PAGE_SIZE,
@@ -80,7 +80,7 @@ def stat(transport: Transport, bucket: str, name: str, generation: int | None = 
     from google.api_core.exceptions import NotFound
 
     path = f"/{quote(bucket, safe='')}/o/{quote(name, safe='')}"
-    query = {"projection": "noAcl", "generation": generation}
+    query: dict[str, int | str | None] = {"projection": "noAcl", "generation": generation}
     try:
         return call_json(transport, "GET", path, query, lambda resource: info_from(bucket, resource))
     except NotFound:

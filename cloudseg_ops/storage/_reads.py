@@ -161,7 +161,8 @@ class Reader:
                 compare(self._uri, data, crc32c)
             return data
 
-        return read_verified(retry()(attempt))
+        read: Callable[[], bytes] = retry()(attempt)
+        return read_verified(read)
 
     @contextmanager
     def get(self, span: str | None, *, plain: bool = False) -> Iterator[Response]:
