@@ -164,7 +164,7 @@ class Store(BucketStore):
         check_retention(self.bucket(source.bucket), source, self.now())
         now = self.tick()
         record = dataclasses.replace(source, name=name, generation=now, metageneration=1, updated=now)
-        self._write(record, instead_of=source)
+        self._write(record, replaces=source)
         if old is not None and old.name != source.name:
             self.payloads.remove(old.payload)
         return record
@@ -176,7 +176,7 @@ class Store(BucketStore):
             ApiError: 403 if a hold or a retention policy keeps it.
         """
         check_retention(self.bucket(record.bucket), record, self.now())
-        self._forget(record)
+        self._delete_row(record)
         self.payloads.remove(record.payload)
 
     def scan(self, bucket: str, start: bytes, end: bytes | None) -> Iterator[ObjectRecord]:
@@ -187,22 +187,22 @@ class Store(BucketStore):
             start: The first name, inclusive.
             end: The end of the range, exclusive; None scans to the end of the bucket.
         """
-        bound = "" if end is None else " AND name < ?"
+        end_condition = "" if end is None else " AND name < ?"
         rows = self._database.execute(
-            f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{bound} ORDER BY name",  # noqa: S608
+            f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{end_condition} ORDER BY name",  # noqa: S608
             (bucket, start) if end is None else (bucket, start, end),
         )
         return (object_record(bucket, row) for row in rows)
 
-    def _forget(self, record: ObjectRecord) -> None:
+    def _delete_row(self, record: ObjectRecord) -> None:
         self._database.execute(
             "DELETE FROM objects WHERE bucket = ? AND name = ?", (record.bucket, record.name.encode())
         )
 
-    def _write(self, record: ObjectRecord, instead_of: ObjectRecord | None = None) -> None:
+    def _write(self, record: ObjectRecord, replaces: ObjectRecord | None = None) -> None:
         self._database.execute("BEGIN")
-        if instead_of is not None:
-            self._forget(instead_of)
+        if replaces is not None:
+            self._delete_row(replaces)
         self._database.execute(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", object_row(record)
         )

@@ -92,7 +92,7 @@ class UnknownRevisionError(RegistryError):
 
 
 class ModelPathError(RegistryError):
-    """The revision does not track the requested weights file with DVC."""
+    """The revision does not track the requested weights file with DVC, or nothing at all."""
 
 
 class ModelObjectMissingError(RegistryError):
@@ -115,12 +115,24 @@ class ModelLoadError(EngineError):
     """The staged weights do not fit the architecture that the parameters name."""
 
 
+class WeightsFileError(ModelLoadError):
+    """The weights file is not the kind of file that the architecture needs, or is damaged."""
+
+
+class NonFiniteWeightsError(ModelLoadError):
+    """The weights contain NaN or infinite values, so every mask would be wrong."""
+
+
 class DeviceError(EngineError):
     """The engine's GPU cannot be used, or failed during a computation."""
 
 
 class NonFiniteLogitsError(EngineError):
-    """The network returned NaN or infinite logits, from which no mask can be made."""
+    """The network returned NaN or infinite logits in float32, from which no mask can be made."""
+
+
+class LowPrecisionError(NonFiniteLogitsError):
+    """The network returned NaN or infinite logits in bfloat16 or TF32; they may be finite in float32."""
 
 
 class VersionMismatchError(EngineError):
@@ -141,6 +153,10 @@ class ImageTooLargeError(BadImageError):
 
 class ChunkUnfinishedError(EngineError):
     """A chunk ended before all of its images were accounted for; a retry continues where it stopped."""
+
+
+class ChunkFailedError(EngineError):
+    """A chunk failed for a reason that a retry cannot fix; the message has the engine's own error."""
 
 
 class PodError(EngineError):

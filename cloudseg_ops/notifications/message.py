@@ -30,7 +30,7 @@ def log_address(base: str, dag_id: str, run_id: str, task: FailedTask | None = N
     return f"{run}/tasks/{quote(task.task_id)}" + (f"/mapped/{task.map_index}" if task.map_index >= 0 else "")
 
 
-def notice(
+def build_notification(
     *, dag_id: str, run_id: str, reason: str, failed: Iterable[FailedTask], report: str | None, base_url: str
 ) -> dict[str, Any]:
     """Build the notification as plain JSON; docs/events.md describes each field.
@@ -64,9 +64,9 @@ def notice(
     }
 
 
-def webhook_body(address: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def webhook_body(address: str, notification: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body to post to a webhook: the whole notification, or only its text if the host rejects more."""
-    return {"text": told["text"]} if urlsplit(address).hostname == _TEXT_ONLY else dict(told)
+    return {"text": notification["text"]} if urlsplit(address).hostname == _TEXT_ONLY else dict(notification)
 
 
 def _escaped(text: str) -> str:

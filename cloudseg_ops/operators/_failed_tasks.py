@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 
 from cloudseg_ops.operators._errors import FAILURE_KEY
-from cloudseg_ops.runs.failed_tasks import TASKS_NAMED, FailedTask, failed_among
+from cloudseg_ops.runs.failed_tasks import TASKS_NAMED, FailedTask, find_failed_tasks
 
 
 def failed_upstream(operator: BaseOperator, context: Mapping[str, Any]) -> list[FailedTask]:
@@ -21,9 +21,9 @@ def failed_upstream(operator: BaseOperator, context: Mapping[str, Any]) -> list[
     """
     task_instance, run_id = context["ti"], str(context["run_id"])
     upstream = operator.get_flat_relative_ids(upstream=True)
-    order = [task.task_id for task in operator.get_dag().topological_sort() if task.task_id in upstream]
+    order = [task.task_id for task in context["dag"].topological_sort() if task.task_id in upstream]
     states = task_instance.get_task_states(dag_id=operator.dag_id, task_ids=order, run_ids=[run_id])
-    failed = failed_among(states.get(run_id, {}), order, limit=None)
+    failed = find_failed_tasks(states.get(run_id, {}), order, limit=None)
     return [_explained(task_instance, task) for task in failed[:TASKS_NAMED]] + failed[TASKS_NAMED:]
 
 

@@ -123,13 +123,19 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Make the weights and the `model` section of params.yaml match, create a new tag, and run again with "
         "that tag."
     ),
+    errors.WeightsFileError: Remedy(
+        False, "Replace the weights file as the message says, create a new tag, and run again with that tag."),
+    errors.NonFiniteWeightsError: Remedy(
+        False, "Run again with another revision, or train the model again. float16 ends at 65,504: save float32."),
     errors.DeviceError: Remedy(
         True, "Nothing, if a later try gets a node with a working GPU. Otherwise do what the message says about the "
         "driver, the image or CLOUDSEG_DEVICE; then clear this task."
     ),
     errors.NonFiniteLogitsError: Remedy(
-        False, "Check the weights; if they are right, add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS. Then run again."
-    ),
+        False, "The images stay in the input bucket: run again with another revision, or move them elsewhere."),
+    errors.LowPrecisionError: Remedy(
+        True, "Nothing, while tries are left: the next one compares the precisions on these images first. Otherwise "
+        "add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS, and clear this task."),
     errors.HelperLostError: Remedy(True, "Nothing: the engine repeats the work."),
     errors.BadImageError: Remedy(False, "Nothing: the image is in quarantine. Upload an intact copy of it."),
     errors.ImageTooLargeError: Remedy(
@@ -143,6 +149,8 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Nothing, while tries are left: each resumes where the last one stopped. After the last try, fix what "
         "the engine's lines above report; then clear this task."
     ),
+    errors.ChunkFailedError: Remedy(
+        False, "Do what the engine's error says, and deliver code and image of one release; then run again."),
     errors.PodError: Remedy(True, "Fix what Kubernetes reports about the pod, and clear this task."),
     errors.PodTemplateError: Remedy(False, "Correct CLOUDSEG_POD_TEMPLATE; then clear this task."),
     errors.PodUnschedulableError: Remedy(
@@ -203,7 +211,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.LocalError: Remedy(False, "Do what the message says, on the machine that it names."),
 }  # fmt: skip
 
-_NOT_OURS = Remedy(
+_UNKNOWN_ERROR = Remedy(
     True,
     "This is not one of cloudseg's own errors: the traceback above shows where it comes from. If it names "
     "cloudseg_ops, please report it as a bug, with this log.",
@@ -212,7 +220,7 @@ _NOT_OURS = Remedy(
 
 def remedy(error: BaseException) -> Remedy:
     """Return the remedy for an error: the entry of its class, or of the nearest base class."""
-    return next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), _NOT_OURS)
+    return next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), _UNKNOWN_ERROR)
 
 
 def origin(error: BaseException) -> BaseException:

@@ -31,6 +31,7 @@ from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.runs.audit import Audit, audit_run
 from cloudseg_ops.runs.cleanup_result import CleanUp
 from cloudseg_ops.runs.failed_tasks import name_tasks
+from cloudseg_ops.runs.not_taken import NotTaken
 
 
 class RunReportOperator(RunOperator):
@@ -113,6 +114,7 @@ class RunReportOperator(RunOperator):
                 proven=audit.proven,
                 cleanup=self._cleanup(context["ti"]),
                 failed_tasks=failed,
+                not_taken=NotTaken.from_json(self.snapshot.get("not_taken")),
             ),
             formats=self.results_formats,
         )

@@ -10,6 +10,7 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.proof import Place
 from cloudseg_ops.runs.cleanup_result import CleanUp
 from cloudseg_ops.runs.failed_tasks import FailedTask
+from cloudseg_ops.runs.not_taken import NotTaken
 
 
 class PlannedChunk(TypedDict):
@@ -41,6 +42,7 @@ class RunFacts:
         proven: Number of input versions that are in INPUT although OUTPUT has a proof for them.
         cleanup: The result of `clean_inputs`; None: it did not get so far.
         failed_tasks: The tasks of the run that failed, in the order in which they run.
+        not_taken: What the snapshot left out; None: not known.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class RunFacts:
     proven: int = 0
     cleanup: CleanUp | None = None
     failed_tasks: Sequence[FailedTask] = ()
+    not_taken: NotTaken | None = None
 
     @property
     def lost_count(self) -> int:

@@ -64,6 +64,7 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         "verdict": {"level": verdict.level.value, "headline": verdict.headline, "detail": verdict.detail},
         "objects": facts.objects,
         "bytes": facts.bytes,
+        "not_taken": facts.not_taken.to_json() if facts.not_taken else None,
         "after_success": facts.after_success,
         "model": _model(facts),
         "outcomes": counts,

@@ -1,4 +1,4 @@
-"""Writes the files of a run's report: the page, report.json, and the further formats that are asked for."""
+"""Writes the files of a run's report: the page, report.json, and the requested further formats."""
 
 from __future__ import annotations
 

@@ -117,9 +117,9 @@ def _carry_out(
         fates[version], reason = failure
         if fates[version] is not Cleaned.CHANGED:
             refused.append((version.name, fates[version], reason))
-    doomed = [version for version, fate in fates.items() if fate in (Cleaned.ARCHIVED, Cleaned.DELETED)]
-    results = store.try_delete_many(input_bucket, ((version.name, version.generation) for version in doomed))
-    for version, result in zip(doomed, results, strict=True):
+    to_delete = [version for version, fate in fates.items() if fate in (Cleaned.ARCHIVED, Cleaned.DELETED)]
+    results = store.try_delete_many(input_bucket, ((version.name, version.generation) for version in to_delete))
+    for version, result in zip(to_delete, results, strict=True):
         if result.outcome is Deletion.CHANGED:
             fates[version] = Cleaned.CHANGED
         elif result.outcome in REFUSALS:

@@ -44,7 +44,7 @@ class FailedTask:
         }
 
 
-def failed_among(
+def find_failed_tasks(
     states: Mapping[str, str | None], task_ids: Sequence[str], limit: int | None = TASKS_NAMED
 ) -> list[FailedTask]:
     """Find the failed tasks of a run.

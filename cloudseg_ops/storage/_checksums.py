@@ -51,28 +51,28 @@ def encode_crc32c(value: int) -> str:
     return base64.b64encode(value.to_bytes(4, "big")).decode()
 
 
-def promised_crc32c(response: Response) -> str:
+def header_crc32c(response: Response) -> str:
     """Return the CRC32C of the whole stored object from a response; empty if the response does not include it."""
     hashes = response.headers.get("X-Goog-Hash", "").split(",")
     return next((item.strip().removeprefix("crc32c=") for item in hashes if item.strip().startswith("crc32c=")), "")
 
 
-def compare(uri: GcsUri, data: bytes, crc32c: str) -> None:
+def verify_crc32c(uri: GcsUri, data: bytes, crc32c: str) -> None:
     """Verify the checksum of an object.
 
     Raises:
         MismatchError: The checksum is another one.
     """
-    compare_crc32c(uri, len(data), crc32c_of(data), crc32c)
+    verify_value(uri, len(data), crc32c_of(data), crc32c)
 
 
-def compare_crc32c(uri: GcsUri, size: int, actual: str, expected: str) -> None:
-    """Verify a checksum that was computed while the object was read, as `compare` does."""
+def verify_value(uri: GcsUri, size: int, actual: str, expected: str) -> None:
+    """Verify a checksum that was computed while the object was read, as `verify_crc32c` does."""
     if actual != expected:
         raise MismatchError(f"read {uri}: its {size} bytes have the CRC32C {actual}, not {expected}")
 
 
-def decoded(uri: GcsUri, received: bytes, response: Response, crc32c: str) -> bytes:
+def verified_content(uri: GcsUri, received: bytes, response: Response, crc32c: str) -> bytes:
     """Verify the checksum, which is of the stored bytes, and return the decompressed content.
 
     Args:
@@ -86,18 +86,18 @@ def decoded(uri: GcsUri, received: bytes, response: Response, crc32c: str) -> by
         ContentEncodingError: The stored bytes are intact, but not in their Content-Encoding.
     """
     if response.headers.get("Content-Encoding") != "gzip":
-        compare(uri, received, crc32c)
+        verify_crc32c(uri, received, crc32c)
         return received
-    packed_on_the_way = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") != "gzip"
-    if not packed_on_the_way:
-        compare(uri, received, crc32c)
+    compressed_in_transit = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") != "gzip"
+    if not compressed_in_transit:
+        verify_crc32c(uri, received, crc32c)
     try:
         content = gzip.decompress(received)
     except (OSError, EOFError, zlib.error) as error:
-        if packed_on_the_way:
+        if compressed_in_transit:
             raise MismatchError(f"read {uri}: the response is not in its Content-Encoding ({error})") from error
         reason = f"its Content-Encoding is gzip, but its bytes are not ({error}); upload it again without that header"
         raise ContentEncodingError(f"read {uri}: {reason}", reason) from error
-    if packed_on_the_way:
-        compare(uri, content, crc32c)
+    if compressed_in_transit:
+        verify_crc32c(uri, content, crc32c)
     return content

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from cloudseg_ops.contracts.errors import ObjectHeldError, ObjectRetainedError, StorageError
-from cloudseg_ops.storage._batches import Answer, Call, perform
+from cloudseg_ops.storage._batches import Call, CallResponse, perform
 from cloudseg_ops.storage._calls import RATE_LIMITS, refusal, retry, translated
 from cloudseg_ops.storage._pace import Pacer
 from cloudseg_ops.storage._types import REFUSALS, DeleteResult, Deletion
@@ -45,7 +45,7 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
     """
     batch = _Batch(client, bucket, versions)
 
-    def put_off(error: Exception) -> None:
+    def wait_before_retry(error: Exception) -> None:
         from google.api_core.exceptions import GoogleAPICallError
 
         # A broken connection does not mean that the rate is too high.
@@ -57,7 +57,7 @@ def delete_batch(client: Client, bucket: str, versions: Sequence[tuple[str, int]
     pacer.wait(len(versions))
     try:
         with translated(f"delete {len(versions)} objects of gs://{bucket}"):
-            retry()(batch.attempt, on_error=put_off)()
+            retry()(batch.attempt, on_error=wait_before_retry)()
     except StorageError:
         if not batch.answered:
             raise
@@ -72,7 +72,7 @@ class _Batch:
         self._client = client
         self._bucket = bucket
         self._versions = versions
-        self._transient: dict[int, Answer] = {}
+        self._transient: dict[int, CallResponse] = {}
         self.results: dict[int, DeleteResult] = {}
         self.answered = False
         """Whether the last request was answered, so that only single deletes of it failed."""
@@ -86,13 +86,13 @@ class _Batch:
 
         self.answered = False
         pending = self.pending
-        for index, answer in zip(pending, perform(self._client, self._calls(pending)), strict=True):
-            if answer.status == 401:  # the credentials of the whole request
-                raise Unauthorized(answer.reason)  # type: ignore[no-untyped-call]
-            if answer.status in _TRANSIENT or answer.has_reason(*RATE_LIMITS):
-                self._transient[index] = answer
+        for index, response in zip(pending, perform(self._client, self._calls(pending)), strict=True):
+            if response.status == 401:  # the credentials of the whole request
+                raise Unauthorized(response.reason)  # type: ignore[no-untyped-call]
+            if response.status in _TRANSIENT or response.has_reason(*RATE_LIMITS):
+                self._transient[index] = response
             else:
-                self.results[index] = _result(answer)
+                self.results[index] = _result(response)
         self.answered = True
         if rest := len(self._versions) - len(self.results):
             raise ServiceUnavailable(  # type: ignore[no-untyped-call]
@@ -102,8 +102,8 @@ class _Batch:
     def settle_failed(self) -> None:
         """Give the deletes that had transient errors until the end their results."""
         for index in self.pending:
-            answer = self._transient[index]
-            self.results[index] = DeleteResult(Deletion.FAILED, f"{answer.status} {answer.reason}".strip())
+            response = self._transient[index]
+            self.results[index] = DeleteResult(Deletion.FAILED, f"{response.status} {response.reason}".strip())
 
     def _calls(self, pending: Sequence[int]) -> list[Call]:
         folder = f"/b/{quote(self._bucket, safe='')}/o/"
@@ -137,16 +137,16 @@ def raise_refusal(bucket: str, results: Sequence[DeleteResult]) -> None:
     raise refusal(doing, Forbidden(refused.reason, errors=errors))  # type: ignore[no-untyped-call]
 
 
-def _result(answer: Answer) -> DeleteResult:
+def _result(response: CallResponse) -> DeleteResult:
     from google.api_core.exceptions import Forbidden
 
-    if answer.status in _DELETIONS:
-        return DeleteResult(_DELETIONS[answer.status])
-    if answer.status != 403:
-        return DeleteResult(Deletion.FAILED, f"{answer.status} {answer.reason}".strip())
-    error = refusal("", Forbidden(answer.reason, errors=answer.errors))  # type: ignore[no-untyped-call]
+    if response.status in _DELETIONS:
+        return DeleteResult(_DELETIONS[response.status])
+    if response.status != 403:
+        return DeleteResult(Deletion.FAILED, f"{response.status} {response.reason}".strip())
+    error = refusal("", Forbidden(response.reason, errors=response.errors))  # type: ignore[no-untyped-call]
     if isinstance(error, ObjectHeldError):
-        return DeleteResult(Deletion.HELD, answer.reason)
+        return DeleteResult(Deletion.HELD, response.reason)
     if isinstance(error, ObjectRetainedError):
-        return DeleteResult(Deletion.RETAINED, answer.reason)
-    return DeleteResult(Deletion.FORBIDDEN, answer.reason)
+        return DeleteResult(Deletion.RETAINED, response.reason)
+    return DeleteResult(Deletion.FORBIDDEN, response.reason)

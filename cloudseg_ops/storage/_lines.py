@@ -12,10 +12,10 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
 from cloudseg_ops.storage._checksums import (
     MismatchError,
-    compare_crc32c,
     encode_crc32c,
-    promised_crc32c,
+    header_crc32c,
     read_verified,
+    verify_value,
 )
 from cloudseg_ops.storage._reads import Reader, pieces_of
 from cloudseg_ops.storage._transport import Transport
@@ -66,7 +66,7 @@ class LineReader:
         retry()(scan.receive)()
         scan.end_piece()
         expected = scan.promised or self._known_crc32c(scan.generation)
-        compare_crc32c(self._uri, scan.size, encode_crc32c(scan.crc32c), expected)
+        verify_value(self._uri, scan.size, encode_crc32c(scan.crc32c), expected)
         return scan
 
     def _piece(self, scan: _Scan, number: int, crc32c: int) -> bytes:
@@ -125,7 +125,7 @@ class _Scan:
         if self.size and response.status_code != 206:
             raise MismatchError(f"read {self._uri}: the server does not resume a download")
         self.generation = self.generation or int(response.headers.get("X-Goog-Generation", 0)) or None
-        self.promised = promised_crc32c(response) or self.promised
+        self.promised = header_crc32c(response) or self.promised
 
     def _add(self, data: bytes) -> None:
         self.size += len(data)

@@ -14,7 +14,7 @@ from requests import Response
 from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._checksums import compare, decoded, promised_crc32c, read_verified
+from cloudseg_ops.storage._checksums import header_crc32c, read_verified, verified_content, verify_crc32c
 from cloudseg_ops.storage._transport import Transport
 
 _WHOLE_PIECE = 16 << 20
@@ -97,8 +97,8 @@ class Reader:
 
         retry()(attempt)()
         stored = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        crc32c = promised_crc32c(last[0]) or known_crc32c()
-        content = decoded(self._uri, stored, last[0], crc32c)
+        crc32c = header_crc32c(last[0]) or known_crc32c()
+        content = verified_content(self._uri, stored, last[0], crc32c)
         self.crc32c = crc32c
         return content
 
@@ -115,21 +115,21 @@ class Reader:
             MismatchError: The bytes do not match the checksum.
         """
         count = -(-size // RANGE_BYTES)
-        borders = [size * index // count for index in range(count + 1)]
+        bounds = [size * index // count for index in range(count + 1)]
         # In CPython, `getvalue` returns the bytes that a BytesIO was created with, without copying.
         stream = io.BytesIO(bytes(size))
         with stream.getbuffer() as buffer:
             ranges = _Ranges(self, buffer, size)
-            others = [executor.submit(ranges.fill, start, end) for start, end in pairwise(borders[1:])]
+            others = [executor.submit(ranges.fill, start, end) for start, end in pairwise(bounds[1:])]
             try:
-                ranges.fill(borders[0], borders[1])
+                ranges.fill(bounds[0], bounds[1])
                 for failed in wait(others, return_when=FIRST_EXCEPTION).done:
                     failed.result()
             finally:
                 ranges.give_up(others)
         data = stream.getvalue()
         crc32c = ranges.crc32c or known_crc32c()
-        compare(self._uri, data, crc32c)
+        verify_crc32c(self._uri, data, crc32c)
         self.crc32c = crc32c
         return data
 
@@ -156,9 +156,9 @@ class Reader:
                     data = b"".join(pieces_of(response, _RANGE_PIECE))
             except RequestRangeNotSatisfiable:
                 return b""
-            crc32c = promised_crc32c(response)
+            crc32c = header_crc32c(response)
             if crc32c and response.headers.get("Content-Range") == f"bytes 0-{len(data) - 1}/{len(data)}":
-                compare(self._uri, data, crc32c)
+                verify_crc32c(self._uri, data, crc32c)
             return data
 
         read: Callable[[], bytes] = retry()(attempt)
@@ -214,11 +214,11 @@ class _Ranges:
 
     def _check(self, response: Response, start: int, end: int) -> None:
         """Raise `NotInRangesError` unless the response is the requested range, uncompressed."""
-        told = response.headers
+        headers = response.headers
         span = f"bytes {start}-{end - 1}/{self._size}"
-        if response.status_code != 206 or told.get("Content-Range") != span or "Content-Encoding" in told:
+        if response.status_code != 206 or headers.get("Content-Range") != span or "Content-Encoding" in headers:
             raise NotInRangesError
-        self.crc32c = self.crc32c or promised_crc32c(response)
+        self.crc32c = self.crc32c or header_crc32c(response)
 
     def give_up(self, others: Sequence[Future[None]]) -> None:
         """Cancel ranges that have not started, and stop those that are running; no effect once all are done."""

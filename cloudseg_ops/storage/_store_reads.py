@@ -12,7 +12,7 @@ from cloudseg_ops.storage._connection import STREAM_CHUNK, Connection
 from cloudseg_ops.storage._listing import Page, find_by_listing, list_page, list_pages, stat
 from cloudseg_ops.storage.concurrency import in_order
 
-_LOOKS_AT_ONCE = 8
+_STATS_AT_ONCE = 8
 
 
 class ReadCalls(Connection):
@@ -51,7 +51,7 @@ class ReadCalls(Connection):
                 return list_page(self._transport, bucket, start=start, end=end)
 
         found, rest = find_by_listing(sorted(set(names), key=str.encode), list_from)
-        looked = in_order(lambda name: self.stat(GcsUri(bucket, name)), rest, at_once=_LOOKS_AT_ONCE)
+        looked = in_order(lambda name: self.stat(GcsUri(bucket, name)), rest, at_once=_STATS_AT_ONCE)
         found.update((info.name, info) for info in looked if info)
         return found
 

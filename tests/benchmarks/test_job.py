@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.engine import steady_rate
-from benchmarks.job import Job, Marks, steady_window
+from benchmarks.job import Job, Timestamps, steady_window
 
 
 def test_job_round_trip(tmp_path: Path) -> None:
@@ -15,15 +15,15 @@ def test_job_round_trip(tmp_path: Path) -> None:
 
 
 def test_window_is_from_first_fetch_to_last_result(tmp_path: Path) -> None:
-    marks = Marks(tmp_path)
+    marks = Timestamps(tmp_path)
     assert steady_window(marks.read()) is None
-    marks.began()
+    marks.record_start()
     first = marks.read()["began"]
-    marks.began()
+    marks.record_start()
     assert marks.read()["began"] == first
-    marks.ended()
+    marks.record_end()
     early = marks.read()["ended"]
-    marks.ended()
+    marks.record_end()
     found = steady_window(marks.read())
     assert found
     assert found[0] == first[0]

@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.generous import grouped_forward, prepared
+from benchmarks.generous import grouped_forward, prepare_network
 from benchmarks.lanes import rate
-from benchmarks.limit import Search, load_images, over_all, search
+from benchmarks.limit import Search, load_images, measure_mix, search
 from benchmarks.limit_job import LimitJob
 from benchmarks.models import Brightness, open_model, plain_network
 from benchmarks.photographs import open_photographs
-from benchmarks.settings import Setting, batches_of, build, lanes_of, missing_compiler, precisions_and_layouts
+from benchmarks.settings import Setting, build, missing_compiler, vary_batches, vary_lanes, vary_precision_and_layout
 from cloudseg_ops.engine.network.loading import load_network
 from tests.support.lab import state_bytes, tiny_unet
 
@@ -28,14 +28,15 @@ def network(weights: Path) -> torch.nn.Module:
     return plain_network("unet", {"width": 4, "depth": 2}, str(weights))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "setting",
     [
-        *precisions_and_layouts(Setting()),
+        *vary_precision_and_layout(Setting()),
         Setting(compiler="trace", folded=True),
         Setting(compiler="trace", precision="autocast"),
     ],
-    ids=Setting.told,
+    ids=Setting.describe,
 )
 def test_each_setting_computes_the_same(weights: Path, setting: Setting) -> None:
     expected = network(weights)(IMAGES)
@@ -46,17 +47,17 @@ def test_each_setting_computes_the_same(weights: Path, setting: Setting) -> None
 
 def test_candidate_settings() -> None:
     start = Setting(threads=4)
-    assert {(one.lanes, one.threads, one.processes) for one in lanes_of(start, 4, processes=True)} == {
+    assert {(one.lanes, one.threads, one.processes) for one in vary_lanes(start, 4, processes=True)} == {
         (1, 4, False),
         (2, 2, False),
         (2, 2, True),
         (4, 1, False),
         (4, 1, True),
     }
-    assert not any(one.processes for one in lanes_of(start, 4, processes=False))
-    assert [one.batch for one in batches_of(start, 1024 * 1024)] == [1, 2, 4, 8, 16]
-    assert [one.batch for one in batches_of(start, 30_000_000)] == [1]
-    assert len(set(precisions_and_layouts(start))) == 7
+    assert not any(one.processes for one in vary_lanes(start, 4, processes=False))
+    assert [one.batch for one in vary_batches(start, 1024 * 1024)] == [1, 2, 4, 8, 16]
+    assert [one.batch for one in vary_batches(start, 30_000_000)] == [1]
+    assert len(set(vary_precision_and_layout(start))) == 7
 
 
 def test_missing_compiler_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -118,15 +119,15 @@ def test_search_finds_a_measurable_setting(job: LimitJob) -> None:
     assert tried[0]["agreement"] >= 0.999
     assert max(one["images_per_second"] for one in tried) == found["best_images_per_second"]
     assert found["plain_seconds"] > 0
-    assert "left out by option" in found["not_tried"]
-    answer = over_all(job, by_size, Setting(**found["setting"]))
+    assert "--no-compilers" in found["not_tried"]
+    answer = measure_mix(job, by_size, Setting(**found["setting"]))
     assert answer["images_per_second"] > 0
     assert answer["images"] > 0
 
 
 def test_sizes_are_weighted_by_image_count(job: LimitJob) -> None:
     by_size = {(64, 64): torch.rand(3, 3, 64, 64), (128, 128): torch.rand(1, 3, 128, 128)}
-    answer = over_all(job, by_size, Setting(threads=1))
+    answer = measure_mix(job, by_size, Setting(threads=1))
     small, large = answer["by_size"]["64x64"], answer["by_size"]["128x128"]
     assert answer["images_per_second"] == pytest.approx(4 / (3 / small + 1 / large))
 
@@ -151,7 +152,7 @@ def test_batches_by_shape_keep_the_order() -> None:
 
 def test_prepared_network_computes_the_same(weights: Path) -> None:
     expected = network(weights)(IMAGES)
-    assert (prepared(network(weights))(IMAGES) - expected).abs().max() < 0.05 * expected.abs().max()
+    assert (prepare_network(network(weights))(IMAGES) - expected).abs().max() < 0.05 * expected.abs().max()
 
 
 @pytest.mark.parametrize("name", ["free", "tiny", "example"])

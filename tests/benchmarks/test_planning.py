@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.planning import CONTENDERS, Costs, images_for, order
+from benchmarks.planning import CONTENDERS, Costs, images_for, rotate_order
 from benchmarks.rows import ALL, DEFAULT, choose_rows
 
 SLOW = Costs(best=5.0, plain=9.0, latency=0.03, work=0.06)
@@ -29,7 +29,7 @@ def test_large_files_are_limited_by_the_emulator_s_memory() -> None:
 
 
 def test_order_of_contenders_rotates() -> None:
-    orders = [order(list("abcde"), repeat) for repeat in range(5)]
+    orders = [rotate_order(list("abcde"), repeat) for repeat in range(5)]
     assert [one[0] for one in orders] == list("abcde")
     assert all(sorted(one) == list("abcde") for one in orders)
 

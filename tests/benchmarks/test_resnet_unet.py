@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.generous import folded
+from benchmarks.generous import fold_batch_norms
 from benchmarks.resnet_unet import STRIDE, ResNetUNet, export_program
 
 
@@ -22,7 +22,7 @@ def test_all_batch_norms_fold_into_convolutions(network: ResNetUNet) -> None:
     expected = network(images)
     again = ResNetUNet(8)
     again.load_state_dict(network.state_dict())
-    without = folded(again.eval())
+    without = fold_batch_norms(again.eval())
     assert not [module for module in without.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     torch.testing.assert_close(without(images), expected, atol=1e-4, rtol=1e-4)
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.table import Outcome, contender_line, ratios, row_lines, short, spread
+from benchmarks.table import Outcome, contender_line, format_number, ratios, row_lines, spread
 
 
 def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | None = None) -> Outcome:
@@ -33,14 +33,14 @@ def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | N
     ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert short(value) == text
+    assert format_number(value) == text
 
 
 def test_spread_has_median_minimum_and_maximum() -> None:
     found = spread([3.0, 1.0, 2.0, 10.0])
     assert found
     assert (found.median, found.least, found.most) == (2.5, 1.0, 10.0)
-    assert found.told() == "2.50 (1.00–10.0)"
+    assert found.format() == "2.50 (1.00–10.0)"
     assert spread([]) is None
 
 
@@ -90,5 +90,5 @@ def test_emulator_bottleneck_is_reported() -> None:
     def engine(share: float) -> Outcome:
         return replace(outcome("b", 0, 100), images=1000, more={"emulator_cpu_seconds": 10 * share})
 
-    assert "computed for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
+    assert "busy for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
     assert "emulator" not in "\n".join(row_lines("a row", [engine(0.4)], free=True))

@@ -12,7 +12,7 @@ import pytest
 from cloudseg_ops.cli.airflow_commands import composer_command
 from cloudseg_ops.cli.commands import main
 from cloudseg_ops.config.pools import pool_command
-from cloudseg_ops.registry.revision_choices import VARIABLE, keep_command, read_kept
+from cloudseg_ops.registry.revision_choices import VARIABLE, parse_value, store_command
 
 Output = pytest.CaptureFixture[str]
 
@@ -72,11 +72,11 @@ def test_missing_registry_is_reported(tmp_path: Path, capsys: Output) -> None:
 def test_revision_choices_are_set_with_airflow_s_command(registry: str, capsys: Output) -> None:
     revisions = ["v10", "v9", "main"]
     assert main(["revisions", "--refresh", "--repository", registry, "--print"]) == 0
-    assert shlex.split(capsys.readouterr().out) == keep_command(registry, revisions)
+    assert shlex.split(capsys.readouterr().out) == store_command(registry, revisions)
     composer = ["--composer", "prod", "--location", "r", "--project", "p"]
     assert main(["revisions", "--refresh", "--repository", registry, "--print", *composer]) == 0
     assert shlex.split(capsys.readouterr().out) == composer_command(
-        keep_command(registry, revisions), "prod", "r", project="p"
+        store_command(registry, revisions), "prod", "r", project="p"
     )
 
 
@@ -126,4 +126,4 @@ def test_pool_and_revision_choices_exist_in_airflow_afterwards(tmp_path: Path, r
         )
         assert (pool["slots"], pool["include_deferred"]) == (slots, "True")
     call("cloudseg_ops.cli", "revisions", "--refresh", "--repository", registry)
-    assert read_kept(call("airflow", "variables", "get", VARIABLE).strip(), registry) == ["v10", "v9", "main"]
+    assert parse_value(call("airflow", "variables", "get", VARIABLE).strip(), registry) == ["v10", "v9", "main"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,9 +193,9 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
-    checkout, folder = tmp_path / "checkout", tmp_path / "cloud"
+@contextmanager
+def _cloud_in(root: Path, pristine: Path) -> Iterator[Cloud]:
+    checkout, folder = root / "checkout", root / "cloud"
     shutil.copytree(pristine, checkout)
     (folder / "bin").mkdir(parents=True)
     program = f"#!{sys.executable} -IS\n{Path(stand_in.__file__).read_text()}"
@@ -208,13 +210,35 @@ def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def good(cloud: Cloud) -> str:
+def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
+    with _cloud_in(tmp_path, pristine) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def delivered(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, str]:
+    """A cloud with a good release, which tests copy because the delivery takes seconds; and the release's name."""
+    with _cloud_in(tmp_path_factory.mktemp("delivered"), pristine) as cloud:
+        name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# other\n"})
+        done = cloud.deploy()
+        assert done.returncode == 0, done.stderr
+        cloud.commit({OLD_DAG: None, "CHANGELOG.md": "changed\n"})
+        cloud.forget_calls()
+    return cloud, name
+
+
+@pytest.fixture
+def good(cloud: Cloud, delivered: tuple[Cloud, str]) -> str:
     """The name of a good release in the environment, with a DAG that the next release no longer has."""
-    name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# other\n"})
-    done = cloud.deploy()
-    assert done.returncode == 0, done.stderr
-    cloud.commit({OLD_DAG: None, "CHANGELOG.md": "changed\n"})
-    cloud.forget_calls()
+    other, name = delivered
+    for ours, theirs in ((cloud.checkout, other.checkout), (cloud.folder, other.folder)):
+        shutil.rmtree(ours)
+        shutil.copytree(theirs, ours, symlinks=True)
+    for key in ("paused", "events", "runs", "states", "tokens"):
+        setattr(cloud.airflow, key, copy.deepcopy(getattr(other.airflow, key)))
+    config = cloud.environment
+    config["config"]["airflowUri"] = f"{cloud.airflow.url}/"
+    (cloud.folder / "composer.json").write_text(json.dumps(config))
     return name
 
 

@@ -18,7 +18,7 @@ from cloudseg_ops.contracts.errors import DeliveryError, SmokeTestError
 from cloudseg_ops.contracts.versions import RELEASE
 from tests.support.running import RunningAirflow, start_airflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("delivery")]
 ROOT = Path(__file__).parents[2]
 PATIENCE = Patience(parse_seconds=60, run_seconds=120, poll_seconds=0.5)
 # gcloud's `storage cp FILE URI` and `storage rm URI`, on the emulator.

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from cloudseg_delivery.records import State
 from cloudseg_ops import __version__
 from tests.cloudseg_delivery.conftest import OLD_DAG, PACKAGES, Cloud
+
+pytestmark = pytest.mark.slow
 
 
 def test_first_release(cloud: Cloud) -> None:

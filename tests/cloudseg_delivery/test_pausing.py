@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from cloudseg_delivery.records import State
 from tests.cloudseg_delivery.conftest import Cloud
+
+pytestmark = pytest.mark.slow
 
 
 def test_unfinished_run_is_waited_for(cloud: Cloud, good: str) -> None:

@@ -19,7 +19,7 @@ SAYS = "import sys; print(sys.argv[1], file=sys.stderr); sys.exit(1)"
 def failure(text: str, *, do: bool = False) -> DeliveryError:
     programs = Programs(Path.cwd(), lambda line: None)
     with pytest.raises(DeliveryError) as raised:
-        (programs.do if do else programs.ask)(sys.executable, "-c", SAYS, text)
+        (programs.run if do else programs.query)(sys.executable, "-c", SAYS, text)
     return raised.value
 
 
@@ -60,7 +60,7 @@ def test_failed_precondition_is_a_concurrent_delivery(text: str) -> None:
 )
 def test_missing_resource_is_none(text: str) -> None:
     programs = Programs(Path.cwd(), lambda line: None)
-    assert programs.ask_for(sys.executable, "-c", SAYS, text) is None
+    assert programs.query_optional(sys.executable, "-c", SAYS, text) is None
     assert isinstance(failure(text), CommandFailedError)
 
 
@@ -78,14 +78,14 @@ def test_error_line_is_shown_with_the_lines_after_it() -> None:
 
 def test_missing_program_is_reported() -> None:
     with pytest.raises(CommandFailedError, match=r"`nonesuch` cannot be run \(No such file or directory\); install it"):
-        Programs(Path.cwd(), print).ask("nonesuch", "--version")
+        Programs(Path.cwd(), print).query("nonesuch", "--version")
 
 
 def test_dry_run_only_prints_changes(tmp_path: Path) -> None:
     printed: list[str] = []
     programs = Programs(tmp_path, printed.append, dry_run=True)
-    programs.do("touch", "a file", environment={"KEY": "a value"})
-    assert programs.ask("printf", "seen\n") == "seen"
+    programs.run("touch", "a file", environment={"KEY": "a value"})
+    assert programs.query("printf", "seen\n") == "seen"
     assert list(tmp_path.iterdir()) == []
     assert printed == ["  would run: 'KEY=a value' touch 'a file'"]
 
@@ -98,16 +98,16 @@ def test_only_the_error_line_is_classified() -> None:
 def test_output_of_long_commands_is_streamed() -> None:
     printed: list[str] = []
     programs = Programs(Path.cwd(), printed.append)
-    programs.do(sys.executable, "-c", "print('one'); print('two')", aloud=True)
+    programs.run(sys.executable, "-c", "print('one'); print('two')", stream=True)
     assert printed[1:] == ["    one", "    two"]
     with pytest.raises(MissingPermissionError, match="ERROR: PERMISSION_DENIED"):
-        programs.do(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", aloud=True)
+        programs.run(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", stream=True)
     assert "    building" in printed
     with pytest.raises(CommandFailedError, match="`nonesuch` cannot be run"):
-        programs.do("nonesuch", aloud=True)
+        programs.run("nonesuch", stream=True)
 
 
 def test_secret_arguments_are_not_printed() -> None:
     printed: list[str] = []
-    Programs(Path.cwd(), printed.append).do("true", "--password=hidden", told=["true", "--password"])
+    Programs(Path.cwd(), printed.append).run("true", "--password=hidden", display=["true", "--password"])
     assert printed == ["  true --password"]

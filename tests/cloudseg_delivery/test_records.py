@@ -1,6 +1,6 @@
 import pytest
 
-from cloudseg_delivery.records import KEPT, LONGEST_SECONDS, Release, State, owned_files
+from cloudseg_delivery.records import KEPT, MAX_DELIVERY_SECONDS, Release, State, owned_files
 from cloudseg_ops.contracts.errors import DeliveryError
 
 
@@ -29,7 +29,7 @@ def test_state_transitions_between_releases() -> None:
     state = State().begun("a", 1).succeeded("a").begun("b", 2)
     assert state == State("a", ("b",), ("a",), 2)
     assert state.known() == ("a", "b")
-    assert (state.way_back("b"), state.way_back("a")) == ("a", None)
+    assert (state.rollback_target("b"), state.rollback_target("a")) == ("a", None)
     assert state.rolled_back() == State("a", (), ("a",))
     assert state.given_up() == State("a", ("b",), ("a",))
     assert state.succeeded("b") == State("b", (), ("a", "b"))
@@ -45,7 +45,7 @@ def test_history_keeps_the_place_of_a_redeployed_release() -> None:
 def test_delivery_is_under_way_until_its_maximum_duration() -> None:
     state = State().begun("a", 1000)
     assert state.under_way(1001)
-    assert not state.under_way(1000 + LONGEST_SECONDS)
+    assert not state.under_way(1000 + MAX_DELIVERY_SECONDS)
     assert not State("a", ("b",)).under_way(0)
 
 
@@ -55,10 +55,10 @@ def test_only_the_newest_releases_are_kept() -> None:
         begun = state.begun(str(number), number)
         state = begun.succeeded(str(number))
     assert len(state.history) == KEPT
-    assert begun.forgotten(state) == ["2"]
+    assert begun.obsolete_releases(state) == ["2"]
     # A failed release is removed with the next good one.
     failed = state.begun("bad", 1).given_up().begun("next", 2)
-    assert failed.forgotten(failed.succeeded("next")) == ["3", "bad"]
+    assert failed.obsolete_releases(failed.succeeded("next")) == ["3", "bad"]
 
 
 def test_files_owned_by_releases() -> None:

@@ -10,6 +10,8 @@ import pytest
 from cloudseg_delivery.records import State
 from tests.cloudseg_delivery.conftest import DENIED, Cloud
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "step", ["environments describe", "docker push", "state.json", r"rsync .*releases/[^/]*/dags$"]

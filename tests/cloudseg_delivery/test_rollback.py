@@ -7,6 +7,8 @@ import pytest
 from cloudseg_delivery.records import State
 from tests.cloudseg_delivery.conftest import DENIED, OLD_DAG, PACKAGES, Cloud
 
+pytestmark = pytest.mark.slow
+
 
 def test_failing_dry_run_restores_the_last_good_release(cloud: Cloud, good: str) -> None:
     requirements = (cloud.checkout / "requirements.txt").read_text()

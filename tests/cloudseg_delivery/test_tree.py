@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_delivery.tree import beside_packages, lay_out, packages_of
+from cloudseg_delivery.tree import files_outside_package, lay_out, packages_of
 from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def test_package_is_copied_next_to_dags_and_plugins(tmp_path: Path) -> None:
     homes = {f"{home}/cloudseg_ops/{name}" for home in ("dags", "plugins") for name in package}
     assert files.keys() == {"dags/one.py", "plugins/links.py"} | homes
     assert packages_of(files) == ["dags/cloudseg_ops", "plugins/cloudseg_ops"]
-    assert beside_packages(files) == ["dags/one.py", "plugins/links.py"]
+    assert files_outside_package(files) == ["dags/one.py", "plugins/links.py"]
     for name, digest in files.items():
         assert hashlib.sha256((tmp_path / "tree" / name).read_bytes()).hexdigest() == digest
     assert f'COMMIT = "{COMMIT}"' in (tmp_path / "tree/plugins/cloudseg_ops/contracts/commit.py").read_text()

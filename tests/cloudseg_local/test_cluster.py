@@ -192,7 +192,7 @@ def test_only_pods_of_this_setup_are_deleted(cluster: Cluster, tmp_path: Path) -
 def test_leftover_pods_of_a_run_are_listed(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 
-    monkeypatch.setattr("cloudseg_local.pod_runtime._GONE_SECONDS", 1)
+    monkeypatch.setattr("cloudseg_local.pod_runtime._TERMINATION_SECONDS", 1)
     state = LocalState(tmp_path, 1, 2)
     pods = PodRuntime.connect(state.setup, "mine:dev", cluster.namespace)
     run_id = "manual__2026-11-22T21:56:26.848559+00:00"

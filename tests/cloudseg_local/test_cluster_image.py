@@ -25,8 +25,8 @@ class Programs:
         log = self.folder / "calls"
         return log.read_text().splitlines() if log.exists() else []
 
-    def provide(self, image: str = "mine:dev", context: str = "kind-a-b", *, own_engine: bool = False) -> None:
-        provide_image(image, context, own_engine=own_engine, tell=self.messages.append)
+    def provide(self, image: str = "mine:dev", context: str = "kind-a-b", *, shares_docker: bool = False) -> None:
+        provide_image(image, context, shares_docker=shares_docker, report=self.messages.append)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_kind_cluster_by_context() -> None:
 def test_image_with_a_digest_is_not_loaded(programs: Programs) -> None:
     programs.add("docker", 1)
     programs.add("kind", 1)
-    programs.provide(DIGEST, own_engine=True)
+    programs.provide(DIGEST, shares_docker=True)
     assert (programs.calls, programs.messages) == ([], [])
 
 
@@ -79,7 +79,7 @@ def test_missing_image_is_reported_before_the_start(programs: Programs) -> None:
     with pytest.raises(
         LocalError, match=r"no image mine:dev \(Error: No such image: mine:dev\); build it with `make im"
     ):
-        programs.provide(context="lab", own_engine=True)
+        programs.provide(context="lab", shares_docker=True)
 
 
 def test_images_of_other_clusters_are_not_checked(programs: Programs) -> None:
@@ -89,4 +89,4 @@ def test_images_of_other_clusters_are_not_checked(programs: Programs) -> None:
 
 def test_missing_docker_is_reported(programs: Programs) -> None:
     with pytest.raises(LocalError, match="`docker` is not on the PATH"):
-        programs.provide(context="lab", own_engine=True)
+        programs.provide(context="lab", shares_docker=True)

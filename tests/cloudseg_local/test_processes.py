@@ -134,7 +134,7 @@ def test_leave_keeps_all_services(tmp_path: Path, started: list[int]) -> None:
     supervisor.start(service)
     assert service.process is not None
     started.append(service.process.pid)
-    supervisor.leave()
+    supervisor.detach()
     supervisor.stop()
     assert service.died() is None
     service.process.kill()

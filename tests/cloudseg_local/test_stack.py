@@ -40,9 +40,9 @@ def _stack(root: Path, ui_port: int, gcs_host: str = "127.0.0.1", runtime: dict[
 
 def test_running_stack_is_reused_with_the_same_options(tmp_path: Path, ui_port: int) -> None:
     assert not _stack(tmp_path, ui_port).running()
-    _stack(tmp_path, ui_port, "172.18.0.1", PODS).leave_up()
+    _stack(tmp_path, ui_port, "172.18.0.1", PODS).leave_running()
     assert _stack(tmp_path, ui_port, "172.18.0.1", PODS).running()
-    _stack(tmp_path, ui_port).leave_up()
+    _stack(tmp_path, ui_port).leave_running()
     assert _stack(tmp_path, ui_port).running()
 
 
@@ -52,12 +52,12 @@ def test_stack_of_an_older_version_is_reused(tmp_path: Path, ui_port: int) -> No
 
 
 def test_stack_with_other_options_is_rejected(tmp_path: Path, ui_port: int) -> None:
-    _stack(tmp_path, ui_port).leave_up()
+    _stack(tmp_path, ui_port).leave_running()
     with pytest.raises(LocalError, match=r"with other options \(gcs_host 127.0.0.1, runtime local\).*`make down`"):
         _stack(tmp_path, ui_port, "172.18.0.1", PODS).running()
     with pytest.raises(LocalError, match=rf"ui_port {ui_port}\)"):
         _stack(tmp_path, 1).running()
-    _stack(tmp_path, ui_port, "172.18.0.1", PODS).leave_up()
+    _stack(tmp_path, ui_port, "172.18.0.1", PODS).leave_running()
     with pytest.raises(LocalError, match=r"\(namespace cloudseg\)"):
         _stack(tmp_path, ui_port, "172.18.0.1", {**PODS, "namespace": "mine"}).running()
     with pytest.raises(LocalError, match="runtime kubernetes, cluster kind-x, namespace cloudseg, image mine:dev"):
@@ -65,5 +65,5 @@ def test_stack_with_other_options_is_rejected(tmp_path: Path, ui_port: int) -> N
 
 
 def test_record_of_a_stopped_stack_is_ignored(tmp_path: Path) -> None:
-    _stack(tmp_path, 1).leave_up()
+    _stack(tmp_path, 1).leave_running()
     assert not _stack(tmp_path, 1, "172.18.0.1", PODS).running()

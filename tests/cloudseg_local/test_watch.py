@@ -45,10 +45,10 @@ def test_chunks_are_counted_by_state() -> None:
 def test_stall_is_half_a_minute_with_only_queued_tasks() -> None:
     queued, running = TaskState("segment", 0, "queued", 1), TaskState("segment", 1, "running", 1)
     stall = Stall()
-    assert not stall.seen([queued], 0)
-    assert not stall.seen([queued], 29)
-    assert stall.seen([queued], 30)
-    assert not stall.seen([queued], 31)  # it was reported; the time starts again
-    assert not stall.seen([queued, running], 50)
-    assert not stall.seen([queued], 62)
-    assert not stall.seen([TaskState("report", -1, None, 0)], 99)
+    assert not stall.is_stalled([queued], 0)
+    assert not stall.is_stalled([queued], 29)
+    assert stall.is_stalled([queued], 30)
+    assert not stall.is_stalled([queued], 31)  # it was reported; the time starts again
+    assert not stall.is_stalled([queued, running], 50)
+    assert not stall.is_stalled([queued], 62)
+    assert not stall.is_stalled([TaskState("report", -1, None, 0)], 99)

@@ -4,29 +4,32 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.config import pod_grammar as grammar
-from cloudseg_ops.contracts.quantities import in_bytes, size
+from cloudseg_ops.contracts.quantities import check_size, in_bytes
 
 GOOD: list[tuple[Callable[[Any], Any], list[Any]]] = [
-    (grammar.cpu, ["1", "4", "0.5", "500m", "1500m"]),
-    (size, ["1Mi", "512Mi", "12Gi", "1.5Gi", "64M", "2Ti", "1048576"]),
-    (grammar.label_name, ["cloudseg", "a", "0-9", "a" * 63]),
-    (grammar.subdomain, ["default", "my.pull-secret", ".".join(["a" * 63] * 3)]),
-    (grammar.label_value, ["", "a", "A_b-c.d", "nvidia-l4", "x" * 63]),
-    (grammar.keys, [{}, {"a": ""}, {"cloud.google.com/gke-spot": "x y"}, {"a.b-c_D": ""}, {"p.q/" + "k" * 63: ""}]),
-    (grammar.labels, [{"team": "clouds"}, {"cloud.google.com/gke-nodepool": "gpu"}]),
-    (grammar.own_labels, [{"team": "clouds", "dag": "x"}]),
-    (grammar.variables, [{"A": "", "_b1": "x y", "GOOGLE_CLOUD_PROJECT": "p"}]),
+    (grammar.check_cpu, ["1", "4", "0.5", "500m", "1500m"]),
+    (check_size, ["1Mi", "512Mi", "12Gi", "1.5Gi", "64M", "2Ti", "1048576"]),
+    (grammar.check_label_name, ["cloudseg", "a", "0-9", "a" * 63]),
+    (grammar.check_subdomain, ["default", "my.pull-secret", ".".join(["a" * 63] * 3)]),
+    (grammar.check_label_value, ["", "a", "A_b-c.d", "nvidia-l4", "x" * 63]),
+    (
+        grammar.check_keys,
+        [{}, {"a": ""}, {"cloud.google.com/gke-spot": "x y"}, {"a.b-c_D": ""}, {"p.q/" + "k" * 63: ""}],
+    ),
+    (grammar.check_labels, [{"team": "clouds"}, {"cloud.google.com/gke-nodepool": "gpu"}]),
+    (grammar.check_team_labels, [{"team": "clouds", "dag": "x"}]),
+    (grammar.check_variables, [{"A": "", "_b1": "x y", "GOOGLE_CLOUD_PROJECT": "p"}]),
 ]
 BAD: list[tuple[Callable[[Any], Any], list[Any]]] = [
-    (grammar.cpu, ["", "0", "0m", "0.0", "-1", "1k", "4Gi", "1e3", "two", "1\n", ".5", "٣"]),
-    (size, ["", "0", "12", "512m", "-1Gi", "1gi", "12GB", "1 Gi", "1023Ki", "1Gi\n", "0Gi", "much"]),
-    (grammar.label_name, ["", "A", "-a", "a-", "a.b", "a_b", "a" * 64, "a\n", "a b"]),
-    (grammar.subdomain, ["", "A", "a..b", ".a", "a.", "a/b", "a_b", ".".join(["a" * 63] * 4), "a\n"]),
-    (grammar.label_value, ["-a", "a.", "a b", "a/b", "x" * 64, "a\n", "ä", "2026-08-26T03:00:00+00:00"]),
-    (grammar.keys, [{"": ""}, {"a b": ""}, {"/a": ""}, {"a/": ""}, {"a/b/c": ""}, {"A/b": ""}, {"k" * 64: ""}]),
-    (grammar.labels, [{"a": "b c"}, {"a b": "c"}]),
-    (grammar.own_labels, [{name: "1"} for name in grammar.AIRFLOW_LABELS] + [{"a": "b c"}]),
-    (grammar.variables, [{"": ""}, {"1A": ""}, {"A-B": ""}, {"A=B": ""}, {"A\n": ""}]),
+    (grammar.check_cpu, ["", "0", "0m", "0.0", "-1", "1k", "4Gi", "1e3", "two", "1\n", ".5", "٣"]),
+    (check_size, ["", "0", "12", "512m", "-1Gi", "1gi", "12GB", "1 Gi", "1023Ki", "1Gi\n", "0Gi", "much"]),
+    (grammar.check_label_name, ["", "A", "-a", "a-", "a.b", "a_b", "a" * 64, "a\n", "a b"]),
+    (grammar.check_subdomain, ["", "A", "a..b", ".a", "a.", "a/b", "a_b", ".".join(["a" * 63] * 4), "a\n"]),
+    (grammar.check_label_value, ["-a", "a.", "a b", "a/b", "x" * 64, "a\n", "ä", "2026-08-26T03:00:00+00:00"]),
+    (grammar.check_keys, [{"": ""}, {"a b": ""}, {"/a": ""}, {"a/": ""}, {"a/b/c": ""}, {"A/b": ""}, {"k" * 64: ""}]),
+    (grammar.check_labels, [{"a": "b c"}, {"a b": "c"}]),
+    (grammar.check_team_labels, [{name: "1"} for name in grammar.AIRFLOW_LABELS] + [{"a": "b c"}]),
+    (grammar.check_variables, [{"": ""}, {"1A": ""}, {"A-B": ""}, {"A=B": ""}, {"A\n": ""}]),
 ]
 
 
@@ -55,10 +58,10 @@ DIGEST = "@sha256:" + "0123456789abcdef" * 4
     "name", ["cloudseg", "eu.gcr.io/p/r", "localhost:5000/cloudseg", "a/b__c/d-e--f", "host.example/x:v1.2_RC"]
 )
 def test_image_needs_a_digest(name: str) -> None:
-    assert grammar.image(name + DIGEST, by_digest=True) == name + DIGEST
-    assert grammar.image(name, by_digest=False) == name
+    assert grammar.check_image(name + DIGEST, by_digest=True) == name + DIGEST
+    assert grammar.check_image(name, by_digest=False) == name
     with pytest.raises(ValueError, match="a tag may mean another image tomorrow"):
-        grammar.image(name, by_digest=True)
+        grammar.check_image(name, by_digest=True)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_image_needs_a_digest(name: str) -> None:
 def test_invalid_image_is_rejected(text: str) -> None:
     for by_digest in (True, False):
         with pytest.raises(ValueError, match="an image is"):
-            grammar.image(text, by_digest=by_digest)
+            grammar.check_image(text, by_digest=by_digest)
 
 
 def test_pairs_are_read_from_text_or_json() -> None:
@@ -90,7 +93,7 @@ def test_invalid_pairs_are_rejected(text: str, error: str) -> None:
 
 
 def test_words_are_read_from_text() -> None:
-    assert grammar.read_words(" a, b ,,") == ("a", "b")
-    assert grammar.each(grammar.cpu)(("1", "2")) == ("1", "2")
+    assert grammar.parse_list(" a, b ,,") == ("a", "b")
+    assert grammar.check_each(grammar.check_cpu)(("1", "2")) == ("1", "2")
     with pytest.raises(ValueError, match="CPUs"):
-        grammar.each(grammar.cpu)(("1", "x"))
+        grammar.check_each(grammar.check_cpu)(("1", "x"))

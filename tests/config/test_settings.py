@@ -98,6 +98,11 @@ def test_schedule_is_passed_to_airflow_unchanged() -> None:
     assert settings_with(schedule="0 3 * * *").schedule == "0 3 * * *"
 
 
+def test_wrong_schedule_is_an_error_with_events_too() -> None:
+    with pytest.raises(SettingsError, match="CLOUDSEG_SCHEDULE = '@dayly': Airflow cannot run this schedule"):
+        settings_with(schedule="@dayly", pubsub_subscription="projects/p/subscriptions/photographs")
+
+
 def test_image_types_are_normalized_to_lower_case() -> None:
     assert settings_with(image_types="JPG, png ,,webp").image_types == ("jpg", "png", "webp")
 

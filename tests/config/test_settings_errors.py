@@ -30,6 +30,8 @@ BAD = [
     ("pod_labels", "team=a b"), ("pod_labels", "run_id=x"), ("pod_annotations", "a b=c"), ("node_selector", "a=b/c"),
     ("gke_endpoint", "public"), ("pubsub_subscription", "photographs"),
     ("pubsub_subscription", "projects/p/topics/photographs"), ("pubsub_subscription", "projects/p/subscriptions/1"),
+    ("schedule", "every day"), ("schedule", "  "), ("schedule_timezone", "Europe/Berln"),
+    ("input_prefix", "GS://photos-in/a"), ("input_prefix", "é" * 513),
     ("runtime", "my_runtime"), ("runtime", "my_runtime:"), ("runtime", "my-runtime:NICE"), ("results_formats", "tsv"),
 ]  # fmt: skip
 

@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudseg_ops.contracts.errors import ManifestError
-from cloudseg_ops.contracts.objects import InputObject, is_image_name, is_settled, select_new
+from cloudseg_ops.contracts.objects import (
+    MAX_NAME_BYTES,
+    NOT_AN_IMAGE,
+    InputObject,
+    is_image_name,
+    is_settled,
+    prefix_problem,
+    select_new,
+)
 from cloudseg_ops.storage import ObjectInfo
 from tests.support.samples import WHEN, version
 
@@ -87,8 +95,51 @@ def test_settled_images_are_selected() -> None:
               _listed("c.PNG", 60)]  # fmt: skip
     taken = list(select_new(listed, now=WHEN, settle=SETTLE, on_left=left.__setitem__))
     assert [item.name for item in taken] == ["b.jpg", "c.PNG"]
-    assert left == {"a.jpg": "it has not settled yet; the next run takes it"}
+    assert left == {
+        "a.jpg": "it has not settled yet; the next run takes it",
+        "notes.txt": NOT_AN_IMAGE,
+        "c.gif": NOT_AN_IMAGE,
+    }
     assert taken[0] == InputObject("b.jpg", 7, 1, "c")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["._a.jpg", "x/._a.jpg", "__MACOSX/x/a.jpg", "x/__MACOSX/a.jpg", "x/Thumbs.db", "x/.DS_Store", "desktop.ini",
+     "x/", "a.jpg.mask.png", "x/__MACOSX/._notes.txt"],
+)  # fmt: skip
+def test_files_of_a_desktop_masks_and_folders_are_left_out_silently(name: str) -> None:
+    left: dict[str, str] = {}
+    assert list(select_new([_listed(name, 99)], now=WHEN, settle=SETTLE, on_left=left.__setitem__)) == []
+    assert left == {}
+    young = select_new([_listed(name, 1)], now=WHEN, settle=SETTLE, on_left=left.__setitem__)
+    assert (list(young), left) == ([], {})
+
+
+@pytest.mark.parametrize(
+    "name", ["x/._.jpg/a.jpg", "x/MACOSX/a.jpg", "x/my__MACOSX/a.jpg", "a._b.jpg", "Thumbs.db.jpg"]
+)
+def test_names_that_only_look_like_those_of_a_desktop_are_taken(name: str) -> None:
+    assert [item.name for item in select_new([_listed(name, 99)], now=WHEN, settle=SETTLE)] == [name]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "problem"),
+    [
+        ("", None),
+        ("2026/08/", None),
+        ("/x/", None),  # unusual, but names may begin like this
+        ("é" * 512, None),
+        ("é" * 513, f"1026 bytes in UTF-8, and the names of objects have at most {MAX_NAME_BYTES}"),
+        ("gs://photos-in/x", "without gs:// and bucket"),
+        ("GS://photos-in/x", "without gs:// and bucket"),
+        ("a\nb", "on one line"),
+        ("a\n", "on one line"),
+    ],
+)
+def test_prefixes_that_no_name_can_begin_with(prefix: str, problem: str | None) -> None:
+    found = prefix_problem(prefix)
+    assert found is None if problem is None else problem in str(found)
 
 
 @pytest.mark.parametrize(("letters", "taken"), [(1009, 1), (1010, 0)])

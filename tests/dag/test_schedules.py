@@ -1,6 +1,9 @@
 import subprocess
 import sys
+from datetime import datetime
+from typing import Any
 
+import pendulum
 import pytest
 
 from cloudseg_ops.config.settings import Settings
@@ -14,9 +17,54 @@ def _settings(**more: str) -> Settings:
     return Settings.from_environment({**REQUIRED, **more})
 
 
+def _next_runs(schedule: Any, after: str, number: int) -> list[str]:
+    """When Airflow's scheduler starts the next runs, in UTC, without catch-up."""
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    timetable, moment = coerce_to_core_timetable(schedule), pendulum.instance(datetime.fromisoformat(after))
+    restriction = TimeRestriction(earliest=moment, latest=None, catchup=True)
+    starts, last = [], None
+    for _ in range(number):
+        info = timetable.next_dagrun_info(last_automated_data_interval=last, restriction=restriction)
+        last = info.data_interval
+        starts.append(info.run_after.in_timezone("UTC").to_datetime_string())
+    return starts
+
+
 def test_time_schedule() -> None:
-    assert dag_schedule(_settings()) == "@daily"
+    daily = dag_schedule(_settings())
+    assert (type(daily).__name__, daily.expression, daily.timezone) == ("CronTriggerTimetable", "0 0 * * *", "UTC")
     assert dag_schedule(_settings(CLOUDSEG_SCHEDULE="none")) is None
+    assert dag_schedule(_settings(CLOUDSEG_SCHEDULE="@once")) == "@once"
+
+
+def test_data_intervals_are_those_of_a_schedule_given_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk import DAG
+
+    for intervals, name in (("False", "CronTriggerTimetable"), ("True", "CronDataIntervalTimetable")):
+        monkeypatch.setenv("AIRFLOW__SCHEDULER__CREATE_CRON_DATA_INTERVALS", intervals)
+        ours = dag_schedule(_settings())
+        assert type(ours).__name__ == name
+        assert type(ours) is type(DAG("as_text", schedule="@daily").timetable)
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ("2026-03-27T12:00:00Z", ["2026-03-28 05:00:00", "2026-03-29 04:00:00", "2026-03-30 04:00:00"]),
+        ("2026-10-23T12:00:00Z", ["2026-10-24 04:00:00", "2026-10-25 05:00:00", "2026-10-26 05:00:00"]),
+    ],
+)
+@pytest.mark.parametrize("events", [{}, SUBSCRIPTION])
+def test_a_time_zone_includes_daylight_saving(events: dict[str, str], after: str, expected: list[str]) -> None:
+    local = {"CLOUDSEG_SCHEDULE": "0 6 * * *", "CLOUDSEG_SCHEDULE_TIMEZONE": "Europe/Berlin"}
+    assert _next_runs(dag_schedule(_settings(**local, **events)), after, 3) == expected
+
+
+def test_without_a_zone_times_are_utc() -> None:
+    schedule = dag_schedule(_settings(CLOUDSEG_SCHEDULE="0 6 * * *"))
+    assert _next_runs(schedule, "2026-03-28T12:00:00Z", 2) == ["2026-03-29 06:00:00", "2026-03-30 06:00:00"]
 
 
 def test_event_schedule() -> None:

@@ -15,7 +15,7 @@ from tests.dags.event_stack import FOLLOWER, SUBSCRIPTION, EventStack, start_eve
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("events")]
 
 
 @pytest.fixture(scope="module")

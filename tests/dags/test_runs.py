@@ -139,6 +139,20 @@ def test_unknown_revision_fails_the_run_and_changes_nothing(clean_airflow: Runni
     assert airflow.audit(run_id).places["input"] == 1
 
 
+def test_misspelled_param_fails_the_run_before_anything_is_read(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("misspelled", 1))
+    run_id, state = airflow.run(dryrun=True)
+    tasks = airflow.tasks(run_id)
+    assert (state, tasks["sense_inputs"], tasks["pull_model"]) == ("failed", ["failed"], ["upstream_failed"])
+    assert airflow.task(run_id, "sense_inputs").tries == 1
+    assert "'dryrun' (did you mean dry_run?)" in airflow.log(run_id, "sense_inputs")
+    assert airflow.names(INPUT_BUCKET) == ["misspelled/0.png"]
+    layout = airflow.layout(run_id)
+    assert airflow.names(STAGING_BUCKET, layout.folder.name) == []
+    assert airflow.names(OUTPUT_BUCKET, layout.report_folder.name) == []
+
+
 def test_permanently_failed_chunk_does_not_affect_others(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("partly", 8))
@@ -153,6 +167,32 @@ def test_permanently_failed_chunk_does_not_affect_others(clean_airflow: RunningA
     assert airflow.audit(run_id).places == {"input": 1, "masked": 7, "quarantined": 0, "superseded": 0, "lost": 0}
     assert "1 chunks did not finish: [1]" in airflow.log(run_id, "report")
     assert airflow.run()[1] == "success"
+    assert airflow.names(INPUT_BUCKET) == []
+
+
+def test_input_under_a_hold_fails_the_run_and_leaves_the_others(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("held", 6))
+    with airflow.held(INPUT_BUCKET, "held/2.png"):
+        run_id, state = airflow.run()
+        tasks = airflow.tasks(run_id)
+        assert (state, set(tasks["segment"])) == ("failed", {"success"})
+        assert (tasks["clean_inputs"], tasks["report"]) == (["failed"], ["failed"])
+        assert airflow.task(run_id, "clean_inputs").tries == 1
+        assert airflow.names(INPUT_BUCKET) == ["held/2.png"]
+    log = airflow.log(run_id, "clean_inputs")
+    assert "1 proven inputs could not be deleted or archived: 1 under a hold (held/2.png: Object" in log
+    report = json.loads(airflow.store.read(airflow.layout(run_id).report_json))
+    assert report["verdict"]["headline"] == "1 input could not be deleted"
+    assert (report["cleanup"]["counts"]["deleted"], report["cleanup"]["not_deleted"]["held"]["count"]) == (5, 1)
+    assert [task["task_id"] for task in report["failed_tasks"]["first"]] == ["clean_inputs"]
+    page = airflow.store.read(airflow.layout(run_id).report_html).decode()
+    assert "under active Temporary hold" in page
+    assert "neither a proven mask" not in page
+    assert airflow.audit(run_id).holds
+    airflow.change_task(run_id, "clean_inputs", -1, "cleared")
+    airflow.change_task(run_id, "report", -1, "cleared")
+    assert airflow.wait_for(lambda: airflow.wait(run_id)) == "success"
     assert airflow.names(INPUT_BUCKET) == []
 
 

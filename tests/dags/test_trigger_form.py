@@ -9,7 +9,7 @@ import pytest
 
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_ops.contracts.errors import LocalError
-from cloudseg_ops.registry.revision_choices import VARIABLE, forget_offer, read_kept
+from cloudseg_ops.registry.revision_choices import VARIABLE, invalidate_choices, parse_value
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
@@ -36,7 +36,7 @@ def _await_offer(airflow: RunningAirflow, *revisions: str) -> None:
     """Wait for a parse after a manual change, without waiting for the cached Variable to expire."""
 
     def offers() -> bool | None:
-        forget_offer(str(airflow.stack.state.registry))
+        invalidate_choices(str(airflow.stack.state.registry))
         return _offered(airflow) == list(revisions) or None
 
     airflow.wait_for(offers, 90)
@@ -68,7 +68,8 @@ def test_every_param_has_a_schema_and_description(airflow: RunningAirflow) -> No
     [
         {"model_revision": ""}, {"model_revision": None}, {"model_revision": "v1\n"}, {"model_revision": "a..b"},
         {"model_revision": "v1.lock"}, {"model_revision": "x" * 201},
-        {"input_prefix": "gs://bucket/a"}, {"input_prefix": "a\nb"}, {"input_prefix": "a" * 1025}, {"input_prefix": 7},
+        {"input_prefix": "gs://bucket/a"}, {"input_prefix": "GS://bucket/a"}, {"input_prefix": "a\nb"},
+        {"input_prefix": "a" * 1025}, {"input_prefix": 7},
         {"after_success": None}, {"after_success": "DELETE"},
         {"max_objects": 10_000_001}, {"max_objects": 1.5}, {"max_objects": "7"}, {"max_objects": -1},
         {"dry_run": None}, {"dry_run": 1},
@@ -93,7 +94,7 @@ def test_run_refreshes_revisions_and_others_are_accepted(
     # Not offered, and accepted anyway.
     assert airflow.run(model_revision=commit)[1] == "success"
     value = airflow.api._send("GET", f"/variables/{VARIABLE}").json()["value"]
-    assert read_kept(value, str(registry)) == ["v2", "v1", "main"]
+    assert parse_value(value, str(registry)) == ["v2", "v1", "main"]
     airflow.wait_for(lambda: _offered(airflow) == ["v2", "v1", "main"] or None, 60)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.notifications.message import notice
+from cloudseg_ops.notifications.message import build_notification
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import write_report
 from cloudseg_ops.runs.failed_tasks import FailedTask
@@ -30,7 +30,9 @@ def test_every_key_of_an_event_is_listed(store: Store, layout: RunLayout) -> Non
 
 
 def test_every_field_of_a_failure_message_is_listed() -> None:
-    message = notice(dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui")
+    message = build_notification(
+        dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui"
+    )
     assert _table("Being told of failures") == set(message)
     for key in message["failed_tasks"][0]:
         assert f"`{key}`" in TEXT

@@ -137,6 +137,7 @@ def chunk_of(layout: RunLayout, objects: int) -> dict[str, Any]:
     return {"index": 0, "uri": str(layout.chunk(0)), "objects": objects, "bytes": 1000}
 
 
+@pytest.mark.slow
 def test_new_runtime_segments_a_chunk(runtime: Settings, store: Store, buckets: Buckets, layout: RunLayout) -> None:
     lab = Lab.open(store, buckets)
     lab.set(chunk=layout.chunk(0), results=layout.results(0))

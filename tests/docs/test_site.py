@@ -21,7 +21,7 @@ SOURCES = {
 
 REPOSITORY = "https://git.example/sky/cloudseg"
 # Formats and constants that do not describe objects in buckets; `errors` has a separate page.
-NOT_CONTRACTS = {"commit", "errors", "imports", "overlay", "photographs", "quantities", "units"}
+NOT_CONTRACTS = {"commit", "errors", "imports", "overlay", "photographs", "quantities", "torch_pickle", "units"}
 
 
 def site() -> dict[str, Any]:

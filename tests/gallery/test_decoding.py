@@ -12,7 +12,7 @@ from PIL import Image
 
 from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery import decoding
-from cloudseg_ops.gallery.decoding import MOST_PIXELS, decode_mask, decode_photograph
+from cloudseg_ops.gallery.decoding import MAX_PIXELS, decode_mask, decode_photograph
 from tests.gallery.runs import half_cloud, photograph
 from tests.support.lab import encoded
 
@@ -133,7 +133,7 @@ def test_decompression_bomb_uses_little_memory() -> None:
 
 def test_large_jpeg_is_decoded_at_reduced_size_unless_progressive() -> None:
     size = (8000, 4000)
-    assert size[0] * size[1] > MOST_PIXELS
+    assert size[0] * size[1] > MAX_PIXELS
     assert decode_photograph(photograph(size), 320).size == (320, 160)
     with pytest.raises(NotShownError, match="more than the 25,000,000 that are decoded"):
         decode_photograph(photograph(size, progressive=True), 320)

@@ -5,7 +5,7 @@ import pytest
 from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
-from cloudseg_ops.gallery import words
+from cloudseg_ops.gallery import labels
 from cloudseg_ops.gallery.filters import KINDS, Filter
 from tests.gallery.runs import done, failed
 
@@ -27,7 +27,7 @@ def test_filter_by_outcome(kind: str, outcome: Outcome) -> None:
     wanted = Filter.parse({"outcome": kind})
     one = result(outcome)
     assert wanted.takes(one) == (outcome in KINDS[kind])
-    assert wanted.may_take(one.to_line().encode()) == (outcome in KINDS[kind])
+    assert wanted.may_match(one.to_line().encode()) == (outcome in KINDS[kind])
 
 
 def test_name_that_contains_an_outcome_is_not_a_match() -> None:
@@ -39,8 +39,8 @@ def test_name_that_contains_an_outcome_is_not_a_match() -> None:
 
 def test_every_outcome_has_a_choice_and_a_label() -> None:
     assert {outcome.value for outcome in Outcome} <= set(KINDS)
-    assert list(words.KINDS) == list(KINDS)
-    assert list(words.OUTCOMES) == list(Outcome)
+    assert list(labels.KINDS) == list(KINDS)
+    assert list(labels.OUTCOMES) == list(Outcome)
 
 
 @pytest.mark.parametrize(

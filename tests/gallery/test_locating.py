@@ -3,8 +3,8 @@
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.contracts.run_layout import RunLayout, preview_uri
+from cloudseg_ops.gallery.labels import note_on
 from cloudseg_ops.gallery.locating import Shape, Shown, locate
-from cloudseg_ops.gallery.words import note_on
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
 from tests.gallery.runs import (

@@ -32,7 +32,7 @@ def test_every_shape_is_drawn(store: Store, buckets: Buckets) -> None:
 
 
 def test_large_file_is_not_read(store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MOST_BYTES", 100)
+    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
     with pytest.raises(NotShownError, match="more than the 100 that are read"):
         make_picture(store, Shown(put(store, buckets, photograph())), 320)
 

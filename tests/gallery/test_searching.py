@@ -9,9 +9,9 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import PIECE_BYTES, Cursor
 from cloudseg_ops.gallery.overview import read_overview
-from cloudseg_ops.gallery.searching import MOST_LINES, Found, find_images
+from cloudseg_ops.gallery.results_file import PIECE_BYTES, Cursor
+from cloudseg_ops.gallery.searching import MAX_LINES, Found, find_images
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.gallery.runs import failed, made_up, write_plan, write_results
@@ -75,7 +75,7 @@ def test_search_stops_at_the_line_limit_and_resumes_there(store: Store, layout: 
         write_results(store, layout, chunk, [made_up(f"{chunk}-{number}.jpg") for number in range(40)])
     bad = failed(InputObject("bad.jpg", 7, 9, "AAAAAA=="), Outcome.QUARANTINED, "no image")
     write_results(store, layout, 1, [*(made_up(f"1-{number}.jpg") for number in range(39)), bad])
-    found = list(pages(store, layout, Filter(kind="quarantined"), most_lines=30))
+    found = list(pages(store, layout, Filter(kind="quarantined"), max_lines=30))
     assert [one.searched for one in found] == [30, 30, 20]
     assert [names(one) for one in found] == [[], [], ["bad.jpg"]]
 
@@ -154,7 +154,7 @@ def test_a_hundred_thousand_images_are_paged_in_bounded_memory(store: Store, lay
     while True:
         found = find_images(store, overview, Filter(kind="masked", least=99.9, most=99.95), cursor)
         searched += found.searched
-        assert found.searched <= MOST_LINES
+        assert found.searched <= MAX_LINES
         if found.following is None:
             break
         cursor = found.following

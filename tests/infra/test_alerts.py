@@ -25,6 +25,7 @@ def _figures(lost: int, quarantined: int) -> str:
         counts={"quarantined": quarantined},
         unfinished_chunks=(),
         lost=lost,
+        failed_tasks=(),
         verdict=Verdict(Level.GOOD, "", ""),
         json_uri=GcsUri("output"),
         html_uri=GcsUri("output"),

@@ -24,19 +24,19 @@ def _places(**counts: int) -> dict[str, int]:
         (_places(masked=6, input=4), 0, Level.ATTENTION, "4 inputs left in INPUT"),
     ],
 )
-def test_the_worst_news_come_first(
+def test_headline_reports_the_worst_problem(
     layout: RunLayout, places: dict[str, int], unfinished: int, level: Level, headline: str
 ) -> None:
     verdict = judge_run(facts_of(layout, planned(layout, 5, 5), places=places), unfinished)
     assert (verdict.level, verdict.headline) == (level, headline)
 
 
-def test_names_without_a_count_are_lost_as_well(layout: RunLayout) -> None:
+def test_lost_names_count_even_if_the_count_is_zero(layout: RunLayout) -> None:
     facts = facts_of(layout, planned(layout, 5), lost=["a.jpg#7"])
     assert judge_run(facts, 0).headline == "1 input lost"
 
 
-def test_no_inputs_are_nothing_to_do(layout: RunLayout) -> None:
+def test_run_without_inputs_has_nothing_to_do(layout: RunLayout) -> None:
     verdict = judge_run(facts_of(layout, []), 0)
     assert (verdict.level, verdict.headline) == (Level.GOOD, "Nothing to do")
 

@@ -7,7 +7,7 @@ from cloudseg_ops.storage import Store
 from tests.support.report_runs import MODEL, done, facts_of, page, planned, quarantined, write_chunk, written
 
 
-def test_report_json_says_what_became_of_the_run(store: Store, layout: RunLayout) -> None:
+def test_report_json_has_the_outcome_of_the_run(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("ä.jpg", 0.2), quarantined("b.jpg", "no image")], started=100, finished=104)
     write_chunk(store, layout, 1, [done("c.jpg", 0.4)], started=101, finished=102, complete=False)
     places = {"input": 1, "masked": 2, "quarantined": 1, "superseded": 0, "lost": 0}
@@ -38,7 +38,7 @@ def test_report_json_says_what_became_of_the_run(store: Store, layout: RunLayout
     assert [image["name"] for image in images] == ["ä.jpg", "b.jpg", "c.jpg"]
 
 
-def test_images_are_the_last_key_with_a_line_each(store: Store, layout: RunLayout) -> None:
+def test_images_are_the_last_key_with_one_line_per_image(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done(f"{number}.jpg") for number in range(30)])
     report = write_report(store, layout, facts_of(layout, planned(layout, 30)))
     assert list(written(store, layout))[-1] == "images"
@@ -58,7 +58,7 @@ def test_a_repeated_task_replaces_both_files(store: Store, layout: RunLayout) ->
     assert "Every input accounted for" in store.read(second.html_uri).decode()
 
 
-def test_a_run_without_anything_has_a_report(store: Store, layout: RunLayout) -> None:
+def test_empty_run_has_a_report(store: Store, layout: RunLayout) -> None:
     report = write_report(store, layout, facts_of(layout, [], model=None, seconds={}))
     fields = written(store, layout)
     assert fields["images"] == fields["chunks"] == fields["quarantined"] == []
@@ -68,7 +68,7 @@ def test_a_run_without_anything_has_a_report(store: Store, layout: RunLayout) ->
     assert "Nothing to do" in store.read(report.html_uri).decode()
 
 
-def test_the_head_is_small_however_many_images(store: Store, layout: RunLayout) -> None:
+def test_report_head_size_is_bounded(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [quarantined(f"{number}.jpg", "x" * 900) for number in range(500)])
     report = write_report(store, layout, facts_of(layout, planned(layout, 500)))
     assert len(json.dumps(report.to_json())) < 4000

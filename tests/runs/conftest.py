@@ -1,4 +1,4 @@
-"""What the tests of clean-up share."""
+"""Fixtures shared by the tests of runs."""
 
 from collections.abc import Callable, Iterable, Iterator
 

@@ -18,7 +18,7 @@ def _no_faults_left(emulator: Emulator) -> Iterator[None]:
     yield
     pending = emulator.faults.pending()
     emulator.faults.clear()
-    assert pending == [], "a fault that was switched on never came about: the test did not test it"
+    assert pending == [], "a requested fault never occurred, so the test did not test it"
 
 
 @pytest.fixture

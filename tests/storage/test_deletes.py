@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from cloudseg_ops.contracts.errors import ObjectHeldError, ObjectRetainedError, PermissionDeniedError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import BATCH_SIZE, Deletion, Pace, Pacer, Store
-from cloudseg_ops.storage._batches import Answer
+from cloudseg_ops.storage._batches import CallResponse
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.storage.conftest import Counter
@@ -200,9 +200,7 @@ def test_a_delete_that_is_refused_leaves_the_others_alone(store: Store, buckets:
     emulator.faults.add(Fault(status=403, method="DELETE", path="/o/d"))
     emulator.faults.add(Fault(status=400, method="DELETE", path="/o/e"))
     results = store.try_delete_many(buckets.input, [(info.name, info.generation) for info in put])
-    assert [result.outcome for result in results] == [
-        Deletion.DELETED, Deletion.HELD, Deletion.HELD, Deletion.FORBIDDEN, Deletion.FAILED, Deletion.DELETED,
-    ]  # fmt: skip
+    assert [result.outcome.value for result in results] == ["deleted", "held", "held", "forbidden", "failed", "deleted"]
     assert "under active Temporary hold" in results[1].reason
     assert "under active Event-Based hold" in results[2].reason
     assert results[4].reason.startswith("400 ")
@@ -246,7 +244,7 @@ def test_an_object_whose_deletes_keep_failing_leaves_the_others_alone(
 
 
 def test_a_rate_limit_with_status_403_is_retried(store: Store, buckets: Buckets) -> None:
-    answers = iter([Answer(403, "slow down", [{"reason": "rateLimitExceeded"}]), Answer(204)])
+    answers = iter([CallResponse(403, "slow down", [{"reason": "rateLimitExceeded"}]), CallResponse(204)])
     with patch("cloudseg_ops.storage._deletes.perform", lambda *_: [next(answers)]):
         (result,) = store.try_delete_many(buckets.input, [("a", 7)])
     assert result.outcome is Deletion.DELETED

@@ -209,6 +209,6 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def _broken(error: Exception) -> str:
-    said = error_text(error)
-    kind = "truncated" if "truncated" in said.lower() else "broken or truncated"
-    return f"the file is {kind} ({said})"
+    text = error_text(error)
+    kind = "truncated" if "truncated" in text.lower() else "broken or truncated"
+    return f"the file is {kind} ({text})"

@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.errors import BadImageError, ContentEncodingError, O
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
-from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage, decode
@@ -93,8 +93,8 @@ class ImageWork:
         def reserve_or_refuse(amount: int) -> None:
             if amount > self._largest_image:
                 raise BadImageError(
-                    f"decoding it needs {in_words(amount)} of memory, and the limit for one photograph is "
-                    f"{in_words(self._largest_image)}; raise --memory and the pod's memory, and upload it again"
+                    f"decoding it needs {format_bytes(amount)} of memory, and the limit for one photograph is "
+                    f"{format_bytes(self._largest_image)}; raise --memory and the pod's memory, and upload it again"
                 )
             reserve(amount)
 

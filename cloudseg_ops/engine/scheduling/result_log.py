@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from cloudseg_ops.contracts.engine_failure import is_permanent
 from cloudseg_ops.contracts.errors import ObjectEncryptedError, ObjectUnreadableError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 
-_HOPELESS = 32
+_MAX_FAILURES_IN_A_ROW = 32
 """Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries.
 Refusals do not count: they cost one request each, and say nothing about the images behind them."""
 _NAMED = 5
@@ -40,6 +41,7 @@ class ResultLog:
         self._accounted = 0
         self._counts: Counter[Outcome] = Counter()
         self._failed = 0
+        self._permanently_failed = 0
         self._first_failures: list[tuple[InputObject, Exception]] = []
         self._failures_in_a_row = 0
         self._refused = 0
@@ -70,6 +72,7 @@ class ResultLog:
                 result = Result(source, Outcome.UNREADABLE, reason=result.reason)
             if isinstance(result, Exception):
                 self._failed += 1
+                self._permanently_failed += is_permanent(result)
                 self._failures_in_a_row += 1
                 if len(self._first_failures) < _NAMED:
                     self._first_failures.append((source, result))
@@ -87,7 +90,14 @@ class ResultLog:
     @property
     def gives_up(self) -> bool:
         """Whether so many images failed in a row that the following ones would fail, too."""
-        return self._failures_in_a_row >= _HOPELESS
+        return self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether images failed, all of them with errors that a retry cannot fix, and a retry would reach no others."""
+        with self._lock:
+            everything_tried = self._accounted + self._failed == self.total
+            return 0 < self._failed == self._permanently_failed and (everything_tried or self.gives_up)
 
     @property
     def refused_all(self) -> bool:

@@ -1,13 +1,13 @@
 import torch
 from torch import nn
 
-from benchmarks.generous import folded
+from benchmarks.generous import fold_batch_norms
 from benchmarks.gpu.runners import ConvRelu, fused
 from cloudseg_ops.engine.network.networks import UNet
 
 
 def test_only_convolutions_before_a_relu_are_replaced() -> None:
-    network = fused(folded(UNet(3, 1, 4, 2).eval()))
+    network = fused(fold_batch_norms(UNet(3, 1, 4, 2).eval()))
     replaced = [layer for layer in network.modules() if isinstance(layer, ConvRelu)]
     assert len(replaced) == 2 * (3 + 2)
     assert not [layer for layer in network.modules() if isinstance(layer, nn.ReLU)]

@@ -29,7 +29,7 @@ def serving() -> Iterator[Serving]:
 @pytest.fixture
 def store(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", serving.url)
-    serving.forget()
+    serving.delete_masks()
     return Store.open()
 
 

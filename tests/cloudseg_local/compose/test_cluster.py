@@ -11,7 +11,7 @@ import yaml
 
 from cloudseg_local.cluster import Cluster, kubeconfig_path
 from cloudseg_local.compose import cluster as compose_cluster
-from cloudseg_local.compose.cluster import SERVER, has_image, prepare_cluster, readdressed
+from cloudseg_local.compose.cluster import SERVER, has_image, prepare_cluster, with_server
 from cloudseg_ops.contracts.errors import LocalError
 
 KUBECONFIG: dict[str, Any] = {
@@ -28,7 +28,7 @@ def nodes(*names: str) -> list[dict[str, Any]]:
 
 
 def test_readdressed_kubeconfig_changes_only_the_address() -> None:
-    moved = readdressed(KUBECONFIG, SERVER)
+    moved = with_server(KUBECONFIG, SERVER)
     assert moved["clusters"] == [
         {"name": "default", "cluster": {"server": "https://k3s:6443", "certificate-authority-data": "x"}}
     ]
@@ -61,7 +61,7 @@ def test_node_timeout_shows_the_cluster_s_message(monkeypatch: pytest.MonkeyPatc
 
 def test_kubeconfig_without_a_cluster_is_rejected() -> None:
     with pytest.raises(LocalError, match="docker compose logs k3s"):
-        readdressed({"clusters": None}, SERVER)
+        with_server({"clusters": None}, SERVER)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_real_cluster_is_prepared(tmp_path: Path) -> None:
     document = yaml.safe_load(Path(kubeconfig_path()).read_text())
     server = document["clusters"][0]["cluster"]["server"]
     admin = tmp_path / "admin.yaml"
-    admin.write_text(yaml.safe_dump(readdressed(document, "https://127.0.0.1:1")))
+    admin.write_text(yaml.safe_dump(with_server(document, "https://127.0.0.1:1")))
     written, namespace = tmp_path / "kube" / "config", f"cloudseg-test-{uuid.uuid4().hex[:8]}"
     messages: list[str] = []
     try:
-        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=messages.append, server=server)
-        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=messages.append, server=server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", report=messages.append, server=server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", report=messages.append, server=server)
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
         assert Cluster.connect(str(written), namespace).pods("any") == []
         assert [f"{namespace} (made now)" in line for line in messages[::2]] == [True, False]

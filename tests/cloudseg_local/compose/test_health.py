@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cloudseg_local.compose.health import AIRFLOW_PARTS, part_trouble, why_unhealthy
+from cloudseg_local.compose.health import AIRFLOW_COMPONENTS, component_problem, why_unhealthy
 from gcs_emulator import Emulator
 from tests.support.running import free_port
 
@@ -58,14 +58,14 @@ def test_health_of_the_emulator(emulator: Emulator) -> None:
     assert "501" in str(why_unhealthy("emulator", emulator=f"{emulator.url}/_emulator/nowhere"))
 
 
-@pytest.mark.parametrize("service", ["emulator", *AIRFLOW_PARTS])
+@pytest.mark.parametrize("service", ["emulator", *AIRFLOW_COMPONENTS])
 def test_service_that_does_not_answer(service: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert str(why_unhealthy(service, airflow=url, emulator=url)).startswith(f"{url}: ")
 
 
 def test_answer_without_the_component() -> None:
-    assert part_trouble({}, "scheduler") == "scheduler is not reported yet"
+    assert component_problem({}, "scheduler") == "scheduler is not reported yet"
 
 
 def test_health_check_imports_nothing_heavy() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from augment import Augmenter
-from data import CLEAR, CLOUD, UNDEFINED, Example, blocks, generate, read_folder, without_twins
+from data import CLEAR, CLOUD, UNDEFINED, Example, blocks, drop_near_duplicates, generate, read_folder
 from PIL import Image
 
 
@@ -48,7 +48,7 @@ def test_twins_of_held_out_pictures_are_not_trained_on() -> None:
     first, second = generate(2, seed=0)
     darker = Example("darker", (first.image * 0.97).astype(np.uint8), first.label)
 
-    assert without_twins([darker, second], [first]) == [second]
+    assert drop_near_duplicates([darker, second], [first]) == [second]
 
 
 def test_crops_carry_label_with_image() -> None:

@@ -63,6 +63,7 @@ def test_full_training_beats_a_color_threshold_fitted_to_the_scenes() -> None:
     assert figures(found("v2")).pooled_iou > by_color.pooled_iou + 0.1
 
 
+@pytest.mark.slow
 def test_full_training_finds_clouds_in_unseen_scenes() -> None:
     reached = figures(found("v2"))
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.contracts.run_layout import RunLayout, image_key
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import Cursor, read_result
 from cloudseg_ops.gallery.overview import read_overview
+from cloudseg_ops.gallery.results_file import Cursor, read_result
 from cloudseg_ops.gallery.searching import find_images
 from cloudseg_ops.storage import Store
 from tests.gallery.runs import made_up, write_plan, write_results
