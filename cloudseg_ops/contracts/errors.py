@@ -59,12 +59,7 @@ class ObjectEncryptedError(ObjectUnreadableError):
 
 
 class ContentEncodingError(StorageError):
-    """The stored bytes of an object are intact, but not in the Content-Encoding that its metadata names.
-
-    Args:
-        message: What was found, where, and what to do.
-        reason: The message without the object's address.
-    """
+    """The stored bytes of an object are intact, but not in its Content-Encoding; arguments as above."""
 
     def __init__(self, message: str, reason: str = "") -> None:
         super().__init__(message)

@@ -36,7 +36,7 @@ def call_json(
         transport: Sends the requests.
         method: HTTP method.
         path: Path relative to `/storage/v1/b`, percent-encoded.
-        query: Query parameters; those that are None or empty are left out.
+        query: Query parameters; None and empty values are left out.
         parse: Reads the response; a missing or invalid field may raise any exception of `parsed`.
         resource: The request's body, if any.
     """
