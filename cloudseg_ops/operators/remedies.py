@@ -78,7 +78,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Wait until the retention period of the object has passed, then clear this task; or use a bucket "
         "without a retention policy."
     ),
-    errors.ObjectUnreadableError: Remedy(True, "Grant read access to the object, or move it away; then clear this task."),
+    errors.ObjectUnreadableError: Remedy(True, "Grant read access to the object, or move it away; clear this task."),
     errors.ObjectEncryptedError: Remedy(False, "Rewrite the object with a key of Cloud KMS; then clear this task."),
     errors.ContentEncodingError: Remedy(False, "Upload the object without Content-Encoding; then clear this task."),
     errors.ManifestError: Remedy(

@@ -67,7 +67,7 @@ def translated(doing: str, *, bucket_only: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def translated_read(doing: str) -> Iterator[None]:
-    """Translate errors of a download as `translated` does, and refusals into `ObjectUnreadableError`."""
+    """Translate errors of an input's download as `translated` does, and refusals into `ObjectUnreadableError`."""
     from google.api_core.exceptions import BadRequest, Forbidden
 
     with translated(doing):

@@ -71,27 +71,39 @@ class ReadCalls(Connection):
 
         Raises:
             ObjectNotFoundError: The object, or that generation of it, does not exist.
-            ObjectUnreadableError: Cloud Storage refuses to return this object; a retry would be refused, too.
             ContentEncodingError: The stored bytes are intact, but not in their Content-Encoding.
             StorageError: The bytes do not match their checksum, or the object could not be read for another reason.
         """
-        return self.read_with_crc32c(uri, generation=generation, size=size, crc32c=crc32c)[0]
+        with translated(_reading(uri, generation)):
+            return self._read(uri, generation, size, crc32c)[0]
 
-    def read_with_crc32c(
-        self, uri: GcsUri, *, generation: int | None = None, size: int | None = None, crc32c: str | None = None
-    ) -> tuple[bytes, str]:
-        """Download an object as `read` does, and return its content and the verified CRC32C of its stored bytes.
+    def read_input(self, uri: GcsUri, *, generation: int, size: int, crc32c: str) -> tuple[bytes, str]:
+        """Download an input version as `read` does.
 
-        Listings of a bucket with a default Cloud KMS key have no checksums, but downloads do.
+        Args:
+            uri: The object.
+            generation: The generation to read.
+            size: Size of that generation in bytes.
+            crc32c: CRC32C of that generation, base64; empty if the listing had none, as in a bucket with a default
+                Cloud KMS key.
+
+        Returns:
+            Its content, and the verified CRC32C of its stored bytes.
+
+        Raises:
+            ObjectUnreadableError: Cloud Storage refuses to return this object; a retry would be refused, too.
         """
+        with translated_read(_reading(uri, generation)):
+            return self._read(uri, generation, size, crc32c)
+
+    def _read(self, uri: GcsUri, generation: int | None, size: int | None, crc32c: str | None) -> tuple[bytes, str]:
         from cloudseg_ops.storage._reads import Reader
 
         def known_crc32c() -> str:
             return crc32c or self._stored_crc32c(uri, generation)
 
-        with translated_read(f"read {uri}" + (f"#{generation}" if generation else "")):
-            reader = Reader(self._transport, uri, generation)
-            return reader.read(size, self._ranges, known_crc32c), reader.crc32c
+        reader = Reader(self._transport, uri, generation)
+        return reader.read(size, self._ranges, known_crc32c), reader.crc32c
 
     def read_part(self, uri: GcsUri, start: int, end: int, *, generation: int | None = None) -> bytes:
         """Download the bytes of an object from `start` up to `end` in one request.
@@ -111,7 +123,7 @@ class ReadCalls(Connection):
         """
         from cloudseg_ops.storage._reads import Reader
 
-        with translated(f"read {uri}" + (f"#{generation}" if generation else "")):
+        with translated(_reading(uri, generation)):
             return Reader(self._transport, uri, generation).part(start, end)
 
     def _stored_crc32c(self, uri: GcsUri, generation: int | None) -> str:
@@ -133,6 +145,10 @@ class ReadCalls(Connection):
         """
         from cloudseg_ops.storage._lines import LineReader
 
-        with translated_read(f"read {uri}"):
+        with translated(f"read {uri}"):
             reader = LineReader(self._transport, uri, STREAM_CHUNK, lambda version: self._stored_crc32c(uri, version))
             yield from reader.lines()
+
+
+def _reading(uri: GcsUri, generation: int | None) -> str:
+    return f"read {uri}" + (f"#{generation}" if generation else "")

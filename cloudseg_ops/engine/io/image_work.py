@@ -81,7 +81,7 @@ class ImageWork:
         source = item.source
         try:
             address = GcsUri(self._options.input.bucket, source.name)
-            data, crc32c = self._store.read_with_crc32c(
+            data, crc32c = self._store.read_input(
                 address, generation=source.generation, size=source.size, crc32c=source.crc32c
             )
         except ObjectNotFoundError:
