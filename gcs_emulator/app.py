@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from . import batch
 from .errors import ApiError
+from .faults import ALTERATIONS, altering
 from .routes import find
 
 if TYPE_CHECKING:
@@ -48,7 +49,8 @@ class Application:
                 return
             if fault is not None and fault.action == "status":
                 self._service.count("faults.status")
-                response = ApiError(fault.status, f"Fault injected into {request.method} {target}").response()
+                message = fault.message or f"Fault injected into {request.method} {target}"
+                response = ApiError(fault.status, message).response()
             else:
                 response = await self._handle(request, raw_path)
             if fault is not None and fault.action == "cut_after":
@@ -59,6 +61,8 @@ class Application:
                     await response(scope, receive, _truncate(send))
                 await _cut(scope)
                 return
+            if fault is not None and fault.action in ALTERATIONS:
+                send = altering(send, fault)
         await response(scope, receive, send)
 
     async def _handle(self, request: Request, raw_path: str) -> Response:

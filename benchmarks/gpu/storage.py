@@ -103,7 +103,8 @@ class StorageStandIn:
     def _list(self, bucket: str) -> HttpResponse:
         names = [photo_name(number) for number in range(self._listed)] if bucket == INPUT else []
         described = (self._object(bucket, name) for name in names)
-        return HttpResponse.json({"items": [object_resource(bucket, *one[:3]) for one in described if one]})
+        items = [object_resource(bucket, *one[:3]) for one in described if one]
+        return HttpResponse.json({"kind": "storage#objects", "items": items})
 
     def _object(self, bucket: str, name: str) -> tuple[str, int, str, bytes] | None:
         """Return name, size, CRC32C and bytes; None if there is no such object."""

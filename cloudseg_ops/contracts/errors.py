@@ -41,6 +41,31 @@ class ObjectRetainedError(PermissionDeniedError):
     """A retention policy keeps an object from being deleted or replaced for some time."""
 
 
+class ObjectUnreadableError(PermissionDeniedError):
+    """Cloud Storage refuses to return the content of an object, today and tomorrow; others may be readable.
+
+    Args:
+        message: What was found, where, and what to do.
+        reason: The message without the object's address.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
+class ObjectEncryptedError(ObjectUnreadableError):
+    """An object is encrypted with a customer-supplied key, which cloudseg does not have."""
+
+
+class ContentEncodingError(StorageError):
+    """The stored bytes of an object are intact, but not in its Content-Encoding; arguments as above."""
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
 class ManifestError(CloudsegError):
     """A plan, or a line of a snapshot, a chunk or a results file, is not in the expected format."""
 

@@ -111,6 +111,11 @@ def _write_results(options: EngineOptions, store: Store, result_log: ResultLog, 
 
 def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> CloudsegError:
     pending = result_log.total - result_log.accounted
+    if result_log.refused_all:
+        return ChunkUnfinishedError(
+            f"{options.chunk}: Cloud Storage refused to return every photograph that was requested, the first with: "
+            f"{result_log.first_refusal}; nothing is lost: run the chunk again when the identity may read INPUT"
+        )
     failures = result_log.first_failures
     why = "stopped on request" if stop.requested else "gave up" if result_log.gives_up else "ended"
     named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in failures)

@@ -17,6 +17,7 @@ KINDS: Final[Mapping[str, frozenset[Outcome]]] = {
     "quarantined": frozenset({Outcome.QUARANTINED}),
     "vanished": frozenset({Outcome.VANISHED}),
     "changed": frozenset({Outcome.CHANGED}),
+    "unreadable": frozenset({Outcome.UNREADABLE}),
 }
 """The kinds of images that can be selected, and their outcomes."""
 _MAX_CHUNKS = 99_999

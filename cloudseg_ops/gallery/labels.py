@@ -14,6 +14,7 @@ OUTCOMES: Final = {
     Outcome.QUARANTINED: "quarantined",
     Outcome.VANISHED: "vanished",
     Outcome.CHANGED: "changed",
+    Outcome.UNREADABLE: "could not be read",
 }
 KINDS: Final = {
     "all": "any outcome",
@@ -23,6 +24,7 @@ KINDS: Final = {
     "quarantined": "quarantined",
     "vanished": "vanished",
     "changed": "changed",
+    "unreadable": "could not be read",
 }
 """The form's choices of outcomes."""
 PLACES: Final = {

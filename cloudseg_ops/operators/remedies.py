@@ -69,8 +69,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Something else changed the object in the meantime. Clear this task, which reads it again."
     ),
     errors.PermissionDeniedError: Remedy(
-        True, "Grant the identity the role that docs/gke.md lists, and wait some minutes until it takes effect; then "
-        "clear this task."
+        True, "Grant the identity the role that docs/gke.md lists; clear this task after some minutes."
     ),
     errors.ObjectHeldError: Remedy(
         False, "Release the hold on the object, then clear this task."
@@ -79,6 +78,9 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Wait until the retention period of the object has passed, then clear this task; or use a bucket "
         "without a retention policy."
     ),
+    errors.ObjectUnreadableError: Remedy(True, "Grant read access to the object, or move it away; clear this task."),
+    errors.ObjectEncryptedError: Remedy(False, "Rewrite the object with a key of Cloud KMS; then clear this task."),
+    errors.ContentEncodingError: Remedy(False, "Upload the object without Content-Encoding; then clear this task."),
     errors.ManifestError: Remedy(
         False, "Something else overwrote or truncated the named file. No input is touched without its proof: do what "
         "the message says, or leave the inputs to the next run."

@@ -55,7 +55,7 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         reading: The contents of the results files.
     """
     counts = outcome_counts(reading.outcomes)
-    verdict = judge_run(facts, len(reading.unfinished))
+    verdict = judge_run(facts, len(reading.unfinished), reading.unreadable)
     rate = reading.images_per_second
     head = {
         "run_id": facts.run_id,
@@ -78,6 +78,7 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         },
         "chunks_planned": len(reading.chunks),
         "unfinished_chunks": list(reading.unfinished),
+        "unreadable": dict(reading.unreadable),
         "seconds": phase_seconds(facts, reading),
         "images_per_second": None if rate is None else round(rate, 3),
         "cloud_fraction": reading.cover.to_json(),

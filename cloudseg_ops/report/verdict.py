@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from cloudseg_ops.contracts.proof import Place
 from cloudseg_ops.report.facts import RunFacts
@@ -34,18 +36,20 @@ class Verdict:
     detail: str
 
 
-def judge_run(facts: RunFacts, unfinished: int) -> Verdict:
+def judge_run(facts: RunFacts, unfinished: int, unreadable: Mapping[str, int] = MappingProxyType({})) -> Verdict:
     """Return the verdict on a run.
 
     Args:
         facts: Facts from the run's tasks.
         unfinished: Number of planned chunks without a complete results file.
+        unreadable: Number of inputs that Cloud Storage refused to return, by reason.
     """
     return (
         _bad(facts, unfinished)
         or _not_deleted(facts, unfinished)
         or _unfinished(facts, unfinished)
         or _failed(facts)
+        or _unreadable(unreadable)
         or _unproven(facts)
         or _good(facts)
     )
@@ -110,6 +114,17 @@ def _failed(facts: RunFacts) -> Verdict | None:
 
 def _cleans(facts: RunFacts) -> bool:
     return facts.after_success != "keep" and facts.cleanup is None and facts.proven > 0
+
+
+def _unreadable(reasons: Mapping[str, int]) -> Verdict | None:
+    if not reasons:
+        return None
+    named = "; ".join(f"{counted(count, 'input')}: {reason}" for reason, count in reasons.items())
+    return Verdict(
+        Level.ATTENTION,
+        f"{counted(sum(reasons.values()), 'input')} could not be read",
+        f"Nothing is lost: they stay in INPUT, and each run tries them again. Their names are below. {named}.",
+    )
 
 
 def _unproven(facts: RunFacts) -> Verdict | None:

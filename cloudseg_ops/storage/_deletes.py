@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from cloudseg_ops.contracts.errors import ObjectHeldError, ObjectRetainedError, StorageError
 from cloudseg_ops.storage._batches import Call, CallResponse, perform
-from cloudseg_ops.storage._calls import refusal, retry, translated
+from cloudseg_ops.storage._calls import RATE_LIMITS, refusal, retry, translated
 from cloudseg_ops.storage._pace import Pacer
 from cloudseg_ops.storage._types import REFUSALS, DeleteResult, Deletion
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
-_RATE_LIMITS = ("rateLimitExceeded", "userRateLimitExceeded")
-"""Reasons of a 403 that is transient (cloud.google.com/storage/docs/json_api/v1/status-codes)."""
 _DELETIONS = {
     200: Deletion.DELETED,
     204: Deletion.DELETED,
@@ -91,7 +89,7 @@ class _Batch:
         for index, response in zip(pending, perform(self._client, self._calls(pending)), strict=True):
             if response.status == 401:  # the credentials of the whole request
                 raise Unauthorized(response.reason)  # type: ignore[no-untyped-call]
-            if response.status in _TRANSIENT or response.has_reason(*_RATE_LIMITS):
+            if response.status in _TRANSIENT or response.has_reason(*RATE_LIMITS):
                 self._transient[index] = response
             else:
                 self.results[index] = _result(response)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from cloudseg_ops.contracts.objects import ObjectInfo
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
 
 PAGE_SIZE = 1000
 """Maximum objects in a page of a listing (cloud.google.com/storage/docs/json_api/v1/objects/list)."""
@@ -53,20 +50,6 @@ class DeleteResult(NamedTuple):
 
     outcome: Deletion
     reason: str = ""
-
-
-def info_of(blob: Blob) -> ObjectInfo:
-    """Return the metadata of a `Blob` of the client."""
-    return ObjectInfo(
-        bucket=blob.bucket.name,
-        name=blob.name,
-        generation=int(blob.generation),
-        size=int(blob.size or 0),
-        crc32c=blob.crc32c or "",
-        md5=blob.md5_hash or "",
-        updated=blob.updated,
-        metadata=blob.metadata or {},
-    )
 
 
 def info_from(bucket: str, resource: Mapping[str, Any]) -> ObjectInfo:

@@ -17,8 +17,8 @@ from tests.support.lab import Lab, run
 def test_storage_error_leaves_one_image_unaccounted(lab: Lab, faults: FaultPlan) -> None:
     sources = lab.put_many(6)
     lab.write_chunk(sources)
-    faults.add(Fault(status=403, method="GET", path=r"/o/sky/003\.png", times=100))
-    with pytest.raises(ChunkUnfinishedError, match=r"1 of 6 images unaccounted .*sky/003\.png: PermissionDenied"):
+    faults.add(Fault(status=501, method="GET", path=r"/o/sky/003\.png", times=100))
+    with pytest.raises(ChunkUnfinishedError, match=r"1 of 6 images unaccounted .*sky/003\.png: StorageError"):
         run(lab)
     assert set(lab.outcomes()) == {source.name for source in sources} - {"sky/003.png"}
     assert not lab.summary().complete

@@ -58,7 +58,7 @@ def test_one_image_whose_logits_are_not_finite(lab: Lab) -> None:
 def test_with_another_kind_of_failure_a_retry_may_help(lab: Lab, faults: FaultPlan) -> None:
     lab.use_model(contrast(), exported_params(8))
     lab.write_chunk([lab.put("black.png", grey(0)), lab.put("denied.png", grey(80))])
-    faults.add(Fault(status=403, method="GET", path=r"/o/denied\.png", times=100))
+    faults.add(Fault(status=501, method="GET", path=r"/o/denied\.png", times=100))
     with pytest.raises(ChunkUnfinishedError, match="run the chunk again"):
         run(lab)
 

@@ -140,7 +140,10 @@ def test_faults_over_http(emulator: Emulator, bucket: Any) -> None:
     url = f"{emulator.url}/_emulator/faults"
     described = {"action": "status", "status": 500, "method": "GET", "path": "/o/h", "times": 3}
     answer = requests.post(url, json={"latency": 0.01, "faults": [described]}, timeout=5)
-    assert answer.json() == {"latency": 0.01, "faults": [{**described, "skip": 0}]}
+    assert answer.json() == {
+        "latency": 0.01,
+        "faults": [{**described, "skip": 0, "message": "", "seconds": 0.05}],
+    }
     assert requests.get(f"{emulator.url}/storage/v1/b/bucket/o/h", timeout=5).status_code == 500
     assert requests.get(url, timeout=5).json()["faults"][0]["times"] == 2
     assert requests.delete(url, timeout=5).json() == {"latency": 0.0, "faults": []}

@@ -14,7 +14,7 @@ def test_asset_event_has_the_counts_and_addresses_of_the_run(store: Store, layou
     write_chunk(store, layout, 0, [done("sky/a.jpg"), done("sky/b.jpg")])
     report = write_report(store, layout, facts_of(layout, planned(layout, 2)))
     extra = masks_extra(report.to_json(), GcsUri(layout.output.bucket, "sky/"))
-    assert extra["counts"] == {"done": 2, "skipped": 0, "quarantined": 0, "vanished": 0, "changed": 0}
+    assert extra["counts"] == {"done": 2, "skipped": 0, "quarantined": 0, "vanished": 0, "changed": 0, "unreadable": 0}
     assert extra["objects"] == 2
     assert extra["masks"] == f"gs://{layout.output.bucket}/sky/"
     assert extra["model"] == {"revision": MODEL.revision, "commit": MODEL.commit, "digest": MODEL.digest}

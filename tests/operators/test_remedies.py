@@ -23,7 +23,8 @@ PERMANENT = {
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
-    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError",
+    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
+    "ContentEncodingError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 

@@ -77,3 +77,11 @@ def test_failed_task_whose_chunk_is_complete_is_named(layout: RunLayout) -> None
     verdict = judge_run(facts_of(layout, planned(layout, 5), failed_tasks=[FailedTask("segment", 3)]), 0)
     assert verdict.headline == "1 task failed: segment[3]"
     assert verdict.detail == "Nothing is lost. The log of segment[3] says why."
+
+
+def test_unreadable_inputs_are_named_with_their_reasons(layout: RunLayout) -> None:
+    facts = facts_of(layout, planned(layout, 10), places=_places(masked=7, input=3))
+    verdict = judge_run(facts, 0, {"it has a customer-supplied key": 2, "refused": 1})
+    assert (verdict.level, verdict.headline) == (Level.ATTENTION, "3 inputs could not be read")
+    assert "2 inputs: it has a customer-supplied key; 1 input: refused." in verdict.detail
+    assert judge_run(facts, 1, {"refused": 1}).headline == "1 of 1 chunk unfinished"

@@ -52,10 +52,12 @@ class DecodedImage:
         pixels: Shape (height, width, channels), channels 1 or 3; uint8 with values 0–255, or float32 with values 0–1
             if the photograph has more than eight bits.
         full_size: Height and width of the photograph if it was scaled down for the network; otherwise None.
+        crc32c: CRC32C of the photograph's stored bytes if its listing has none; otherwise empty.
     """
 
     pixels: Pixels
     full_size: tuple[int, int] | None = None
+    crc32c: str = ""
 
     @property
     def width(self) -> int:

@@ -153,7 +153,7 @@ class ProcessIo:
         with self._lock:
             call = self._calls.pop(ticket, None)
         if call:
-            call.reply(rest[0] if array is None else DecodedImage(array, rest[0]))
+            call.reply(rest[0] if array is None else DecodedImage(array, *rest))
 
     def _fail_all(self) -> None:
         with self._lock:
@@ -196,7 +196,7 @@ def _serve(channel: Channel) -> None:
 
         def reply(what: Fetched) -> None:
             if isinstance(what, DecodedImage):
-                channel.send((ticket, "image", what.full_size), what.pixels)
+                channel.send((ticket, "image", what.full_size, what.crc32c), what.pixels)
             else:
                 channel.send((ticket, "reply", _portable(what)))
 

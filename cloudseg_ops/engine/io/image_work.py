@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cloudseg_ops import __version__
-from cloudseg_ops.contracts.errors import BadImageError, ObjectNotFoundError
+from cloudseg_ops.contracts.errors import BadImageError, ContentEncodingError, ObjectNotFoundError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
@@ -71,14 +71,24 @@ class ImageWork:
         Args:
             item: The image.
             reserve: Called with the bytes that decoding needs; may block.
+
+        Raises:
+            ObjectUnreadableError: Cloud Storage refuses to return the photograph, and so would refuse to copy it to
+                quarantine.
+            StorageError: Cloud Storage failed.
         """
         began = time.monotonic()
         source = item.source
         try:
             address = GcsUri(self._options.input.bucket, source.name)
-            data = self._store.read(address, generation=source.generation, size=source.size, crc32c=source.crc32c)
+            data, crc32c = self._store.read_input(
+                address, generation=source.generation, size=source.size, crc32c=source.crc32c
+            )
         except ObjectNotFoundError:
             return replace(self._publisher.account_for_loss(source), seconds=time.monotonic() - began)
+        except ContentEncodingError as error:
+            return self.quarantine(item, error.reason, began)
+        found = "" if source.crc32c else crc32c
 
         def reserve_or_refuse(amount: int) -> None:
             if amount > self._largest_image:
@@ -90,7 +100,7 @@ class ImageWork:
 
         params = self._ref.params
         try:
-            return decode(
+            image = decode(
                 data,
                 params.in_channels,
                 self._options.max_pixels,
@@ -98,7 +108,8 @@ class ImageWork:
                 reserve=reserve_or_refuse,
             )
         except BadImageError as error:
-            return self.quarantine(item, str(error), began)
+            return self.quarantine(item.with_crc32c(found), str(error), began)
+        return replace(image, crc32c=found) if found else image
 
     def quarantine(self, item: Item, reason: str, began: float) -> Result:
         """Copy an image that cannot be segmented to quarantine.
