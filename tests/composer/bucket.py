@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_delivery.targets import FOLDER, PLACEHOLDER, read_pairs
+from cloudseg_ops import __version__
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "1a2b3c4d5e6f" + "0" * 28
-IMAGE = "registry.example.org/engine:0.1.0@sha256:" + "0" * 64
+IMAGE = f"registry.example.org/engine:{__version__}@sha256:" + "0" * 64
 
 
 def production() -> dict[str, str]:
