@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from google.api_core.exceptions import ServiceUnavailable, from_http_response
-from requests import Response
-
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._transport import Transport
+
+if TYPE_CHECKING:
+    from requests import Response
+
+    from cloudseg_ops.storage._transport import Transport
 
 _Parsed = TypeVar("_Parsed")
 _SHOWN_BYTES = 200
@@ -40,6 +41,8 @@ def call_json(
         parse: Reads the response; a missing or invalid field may raise any exception of `parsed`.
         resource: The request's body, if any.
     """
+    from google.api_core.exceptions import from_http_response
+
     asked = {key: value for key, value in query.items() if value not in (None, "")}
     url = transport.api_url(path, urlencode({**asked, "prettyPrint": "false"}))
     headers = {**transport.new_call(), "Accept": "application/json"}
@@ -65,6 +68,8 @@ def parsed(response: Response, parse: Callable[[dict[str, Any]], _Parsed]) -> _P
     Raises:
         ServiceUnavailable: It is not JSON, or not the expected resource; a retry may get another response.
     """
+    from google.api_core.exceptions import ServiceUnavailable
+
     content = response.content
     try:
         return parse(json.loads(content))

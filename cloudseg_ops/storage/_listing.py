@@ -6,13 +6,15 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.storage._json_calls import call_json
-from cloudseg_ops.storage._transport import Transport
 from cloudseg_ops.storage._types import BATCH_SIZE, PAGE_SIZE, info_from
+
+if TYPE_CHECKING:
+    from cloudseg_ops.storage._transport import Transport
 
 # With `kind`, an empty page is not `{}`, which a broken response may be.
 _FIELDS = "kind,items(name,generation,size,crc32c,md5Hash,updated,metadata),nextPageToken"

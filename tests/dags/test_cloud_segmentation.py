@@ -22,7 +22,10 @@ SETTINGS = {
 _DESCRIBE = """
 import json, runpy, sys
 dag = runpy.run_path(sys.argv[1])["dag"]
-costly = {"torch", "dvc", "google.cloud.storage", "google.cloud.pubsub_v1", "grpc", "PIL", "numpy"}
+costly = {
+    "torch", "dvc", "google.cloud.storage", "google.cloud.pubsub_v1", "google.api_core", "google.auth", "grpc", "PIL",
+    "numpy", "kubernetes",
+}
 heavy = sorted(costly & set(sys.modules))
 print("RESULT" + json.dumps({
     "heavy": heavy,

@@ -1,6 +1,7 @@
 """scripts/bootstrap.sh rejects an unusable environment or Python with one sentence."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloudseg_local.state import REPOSITORY
+from cloudseg_ops import __version__
 
 
 def bootstrap(state: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -52,3 +54,16 @@ def test_unusable_python_is_rejected(tmp_path: Path, python: str, message: str) 
     assert done.stderr.startswith("cloudseg: ")
     assert message in done.stderr
     assert not (tmp_path / "state" / "venv").exists()
+
+
+@pytest.mark.parametrize(("installed", "code"), [(__version__, 0), ("0.0.1", 1)])
+def test_environment_of_another_version_is_updated(tmp_path: Path, installed: str, code: int) -> None:
+    venv = tmp_path / "state" / "venv"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "lib" / "python3.11" / "site-packages" / f"cloudseg-{installed}.dist-info").mkdir(parents=True)
+    (venv / "bin" / "python").write_text("#!/bin/sh\nexit 1\n")
+    (venv / "bin" / "python").chmod(0o755)
+    shutil.copy(REPOSITORY / "requirements" / "demo.lock", venv / ".installed-demo")
+    done = bootstrap(tmp_path / "state")
+    assert done.returncode == code, done.stderr
+    assert ("installing requirements/demo.lock" in done.stdout) == bool(code)
