@@ -19,6 +19,8 @@ PERMANENT: frozenset[type[errors.CloudsegError]] = frozenset(
         errors.WeightsFileError,
         errors.NonFiniteWeightsError,
         errors.NonFiniteLogitsError,
+        errors.ObjectHeldError,
+        errors.ObjectRetainedError,
     }
 )
 """The errors with which the engine ends so; subclasses do not count unless they are listed."""

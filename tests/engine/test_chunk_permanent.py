@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from cloudseg_ops.contracts.errors import ChunkUnfinishedError, ModelLoadError, NonFiniteLogitsError
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, ModelLoadError, NonFiniteLogitsError, ObjectHeldError
 from gcs_emulator import Fault, FaultPlan
 from tests.support.lab import Lab, encoded, overflowing_unet, run, state_bytes, unet_params
 from tests.support.programs import Brightness, exported, exported_params
@@ -72,9 +72,20 @@ def test_a_program_whose_logits_have_another_shape(lab: Lab) -> None:
         run(lab)
 
 
-def test_many_images_in_a_row_end_the_chunk(lab: Lab) -> None:
+def test_many_images_without_finite_logits_do_not_starve_the_others(lab: Lab) -> None:
     lab.use_model(contrast(), exported_params(8))
-    data = grey(0)
-    lab.write_chunk([lab.put(f"{index}.png", data) for index in range(60)])
-    with pytest.raises(NonFiniteLogitsError, match="gave up with 60 of 60 images unaccounted for"):
+    black = [lab.put(f"{index:02}.png", grey(0)) for index in range(40)]
+    lab.write_chunk([*black, lab.put("good.png", grey(80))])
+    with pytest.raises(NonFiniteLogitsError, match="ended with 40 of 41 images unaccounted for"):
         run(lab)
+    assert lab.outcomes() == {"good.png": "done"}
+
+
+def test_masks_under_a_hold_do_not_starve_the_others(lab: Lab) -> None:
+    versions = lab.put_many(36)
+    lab.write_chunk(versions)
+    for version in versions[:34]:
+        lab.hold_mask(version.name)
+    with pytest.raises(ObjectHeldError, match=r"ended with 34 of 36 images unaccounted .* 2 others succeeded"):
+        run(lab)
+    assert lab.outcomes() == {version.name: "done" for version in versions[34:]}

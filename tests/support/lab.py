@@ -134,6 +134,13 @@ class Lab:
         lab.use_model(state_bytes(tiny_unet()), unet_params())
         return lab
 
+    def hold_mask(self, name: str) -> None:
+        """Put an object that is not a mask, under a hold, where the mask of an input belongs."""
+        self.store.write(GcsUri(self.buckets.output, mask_name(name)), b"kept")
+        blob = self.store._client.bucket(self.buckets.output).blob(mask_name(name))
+        blob.temporary_hold = True
+        blob.patch()
+
     def use_model(self, weights: bytes, params: ModelParams) -> None:
         """Stage a model."""
         uri = GcsUri(self.buckets.staging, f"models/{next(_models)}/weights.pt")

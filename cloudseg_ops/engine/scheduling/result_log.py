@@ -11,13 +11,21 @@ from types import TracebackType
 from typing import Self
 
 from cloudseg_ops.contracts.engine_failure import is_permanent
-from cloudseg_ops.contracts.errors import ObjectEncryptedError, ObjectUnreadableError
+from cloudseg_ops.contracts.errors import (
+    NonFiniteLogitsError,
+    ObjectEncryptedError,
+    ObjectHeldError,
+    ObjectRetainedError,
+    ObjectUnreadableError,
+)
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 
 _MAX_FAILURES_IN_A_ROW = 32
 """Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries.
 Refusals do not count: they cost one request each, and say nothing about the images behind them."""
+_OF_ONE_IMAGE = (NonFiniteLogitsError, ObjectHeldError, ObjectRetainedError)
+"""Failures that do not count, either: they fail without retries, and others may succeed."""
 _NAMED = 5
 """Failures kept with their image, for the final error message."""
 _NONE = -1
@@ -73,7 +81,7 @@ class ResultLog:
             if isinstance(result, Exception):
                 self._failed += 1
                 self._permanently_failed += is_permanent(result)
-                self._failures_in_a_row += 1
+                self._failures_in_a_row += not isinstance(result, _OF_ONE_IMAGE)
                 if len(self._first_failures) < _NAMED:
                     self._first_failures.append((source, result))
                 return
