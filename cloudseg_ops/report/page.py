@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING
@@ -18,9 +19,11 @@ from cloudseg_ops.report.facts import RunFacts
 from cloudseg_ops.report.previews import Preview
 from cloudseg_ops.report.summary import Report
 from cloudseg_ops.report.tiles import make_tiles
+from cloudseg_ops.runs.cleanup_result import REFUSED_WORDS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 _PACKAGE = "cloudseg_ops.report"
 _FEW_CHUNKS = 12
@@ -85,6 +88,7 @@ def render_page(
             cloud_tint=CLOUD_TINT,
             quarantined=quarantined,
             quarantined_more=report.counts[Outcome.QUARANTINED] - len(quarantined),
+            refused_words=REFUSED_WORDS,
             unreadable=unreadable,
             unreadable_more=report.counts[Outcome.UNREADABLE] - len(unreadable),
             lost_more=report.lost - len(facts.lost),
@@ -119,6 +123,7 @@ def page_environment(package: str = _PACKAGE) -> Environment:
         "percent": readable_percent,
         "time": readable_time,
         "data_uri": _data_uri,
+        "code": _code,
     }
     return environment
 
@@ -127,6 +132,13 @@ def page_policy(style: str) -> str:
     """Return a content security policy that allows no scripts, no requests and no style but this one."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
+def _code(text: str) -> Markup:
+    """Escape a text, and mark up what is in backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704  it is escaped
 
 
 def _data_uri(jpeg: bytes) -> str:

@@ -46,7 +46,7 @@ def make_tiles(report: Report, facts: RunFacts, reading: Reading) -> list[Tile]:
         Tile("inputs", f"{facts.objects:,}", readable_bytes(facts.bytes)),
         Tile("masks", f"{masks:,}", f"{skipped:,} already existed" if skipped else "each with provenance"),
         Tile("quarantined", f"{quarantined:,}", "reasons below" if quarantined else "no bad images"),
-        _audit_tile("left in INPUT", left_behind(facts), "for the next run", "attention"),
+        _input_tile(facts),
         _audit_tile("lost", report.lost, "names below", "bad"),
         Tile("images/s", three_digits(rate) if rate else "–", "over all chunks" if seconds else "nothing segmented"),
     ]
@@ -56,6 +56,17 @@ def _audit_tile(label: str, number: int, note: str, tone: str) -> Tile:
     return Tile(label, f"{number:,}", note if number else "as expected", tone if number else "plain")
 
 
+def _input_tile(facts: RunFacts) -> Tile:
+    """Return how many inputs are in INPUT, and why: the same number as in the places below."""
+    there, left = facts.places.get(Place.INPUT, 0), left_behind(facts)
+    if facts.after_success == "keep" and there:
+        note = f"{facts.proven:,} kept" + (f", {left:,} for the next run" if left else "")
+        return Tile("in INPUT", f"{there:,}", note, "attention" if left else "plain")
+    notes = [f"{left:,} for the next run"] if left else []
+    notes += [f"{facts.proven:,} not deleted"] if facts.proven else []
+    return _audit_tile("left in INPUT", there, ", ".join(notes), "attention")
+
+
 def _count_in_place(facts: RunFacts, place: Place, reported: int) -> int:
-    """Return the audit's count, or the engine's if inputs are kept: the audit counts all of those as in INPUT."""
-    return reported if facts.after_success == "keep" else facts.places.get(place, 0)
+    """Return the audit's count, or the engine's if proven inputs are in INPUT: the audit counts those there."""
+    return reported if facts.after_success == "keep" or facts.proven else facts.places.get(place, 0)

@@ -79,8 +79,8 @@ def _not_deleted(facts: RunFacts, unfinished: int) -> Verdict | None:
         return None
     detail = (
         "Nothing is lost: each of these inputs has a proven mask or a copy in quarantine, and is still in INPUT. "
-        f"{facts.cleanup.describe()}. Release holds, wait until retention ends, or grant the missing permission; then "
-        "clear `clean_inputs`."
+        f"{facts.cleanup.describe(names=False)}; names and reasons are below. Release holds, wait until retention "
+        "ends, or grant the missing permission; then clear `clean_inputs`."
     )
     if unfinished:
         detail += f" {counted(unfinished, 'chunk')} did not finish either."

@@ -39,7 +39,7 @@ class Cleaned(StrEnum):
     """Proven, but Cloud Storage failed to delete or archive it until the retries ended."""
 
 
-_REFUSED = {
+REFUSED_WORDS: Mapping[str, str] = {
     Cleaned.HELD: "under a hold",
     Cleaned.RETAINED: "under a retention policy",
     Cleaned.FORBIDDEN: "forbidden",
@@ -99,10 +99,15 @@ class CleanUp:
         }
         return cls({key: int(count) for key, count in found.get("counts", {}).items()}, groups)
 
-    def describe(self) -> str:
-        """Describe the inputs that could not be deleted: `2 under a hold (a.jpg, b.jpg: Object …)`; empty if none."""
+    def describe(self, *, names: bool = True) -> str:
+        """Describe the inputs that could not be deleted: `2 under a hold (a.jpg, b.jpg: Object …)`; empty if none.
+
+        Args:
+            names: Whether to add the first names and Cloud Storage's reason.
+        """
         return "; ".join(
-            f"{group.count:,} {_REFUSED[Cleaned(outcome)]} ({_names(group)}: {group.reason or 'no reason was given'})"
+            f"{group.count:,} {REFUSED_WORDS[outcome]}"
+            + (f" ({_names(group)}: {group.reason or 'no reason was given'})" if names else "")
             for outcome, group in self.not_deleted.items()
         )
 
@@ -142,7 +147,7 @@ class Refusals:
 
     def groups(self) -> dict[str, NotDeleted]:
         """Return the collected inputs by outcome."""
-        return {outcome.value: self._groups[outcome] for outcome in _REFUSED if outcome in self._groups}
+        return {outcome.value: self._groups[outcome] for outcome in REFUSALS.values() if outcome in self._groups}
 
 
 def _names(group: NotDeleted) -> str:

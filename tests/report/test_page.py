@@ -6,7 +6,10 @@ import pytest
 
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report import write_report
+from cloudseg_ops.report.chunks import Reading
 from cloudseg_ops.report.previews import MAX_PREVIEW_BYTES, MAX_PREVIEWS
+from cloudseg_ops.report.summary import summarize
+from cloudseg_ops.report.tiles import make_tiles
 from cloudseg_ops.storage import Store
 from tests.support.report_runs import done, facts_of, page, picture, planned, quarantined, write_chunk, write_preview
 
@@ -142,3 +145,21 @@ def test_page_size_is_bounded(store: Store, layout: RunLayout) -> None:
     html = page(store, layout)
     assert len(_Page(html).values("src")) == MAX_PREVIEWS
     assert len(html.encode()) < MAX_PREVIEWS * MAX_PREVIEW_BYTES * 4 / 3 + 500_000
+
+
+@pytest.mark.parametrize(
+    ("after_success", "places", "proven", "tile"),
+    [
+        ("delete", {"input": 4, "masked": 6}, 4, ("left in INPUT", "4", "4 not deleted")),
+        ("delete", {"input": 4, "masked": 6}, 1, ("left in INPUT", "4", "3 for the next run, 1 not deleted")),
+        ("keep", {"input": 10}, 9, ("in INPUT", "10", "9 kept, 1 for the next run")),
+        ("delete", {"masked": 10}, 0, ("left in INPUT", "0", "as expected")),
+    ],
+)
+def test_input_tile_agrees_with_the_places(
+    layout: RunLayout, after_success: str, places: dict[str, int], proven: int, tile: tuple[str, str, str]
+) -> None:
+    facts = facts_of(layout, planned(layout, 10), places=places, proven=proven, after_success=after_success)
+    reading = Reading()
+    tiles = make_tiles(summarize(layout, facts, reading), facts, reading)
+    assert [(found.label, found.value, found.note) for found in tiles if "INPUT" in found.label] == [tile]

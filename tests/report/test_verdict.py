@@ -57,7 +57,7 @@ def test_inputs_that_could_not_be_deleted_are_named_with_the_reason(layout: RunL
     )
     verdict = judge_run(facts, 0)
     assert (verdict.level, verdict.headline) == (Level.ATTENTION, "2 inputs could not be deleted")
-    assert "2 under a hold (a.jpg, b.jpg: Object is under active Temporary hold)" in verdict.detail
+    assert "2 under a hold; names and reasons are below" in verdict.detail
     assert "neither" not in verdict.detail
     assert "1 chunk did not finish either" in judge_run(facts, 1).detail
 
