@@ -1,22 +1,22 @@
-"""The table of runtimes: to add one, add an entry here and the module of its operator."""
+"""The table of runtimes: to add one, add an entry here and the module of its operator.
+
+`Settings` validates its runtime with this table. To keep the imports free of circles, `settings` is typed as `Any` here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloudseg_ops.config.extensions import find_entry
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.imports import import_reference
 
-if TYPE_CHECKING:
-    from cloudseg_ops.config.settings import Settings
-
 _VARIABLE = "CLOUDSEG_RUNTIME"
 
 
-def _settings_and_model(settings: Settings, model: Any) -> dict[str, Any]:
+def _settings_and_model(settings: Any, model: Any) -> dict[str, Any]:
     return {"settings": settings, "model": model}
 
 
@@ -36,9 +36,9 @@ class Runtime:
     operator: str
     requires: tuple[str, ...] = ()
     cluster: str | None = None
-    arguments: Callable[[Settings, Any], dict[str, Any]] = _settings_and_model
+    arguments: Callable[[Any, Any], dict[str, Any]] = _settings_and_model
 
-    def missing_variables(self, settings: Settings) -> list[str]:
+    def missing_variables(self, settings: Any) -> list[str]:
         """List the variables that this runtime requires and that are not set."""
         values = {**vars(settings), **vars(settings.pods)}
         return [f"CLOUDSEG_{name.upper()}" for name in self.requires if values[name] is None]
@@ -48,7 +48,7 @@ class Runtime:
         return import_reference(self.operator)
 
 
-def _local_arguments(settings: Settings, _model: Any) -> dict[str, Any]:
+def _local_arguments(settings: Any, _model: Any) -> dict[str, Any]:
     return {
         "input_bucket": settings.input_bucket,
         "staging_bucket": settings.staging_bucket,
@@ -78,7 +78,7 @@ RUNTIMES: dict[str, Runtime] = {
 }
 
 
-def find_runtime(settings: Settings) -> Runtime:
+def find_runtime(settings: Any) -> Runtime:
     """Find the runtime that `CLOUDSEG_RUNTIME` names, in the table or in a team's own module.
 
     Raises:
