@@ -1,6 +1,6 @@
 """The table of runtimes: to add one, add an entry here and the module of its operator.
 
-`Settings` validates its runtime with this table. To keep the imports free of circles, `settings` is typed as `Any` here.
+`Settings` validates its runtime with this table, so `settings` is typed as `Any` here: imports stay free of circles.
 """
 
 from __future__ import annotations
