@@ -97,6 +97,10 @@ class BadImageError(EngineError):
     """An input cannot be segmented; it is quarantined with this message as the reason."""
 
 
+class DecoderMissingError(EngineError):
+    """An input is in a format whose decoder is not installed; it stays in INPUT, since it is not the cause."""
+
+
 class ImageTooLargeError(BadImageError):
     """An image needs more memory than the engine may use, even when it is split into tiles."""
 

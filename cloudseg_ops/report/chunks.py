@@ -116,10 +116,12 @@ class Reading:
     Attributes:
         chunks: One entry per planned chunk, by index.
         cover: Cloud fractions of the images that have a mask.
+        low_range: Number of photographs of more than eight bits that use less than an eighth of their range.
     """
 
     chunks: list[ChunkReading] = field(default_factory=list)
     cover: CloudCover = field(default_factory=CloudCover)
+    low_range: int = 0
 
     @property
     def outcomes(self) -> Counter[Outcome]:

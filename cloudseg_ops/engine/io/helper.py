@@ -92,7 +92,7 @@ class ProcessIo:
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
         """Start an upload."""
-        without = (computed.item, computed.mask_size, computed.began)
+        without = (computed.item, computed.mask_size, computed.began, computed.range_used)
         self._call(_Call(reply), "publish", *without, array=computed.prediction.values)
 
     def cpu_seconds(self) -> float | None:
@@ -153,7 +153,7 @@ class ProcessIo:
         with self._lock:
             call = self._calls.pop(ticket, None)
         if call:
-            call.reply(rest[0] if array is None else DecodedImage(array, rest[0]))
+            call.reply(rest[0] if array is None else DecodedImage(array, *rest))
 
     def _fail_all(self) -> None:
         with self._lock:
@@ -196,7 +196,7 @@ def _serve(wire: Channel) -> None:
 
         def reply(what: Fetched) -> None:
             if isinstance(what, DecodedImage):
-                wire.send((ticket, "image", what.full_size), what.pixels)
+                wire.send((ticket, "image", what.full_size, what.range_used), what.pixels)
             else:
                 wire.send((ticket, "reply", _portable(what)))
 
@@ -213,8 +213,8 @@ def _serve(wire: Channel) -> None:
         elif kind == "fetch":
             fetch(ticket, rest[0])
         elif array is not None:
-            item, mask_size, began = rest
-            publish(ticket, Computed(item, Prediction(array), mask_size, began))
+            item, *others = rest
+            publish(ticket, Computed(item, Prediction(array), *others))
 
 
 def _portable(what: Result | Exception) -> Result | CloudsegError:
