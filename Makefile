@@ -11,7 +11,7 @@ PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds 
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 export STATE PYTHON
 
-.PHONY: help demo up down audit progress bench setup docs test test-fast lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench setup docs test test-fast fuzz lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -55,6 +55,10 @@ test: ## Run all tests, including whole runs under a real Airflow
 test-fast: ## Run the tests that do not start Airflow and take at most a few seconds each
 	@scripts/bootstrap.sh test
 	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
+
+fuzz: ## Fuzz the decoders and the formats of the buckets' files: SECONDS=3600 TARGETS="decode gallery" ATHERIS=1
+	@scripts/bootstrap.sh test
+	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGETS),--targets $(TARGETS)) $(if $(ATHERIS),--atheris)
 
 lint: ## Check style, format, types, import layers, spelling, wording and workflows
 	@scripts/bootstrap.sh test

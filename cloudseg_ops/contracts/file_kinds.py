@@ -1,7 +1,7 @@
 """Names what a file is by its first bytes, for files that are not photographs although their names say so.
 
-A table of our own, because what people upload by mistake (pointers of Git LFS, error messages, login pages, empty
-files) is not in the libraries that detect types, and the engine's image would have to contain one more package.
+It is a table instead of a library, because libraries that detect types know neither pointers of Git LFS nor error
+messages, login pages and files of zeros, which are what people upload by mistake.
 """
 
 from __future__ import annotations

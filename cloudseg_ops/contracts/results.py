@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from cloudseg_ops.contracts.errors import ManifestError
+from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.metadata import Decimals, MetadataRecord
 from cloudseg_ops.contracts.objects import InputObject
 
@@ -75,8 +76,8 @@ class Result:
             ManifestError: The line is not a result.
         """
         source = InputObject.from_line(line)
-        fields = json.loads(line)
         try:
+            fields = load_json(line)
             return cls(
                 source,
                 Outcome(fields["outcome"]),
@@ -86,7 +87,7 @@ class Result:
                 float(fields.get("seconds") or 0.0),
                 None if fields.get("range_used") is None else float(fields["range_used"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ManifestError(
                 f"this line is not a result ({type(error).__name__}: {error}): {line[:200]!r}; "
                 "clear the `segment` task of its chunk, which rewrites the file"

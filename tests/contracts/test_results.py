@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,13 @@ def test_a_line_and_back(
     assert Result.from_line(line) == result
 
 
+def test_a_line_says_how_little_of_its_range_a_photograph_uses_only_if_it_does() -> None:
+    result = Result(version(), Outcome.DONE, range_used=0.0625)
+    assert json.loads(result.to_line()).keys() == KEYS | {"range_used"}
+    assert Result.from_line(result.to_line()) == result
+    assert json.loads(replace(result, range_used=None).to_line()).keys() == KEYS
+
+
 def test_a_results_line_is_an_input_line_too() -> None:
     assert InputObject.from_line(Result(version(), Outcome.DONE).to_line()) == version()
 
@@ -39,7 +47,16 @@ def test_only_the_four_and_the_outcome_must_be_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"outcome": "lost"}, {"outcome": None}, {"outcome": []}, {"seconds": "long"}, {"seconds": {"x": 1}}]
+    "change",
+    [
+        {"outcome": "lost"},
+        {"outcome": None},
+        {"outcome": []},
+        {"seconds": "long"},
+        {"seconds": {"x": 1}},
+        {"seconds": 10**400},
+        {"range_used": "dark"},
+    ],
 )
 def test_a_damaged_line_is_a_manifest_error_that_says_what_to_clear(change: dict[str, object]) -> None:
     line = json.dumps({**json.loads(Result(version(), Outcome.DONE).to_line()), **change})
@@ -47,7 +64,7 @@ def test_a_damaged_line_is_a_manifest_error_that_says_what_to_clear(change: dict
         Result.from_line(line)
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", version().to_line()])
+@pytest.mark.parametrize("line", ["", "{", "[]", version().to_line(), "[" * 100_000])
 def test_a_line_that_is_no_result(line: str) -> None:
     with pytest.raises(ManifestError):
         Result.from_line(line)

@@ -21,7 +21,10 @@ SOURCES = {
 
 REPOSITORY = "https://git.example/sky/cloudseg"
 # Formats and constants that say nothing of what lies in buckets; `errors` has its own page.
-NOT_CONTRACTS = {"commit", "errors", "imports", "overlay", "photographs", "quantities", "units"}
+NOT_CONTRACTS = {
+    "commit", "errors", "file_kinds", "imports", "json_text", "overlay", "photographs", "quantities", "tiff_pages",
+    "units",
+}  # fmt: skip
 
 
 def site() -> dict[str, Any]:
