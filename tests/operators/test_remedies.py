@@ -20,9 +20,9 @@ def _tree(kind: type[CloudsegError]) -> list[type[CloudsegError]]:
 TREE = [kind for kind in _tree(CloudsegError) if kind.__module__ == errors.__name__]
 AT_ONCE = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
-    "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "DecoderMissingError", "ImageTooLargeError",
-    "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
-    "NotShownError",
+    "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
+    "DecoderMissingError", "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError",
+    "RunIncompleteError", "GalleryError", "NotShownError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 
