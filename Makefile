@@ -9,6 +9,8 @@ PODS = $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(IMAGE),--image "$(IMAGE)")
 PORTS = --state "$(STATE)" $(if $(UI_PORT),--ui-port "$(UI_PORT)") $(if $(GCS_PORT),--gcs-port "$(GCS_PORT)")
 PATIENCE = $(if $(TAKE_OVER),--take-over) $(if $(DRAIN_SECONDS),--drain-seconds "$(DRAIN_SECONDS)")
 DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
+# One more than CPUs, because a worker whose tests wait for Airflow leaves its CPU idle.
+PYTEST = $(PY) -m pytest --numprocesses=$(shell $(STATE)/venv/bin/python -c "import os; print(min(len(os.sched_getaffinity(0)), 4) + 1)" 2>/dev/null || echo 3)
 export STATE PYTHON
 
 .PHONY: help demo up down audit progress bench setup docs test test-fast fuzz lint format lock requirements image deploy rollback deployed clean
@@ -50,11 +52,11 @@ setup: ## Install the tools and test dependencies, and the git hooks
 
 test: ## Run all tests, including whole runs under a real Airflow
 	@scripts/bootstrap.sh test
-	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4
+	@$(PYTEST)
 
-test-fast: ## Run the tests that do not start Airflow and take at most a few seconds each
+test-fast: ## Run the tests that do not start Airflow and take at most a second or so each
 	@scripts/bootstrap.sh test
-	@$(PY) -m pytest --numprocesses=auto --maxprocesses=4 -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 fuzz: ## Fuzz the decoders and the formats of the buckets' files: SECONDS=3600 TARGETS="decode gallery" ATHERIS=1
 	@scripts/bootstrap.sh test

@@ -14,7 +14,7 @@ from benchmarks.emulator import running_emulator
 from benchmarks.machine import describe_machine, machine_lines
 from benchmarks.options import Options, parse_options
 from benchmarks.rows import Row
-from benchmarks.table import Outcome, ratios, row_lines, short
+from benchmarks.table import Outcome, format_number, ratios, row_lines
 
 
 def main(arguments: list[str]) -> int:
@@ -22,16 +22,20 @@ def main(arguments: list[str]) -> int:
     options = parse_options(arguments)
     began = time.monotonic()
     machine = describe_machine()
-    found = {
-        key: frameworks.look(key, options.frameworks_python) for key in frameworks.MODULES if key in options.contenders
+    detected = {
+        key: frameworks.detect(key, options.frameworks_python)
+        for key in frameworks.MODULES
+        if key in options.contenders
     }
-    missing = {key: one.missing for key, one in found.items() if one.missing}
-    versions = {frameworks.MODULES[key][2]: one.version for key, one in found.items() if one.version}
-    head = [*machine_lines(machine), _told(options, versions)]
+    missing = {key: framework.missing for key, framework in detected.items() if framework.missing}
+    versions = {
+        frameworks.MODULES[key][2]: framework.version for key, framework in detected.items() if framework.version
+    }
+    head = [*machine_lines(machine), _settings_line(options, versions)]
     print("\n".join(head), flush=True)
     rows: list[dict[str, Any]] = []
     with running_emulator() as emulator:
-        contest = Contest(options, emulator, machine["cpus"], missing, tell=lambda line: print(line, file=sys.stderr))
+        contest = Contest(options, emulator, machine["cpus"], missing, report=lambda line: print(line, file=sys.stderr))
         for row in options.rows:
             outcomes, facts = contest.run(row)
             lines = _row_lines(row, outcomes, facts)
@@ -43,7 +47,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _told(options: Options, versions: dict[str, str]) -> str:
+def _settings_line(options: Options, versions: dict[str, str]) -> str:
     parts = [
         f"{options.repeats} repeats of about {options.seconds:g} s each",
         f"every request waits {options.latency * 1000:g} ms",
@@ -58,14 +62,14 @@ def _row_lines(row: Row, outcomes: list[Outcome], facts: dict[str, Any]) -> list
     limit = facts["limit"]
     lines = row_lines(row.title, outcomes, free=row.model == "free")
     lines.append(f"   a's best setting: {limit['told']}; {len(limit['tried'])} tried")
-    told: set[str] = set()
-    for one in limit["tried"]:
-        # Of those that were measured twice, what was prepared first tells the time that it takes.
-        if one["setting"]["compiler"] != "none" and one["told"] not in told:
-            told.add(one["told"])
-            failed = f" ({one['error']})" if "error" in one else ""
-            prepared = f"after {one.get('preparing_seconds', 0):.0f} s to prepare"
-            lines.append(f"   {one['told']}: {short(one['images_per_second'])} images/s {prepared}{failed}")
+    shown: set[str] = set()
+    for tried in limit["tried"]:
+        # A setting measured twice appears twice; only its first record has the whole preparation time.
+        if tried["setting"]["compiler"] != "none" and tried["told"] not in shown:
+            shown.add(tried["told"])
+            failed = f" ({tried['error']})" if "error" in tried else ""
+            prepared = f"after {tried.get('preparing_seconds', 0):.0f} s to prepare"
+            lines.append(f"   {tried['told']}: {format_number(tried['images_per_second'])} images/s {prepared}{failed}")
     if limit["not_tried"]:
         lines.append(f"   {limit['not_tried']}")
     own, size = facts["photographs"]["own_bytes"], row.size_bytes
@@ -90,7 +94,7 @@ def _row_json(row: Row, outcomes: list[Outcome], facts: dict[str, Any]) -> dict[
 
 def _write_json(options: Options, fields: dict[str, Any]) -> None:
     assert options.json
-    told = {
+    options_json = {
         "repeats": options.repeats,
         "seconds": options.seconds,
         "latency": options.latency,
@@ -99,7 +103,7 @@ def _write_json(options: Options, fields: dict[str, Any]) -> None:
         "engine_options": options.engine_options,
         "beam_options": options.beam_options,
     }
-    options.json.write_text(json.dumps({"options": told, **fields}, indent=1, ensure_ascii=False), "utf-8")
+    options.json.write_text(json.dumps({"options": options_json, **fields}, indent=1, ensure_ascii=False), "utf-8")
 
 
 if __name__ == "__main__":

@@ -16,13 +16,13 @@ from apache_beam.ml.inference.pytorch_inference import PytorchModelHandlerTensor
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from benchmarks import steps, tensors
-from benchmarks.generous import grouped_forward, prepared
-from benchmarks.job import Job, Marks
+from benchmarks.generous import grouped_forward, prepare_network
+from benchmarks.job import Job, Timestamps
 from benchmarks.models import new_network
 
 Key = tuple[str, int, int]
 _BATCH = 8
-_LEAST_THREADS = 8
+_MIN_THREADS = 8
 
 
 class Fetch(beam.DoFn):  # type: ignore[misc]
@@ -33,11 +33,11 @@ class Fetch(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._client = steps.open_client()
-        self._marks = Marks(self._job.scratch)
+        self._timestamps = Timestamps(self._job.scratch)
         self._params = self._job.model_params
 
     def process(self, name: str) -> Iterator[tuple[Key, torch.Tensor]]:
-        self._marks.began()
+        self._timestamps.record_start()
         image = steps.pixels(steps.download(self._client, self._job.input, name))
         yield (name, image.shape[0], image.shape[1]), tensors.prepare(image, self._params)
 
@@ -50,15 +50,15 @@ class Store(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._client = steps.open_client()
-        self._marks = Marks(self._job.scratch)
+        self._timestamps = Timestamps(self._job.scratch)
         self._params = self._job.model_params
 
     def process(self, keyed: tuple[Key, PredictionResult]) -> None:
         (name, height, width), result = keyed
         classes = tensors.classify(result.inference, height, width, self._params)
-        steps.save(self._client, self._job.output, name, classes, steps.details(self._job))
+        steps.save(self._client, self._job.output, name, classes, steps.provenance_metadata(self._job))
         steps.delete(self._client, self._job.input, name)
-        self._marks.ended()
+        self._timestamps.record_end()
 
 
 class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
@@ -75,7 +75,7 @@ class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
 
     def load_model(self) -> torch.nn.Module:
         loaded: torch.nn.Module = super().load_model()
-        return prepared(loaded) if self._job.generous else loaded
+        return prepare_network(loaded) if self._job.generous else loaded
 
 
 def infer_by_shape(
@@ -100,9 +100,13 @@ def handler(job: Job) -> KeyedModelHandler:
 def main(path: str, *options: str) -> None:
     job = Job.read(path)
     names = steps.list_names(steps.open_client(), job.input)
-    threads = max(_LEAST_THREADS, 2 * job.cpus)
-    fastest = ("--runner=DirectRunner", "--direct_running_mode=multi_threading", f"--direct_num_workers={threads}")
-    given = options or fastest
+    threads = max(_MIN_THREADS, 2 * job.cpus)
+    default_options = (
+        "--runner=DirectRunner",
+        "--direct_running_mode=multi_threading",
+        f"--direct_num_workers={threads}",
+    )
+    given = options or default_options
     with beam.Pipeline(options=PipelineOptions(list(given))) as pipeline:
         (
             pipeline

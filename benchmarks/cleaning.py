@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks.emulator import INPUT, OUTPUT
-from benchmarks.job import Marks
+from benchmarks.job import Timestamps
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.runs.cleanup import clean_inputs
 from cloudseg_ops.storage import Store
@@ -14,16 +14,16 @@ from cloudseg_ops.storage import Store
 
 def main(path: str) -> None:
     """Clean up after a run; `path` names a JSON file with `sources`, `digest` and `scratch`."""
-    told = json.loads(Path(path).read_text("utf-8"))
-    sources = [InputObject.from_line(line) for line in told["sources"]]
-    store, marks = Store.open(), Marks(told["scratch"])
-    marks.began()
+    job = json.loads(Path(path).read_text("utf-8"))
+    sources = [InputObject.from_line(line) for line in job["sources"]]
+    store, timestamps = Store.open(), Timestamps(job["scratch"])
+    timestamps.record_start()
     clean_inputs(
         store,
         sources,
         input_bucket=INPUT,
         output_bucket=OUTPUT,
-        model_digest=told["digest"],
+        model_digest=job["digest"],
         after_success="delete",
     )
-    marks.ended()
+    timestamps.record_end()

@@ -21,11 +21,11 @@ from benchmarks.photographs import Photographs, open_photographs
 from benchmarks.reference import read_masks
 from benchmarks.round import RUN_LIMIT, Round
 from benchmarks.rows import Row
-from benchmarks.running import checked, scratch_folder, surroundings
+from benchmarks.running import contender_environment, require_success, scratch_folder
 from benchmarks.table import Outcome
 
 _SEARCH_LIMIT = 1800.0
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
@@ -33,20 +33,20 @@ class Contest:
     """Measures contenders on one row.
 
     Attributes:
-        options: What is to be measured.
+        options: The options of the command line.
         emulator: Cloud Storage.
         cpus: CPUs to use.
-        missing: Why a contender cannot be measured, by its key.
-        limits: Searches that were made, by model and sizes, for rows that share them.
+        missing: By contender key: why it cannot be measured.
+        limits: Results of finished searches, by model and sizes; rows with the same ones share them.
         candidates: The fastest settings of a model's first search.
-        tell: Called with what goes on.
+        report: Called with each line of progress.
     """
 
     options: Options
     emulator: Emulator
     cpus: int
     missing: dict[str, str]
-    tell: Tell
+    report: Report
     limits: dict[str, dict[str, Any]] = field(default_factory=dict)
     candidates: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
@@ -61,7 +61,7 @@ class Contest:
             outcomes = [
                 round_.measure(contender, repeat)
                 for repeat in range(self.options.repeats)
-                for contender in planning.order(list(self.options.contenders), repeat)
+                for contender in planning.rotate_order(list(self.options.contenders), repeat)
             ]
         facts = {"megapixels": photographs.megapixels, "own_bytes": photographs.own_bytes, "count": photographs.count}
         return outcomes, {"limit": limit, "photographs": facts}
@@ -69,7 +69,7 @@ class Contest:
     def _limit(self, row: Row, model: Model, photographs: Photographs) -> dict[str, Any]:
         key = f"{row.model} {row.kind} {photographs.megapixels}"
         if key not in self.limits:
-            self.tell(f"{row.name}: searching the best setting of the bare forward pass")
+            self.report(f"{row.name}: searching the best setting of the bare forward pass")
             began = time.monotonic()
             with scratch_folder() as scratch:
                 job = self.limit_job(model, photographs, scratch, seconds=min(1.0, self.options.seconds))
@@ -78,15 +78,15 @@ class Contest:
                 self.limits[key] = json.loads(Path(job.answer).read_text("utf-8"))
             self.candidates.setdefault(row.model, self.limits[key]["candidates"])
             self.limits[key]["search_seconds"] = time.monotonic() - began
-            self.tell(f"  {self.limits[key]['told']} ({self.limits[key]['search_seconds']:.0f} s)")
+            self.report(f"  {self.limits[key]['told']} ({self.limits[key]['search_seconds']:.0f} s)")
         return self.limits[key]
 
     def _reference(self, model: Model, photographs: Photographs, scratch: Path) -> list[Any]:
         folder = scratch / "reference"
         folder.mkdir()
         job = self.job(model, photographs, scratch).write(scratch / "reference.json")
-        told = [job, photographs.folder, folder, str(self.options.seconds)]
-        self.run_module("reference", told, scratch, limit=RUN_LIMIT)
+        arguments = [job, photographs.folder, folder, str(self.options.seconds)]
+        self.run_module("reference", arguments, scratch, limit=RUN_LIMIT)
         return read_masks(folder)
 
     def limit_job(self, model: Model, photographs: Photographs, scratch: Path, *, seconds: float) -> LimitJob:
@@ -126,4 +126,6 @@ class Contest:
             ContenderError: It failed.
         """
         command = [str(python or sys.executable), "-m", "benchmarks.contender", name, *map(str, arguments)]
-        return checked(run_measured(command, log=scratch / "log", environment=surroundings(), limit=limit))
+        return require_success(
+            run_measured(command, log=scratch / "log", environment=contender_environment(), limit=limit)
+        )

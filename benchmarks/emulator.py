@@ -26,9 +26,9 @@ class Emulator:
     """A running emulator.
 
     Attributes:
-        url: Where it answers.
-        pid: Its process.
-        store: The store that the harness fills and empties it by.
+        url: Its base URL.
+        pid: Its process ID.
+        store: A client with which the harness fills and empties it.
     """
 
     url: str

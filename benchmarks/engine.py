@@ -28,7 +28,7 @@ class Staged:
 
 
 def stage(emulator: Emulator, model: Model, sources: Sequence[InputObject]) -> Staged:
-    """Write weights, model.json and the chunk, as `pull_model` and `plan_chunks` do."""
+    """Write weights, model.json and the chunk, like `pull_model` and `plan_chunks`."""
     weights = emulator.stage(f"models/benchmark/{model.staged.name}", model.staged.read_bytes())
     reference = model.reference(str(weights))
     document = emulator.stage("runs/benchmark/model.json", json.dumps(reference.to_json()).encode())
@@ -57,7 +57,7 @@ def steady_rate(written: Iterable[datetime]) -> float:
     By then the model is loaded, and masks no longer come from queues that were filled in advance.
 
     Args:
-        written: When each mask was.
+        written: Upload time of each mask.
     """
     times = sorted(time.timestamp() for time in written)
     begin = len(times) // 2

@@ -1,6 +1,6 @@
 """Fits a U-Net of any size so that its masks are meaningful, without hours of training.
 
-The logits of a random network are all close to one value, so that comparing bfloat16 with float32 on them says
+The logits of a random network are all close to one value, so comparing bfloat16 with float32 on them says
 nothing. Therefore only the hidden layers are random: batch norms get the statistics of a few scenes, and the last
 block and the head are fitted to the scenes' masks, on features computed once. This takes half a minute and, up to
 rounding, gives the same result on every machine.
@@ -47,7 +47,7 @@ def fit_last_layers(
     Args:
         network: A segmentation network for RGB; it ends up on the CPU, in evaluation mode.
         last: Its last block.
-        head: What makes logits of the last block's output.
+        head: The layer that computes logits from the last block's output.
         side: Height and width of the scenes, pixels.
         steps: Steps of the optimizer.
         device: Where to compute.

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def folded(network: nn.Module) -> nn.Module:
-    """Make each batch norm part of the convolution before it, in place."""
+def fold_batch_norms(network: nn.Module) -> nn.Module:
+    """Fold each batch norm into the convolution before it, in place."""
     for block in network.modules():
         if isinstance(block, nn.Sequential):
             for index in range(len(block) - 1):
@@ -20,12 +20,12 @@ def folded(network: nn.Module) -> nn.Module:
     return network
 
 
-class Prepared(nn.Module):
-    """A network with batch norms folded and channels last, that computes in bfloat16."""
+class PreparedNetwork(nn.Module):
+    """A network with folded batch norms and channels last that computes in bfloat16."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = folded(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = fold_batch_norms(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 logits."""
@@ -34,13 +34,13 @@ class Prepared(nn.Module):
         return logits.float()
 
 
-def prepared(network: nn.Module) -> nn.Module:
-    """Prepare a loaded network."""
-    return Prepared(network)
+def prepare_network(network: nn.Module) -> nn.Module:
+    """Apply these optimizations to a loaded network."""
+    return PreparedNetwork(network)
 
 
 def grouped_forward(network: nn.Module, images: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Forward images, each (3, H, W), in one batch for each shape; logits come in the order of the images."""
+    """Forward images, each (3, H, W), in one batch per shape; return logits in the order of the images."""
     places: dict[torch.Size, list[int]] = {}
     for index, image in enumerate(images):
         places.setdefault(image.shape, []).append(index)

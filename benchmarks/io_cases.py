@@ -25,9 +25,9 @@ class Case:
 
     Attributes:
         size: Bytes of an input.
-        mask: Bytes of a mask, where none is computed.
-        latency: Seconds that every request waits in the emulator.
-        threads: Threads, over all processes; each moves one image at a time.
+        mask: Bytes of a mask, if none is computed.
+        latency: Delay of every request in the emulator, seconds.
+        threads: Threads over all processes; each transfers one image at a time.
         processes: Client processes.
         count: Images.
         decode: Whether images are JPEGs that are decoded, and masks PNGs that are encoded.
@@ -78,9 +78,9 @@ def photograph(size: int) -> bytes:
 
 
 def as_mask(data: bytes) -> bytes:
-    """Decode an image, and encode a mask of its size."""
+    """Decode an image, and return an encoded mask of its size."""
     image = decode(data, 3, 1 << 30)
-    # Blocks, because a network's masks are smooth; noise would be the most expensive to compress.
+    # Blocks, because a network's masks are smooth, while noise compresses worst.
     clouds = (image.pixels[::16, ::16, 0] > 140).astype(np.uint8)
     return encode_mask(np.repeat(np.repeat(clouds, 16, 0), 16, 1), 2)
 
@@ -109,8 +109,8 @@ def cases(options: argparse.Namespace) -> Iterator[Case]:
                     yield Case(size, options.mask, latency, threads, processes, count, options.decode)
 
 
-def refreshed(emulator: Emulator, case: Case) -> list[InputObject]:
-    """Upload the inputs of a case without waiting, then set its latency."""
+def reset_inputs(emulator: Emulator, case: Case) -> list[InputObject]:
+    """Upload the inputs of a case without latency, then set its latency."""
     emulator.set_latency(0)
     inputs = upload(emulator.store, case)
     emulator.set_latency(case.latency)

@@ -21,13 +21,12 @@ from multiprocessing.synchronize import Barrier
 from typing import Any
 
 from benchmarks.emulator import INPUT, OUTPUT, Emulator, running_emulator
-from benchmarks.io_cases import Case, Measured, as_mask, cases, refreshed
+from benchmarks.io_cases import Case, Measured, as_mask, cases, reset_inputs
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 
-"""Sides in pixels of the JPEGs that stand for a file of so many bytes, where images are decoded."""
 _LOOP_COUNT = 20
 
 
@@ -45,7 +44,7 @@ class Work:
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        """Move every image; raise what went wrong."""
+        """Transfer every image; raise the first error."""
         threads = [threading.Thread(target=self._loop) for _ in range(self._threads)]
         for thread in threads:
             thread.start()
@@ -58,22 +57,22 @@ class Work:
         try:
             while True:
                 with self._lock:
-                    found = next(self._inputs, None)
-                if found is None:
+                    item = next(self._inputs, None)
+                if item is None:
                     return
-                self._move(found)
-        except BaseException as error:  # noqa: BLE001  told by `run`
+                self._transfer(item)
+        except BaseException as error:  # noqa: BLE001  raised again by `run`
             self.failure = error
 
-    def _move(self, found: InputObject) -> None:
-        data = self._store.read(GcsUri(INPUT, found.name), generation=found.generation)
+    def _transfer(self, item: InputObject) -> None:
+        data = self._store.read(GcsUri(INPUT, item.name), generation=item.generation)
         mask = self._mask
         if self._case.decode:
             mask = as_mask(data)
-        source = Source(INPUT, found.name, found.generation, found.crc32c)
+        source = Source(INPUT, item.name, item.generation, item.crc32c)
         provenance = MaskProvenance(source, "v1", "0" * 40, "1" * 32, "2" * 32, 0.5, "bench", "0")
         self._store.write(
-            GcsUri(OUTPUT, f"{self._prefix}/{found.name}.mask.png"),
+            GcsUri(OUTPUT, f"{self._prefix}/{item.name}.mask.png"),
             mask,
             content_type="image/png",
             metadata=provenance.to_metadata(),
@@ -81,17 +80,17 @@ class Work:
         )
 
 
-def client(case: Case, inputs: list[InputObject], threads: int, prefix: str, gates: Barrier, told: Any) -> None:  # noqa: PLR0917
+def client(case: Case, inputs: list[InputObject], threads: int, prefix: str, barrier: Barrier, results: Any) -> None:  # noqa: PLR0917
     """Run a client process: warm up, wait for the others, work, and report the CPU seconds of the work."""
     work = Work(case, inputs, threads, prefix)
     work._store.stat(GcsUri(INPUT, "nothing"))
-    gates.wait()
+    barrier.wait()
     began = time.process_time()
     try:
         work.run()
-        told.put(time.process_time() - began)
+        results.put(time.process_time() - began)
     except BaseException as error:
-        told.put(error)
+        results.put(error)
         raise
 
 
@@ -99,18 +98,18 @@ def measure(case: Case, inputs: list[InputObject], emulator: Emulator) -> Measur
     """Run a case once."""
     prefix = f"{time.time_ns()}"
     context = multiprocessing.get_context("spawn")
-    gates, told = context.Barrier(case.processes + 1), context.Queue()
+    barrier, results = context.Barrier(case.processes + 1), context.Queue()
     shares = [inputs[index :: case.processes] for index in range(case.processes)]
     threads = max(1, case.threads // case.processes)
     clients = [
-        context.Process(target=client, args=(case, share, threads, f"{prefix}-{index}", gates, told))
+        context.Process(target=client, args=(case, share, threads, f"{prefix}-{index}", barrier, results))
         for index, share in enumerate(shares)
     ]
     for process in clients:
         process.start()
-    gates.wait()
+    barrier.wait()
     began, server_began = time.monotonic(), emulator.cpu_seconds()
-    spent = [told.get() for _ in clients]
+    spent = [results.get() for _ in clients]
     seconds, server_spent = time.monotonic() - began, emulator.cpu_seconds() - server_began
     for process in clients:
         process.join()
@@ -152,30 +151,33 @@ def main() -> None:
     add("--json", action="store_true")
     options = parser.parse_args()
     rows = []
-    # As `make demo` runs it: on a directory.
+    # With a directory, like `make demo`.
     with tempfile.TemporaryDirectory(prefix="cloudseg-bench-") as directory, running_emulator(directory) as emulator:
-        made: dict[int, list[InputObject]] = {}
+        inputs_by_size: dict[int, list[InputObject]] = {}
         loops: dict[tuple[int, float], float] = {}
         for case in cases(options):
             key = (case.size, case.latency)
             if key not in loops:
-                inputs = refreshed(emulator, case)
+                inputs = reset_inputs(emulator, case)
                 loops[key] = loop(case, inputs)
-                made.pop(case.size, None)
-            if len(made.get(case.size, [])) < case.count:
-                made[case.size] = refreshed(emulator, case)
-            runs = [measure(case, made[case.size][: case.count], emulator).row(case) for _ in range(options.repeats)]
+                inputs_by_size.pop(case.size, None)
+            if len(inputs_by_size.get(case.size, [])) < case.count:
+                inputs_by_size[case.size] = reset_inputs(emulator, case)
+            runs = [
+                measure(case, inputs_by_size[case.size][: case.count], emulator).row(case)
+                for _ in range(options.repeats)
+            ]
             row = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
             spread = [min(run["images_per_second"] for run in runs), max(run["images_per_second"] for run in runs)]
             against = {"loop_images_per_second": loops[key], "times_the_loop": row["images_per_second"] / loops[key]}
             rows.append(asdict(case) | row | against | {"spread": spread})
             if not options.json:
-                print(line(rows[-1]), flush=True)
+                print(format_row(rows[-1]), flush=True)
     if options.json:
         print(json.dumps(rows, indent=1))
 
 
-def line(row: dict[str, Any]) -> str:
+def format_row(row: dict[str, Any]) -> str:
     return (
         f"{row['size'] / 1000:>6.0f} kB  {1000 * row['latency']:>3.0f} ms  {row['processes']} processes "
         f"{row['threads']:>3} threads: {row['images_per_second']:>6.1f} images/s "

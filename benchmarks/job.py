@@ -26,10 +26,10 @@ class Job:
         output: Bucket of the masks.
         weights: The model's weights file: a state dict.
         params: The model's parameters, as in a registry's params.yaml.
-        network: Which class the weights are of; see `benchmarks.models.plain_network`.
-        scratch: Folder for the marks.
+        network: Name of the network class; see `benchmarks.models.plain_network`.
+        scratch: Folder for the timestamps.
         cpus: CPUs to use.
-        uniform: Whether all photographs are of one size, so that a framework's own batching can stack them.
+        uniform: Whether all photographs have one size, so that a framework can stack them to batches.
         generous: Give frameworks the engine's network: batch norm folded, channels last, bfloat16, batches by shape.
     """
 
@@ -59,38 +59,38 @@ class Job:
         return ModelParams.parse(self.params, "the benchmark's job")
 
 
-class Marks:
+class Timestamps:
     """Records when a contender started fetching, and when its last result was complete.
 
-    Each thread of each process has its own files: nothing is shared, so nothing waits.
+    Each thread of each process has its own files, so no locks are needed.
     """
 
     def __init__(self, scratch: str | Path) -> None:
         self._folder = Path(scratch)
 
-    def began(self) -> None:
+    def record_start(self) -> None:
         """Record the start of a download."""
-        self._note("began", again=False)
+        self._write("began", overwrite=False)
 
-    def ended(self) -> None:
+    def record_end(self) -> None:
         """Record a finished image: mask uploaded, photograph deleted."""
-        self._note("ended", again=True)
+        self._write("ended", overwrite=True)
 
-    def _note(self, what: str, *, again: bool) -> None:
-        path = self._folder / f"{what}-{os.getpid()}-{threading.get_native_id()}"
-        if again or not path.exists():
+    def _write(self, kind: str, *, overwrite: bool) -> None:
+        path = self._folder / f"{kind}-{os.getpid()}-{threading.get_native_id()}"
+        if overwrite or not path.exists():
             path.write_text(repr(time.time()), "ascii")
 
     def read(self) -> dict[str, list[float]]:
         """Return all recorded times by kind, in seconds since the epoch."""
         return {
-            what: [float(path.read_text("ascii") or "nan") for path in self._folder.glob(f"{what}-*")]
-            for what in ("began", "ended")
+            kind: [float(path.read_text("ascii") or "nan") for path in self._folder.glob(f"{kind}-*")]
+            for kind in ("began", "ended")
         }
 
 
-def steady_window(marks: dict[str, list[float]]) -> tuple[float, float] | None:
+def steady_window(timestamps: dict[str, list[float]]) -> tuple[float, float] | None:
     """Return the times of the first fetch and of the last result, or None if there were none."""
-    if not marks["began"] or not marks["ended"]:
+    if not timestamps["began"] or not timestamps["ended"]:
         return None
-    return min(marks["began"]), max(marks["ended"])
+    return min(timestamps["began"]), max(timestamps["ended"])

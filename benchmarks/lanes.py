@@ -17,22 +17,22 @@ import torch
 from benchmarks.settings import Forward, Setting
 from cloudseg_ops.engine.memory.process_memory import tune_malloc
 
-MOST_PASSES = 2000
-_PATIENCE = 900.0
+MAX_PASSES = 2000
+_BARRIER_SECONDS = 900.0
 """How long lanes wait for the slowest one to compile, in seconds."""
 _WARM_PASSES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What the lanes of one measurement have in common.
+    """State shared by the lanes of one measurement.
 
     Attributes:
-        barrier: Where they wait for one another: of threads, or of processes.
-        seconds: How long they are to run, about.
-        warm: Seconds of each lane's second pass.
-        began: When each began to count, on the clock that all processes of a machine share.
-        ended: When each had done its passes; 0: it failed.
+        barrier: Synchronizes the lanes, which are threads or processes.
+        seconds: Approximate time to run.
+        warm: Seconds of each lane's second warm-up pass.
+        began: When each lane's counted passes began, by the machine's monotonic clock.
+        ended: When each lane's passes ended; 0 if it failed.
     """
 
     barrier: Any
@@ -42,21 +42,21 @@ class _Shared:
     ended: Any
 
     def passes(self) -> int:
-        """How many passes of the slowest lane fit."""
-        return max(1, min(MOST_PASSES, math.floor(self.seconds / float(max(self.warm)))))
+        """Return how many passes of the slowest lane fit into the time."""
+        return max(1, min(MAX_PASSES, math.floor(self.seconds / float(max(self.warm)))))
 
 
 def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, seconds: float) -> tuple[float, int]:
-    """Measure images a second; tell also how many passed through, the uncounted ones included.
+    """Measure images per second; also return the number of images processed, warm-up included.
 
-    Each lane makes two passes that do not count; from the second follows how many it makes in the time, the same number
-    for all, so that they end together.
+    Each lane runs two warm-up passes. The duration of the second determines the number of counted passes, which is the
+    same for all lanes, so that they end together.
 
     Args:
-        make: Gives the forward pass; called once, or once in each process (then it must pickle).
+        make: Creates the forward pass; called once, or once in each process (then it must be picklable).
         images: A batch.
-        setting: How many lanes, of what kind.
-        seconds: How long, about; at least one pass.
+        setting: Number and kind of lanes.
+        seconds: Approximate time to measure; at least one pass is made.
 
     Raises:
         RuntimeError: A lane failed; its own error is on standard error.
@@ -67,14 +67,14 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
         times = [context.Array("d", setting.lanes, lock=False) for _ in range(3)]
         shared = _Shared(context.Barrier(setting.lanes), seconds, *times)
         lanes = [
-            context.Process(target=_process, args=(make, images, setting.threads, number, shared))
+            context.Process(target=_run_process, args=(make, images, setting.threads, number, shared))
             for number in range(setting.lanes)
         ]
     else:
         shared = _Shared(threading.Barrier(setting.lanes), seconds, *([0.0] * setting.lanes for _ in range(3)))
         forward = make()
         lanes = [
-            threading.Thread(target=_lane, args=(forward, images, setting.threads, number, shared))
+            threading.Thread(target=_run_lane, args=(forward, images, setting.threads, number, shared))
             for number in range(setting.lanes)
         ]
     for lane in lanes:
@@ -82,13 +82,13 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
     for lane in lanes:
         lane.join()
     if not all(shared.ended):
-        raise RuntimeError(f"a lane failed: {setting.told()}")
+        raise RuntimeError(f"a lane failed: {setting.describe()}")
     counted = setting.lanes * shared.passes() * len(images)
-    everything = counted + _WARM_PASSES * setting.lanes * len(images)
-    return counted / (max(shared.ended) - min(shared.began)), everything
+    total = counted + _WARM_PASSES * setting.lanes * len(images)
+    return counted / (max(shared.ended) - min(shared.began)), total
 
 
-def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
+def _run_process(make: Callable[[], Forward], images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
     tune_malloc()
     torch.set_num_threads(threads)
     try:
@@ -96,20 +96,20 @@ def _process(make: Callable[[], Forward], images: torch.Tensor, threads: int, nu
     except Exception:
         shared.barrier.abort()
         raise
-    _lane(forward, images, threads, number, shared)
+    _run_lane(forward, images, threads, number, shared)
 
 
-def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
+def _run_lane(forward: Forward, images: torch.Tensor, threads: int, number: int, shared: _Shared) -> None:
     try:
         torch.set_num_threads(threads)  # the setting is per thread
-        _run(forward, images, 1)
-        shared.barrier.wait(_PATIENCE)
+        _run_passes(forward, images, 1)
+        shared.barrier.wait(_BARRIER_SECONDS)
         start = time.perf_counter()
-        _run(forward, images, 1)
+        _run_passes(forward, images, 1)
         shared.warm[number] = time.perf_counter() - start
-        shared.barrier.wait(_PATIENCE)
+        shared.barrier.wait(_BARRIER_SECONDS)
         shared.began[number] = time.perf_counter()
-        _run(forward, images, shared.passes())
+        _run_passes(forward, images, shared.passes())
         shared.ended[number] = time.perf_counter()
     except Exception:  # noqa: BLE001  the other lanes must not wait for a failed one
         if not isinstance(sys.exc_info()[1], threading.BrokenBarrierError):
@@ -117,7 +117,7 @@ def _lane(forward: Forward, images: torch.Tensor, threads: int, number: int, sha
         shared.barrier.abort()
 
 
-def _run(forward: Forward, images: torch.Tensor, passes: int) -> None:
+def _run_passes(forward: Forward, images: torch.Tensor, passes: int) -> None:
     for _ in range(passes):
         forward(images)
     if images.device.type == "cuda":

@@ -17,13 +17,13 @@ class LimitJob:
         params: The model's parameters.
         network: Its class; see `benchmarks.models.new_network`.
         photographs: Folder of the photographs whose sizes and pixels are used.
-        answer: Where the answer goes, JSON.
+        answer: Path of the JSON file for the result.
         cpus: CPUs to use.
-        seconds: Time of one measurement.
-        compilers: Whether compilers are tried.
-        processes: Whether lanes that are processes are tried.
-        setting: The setting to measure; None: search it.
-        candidates: Settings that were fast with this model at another size: only they are tried. Empty: all are.
+        seconds: Approximate time of one measurement.
+        compilers: Whether to try compilers.
+        processes: Whether to try processes as lanes.
+        setting: The setting to measure; None: search for the best one.
+        candidates: The only settings to try, fast with this model at another size; empty: try all.
     """
 
     weights: str
@@ -49,5 +49,5 @@ class LimitJob:
         return path
 
     def with_setting(self, setting: dict[str, Any]) -> Self:
-        """The same, to measure a setting."""
+        """Return a copy of the job that measures a setting."""
         return replace(self, setting=setting)

@@ -19,7 +19,7 @@ BUSY = 0.25
 
 
 def describe_machine() -> dict[str, Any]:
-    """Give processor, its units for matrices, memory, GPU, and the versions that matter."""
+    """Return processor, its matrix instruction sets, memory, GPU, and the relevant versions."""
     info = _cpu_info()
     flags = set(info.get("flags", "").split())
     return {
@@ -45,12 +45,12 @@ def _cpu_info() -> dict[str, str]:
 
 
 def machine_lines(machine: dict[str, Any]) -> list[str]:
-    """Write it for people, with a warning where others use the machine at the same time."""
+    """Format the description as lines, with a warning if the machine is busy."""
     lines = [
-        f"{machine['processor']}, {machine['cpus']} CPUs ({', '.join(machine['flags']) or 'no units for matrices'}), "
+        f"{machine['processor']}, {machine['cpus']} CPUs ({', '.join(machine['flags']) or 'no matrix instructions'}), "
         f"{machine['memory_gib']} GiB, {machine['gpu'] or 'no GPU'}",
         f"{machine['system']}, Python {machine['python']}, PyTorch {machine['torch']}",
     ]
     if machine["load"] > BUSY * machine["cpus"]:
-        lines.append(f"WARNING: the load was {machine['load']} before anything began: others use this machine, too")
+        lines.append(f"WARNING: the load was {machine['load']} before the start: something else uses this machine")
     return lines

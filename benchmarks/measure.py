@@ -1,8 +1,8 @@
 """Runs a contender's process and measures time, CPU time and memory, including all its descendants.
 
-Memory is the proportional set size (PSS: shared pages are divided among those who share them), summed over the process
-tree, sampled; the peak is that of the samples. CPU time is what the kernel has added up for processes that ended; this
-process adopts orphans while it measures, so that daemons that a framework starts and leaves are counted as well.
+Memory is the proportional set size (PSS: shared pages are divided among the processes that share them), summed over
+the process tree and sampled; the peak is that of the samples. CPU time is the kernel's total for ended processes. While
+it measures, this process adopts orphans, so that daemons that a framework leaves behind are counted as well.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Measured:
     """The resources used by a process tree.
 
     Attributes:
-        code: The process's exit code; -9 when it ran past its limit.
+        code: The process's exit code; -9 if it exceeded its limit.
         began: When it was started, seconds since the epoch.
-        seconds: From start to end.
+        seconds: Wall-clock seconds from start to end.
         cpu_seconds: User and system time of all processes.
         peak_mib: Highest sum of proportional set sizes, MiB.
-        output: The end of what it printed.
+        output: The end of its output.
     """
 
     code: int
@@ -52,10 +52,10 @@ def run_measured(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, limit: float = 600.0
 ) -> Measured:
     """Run a command to its end, or kill it after `limit` seconds; its output goes to `log`."""
-    others = {child.pid for child in psutil.Process().children()}
+    excluded = {child.pid for child in psutil.Process().children()}
     before = _cpu_of_ended()
     began, start = time.time(), time.monotonic()
-    with _adopting(), log.open("wb") as output:
+    with _adopting_orphans(), log.open("wb") as output:
         process = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
@@ -65,15 +65,15 @@ def run_measured(
             start_new_session=True,
         )
         try:
-            with _sampling(others) as samples:
+            with _sampling(excluded) as samples:
                 try:
                     code = process.wait(limit)
                 except subprocess.TimeoutExpired:
                     code = -signal.SIGKILL
             seconds = time.monotonic() - start
         finally:
-            # Also when a person interrupts: nothing of a contender may go on behind it.
-            _end_all(others)
+            # Also on Ctrl-C: no process of a contender may outlive the measurement.
+            _end_all(excluded)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     tail = log.read_text("utf-8", "replace")[-4000:]
@@ -86,7 +86,7 @@ def _cpu_of_ended() -> float:
 
 
 @contextlib.contextmanager
-def _adopting() -> Iterator[None]:
+def _adopting_orphans() -> Iterator[None]:
     """Become the parent of descendants whose own parent ends; Linux only, elsewhere they are not counted."""
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
     if prctl:
@@ -99,27 +99,27 @@ def _adopting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sampling(others: set[int]) -> Iterator[list[float]]:
+def _sampling(excluded: set[int]) -> Iterator[list[float]]:
     samples: list[float] = []
-    over = threading.Event()
+    stop = threading.Event()
 
     def work() -> None:
-        while not over.wait(SAMPLE_SECONDS):
-            samples.append(sum(_pss_mib(process) for process in _descendants(others)))
+        while not stop.wait(SAMPLE_SECONDS):
+            samples.append(sum(_pss_mib(process) for process in _descendants(excluded)))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def _descendants(others: set[int]) -> list[psutil.Process]:
+def _descendants(excluded: set[int]) -> list[psutil.Process]:
     found = []
     for child in psutil.Process().children():
-        if child.pid not in others:
+        if child.pid not in excluded:
             with contextlib.suppress(psutil.Error):
                 found += [child, *child.children(recursive=True)]
     return found
@@ -134,18 +134,18 @@ def _pss_mib(process: psutil.Process) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
-def _end_all(others: set[int]) -> None:
-    """End what a contender left behind, and reap it, so that its CPU time is counted."""
-    left = _descendants(others)
-    for process in left:
+def _end_all(excluded: set[int]) -> None:
+    """End the processes that a contender left behind, and reap them, so that their CPU time is counted."""
+    remaining = _descendants(excluded)
+    for process in remaining:
         with contextlib.suppress(psutil.Error):
             process.terminate()
-    _, alive = psutil.wait_procs(left, timeout=_GRACE_SECONDS)
+    _, alive = psutil.wait_procs(remaining, timeout=_GRACE_SECONDS)
     for process in alive:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=_GRACE_SECONDS)
-    for process in left:
-        # Adopted ones are this process's children, and nobody else waits for them.
+    for process in remaining:
+        # Adopted processes are children of this one, which has to reap them.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)

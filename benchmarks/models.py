@@ -40,10 +40,10 @@ class Model:
     Attributes:
         name: As in a row's name.
         network: `unet`, `resnet`, or `brightness`.
-        params: As params.yaml has them for a plain state dict.
-        weights: The state dict, for everyone but the engine.
-        staged: What the engine loads, and its parameters: the same, or an exported program.
-        staged_params: Parameters of that.
+        params: The params.yaml of a plain state dict.
+        weights: The state dict, for all contenders but the engine.
+        staged: The file that the engine loads: the state dict, or an exported program.
+        staged_params: The params.yaml of that file.
     """
 
     name: str
@@ -85,12 +85,12 @@ def open_model(name: str, cache: Path, device: torch.device | str = "cpu") -> Mo
     """Make a model's files, unless they are in the cache.
 
     Args:
-        name: `example`: the U-Net of examples/cloud_unet, 0.5 M… see its card. `unet31m`: a U-Net of 31 M parameters,
+        name: `example`: the U-Net of examples/cloud_unet, see its card. `unet31m`: a U-Net of 31 M parameters,
             see `benchmarks.fitting`. `resnet34`: `ResNetUNet`, for the engine as an exported program. `free`:
             the same for `Brightness`. `tiny`: a U-Net of a few hundred parameters, for the harness's own test.
             `tinyresnet`: a narrow `ResNetUNet`, for the same test.
-        cache: Folder for files made.
-        device: Where random networks are fitted.
+        cache: Folder for the files.
+        device: Device on which random networks are fitted.
     """
     cache.mkdir(parents=True, exist_ok=True)
     if name == "example":
@@ -152,14 +152,14 @@ def _save(network: nn.Module, path: Path) -> None:
 
 
 def new_network(network: str, arguments: dict[str, Any]) -> nn.Module:
-    """Build an untrained network, as a person's own module would be."""
+    """Build an untrained network, as a user's own module would."""
     if network == "resnet":
         return ResNetUNet(**arguments)
     return UNet(3, 1, **arguments) if network == "unet" else Brightness()
 
 
 def plain_network(network: str, arguments: dict[str, Any], weights: str) -> nn.Module:
-    """Load a network as torch gives it: float32, unfolded batch norms, channels first."""
+    """Load an unmodified network: float32, unfolded batch norms, channels first."""
     built = new_network(network, arguments)
     built.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return built.eval().requires_grad_(requires_grad=False)

@@ -20,16 +20,16 @@ class Options:
         rows: Rows of the table.
         contenders: Keys of `CONTENDERS`.
         repeats: How often each contender is measured in a row.
-        seconds: About how long each measurement is in steady state.
-        latency: Seconds that each request to the emulator waits.
+        seconds: Approximate steady-state seconds of each measurement.
+        latency: Delay of each request to the emulator, seconds.
         images: Folder of photographs; None: generated scenes.
         generous: Give d and e the engine's network.
         compilers: Try compilers in a's search.
         lanes: Which kinds of lanes a's search tries: `both`, or only `threads`, which starts no processes.
-        engine_options: Options for the engine.
+        engine_options: Command-line options for the engine.
         beam_options: Options for Beam's pipeline; empty: those of `benchmarks.beam`.
-        json: Where figures for machines go; None: nowhere.
-        frameworks_python: Python of the environment of d and e.
+        json: JSON file for all figures; None: write none.
+        frameworks_python: Python interpreter of the environment of d and e.
         cache: Folder for photographs and weights.
     """
 

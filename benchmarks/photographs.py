@@ -1,7 +1,7 @@
 """Creates photographs of given pixel and byte sizes, from generated scenes or from a folder's images.
 
-A file is the JPEG of the highest quality that fits the bytes, filled up with JPEG comments to exactly that number.
-The mixed sizes of 5 MB are those of large photographs, whose JPEGs have about that size without padding.
+A file is the JPEG of the highest quality that fits the byte size, padded with JPEG comments to exactly that size.
+Mixed sizes with 5 MB files are those of large photographs, whose JPEGs need hardly any padding.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SIZES: dict[str, tuple[Size, ...]] = {
     "mixed": ((320, 240), (333, 250), (256, 256), (480, 360), (512, 384), (640, 427), (768, 512), (1024, 768)),
 }
 LARGE: tuple[Size, ...] = ((4000, 3000), (3264, 2448), (4032, 3024), (2592, 3888))
-"""Of phones and cameras: 8 to 12 megapixels."""
+"""Sizes of phone and camera photographs: 8 to 12 megapixels."""
 LARGE_FROM = 1_000_000
-"""Mixed sizes of so many bytes are `LARGE` ones."""
+"""File size in bytes from which the mixed sizes are `LARGE`."""
 
 _QUALITIES = range(5, 101)
 _COMMENT = 0xFE
-_MOST_PAYLOAD = 65533
+_MAX_PAYLOAD = 65533
 _HEADER = 4
 
 
@@ -44,10 +44,10 @@ class Photographs:
     """A set of photographs on disk.
 
     Attributes:
-        folder: Where they lie, as 0000.jpg, 0001.jpg, …
-        count: How many.
-        megapixels: Their mean.
-        own_bytes: Mean bytes of the JPEGs themselves, without what they are filled up with.
+        folder: Their folder: 0000.jpg, 0001.jpg, …
+        count: Their number.
+        megapixels: Mean megapixels.
+        own_bytes: Mean bytes of the JPEGs without padding.
         uniform: Whether they are all of one size.
     """
 
@@ -58,12 +58,12 @@ class Photographs:
     uniform: bool
 
     def files(self) -> list[bytes]:
-        """Their bytes."""
+        """Return the contents of the files."""
         return [path.read_bytes() for path in sorted(self.folder.glob("*.jpg"))]
 
 
 def sizes_for(kind: str, size_bytes: int) -> tuple[Size, ...]:
-    """Width and height of each photograph of a set."""
+    """Return width and height of each photograph of a set."""
     return LARGE if kind == "mixed" and size_bytes >= LARGE_FROM else SIZES[kind]
 
 
@@ -73,19 +73,19 @@ def open_photographs(kind: str, size_bytes: int, cache: Path, images: Path | Non
     Args:
         kind: A key of `SIZES`.
         size_bytes: Bytes of each file.
-        cache: Where sets lie.
-        images: Take these images, cut and scaled, in place of generated scenes.
+        cache: Folder of the sets.
+        images: Folder of images to crop and scale; None: use generated scenes.
     """
-    named = hashlib.sha256(f"{kind} {size_bytes} {images and images.resolve()}".encode()).hexdigest()[:12]
-    folder = cache / f"photographs-{named}"
+    digest = hashlib.sha256(f"{kind} {size_bytes} {images and images.resolve()}".encode()).hexdigest()[:12]
+    folder = cache / f"photographs-{digest}"
     if not (folder / "set.json").exists():
         folder.mkdir(parents=True, exist_ok=True)
         sizes = sizes_for(kind, size_bytes)
-        own = [_write(folder, index, size, size_bytes, images) for index, size in enumerate(sizes)]
+        jpeg_sizes = [_write(folder, index, size, size_bytes, images) for index, size in enumerate(sizes)]
         facts = {
             "count": len(sizes),
             "megapixels": sum(width * height for width, height in sizes) / len(sizes) / 1e6,
-            "own_bytes": sum(own) / len(own),
+            "own_bytes": sum(jpeg_sizes) / len(jpeg_sizes),
             "uniform": len(set(sizes)) == 1,
         }
         (folder / "set.json").write_text(json.dumps(facts), "utf-8")
@@ -105,14 +105,14 @@ def _from_folder(images: Path, index: int, size: Size) -> Image.Image:
         return ImageOps.fit(ImageOps.exif_transpose(image).convert("RGB"), size)
 
 
-def encode_to(picture: Image.Image, most_bytes: int) -> bytes:
-    """Encode as JPEG of the highest quality that has no more bytes than that; the lowest quality where none has."""
+def encode_to(picture: Image.Image, max_bytes: int) -> bytes:
+    """Encode as JPEG at the highest quality that fits `max_bytes`, or at the lowest quality if none fits."""
     low, high = 0, len(_QUALITIES) - 1
     best = _jpeg(picture, _QUALITIES[low])
     while low < high:
         middle = (low + high + 1) // 2
         data = _jpeg(picture, _QUALITIES[middle])
-        if len(data) <= most_bytes:
+        if len(data) <= max_bytes:
             low, best = middle, data
         else:
             high = middle - 1
@@ -126,15 +126,15 @@ def _jpeg(picture: Image.Image, quality: int) -> bytes:
 
 
 def pad_jpeg(data: bytes, size_bytes: int) -> bytes:
-    """Fill a JPEG up to a size with comment segments (ITU-T T.81, B.2.4.5) behind its first segment.
+    """Pad a JPEG to a size with comment segments (ITU-T T.81, B.2.4.5) after its first segment.
 
-    A file that is too large already, or by less than a segment's four bytes too small, stays as it is.
+    A file that is too large, or less than a segment's four header bytes too small, is returned unchanged.
     """
     missing = size_bytes - len(data)
     segments = []
     while missing >= _HEADER:
-        payload = min(missing - _HEADER, _MOST_PAYLOAD)
-        # What is left over must hold a segment's head, too.
+        payload = min(missing - _HEADER, _MAX_PAYLOAD)
+        # The remainder must have room for a segment's header.
         if 0 < missing - _HEADER - payload < _HEADER:
             payload -= _HEADER
         segments.append(bytes([0xFF, _COMMENT]) + (payload + 2).to_bytes(2, "big") + b"\x20" * payload)

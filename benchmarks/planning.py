@@ -1,4 +1,4 @@
-"""Computes how many images each contender gets, to fit its time, from the speed of the bare forward pass."""
+"""Computes the number of images for each contender from the speed of the bare forward pass and the time available."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ CONTENDERS = {
 
 _REQUESTS = 3
 """Download, upload, delete."""
-_TIMES = {"b": 4}
-"""Only the later half of b's masks counts, and they come in batches: few of them would tell little."""
-_MOST = {"b": 4000, "c": 500, "d": 1000, "e": 1000}
-_LEAST = {"b": 16, "c": 2, "d": 4, "e": 4}
-_MOST_STORED = {"b": 3_600_000_000}
-_MOST_STORED_ELSE = 600_000_000
-"""Bytes of photographs in the emulator's memory at a time. b has hundreds of megabytes of them under way at once, and
-only what is beyond those tells its rate."""
+_DURATION_FACTORS = {"b": 4}
+"""Only the later half of b's masks counts, and they arrive in batches, so it needs more images."""
+_MAX_IMAGES = {"b": 4000, "c": 500, "d": 1000, "e": 1000}
+_MIN_IMAGES = {"b": 16, "c": 2, "d": 4, "e": 4}
+_MAX_STORED_BYTES = {"b": 3_600_000_000}
+_DEFAULT_MAX_STORED_BYTES = 600_000_000
+"""Maximum bytes of photographs in the emulator's memory. b keeps hundreds of megabytes in flight, and only the images
+beyond those show its rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What is known of a row before its contenders run.
+    """A row's costs, known before its contenders run.
 
     Attributes:
-        best: Seconds of an image in the bare forward pass at its best setting.
-        plain: Seconds of an image in a plain forward pass with a batch of one.
-        latency: Seconds of a request.
-        work: Seconds of CPU time of an image around its forward pass: decode, encode, transfer.
+        best: Seconds per image of the bare forward pass at its best setting.
+        plain: Seconds per image of a plain forward pass with a batch of one.
+        latency: Seconds per request.
+        work: CPU seconds per image outside the forward pass: decode, encode, transfer.
     """
 
     best: float
@@ -41,7 +41,7 @@ class Costs:
     work: float
 
 
-def around(megapixels: float, megabytes: float) -> float:
+def estimate_cpu_seconds(megapixels: float, megabytes: float) -> float:
     """Estimate the CPU seconds per image outside the forward pass: Pillow and the emulator on one core."""
     return 0.006 + 0.045 * megapixels + 0.006 * megabytes
 
@@ -57,13 +57,13 @@ def expected_seconds(contender: str, costs: Costs, cpus: int) -> float:
 
 def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_bytes: int) -> int:
     """Return the number of images that take about `seconds`, within sensible limits and the emulator's memory."""
-    wanted = round(seconds * _TIMES.get(contender, 1) / expected_seconds(contender, costs, cpus))
-    stored = _MOST_STORED.get(contender, _MOST_STORED_ELSE)
-    most = min(_MOST[contender], max(_LEAST[contender], stored // size_bytes))
-    return max(_LEAST[contender], min(most, wanted))
+    wanted = round(seconds * _DURATION_FACTORS.get(contender, 1) / expected_seconds(contender, costs, cpus))
+    stored = _MAX_STORED_BYTES.get(contender, _DEFAULT_MAX_STORED_BYTES)
+    maximum = min(_MAX_IMAGES[contender], max(_MIN_IMAGES[contender], stored // size_bytes))
+    return max(_MIN_IMAGES[contender], min(maximum, wanted))
 
 
-def order(contenders: list[str], repeat: int) -> list[str]:
-    """Turn the order by one with each repeat, so that none always runs first or behind the same other."""
+def rotate_order(contenders: list[str], repeat: int) -> list[str]:
+    """Rotate the order by one with each repeat, so that position does not favor a contender."""
     turn = repeat % len(contenders)
     return contenders[turn:] + contenders[:turn]

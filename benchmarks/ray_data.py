@@ -1,7 +1,7 @@
 """Contender e, Ray Data's `map_batches` with a class, as in its guide to offline batch inference.
 
 https://docs.ray.io/en/latest/data/batch_inference.html : the model is loaded in `__init__`, batches go through
-`__call__`. Download, upload and delete are stages of the same dataset, which ask for no CPU because they wait.
+`__call__`. Download, upload and delete are stages of the same dataset, which reserve no CPU because they mostly wait.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import ray
 
 from benchmarks import steps
-from benchmarks.job import Job, Marks
+from benchmarks.job import Job, Timestamps
 
 _BATCH = 8
-_LEAST_TASKS = 2
-_PATIENCE = 300
+_MIN_TASKS = 2
+_LOAD_SECONDS = 300
 Batch = dict[str, Any]
 
 
@@ -31,7 +31,7 @@ def _client() -> Any:
 
 def fetch(batch: Batch, job: Job) -> Batch:
     """Download and decode a batch's photographs, concurrently."""
-    Marks(job.scratch).began()
+    Timestamps(job.scratch).record_start()
 
     def one(name: str) -> np.ndarray[Any, Any]:
         return steps.pixels(steps.download(_client(), job.input, name))
@@ -42,16 +42,16 @@ def fetch(batch: Batch, job: Job) -> Batch:
 
 def store(batch: Batch, job: Job) -> Batch:
     """Upload a batch's masks and delete their photographs, concurrently."""
-    marks = Marks(job.scratch)
+    timestamps = Timestamps(job.scratch)
 
     def one(name: str, mask: bytes, height: int, width: int) -> None:
         classes = np.frombuffer(mask, np.uint8).reshape(height, width)
-        steps.save(_client(), job.output, name, classes, steps.details(job))
+        steps.save(_client(), job.output, name, classes, steps.provenance_metadata(job))
         steps.delete(_client(), job.input, name)
 
     with ThreadPoolExecutor(_BATCH) as pool:
         list(pool.map(one, batch["name"], batch["mask"], batch["height"], batch["width"]))
-    marks.ended()
+    timestamps.record_end()
     return {"name": batch["name"]}
 
 
@@ -59,13 +59,13 @@ class Predict:
     """The guide's predictor; the only one to load torch."""
 
     def __init__(self, job: Job) -> None:
-        from benchmarks.generous import prepared
+        from benchmarks.generous import prepare_network
         from benchmarks.models import plain_network
 
         self._job, self._params = job, job.model_params
         self._network = plain_network(job.network, self._params.arguments, job.weights)
         if job.generous:
-            self._network = prepared(self._network)
+            self._network = prepare_network(self._network)
 
     def __call__(self, batch: Batch) -> Batch:
         import torch
@@ -98,11 +98,11 @@ def main(path: str) -> None:
     ray.init(num_cpus=job.cpus, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    # No fetch before the model is loaded: the time from the first fetch on is then without the start.
-    context.wait_for_min_actors_s = _PATIENCE
+    # Fetch nothing before the model is loaded, so that the time since the first fetch excludes the start.
+    context.wait_for_min_actors_s = _LOAD_SECONDS
     names = steps.list_names(steps.open_client(), job.input)
-    tasks = max(_LEAST_TASKS, job.cpus // 2)
-    # They wait more than they compute. Reserving a CPU for them would take it from the model, whose threads Ray counts.
+    tasks = max(_MIN_TASKS, job.cpus // 2)
+    # They mostly wait. Reserving a CPU for them would take it from the model, whose threads Ray counts.
     waiting: dict[str, Any] = {
         "batch_size": _BATCH,
         "num_cpus": 0,

@@ -14,18 +14,18 @@ from benchmarks.job import Job
 from benchmarks.models import plain_network
 from cloudseg_ops.engine.images.masks import encode_mask
 
-_LEAST = 2
+_MIN_IMAGES = 2
 
 
 def main(path: str, photographs: str, folder: str, seconds: str) -> None:
-    """Segment the first photographs, as many as fit the seconds, two at least; masks go to `folder`."""
+    """Segment as many photographs as fit the seconds, at least two, and write the masks to `folder`."""
     job = Job.read(path)
     params = job.model_params
     network = plain_network(job.network, params.arguments, job.weights)
     torch.set_num_threads(job.cpus)
     began = time.monotonic()
     for index, file in enumerate(sorted(Path(photographs).glob("*.jpg"))):
-        if index >= _LEAST and time.monotonic() - began > float(seconds):
+        if index >= _MIN_IMAGES and time.monotonic() - began > float(seconds):
             return
         image = steps.pixels(file.read_bytes())
         with torch.inference_mode():
@@ -35,7 +35,7 @@ def main(path: str, photographs: str, folder: str, seconds: str) -> None:
 
 
 def read_masks(folder: Path) -> list[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]:
-    """Read what `main` wrote."""
+    """Read the masks that `main` wrote."""
     return [read_mask(path.read_bytes()) for path in sorted(folder.glob("*.png"))]
 
 
@@ -48,6 +48,6 @@ def read_mask(data: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
 
 
 def agreement(mask: np.ndarray[tuple[int, int], np.dtype[np.uint8]], reference: object) -> float:
-    """Share of pixels on which two masks agree; 0 where they are not of one size."""
+    """Return the share of pixels on which two masks agree; 0 if their sizes differ."""
     other = np.asarray(reference)
     return float((mask == other).mean()) if mask.shape == other.shape else 0.0

@@ -1,7 +1,7 @@
-"""A U-Net with a ResNet-34 as its encoder: what many people train, in plain PyTorch.
+"""A U-Net with a ResNet-34 encoder, a widely used network, in plain PyTorch.
 
-The encoder is that of He et al., 2015 (arXiv:1512.03385), its decoder doubles the size five times (nearest neighbor),
-joins the encoder's features of that size, and convolves twice.
+The encoder is that of He et al., 2015 (arXiv:1512.03385). The decoder doubles the size five times (nearest neighbor),
+each time concatenates the encoder's features of that size, and convolves twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import nn
 
 _BLOCKS = (3, 4, 6, 3)
 STRIDE = 32
-"""Heights and widths are multiples of it."""
+"""Heights and widths must be multiples of it."""
 
 
 def _conv_norm(in_channels: int, out_channels: int, size: int, stride: int = 1) -> list[nn.Module]:
@@ -77,7 +77,7 @@ class ResNetUNet(nn.Module):
         self.head = nn.Conv2d(outs[-1], 1, 3, padding=1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """From images (N, 3, H, W), H and W multiples of `STRIDE`, to logits (N, 1, H, W)."""
+        """Map images (N, 3, H, W), H and W multiples of `STRIDE`, to logits (N, 1, H, W)."""
         features = self.stem(images)
         skips = [features]
         features = self.pool(features)
@@ -100,7 +100,7 @@ def export_program(network: nn.Module) -> torch.export.ExportedProgram:
 
     rows, columns = torch.export.Dim("rows", min=1, max=512), torch.export.Dim("columns", min=1, max=512)
     dynamic = {0: torch.export.Dim("n", min=1), 2: STRIDE * rows, 3: STRIDE * columns}
-    # Without it, the program would refuse images of one stride: their deepest features are of size 1, which could
+    # Otherwise the program would refuse images of one stride: their deepest features are of size 1, which could
     # mean a broadcast.
     with torch.no_grad(), _config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return torch.export.export(network, (torch.zeros(2, 3, 64, 96),), dynamic_shapes=(dynamic,))

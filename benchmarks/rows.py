@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BYTES = {"50kB": 50_000, "5MB": 5_000_000}
-_SHOWN = {"64": "64 × 64", "256": "256 × 256", "1024": "1024 × 1024", "mixed": "mixed sizes"}
-_MODELS = {
+_SIZE_LABELS = {"64": "64 × 64", "256": "256 × 256", "1024": "1024 × 1024", "mixed": "mixed sizes"}
+_MODEL_LABELS = {
     "example": "example model",
     "unet31m": "U-Net of 31 M parameters",
     "free": "a model that costs nothing",
@@ -32,14 +32,14 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Name of the row, as for --rows."""
+        """The name of the row for --rows."""
         return f"{self.model}-{self.kind}-{self.file}"
 
     @property
     def title(self) -> str:
         """Title of the row in the table."""
         file = self.file.replace("kB", " kB").replace("MB", " MB")
-        return f"{_MODELS[self.model]}, {_SHOWN[self.kind]}, files of {file}"
+        return f"{_MODEL_LABELS[self.model]}, {_SIZE_LABELS[self.kind]}, files of {file}"
 
     @property
     def size_bytes(self) -> int:
@@ -58,7 +58,7 @@ ALL = (
     Row("free", "256", "5MB"),
 )
 TINY = Row("tiny", "64", "50kB")
-"""For the harness's own test, only by its name."""
+"""For the harness's own test; chosen only by its name."""
 DEFAULT = (
     "example-256-50kB",
     "example-1024-5MB",
@@ -69,11 +69,11 @@ DEFAULT = (
     "free-256-50kB",
     "free-256-5MB",
 )
-"""Each model, size and file in at least one row, within half an hour on two cores; `--rows all` has them all."""
+"""Each model, image size and file size in at least one row, within half an hour on two cores."""
 
 
 def choose_rows(patterns: Sequence[str]) -> list[Row]:
-    """Give the rows whose names match any pattern, in the table's order; `all` is every row, none is `DEFAULT`.
+    """Return the rows whose names match any pattern, in the table's order; `all` means every row, no pattern `DEFAULT`.
 
     Raises:
         ValueError: A pattern matches no row.

@@ -1,4 +1,4 @@
-"""Runs a contender's process: where it finds this package, a folder to work in, and what is said when it fails."""
+"""Helpers to run a contender's process: its environment, its scratch folder, and its error."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _ROOT = Path(__file__).parent.parent
 
 
 class ContenderError(Exception):
-    """A contender's process failed, or left work undone; the message is what the table says."""
+    """A contender's process failed, or left work undone; the table shows the message."""
 
 
-def checked(took: Measured) -> Measured:
+def require_success(result: Measured) -> Measured:
     """Return a result if its process succeeded.
 
     Raises:
         ContenderError: Its exit code is not 0; the end of its output goes to standard error.
     """
-    if took.code:
-        print(took.output, file=sys.stderr)
-        last = (took.output.strip().splitlines() or ["it printed nothing"])[-1]
-        raise ContenderError(f"failed with code {took.code}: {last[:120]}")
-    return took
+    if result.code:
+        print(result.output, file=sys.stderr)
+        last = (result.output.strip().splitlines() or ["it printed nothing"])[-1]
+        raise ContenderError(f"failed with code {result.code}: {last[:120]}")
+    return result
 
 
-def surroundings() -> dict[str, str]:
-    """Give the variables that a contender needs in addition to this process's: where to find this package."""
+def contender_environment() -> dict[str, str]:
+    """Return the additional environment variables of a contender: PYTHONPATH with this package."""
     before = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": f"{_ROOT}{os.pathsep}{before}" if before else str(_ROOT)}
 

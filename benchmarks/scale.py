@@ -2,10 +2,10 @@
 
     python -m benchmarks.scale --objects 1000000
 
-The emulator runs in its own process, and is filled through its store, not over HTTP: a million uploads
-would take it longer than all that is measured. The phases are the functions that the DAG's tasks call, on the objects
-that those before have left. A peak is the resident memory of the phase's process at its highest, with interpreter and
-google-cloud-storage. Requests are counted by the emulator; a batch counts as one.
+The emulator runs in its own process. It is filled through its store, not over HTTP, because a million uploads would
+take longer than the phases. Each phase calls the functions that the DAG's task calls, on the objects that earlier
+phases left. A peak is the highest resident memory of the phase's process, with interpreter and google-cloud-storage.
+The emulator counts requests; a batch counts as one.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.scale_phases import PACED_RUN, PHASES, rule_seconds
+from benchmarks.scale_phases import PACED_RUN, PHASES, paced_seconds
 from cloudseg_ops.storage import Pace, Pacer, Store
 from tests.support.seeding import INPUT
 
 _UNPACED = 1e9
-# A page of the emulator and a phase as a whole; what takes longer is broken.
+# Time limits for a request to the emulator and for a phase.
 _START_SECONDS = 120
 _PHASE_SECONDS = 1800
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--phase", choices=sorted(PHASES), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.phase:
-        print(json.dumps(measured(options.phase)))
+        print(json.dumps(run_phase(options.phase)))
         return
     names = options.phases.split(",")
     if unknown := set(names) - PHASES.keys():
@@ -61,10 +61,10 @@ def run(names: list[str], objects: int, paced: int, latency: float = 0.0) -> lis
             )
             print(f"made {number} objects and their masks in {time.monotonic() - began:.0f} s", file=sys.stderr)
         with _emulator(directory, latency) as (url, pid):
-            return [_phase(name, url, pid, paced if name == PACED_RUN else objects) for name in names]
+            return [_run_phase_process(name, url, pid, paced if name == PACED_RUN else objects) for name in names]
 
 
-def _phase(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
+def _run_phase_process(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
     before, spent = _requests(url), _cpu_seconds(emulator)
     process = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmarks.scale", "--phase", name],
@@ -76,7 +76,7 @@ def _phase(name: str, url: str, emulator: int, objects: int) -> dict[str, Any]:
     )
     row: dict[str, Any] = {"phase": name, "objects": objects, **json.loads(process.stdout)}
     calls = {call: number - before.get(call, 0) for call, number in _requests(url).items() if "emulator" not in call}
-    # What is in a batch is counted as well as the batch.
+    # The emulator counts a batch as well as the deletions in it.
     requests = sum(calls.values()) - (calls.get("objects.delete", 0) if calls.get("batch") else 0)
     row |= {
         "emulator_cpu_seconds": round(_cpu_seconds(emulator) - spent, 1),
@@ -105,8 +105,8 @@ def _emulator(directory: str, latency: float) -> Iterator[tuple[str, int]]:
 
 
 def _requests(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(f"{url}/_emulator/requests", timeout=_START_SECONDS) as answer:
-        found: dict[str, int] = json.load(answer)
+    with urllib.request.urlopen(f"{url}/_emulator/requests", timeout=_START_SECONDS) as response:
+        found: dict[str, int] = json.load(response)
     return found
 
 
@@ -116,22 +116,22 @@ def _cpu_seconds(pid: int) -> float:
     return float(sum(psutil.Process(pid).cpu_times()[:2]))
 
 
-def measured(phase: str) -> dict[str, Any]:
+def run_phase(phase: str) -> dict[str, Any]:
     """Run one phase in this process."""
     store = Store.open(pacer=lambda: Pacer(Pace(first=_UNPACED)))
     # The first request opens the connection, which is not part of the phase.
     store.create_bucket(INPUT)
-    imported = peak_megabytes()
+    baseline = peak_megabytes()
     prepare, work = PHASES[phase]
     prepared = prepare(store)
     began, spent = time.monotonic(), time.process_time()
-    told = work(store, prepared)
+    result = work(store, prepared)
     return {
         "seconds": round(time.monotonic() - began, 1),
         "cpu_seconds": round(time.process_time() - spent, 1),
         "peak_rss_mb": round(peak_megabytes(), 1),
-        "rss_mb_before": round(imported, 1),
-        "told": told,
+        "rss_mb_before": round(baseline, 1),
+        "told": result,
     }
 
 
@@ -155,8 +155,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{row['requests_per_object']:>12}  {row['told']}"
         )
     lines.append("")
-    lines.append("delete: unpaced. paced: as the DAG deletes, 1,000 a second at first, doubling within 20 minutes;")
-    lines.append(f"at that pace a million takes {rule_seconds(1_000_000) / 60:.1f} minutes.")
+    lines.append("delete: unpaced. paced: the DAG's pace, 1,000 a second at first, doubling within 20 minutes;")
+    lines.append(f"at that pace a million takes {paced_seconds(1_000_000) / 60:.1f} minutes.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""The phases of the benchmark of a million objects: each a function of a store."""
+"""The phases of the benchmark of a million objects, as functions of a store."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,8 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import audit_run
 from cloudseg_ops.runs.chunk_plan import write_plan
-from cloudseg_ops.runs.cleanup import Cleaned, clean_inputs, decide
+from cloudseg_ops.runs.cleanup import clean_inputs, decide
+from cloudseg_ops.runs.cleanup_result import Cleaned
 from cloudseg_ops.runs.snapshots import Snapshot, count_snapshot, pages, read_inputs, take_snapshot
 from cloudseg_ops.storage import BATCH_SIZE, Pace, Store
 from cloudseg_ops.storage.evidence import gather_evidence
@@ -38,8 +39,8 @@ def _sense(store: Store, _: None, run_id: str = "million") -> str:
     return f"{snapshot.objects} new" if snapshot else "nothing new"
 
 
-def _known(store: Store) -> Snapshot:
-    """What the task before has told by XCom."""
+def _snapshot_of_run(store: Store) -> Snapshot:
+    """The snapshot that the DAG passes by XCom."""
     return count_snapshot(store, _layout())
 
 
@@ -65,7 +66,7 @@ def _delete(store: Store, _: None, run_id: str = "million") -> str:
         output_bucket=OUTPUT,
         model_digest=DIGEST,
         after_success="delete",
-    )
+    ).counts
     return ", ".join(f"{number} {fate}" for fate, number in counts.items() if number)
 
 
@@ -74,12 +75,12 @@ def _sense_few(store: Store) -> None:
 
 
 def _paced(_: Store, __: None) -> str:
-    told = _delete(Store.open(), None, PACED_RUN)
-    return f"{told}; by the rule the last batch begins after {rule_seconds(int(told.split()[0])):.1f} s"
+    summary = _delete(Store.open(), None, PACED_RUN)
+    return f"{summary}; by the pacing rule, the last batch begins after {paced_seconds(int(summary.split()[0])):.1f} s"
 
 
-def rule_seconds(objects: int) -> float:
-    """When the last batch of so many deletes may go out."""
+def paced_seconds(objects: int) -> float:
+    """Return the seconds after which the last batch of this many deletions may be sent."""
     pace, begin = Pace(), 0.0
     for _ in range(0, objects, BATCH_SIZE):
         begin = pace.turn(BATCH_SIZE, begin)
@@ -92,10 +93,10 @@ def _audit(store: Store, _: None) -> str:
     return f"{places}; conservation {'holds' if audit.holds else 'is BROKEN'}"
 
 
-# What is known before a phase begins, and the phase.
+# By name: the function that prepares a phase, and the phase.
 PHASES: dict[str, tuple[Callable[[Store], Any], Callable[[Store, Any], str]]] = {
     "sense": (_nothing, _sense),
-    "plan": (_known, _plan),
+    "plan": (_snapshot_of_run, _plan),
     "prove": (_nothing, _prove),
     "delete": (_nothing, _delete),
     "audit": (_nothing, _audit),

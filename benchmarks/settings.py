@@ -12,16 +12,16 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from benchmarks.generous import folded
+from benchmarks.generous import fold_batch_norms
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Precision = Literal["fp32", "autocast", "bf16"]
 Compiler = Literal["none", "trace", "compile", "freeze"]
 
 COMPILERS: tuple[Compiler, ...] = ("trace", "compile", "freeze")
-MOST_PIXELS = 16 * 1024 * 1024
-"""Most pixels of a batch that is tried."""
-_TOLD = {
+MAX_BATCH_PIXELS = 16 * 1024 * 1024
+"""Maximum number of pixels in a batch."""
+_COMPILER_LABELS = {
     "none": "eager",
     "trace": "jit.trace and freeze",
     "compile": "torch.compile",
@@ -36,12 +36,12 @@ class Setting:
     Attributes:
         precision: `fp32`; `autocast`: bfloat16 where autocast chooses it; `bf16`: weights and images in bfloat16.
         channels_last: Memory layout.
-        folded: Batch norms are part of the convolutions before them.
-        compiler: What makes the network faster before it runs.
-        batch: Images in one pass.
-        lanes: Passes at once.
-        threads: Threads of each.
-        processes: Whether lanes are processes, or else threads of one process.
+        folded: Whether batch norms are folded into the convolutions before them.
+        compiler: How the network is compiled.
+        batch: Images per pass.
+        lanes: Concurrent passes.
+        threads: Threads per lane.
+        processes: Whether lanes are processes rather than threads of one process.
     """
 
     precision: Precision = "fp32"
@@ -53,7 +53,7 @@ class Setting:
     threads: int = 1
     processes: bool = False
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Describe the setting."""
         lanes = f"{self.lanes} {'processes' if self.processes else 'lanes'} × {self.threads} threads"
         return ", ".join(
@@ -61,7 +61,7 @@ class Setting:
                 {"fp32": "fp32", "autocast": "bf16 by autocast", "bf16": "bf16 weights"}[self.precision],
                 "channels last" if self.channels_last else "NCHW",
                 "batch norm folded" if self.folded else "batch norm as it is",
-                _TOLD[self.compiler],
+                _COMPILER_LABELS[self.compiler],
                 f"batch {self.batch}",
                 lanes if self.lanes > 1 else f"{self.threads} threads",
             )
@@ -72,16 +72,16 @@ class Setting:
         return asdict(self)
 
 
-def precisions_and_layouts(start: Setting) -> Iterator[Setting]:
-    """Vary what numbers are and how they lie, with batch norms folded, and once as they are."""
+def vary_precision_and_layout(start: Setting) -> Iterator[Setting]:
+    """Vary precision and memory layout with folded batch norms, and once with unfolded ones."""
     for precision in ("fp32", "autocast", "bf16"):
         for channels_last in (False, True):
             yield replace(start, precision=precision, channels_last=channels_last, folded=True)
     yield replace(start, channels_last=True)
 
 
-def lanes_of(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
-    """Vary lanes against threads, their product being the CPUs, as threads of one process and as processes."""
+def vary_lanes(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Setting]:
+    """Vary the number of lanes, as threads and as processes; lanes × threads per lane is the number of CPUs."""
     for lanes in range(1, cpus + 1):
         if cpus % lanes == 0:
             yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=False)
@@ -89,10 +89,10 @@ def lanes_of(setting: Setting, cpus: int, *, processes: bool) -> Iterator[Settin
                 yield replace(setting, lanes=lanes, threads=cpus // lanes, processes=True)
 
 
-def batches_of(setting: Setting, pixels: int) -> Iterator[Setting]:
-    """Vary the batch for images of so many pixels."""
+def vary_batches(setting: Setting, pixels: int) -> Iterator[Setting]:
+    """Vary the batch size for images of this many pixels."""
     for batch in (1, 2, 4, 8, 16, 32):
-        if batch == 1 or batch * pixels <= MOST_PIXELS:
+        if batch == 1 or batch * pixels <= MAX_BATCH_PIXELS:
             yield replace(setting, batch=batch)
 
 
@@ -104,18 +104,18 @@ def missing_compiler() -> str | None:
 
 
 def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forward:
-    """Make a network ready to run as a setting says.
+    """Prepare a network according to a setting.
 
     Args:
-        network: As torch gives it; it is changed.
-        setting: How.
-        example: A batch as it will be called with, float32, on the device.
+        network: The unmodified network; it is changed in place.
+        setting: The setting.
+        example: An example batch, float32, on the device.
 
     Returns:
-        From a float32 batch to logits.
+        A function that maps a float32 batch to logits.
     """
     if setting.folded:
-        network = folded(network)
+        network = fold_batch_norms(network)
     network = network.to(example.device)
     if setting.channels_last:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -123,26 +123,26 @@ def build(network: nn.Module, setting: Setting, example: torch.Tensor) -> Forwar
         network = network.to(torch.bfloat16)
     device = example.device.type
 
-    def ready(images: torch.Tensor) -> torch.Tensor:
+    def to_input(images: torch.Tensor) -> torch.Tensor:
         images = images.to(torch.bfloat16) if setting.precision == "bf16" else images
         return images.contiguous(memory_format=torch.channels_last) if setting.channels_last else images
 
     @contextlib.contextmanager
-    def surroundings() -> Iterator[None]:
-        # Compilers make their own graph, and inference mode's tensors cannot be part of it.
+    def forward_context() -> Iterator[None]:
+        # Compilers build their own graph, which cannot contain inference mode's tensors.
         inference = torch.inference_mode() if setting.compiler == "none" else torch.no_grad()
-        # With its cache, autocast would keep a trace's casts of the weights as inputs.
+        # With its cache, autocast would make a trace's casted weights inputs of the trace.
         cached = setting.compiler == "none"
         half = setting.precision == "autocast"
         with inference, torch.autocast(device, torch.bfloat16, enabled=half, cache_enabled=cached):
             yield
 
-    with surroundings():
-        run = _compiled(network, setting.compiler, ready(example))
+    with forward_context():
+        run = _compiled(network, setting.compiler, to_input(example))
 
     def forward(images: torch.Tensor) -> torch.Tensor:
-        with surroundings():
-            logits: torch.Tensor = run(ready(images))
+        with forward_context():
+            logits: torch.Tensor = run(to_input(images))
         return logits
 
     return forward
@@ -157,7 +157,7 @@ def _compiled(network: nn.Module, compiler: Compiler, example: torch.Tensor) -> 
             return torch.jit.freeze(torch.jit.trace(network, example))  # type: ignore[no-untyped-call]
         from torch._inductor import config
 
-        # What was compiled before would make this one's batch a variable.
+        # After an earlier compilation, torch.compile would make the batch size dynamic.
         torch._dynamo.reset()
         config.freezing = compiler == "freeze"
         run = torch.compile(network, dynamic=False)

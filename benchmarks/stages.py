@@ -2,9 +2,9 @@
 
     python -m benchmarks.stages --model example --images 2000
 
-The engine runs a chunk as ever, but in a process that asks each thread's CPU clock when the thread ends, or at the
-end. Threads that are not Python's are OpenMP's: the forward pass of a network with several threads. What the emulator
-took is told too, for on a machine of few cores it takes from the same ones.
+The engine runs a chunk as usual, but its process reads each thread's CPU clock when the thread ends, or at the end of
+the run. Threads not started by Python belong to OpenMP: the forward pass of a network with several threads. The
+emulator's CPU time is shown as well, because on a machine with few cores it competes with the engine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks import engine
 from benchmarks.emulator import running_emulator
 from benchmarks.models import open_model
 from benchmarks.photographs import open_photographs
-from benchmarks.running import surroundings
+from benchmarks.running import contender_environment
 
 _FILE_BYTES = 50_000
 _CHILD = "--as-the-engine"
@@ -47,33 +47,33 @@ def main() -> None:
         with emulator.latency(options.latency):
             arguments = engine.command(staged, ["--io-processes", "0"])[3:]
             command = [sys.executable, "-m", "benchmarks.stages", _CHILD, *arguments]
-            done = subprocess.run(command, env=os.environ | surroundings(), stdout=subprocess.PIPE, check=True)
-        emulators = emulator.cpu_seconds() - before
-    told = json.loads(done.stdout.splitlines()[-1])
-    print("\n".join(table(told, emulators, options.images)))
+            done = subprocess.run(command, env=os.environ | contender_environment(), stdout=subprocess.PIPE, check=True)
+        emulator_seconds = emulator.cpu_seconds() - before
+    seconds_by_stage = json.loads(done.stdout.splitlines()[-1])
+    print("\n".join(table(seconds_by_stage, emulator_seconds, options.images)))
 
 
-def table(told: dict[str, float], emulators: float, images: int) -> list[str]:
+def table(seconds_by_stage: dict[str, float], emulator_seconds: float, images: int) -> list[str]:
     """Return one line per stage, in ms of CPU time per image, largest first."""
-    wall = told.pop("wall")
-    rows = sorted(told.items(), key=lambda row: -row[1])
+    wall = seconds_by_stage.pop("wall")
+    rows = sorted(seconds_by_stage.items(), key=lambda row: -row[1])
     lines = [f"{name:24}{seconds / images * 1000:8.2f}" for name, seconds in rows]
-    lines.append(f"{'the emulator':24}{emulators / images * 1000:8.2f}")
-    spent = sum(told.values()) + emulators
-    lines.append(f"{'all of it':24}{spent / images * 1000:8.2f}")
+    lines.append(f"{'the emulator':24}{emulator_seconds / images * 1000:8.2f}")
+    spent = sum(seconds_by_stage.values()) + emulator_seconds
+    lines.append(f"{'total':24}{spent / images * 1000:8.2f}")
     lines.append(f"{images} images in {wall:.1f} s; {spent / wall:.2f} cores busy")
     return lines
 
 
 class Clocks:
-    """The CPU time of threads, by the first part of their names."""
+    """Records the CPU time of threads, by the first part of their names."""
 
     def __init__(self) -> None:
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._lock = threading.Lock()
 
-    def watch(self) -> None:
-        """Note from now on what each thread has taken when it ends."""
+    def install(self) -> None:
+        """Record the CPU time of each thread when it ends, from now on."""
         run, note = threading.Thread.run, self._note
 
         def timed(thread: threading.Thread) -> None:
@@ -85,7 +85,7 @@ class Clocks:
         threading.Thread.run = timed  # type: ignore
 
     def seconds(self) -> dict[str, float]:
-        """Give what was taken so far; threads that have not ended are asked for theirs."""
+        """Return the CPU seconds so far, by stage, of ended and of running threads."""
         for thread in threading.enumerate():
             if thread.ident:
                 self._note(thread.name, time.clock_gettime(time.pthread_getcpuclockid(thread.ident)))
@@ -97,13 +97,13 @@ class Clocks:
             self._seconds[name.rstrip("0123456789").rstrip("-_")] += seconds
 
 
-def as_the_engine(arguments: list[str]) -> None:
+def run_instrumented(arguments: list[str]) -> None:
     """Run the engine for one chunk, and print the CPU time of its threads."""
     from cloudseg_ops.engine.memory.process_memory import tune_malloc
     from cloudseg_ops.engine.process.stopping import Stop
 
     clocks = Clocks()
-    clocks.watch()
+    clocks.install()
     tune_malloc()
     began = time.monotonic()
     from cloudseg_ops.engine.cli import main as run
@@ -115,5 +115,5 @@ def as_the_engine(arguments: list[str]) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == [_CHILD]:
-        as_the_engine(sys.argv[2:])
+        run_instrumented(sys.argv[2:])
     main()

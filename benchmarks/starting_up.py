@@ -3,8 +3,8 @@
     python -m benchmarks.starting_up
     python -m benchmarks.starting_up --code ../another-checkout
 
-Cloud Storage is the emulator, in its own process, which lets every request wait. The first mask's time is the
-one that the emulator gave it. One start before those that count reads all files into the page cache.
+The emulator runs in its own process and delays every request. A mask's time is the one that the emulator recorded.
+A first start, which is not counted, reads all files into the page cache.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Start:
 
     Attributes:
         first_mask: Seconds from the start of the process to the time of the mask.
-        whole: Seconds until the process ended.
-        cpu: CPU seconds of the process.
+        whole: Seconds from start to end of the process.
+        cpu: CPU seconds used by the process.
     """
 
     first_mask: float
@@ -59,15 +59,15 @@ def main() -> None:
             starts = [
                 start(emulator, model, photograph, options.latency, options.code) for _ in range(options.repeats + 1)
             ][1:]
-            told = (spread([getattr(one, key) for one in starts]) for key in ("first_mask", "whole", "cpu"))
-            print(f"{name}: {', '.join(told)}", flush=True)
+            columns = (spread([getattr(one, key) for one in starts]) for key in ("first_mask", "whole", "cpu"))
+            print(f"{name}: {', '.join(columns)}", flush=True)
 
 
 def start(emulator: Emulator, model: Model, photograph: bytes, latency: float, code: Path) -> Start:
     """Run the engine of `code` on one photograph.
 
     Raises:
-        SystemExit: It failed; what it printed is shown.
+        SystemExit: It failed; the message has its output.
     """
     staged = engine.stage(emulator, model, emulator.fill(["sky/00000.jpg"], [photograph]))
     environment = os.environ | {"PYTHONPATH": str(code.resolve())}

@@ -1,6 +1,7 @@
-"""The steps around an image's forward pass, written plainly with google-cloud-storage and Pillow.
+"""The steps around an image's forward pass, in plain google-cloud-storage and Pillow.
 
-Contenders c, d and e share them. No torch here: a framework's workers that only move bytes need not load it.
+Contenders c, d and e share them. This module does not import torch, which workers that only download and upload do not
+need.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def delete(client: Client, bucket: str, name: str) -> None:
     client.bucket(bucket).blob(name).delete()
 
 
-def details(job: Any) -> dict[str, str]:
-    """What each mask says of where it comes from, about as much as the engine's masks do."""
+def provenance_metadata(job: Any) -> dict[str, str]:
+    """Return the provenance metadata of a mask, about as much as the engine writes."""
     return {
         "source-bucket": job.input,
         "model-architecture": job.params["architecture"],

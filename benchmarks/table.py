@@ -20,15 +20,15 @@ class Outcome:
 
     Attributes:
         contender: A key of `CONTENDERS`.
-        repeat: Which one, from 0.
-        images: How many were done.
-        steady: Images a second: of b, over the later half of the masks; else from the first fetch to the last result.
-        with_cleaning: The same, deletion of the photographs included, if it is a separate step; else `steady`.
-        whole: Images a second of the whole process, its start included.
-        seconds: Of the whole process.
-        cpu_seconds: Of the process tree.
-        peak_mib: Of the process tree.
-        agreement: Least share of pixels on which a mask agrees with plain float32; None: not checked.
+        repeat: Index of the repeat, from 0.
+        images: Number of images processed.
+        steady: Images per second: for b over the later half of the masks, else from the first fetch to the last result.
+        with_cleaning: The same, including deletion of the photographs if that is a separate step; else `steady`.
+        whole: Images per second of the whole process, including its start.
+        seconds: Wall-clock seconds of the whole process.
+        cpu_seconds: CPU seconds of the process tree.
+        peak_mib: Peak memory of the process tree.
+        agreement: Mean and minimum share of pixels that agree with plain float32; None: not checked.
         error: Why there are no figures.
         more: Further figures, for JSON.
     """
@@ -49,15 +49,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Median, least and most of some figures."""
+    """Median, minimum and maximum of some figures."""
 
     median: float
     least: float
     most: float
 
-    def told(self, digits: int = 3) -> str:
-        """As `1.23 (1.11–1.40)`, with so many significant digits."""
-        return f"{short(self.median, digits)} ({short(self.least, digits)}–{short(self.most, digits)})"
+    def format(self, digits: int = 3) -> str:
+        """Format as `1.23 (1.11–1.40)`, with this many significant digits."""
+        median, least, most = (format_number(value, digits) for value in (self.median, self.least, self.most))
+        return f"{median} ({least}–{most})"
 
 
 def spread(values: Iterable[float]) -> Spread | None:
@@ -66,8 +67,8 @@ def spread(values: Iterable[float]) -> Spread | None:
     return Spread(statistics.median(found), min(found), max(found)) if found else None
 
 
-def short(value: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits, without an exponent."""
+def format_number(value: float, digits: int = 3) -> str:
+    """Format a number with this many significant digits, without an exponent."""
     if value == 0:
         return "0"
     before_point = math.floor(math.log10(abs(value))) + 1
@@ -77,8 +78,8 @@ def short(value: float, digits: int = 3) -> str:
 def ratios(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
     """Return b/a, b/c, b/d and b/e, each as the spread of the ratios within the repeats.
 
-    Against a, the engine's rate from first fetch to last result counts; against the others, who delete each photograph
-    as they go, its rate with the deletion of the photographs.
+    b/a uses the engine's rate from first fetch to last result. The others use its rate including the deletion of the
+    photographs, because c, d and e delete them as they go.
     """
     found: dict[str, Spread] = {}
     for over, under in RATIOS:
@@ -98,7 +99,7 @@ _WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
 
 
 def emulator_share(outcomes: Sequence[Outcome]) -> float | None:
-    """Return the median share of b's time for which the emulator, which has one thread, was computing."""
+    """Return the median share of b's time in which the single-threaded emulator was busy."""
     shares = [
         one.more["emulator_cpu_seconds"] / one.images * one.steady
         for one in outcomes
@@ -108,25 +109,25 @@ def emulator_share(outcomes: Sequence[Outcome]) -> float | None:
 
 
 def row_lines(title: str, outcomes: Sequence[Outcome], *, free: bool) -> list[str]:
-    """Write one row.
+    """Format one row.
 
     Args:
-        title: Its title.
-        outcomes: Of all contenders and repeats.
-        free: The model costs nothing, and b/a would compare nothing.
+        title: The row's title.
+        outcomes: Outcomes of all contenders and repeats.
+        free: Whether the model costs nothing, so that b/a is meaningless.
     """
     lines = ["", title, _line(_COLUMNS)]
     for contender, name in CONTENDERS.items():
-        if mine := [one for one in outcomes if one.contender == contender]:
-            lines.append(contender_line(f"{contender}  {name}", mine))
-    told = [f"{name} {value.told()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
+        if own_outcomes := [one for one in outcomes if one.contender == contender]:
+            lines.append(contender_line(f"{contender}  {name}", own_outcomes))
+    formatted = [f"{name} {value.format()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
     if (busy := emulator_share(outcomes)) and busy > _BUSY:
-        lines.append(f"   the emulator computed for {busy:.0%} of b's time: what b is measured by may be the emulator")
-    return [*lines, "   ratios: " + ("   ".join(told) if told else "none: no two contenders were measured")]
+        lines.append(f"   the emulator was busy for {busy:.0%} of b's time: it may limit b's rate")
+    return [*lines, "   ratios: " + ("   ".join(formatted) if formatted else "none: no two contenders were measured")]
 
 
 def contender_line(name: str, outcomes: Sequence[Outcome]) -> str:
-    """Write a contender's line: medians over the repeats, its rate with its spread."""
+    """Format a contender's line: medians over the repeats, the rate with its spread."""
     good = [one for one in outcomes if not one.error]
     if not good:
         return f"{name:<{_WIDTHS[0]}}{outcomes[0].error}"
@@ -136,12 +137,12 @@ def contender_line(name: str, outcomes: Sequence[Outcome]) -> str:
     whole = [one.whole for one in good if one.whole]
     cells = (
         name,
-        rate.told(),
-        short(statistics.median(whole)) if whole else "–",
+        rate.format(),
+        format_number(statistics.median(whole)) if whole else "–",
         f"{statistics.median(one.peak_mib for one in good):.0f}",
-        short(statistics.median(one.cpu_seconds / one.images for one in good)) if good[0].images else "–",
+        format_number(statistics.median(one.cpu_seconds / one.images for one in good)) if good[0].images else "–",
         f"{statistics.median(one.images for one in good):.0f}" if good[0].images else "–",
-        short(statistics.median(one.seconds for one in good)),
+        format_number(statistics.median(one.seconds for one in good)),
         f"{min(least for _, least in agreed):.4%} least" if agreed else "not checked",
     )
     failed = [one for one in outcomes if one.error]

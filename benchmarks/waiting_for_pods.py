@@ -1,7 +1,7 @@
-"""Measures the cost of waiting for pods in a worker's slot and deferred to the triggerer (CLOUDSEG_DEFERRABLE).
+"""Compares waiting for pods in a worker slot with waiting in the triggerer (CLOUDSEG_DEFERRABLE).
 
 Runs the same chunks both ways on the cluster that KUBECONFIG names, under a real Airflow, and prints memory and CPU
-of Airflow's processes while the pods run, and how long after its container's end a task is done.
+of Airflow's processes while the pods run, and the seconds from a container's end to its task's.
 
     python -m benchmarks.waiting_for_pods --chunks 4 --repeats 2
 """
@@ -32,11 +32,11 @@ _SAMPLE_SECONDS = 3.0
 
 @dataclass
 class Samples:
-    """Of all processes of one Airflow while chunks are segmented.
+    """Samples of all processes of one Airflow while chunks are segmented.
 
     Attributes:
-        mebibytes: Proportional set sizes, summed, at each sample.
-        cpu_seconds: CPU time by process id, at first and last sight.
+        mebibytes: Summed proportional set size of each sample.
+        cpu_seconds: CPU time by process ID, in its first and last sample.
         ended: When each pod's container ended, by name.
     """
 
@@ -75,23 +75,26 @@ def main() -> None:
     options = parser.parse_args()
     found = kubeconfig_path()
     if found is None:
-        raise SystemExit("no cluster: KUBECONFIG names none")
+        raise SystemExit("no cluster: KUBECONFIG is not set")
     cluster = Cluster(found, NAMESPACE)
     cluster.create_namespace()
     rows: dict[str, list[dict[str, float]]] = {"waiting": [], "deferred": []}
     for _ in range(options.repeats):
-        for kind, taken in rows.items():
-            taken.append(measure(cluster, options.chunks, deferrable=kind == "deferred"))
-            print(kind, taken[-1], file=sys.stderr)
+        for kind, measurements in rows.items():
+            measurements.append(measure(cluster, options.chunks, deferrable=kind == "deferred"))
+            print(kind, measurements[-1], file=sys.stderr)
     if options.json:
         print(json.dumps(rows))
         return
     print(f"{options.chunks} chunks at once, {options.repeats} repeats: median (all)")
     for name in rows["waiting"][0]:
-        told = {kind: [row[name] for row in found] for kind, found in rows.items()}
-        middle = {kind: statistics.median(values) for kind, values in told.items()}
+        values_by_kind = {kind: [row[name] for row in found] for kind, found in rows.items()}
+        middle = {kind: statistics.median(values) for kind, values in values_by_kind.items()}
         ratio = middle["deferred"] / middle["waiting"] if middle["waiting"] else float("nan")
-        spread = "; ".join(f"{kind} {middle[kind]:.1f} {[round(value, 1) for value in told[kind]]}" for kind in told)
+        spread = "; ".join(
+            f"{kind} {middle[kind]:.1f} {[round(value, 1) for value in values_by_kind[kind]]}"
+            for kind in values_by_kind
+        )
         print(f"{name:<42} {spread}; deferred/waiting {ratio:.2f}")
 
 
@@ -100,14 +103,14 @@ def measure(cluster: Cluster, chunks: int, *, deferrable: bool) -> dict[str, flo
     root = Path(tempfile.mkdtemp(prefix="cloudseg-bench-"))
     settings = {"deferrable": deferrable, "chunk_objects": 8, "gpus": 0, "schedule_timeout_seconds": 300}
     with open_site(cluster, root, **settings) as running, swept(running) as site:
-        # All pods at once, whatever the cluster's GPUs: it is the waiting that is measured.
+        # All pods at once, however many GPUs the cluster has: only the waiting is measured.
         site.overlay({"spec": {"tolerations": [{"operator": "Exists"}]}})
         site.airflow.api.set_pool("cloudseg_gpu", chunks, "benchmark")
         time.sleep(10)
         idle = Samples()
         idle.take(site)
         site.upload("bench", 8 * chunks)
-        with site.slowly(0.8), _sampled(site) as samples:
+        with site.slow_storage(0.8), _sampled(site) as samples:
             began = time.monotonic()
             run_id = site.airflow.trigger()
             state = site.airflow.wait(run_id, 600)
@@ -119,17 +122,17 @@ def measure(cluster: Cluster, chunks: int, *, deferrable: bool) -> dict[str, flo
             "peak memory over idle, MiB": max(samples.mebibytes) - idle.mebibytes[0],
             "CPU seconds of Airflow": samples.cpu,
             "seconds from trigger to end": seconds,
-            # A worker deletes its pod at once, mostly before it can be sampled: then this is not a number.
+            # A worker deletes its pod at once, usually before it can be sampled; then this is NaN.
             "seconds from container's end to task's": statistics.mean(late) if late else float("nan"),
         }
 
 
 @contextmanager
 def _sampled(site: Site) -> Iterator[Samples]:
-    samples, over = Samples(), threading.Event()
+    samples, stop = Samples(), threading.Event()
 
     def work() -> None:
-        while not over.wait(_SAMPLE_SECONDS):
+        while not stop.wait(_SAMPLE_SECONDS):
             samples.take(site)
 
     thread = threading.Thread(target=work)
@@ -137,7 +140,7 @@ def _sampled(site: Site) -> Iterator[Samples]:
     try:
         yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 

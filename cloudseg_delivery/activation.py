@@ -33,11 +33,11 @@ def activate(deployment: Deployment, release: Release, before: Sequence[Release]
     environment = deployment.settled()
     packages = change(environment.packages, release.packages, _keys(before, lambda old: old.packages))
     variables = change(environment.variables, release.variables, _keys(before, lambda old: old.variables))
-    deployment.programs.tell(f"• PyPI packages: {_in_words(packages)}")
-    deployment.programs.tell(f"• variables: {_in_words(variables)}")
+    deployment.programs.report(f"• PyPI packages: {_describe_change(packages)}")
+    deployment.programs.report(f"• variables: {_describe_change(variables)}")
     _change(deployment, packages.first, variables.first)
-    deployment.programs.tell(f"• files of {release.name}")
-    deployment.bucket.bring_into_use(release, owned_files(before))
+    deployment.programs.report(f"• files of {release.name}")
+    deployment.bucket.activate_files(release, owned_files(before))
     _change(deployment, packages.last, variables.last)
     if _plugins_differ(release, before):
         # The restart by the change of variables was too early: the plugins had not been copied yet.
@@ -66,5 +66,5 @@ def _plugins_differ(release: Release, before: Sequence[Release]) -> bool:
     return any(plugins_of(old.files) != plugins for old in before) if before else bool(plugins)
 
 
-def _in_words(found: Change) -> str:
+def _describe_change(found: Change) -> str:
     return ", ".join([*found.set, *(f"without {name}" for name in found.remove)]) or "unchanged"

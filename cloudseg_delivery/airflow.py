@@ -37,7 +37,7 @@ class Airflow:
         self._patience = patience_seconds
         self._pause = pause_seconds
 
-    def hurried(self, patience_seconds: float) -> Airflow:
+    def with_patience(self, patience_seconds: float) -> Airflow:
         """Return a copy of this client with another time limit for retries."""
         other = copy.copy(self)
         other._patience = patience_seconds
@@ -80,7 +80,7 @@ class Airflow:
         """Mark a run as failed, so that it does not block the next one."""
         self._call("PATCH", self._run(run_id), {"state": "failed"})
 
-    def told_by(self, run_id: str, task_id: str, key: str) -> Any:
+    def xcom_value(self, run_id: str, task_id: str, key: str) -> Any:
         """Return an XCom value of a task in a run; None if the task has not set that key."""
         path = f"{self._run(run_id)}/taskInstances/{task_id}/xcomEntries/{key}"
         return (self._call("GET", path, missing=True) or {}).get("value")
@@ -99,19 +99,19 @@ class Airflow:
             try:
                 return self._send(method, path, body)
             except urllib.error.HTTPError as error:
-                said = error.read().decode("utf-8", "replace")
+                text = error.read().decode("utf-8", "replace")
                 # While Airflow restarts, the proxy in front of it may also return 404, with a different body.
-                ours = _is_airflows(said)
-                said = said[:300]
-                if error.code == 404 and missing and ours:
+                from_airflow = _is_airflows(text)
+                text = text[:300]
+                if error.code == 404 and missing and from_airflow:
                     return None
                 if error.code == 409 and method == "POST":
                     return {}
                 if error.code == 401:
                     self._bearer = ""
-                elif error.code < 500 and (ours or error.code != 404):
-                    raise _refusal(error.code, f"{method} {path}", said) from None
-                why = f"{error.code}: {said}"
+                elif error.code < 500 and (from_airflow or error.code != 404):
+                    raise _refusal(error.code, f"{method} {path}", text) from None
+                why = f"{error.code}: {text}"
             except (OSError, ValueError, http.client.HTTPException) as error:
                 why = f"{type(error).__name__}: {error}"
             if time.monotonic() > deadline:
@@ -126,20 +126,20 @@ class Airflow:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Bearer {self._bearer}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310
-            text = answer.read()
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+            text = response.read()
         return json.loads(text) if text else {}
 
 
-def _is_airflows(said: str) -> bool:
+def _is_airflows(text: str) -> bool:
     try:
-        return "detail" in json.loads(said)
+        return "detail" in json.loads(text)
     except (ValueError, TypeError):
         return False
 
 
-def _refusal(code: int, call: str, said: str) -> DeliveryError:
-    told = f"Airflow returned {code} for {call}: {said}"
+def _refusal(code: int, call: str, text: str) -> DeliveryError:
+    message = f"Airflow returned {code} for {call}: {text}"
     if code == 403:
-        return MissingPermissionError(f"{told}. The deployer needs the Airflow role Op; see docs/delivery.md")
-    return DeliveryError(told)
+        return MissingPermissionError(f"{message}. The deployer needs the Airflow role Op; see docs/delivery.md")
+    return DeliveryError(message)

@@ -20,14 +20,14 @@ def require_clean_tree(programs: Programs) -> str:
     Raises:
         DeliveryRefusedError: There are uncommitted changes.
     """
-    changed = programs.ask("git", "status", "--porcelain").splitlines()
+    changed = programs.query("git", "status", "--porcelain").splitlines()
     if changed:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise DeliveryRefusedError(
             f"the work tree is dirty ({', '.join(line[2:].strip() for line in changed[:_SHOWN])}{more}), but a release "
             "must be exactly a commit. Commit or stash the changes"
         )
-    return programs.ask("git", "rev-parse", "HEAD")
+    return programs.query("git", "rev-parse", "HEAD")
 
 
 def require_descent(programs: Programs, good: str | None) -> None:
@@ -43,7 +43,7 @@ def require_descent(programs: Programs, good: str | None) -> None:
     if good is None:
         return
     try:
-        programs.ask("git", "merge-base", "--is-ancestor", good, "HEAD")
+        programs.query("git", "merge-base", "--is-ancestor", good, "HEAD")
     except CommandFailedError:
         raise DeliveryRefusedError(
             f"the commit in use, {good[:12]}, is not an ancestor of the checked-out one, which is older, on another "
@@ -57,13 +57,13 @@ def require_checks(root: Path) -> None:
     Raises:
         DeliveryRefusedError: One of them fails.
     """
-    for words in CHECKS:
+    for command in CHECKS:
         try:
-            code = subprocess.run(words, cwd=root, check=False).returncode
+            code = subprocess.run(command, cwd=root, check=False).returncode
         except OSError as error:
-            raise DeliveryRefusedError(f"`{words[0]}` cannot be run ({error.strerror}); install it") from None
+            raise DeliveryRefusedError(f"`{command[0]}` cannot be run ({error.strerror}); install it") from None
         if code:
-            raise DeliveryRefusedError(f"`{' '.join(words)}` failed; see its output above. Nothing was delivered")
+            raise DeliveryRefusedError(f"`{' '.join(command)}` failed; see its output above. Nothing was delivered")
 
 
 def require_settings(variables: dict[str, str], image: str) -> None:

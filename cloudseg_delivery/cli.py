@@ -19,7 +19,7 @@ from cloudseg_ops.contracts.errors import CloudsegError, DeliveryRefusedError, R
 DONE = 0
 FAILED = 1
 REFUSED = 2
-BETWEEN = 3
+INCONSISTENT = 3
 
 _ROOT = Path(__file__).parents[1]
 _PATIENCE = Patience()
@@ -37,30 +37,31 @@ def main(arguments: Sequence[str]) -> int:
     try:
         options.run(options)
     except RollBackError as error:
-        return _told(error, BETWEEN)
+        return _print_error(error, INCONSISTENT)
     except DeliveryRefusedError as error:
-        return _told(error, REFUSED)
+        return _print_error(error, REFUSED)
     except CloudsegError as error:
-        return _told(error, FAILED)
+        return _print_error(error, FAILED)
     except KeyboardInterrupt:
-        return _told(
-            "interrupted: the environment may be between two releases. Deliver again, or run `make rollback`", BETWEEN
+        return _print_error(
+            "interrupted: the environment may be between two releases. Deliver again, or run `make rollback`",
+            INCONSISTENT,
         )
     return DONE
 
 
-def _told(error: CloudsegError | str, code: int) -> int:
+def _print_error(error: CloudsegError | str, code: int) -> int:
     print(f"cloudseg: {error}", file=sys.stderr)
     return code
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 
 def _deploy(options: argparse.Namespace) -> None:
     target = load_target(_ROOT, options.environment)
-    programs = Programs(_ROOT, _say, dry_run=options.dry_run)
+    programs = Programs(_ROOT, _print_line, dry_run=options.dry_run)
     commit = checks.require_clean_tree(programs)
     if not options.verified:
         checks.require_settings(dict(target.variables), _ZERO_IMAGE)
@@ -69,13 +70,13 @@ def _deploy(options: argparse.Namespace) -> None:
             raise DeliveryRefusedError("another commit was checked out while the checks ran; deliver again")
     deployment = Deployment.open(target, programs, _patience(options))
     deploy_options = DeployOptions(options.drain_seconds, options.take_over, downgrade=options.downgrade)
-    _say(deploy(deployment, commit, deploy_options))
+    _print_line(deploy(deployment, commit, deploy_options))
 
 
 def _roll_back(options: argparse.Namespace) -> None:
-    programs = Programs(_ROOT, _say)
+    programs = Programs(_ROOT, _print_line)
     deployment = Deployment.open(load_target(_ROOT, options.environment), programs, _patience(options))
-    _say(
+    _print_line(
         roll_back(
             deployment,
             options.release or None,
@@ -85,33 +86,33 @@ def _roll_back(options: argparse.Namespace) -> None:
 
 
 def _status(options: argparse.Namespace) -> None:
-    programs = Programs(_ROOT, _say)
+    programs = Programs(_ROOT, _print_line)
     deployment = Deployment.open(load_target(_ROOT, options.environment), programs, _PATIENCE)
     state = deployment.bucket.read_state()
     release = deployment.bucket.read_release(state.good) if state.good else None
-    _say(f"release {state.good or 'none yet'}")
+    _print_line(f"release {state.good or 'none yet'}")
     if release:
-        _say(f"commit {release.commit}\nimage {release.image}")
+        _print_line(f"commit {release.commit}\nimage {release.image}")
     if state.tried:
-        _say(f"started since, not completed: {', '.join(state.tried)}")
-    _say(f"kept: {', '.join(state.history) or 'none'}")
+        _print_line(f"started since, not completed: {', '.join(state.tried)}")
+    _print_line(f"kept: {', '.join(state.history) or 'none'}")
 
 
 def _target(options: argparse.Namespace) -> None:
     target = load_target(_ROOT, options.environment)
-    _say(f"identity_provider={target.identity_provider}\ndeployer={target.deployer}\nproject={target.project}")
+    _print_line(f"identity_provider={target.identity_provider}\ndeployer={target.deployer}\nproject={target.project}")
 
 
 def _layout(options: argparse.Namespace) -> None:
     if options.folder.exists() and any(options.folder.iterdir()):
         raise DeliveryRefusedError(f"{options.folder} is not empty; name an empty or new folder")
     files = lay_out(_ROOT, options.folder, options.commit)
-    _say(f"wrote {len(files)} files to {options.folder}")
+    _print_line(f"wrote {len(files)} files to {options.folder}")
 
 
 def _tag(options: argparse.Namespace) -> None:
     checks.require_tag(options.tag, (_ROOT / "CHANGELOG.md").read_text("utf-8"))
-    _say(f"{options.tag} matches this version")
+    _print_line(f"{options.tag} matches this version")
 
 
 def _patience(options: argparse.Namespace) -> Patience:
@@ -139,19 +140,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     deploying.set_defaults(run=_deploy)
 
-    going_back = commands.add_parser("rollback", help="return to an earlier good release")
-    _on_environment(going_back)
-    going_back.add_argument(
+    rollback = commands.add_parser("rollback", help="return to an earlier good release")
+    _on_environment(rollback)
+    rollback.add_argument(
         "--release", help="release (default: the last good one after a failure, else the one before it)"
     )
-    going_back.add_argument("--now", action="store_true", help="do not wait for running DAG runs")
-    going_back.set_defaults(run=_roll_back)
+    rollback.add_argument("--now", action="store_true", help="do not wait for running DAG runs")
+    rollback.set_defaults(run=_roll_back)
 
-    for name, run, told in (
+    for name, run, help_text in (
         ("status", _status, "print which release an environment has"),
         ("target", _target, "print the identity provider, deployer and project of an environment, as key=value"),
     ):
-        command = commands.add_parser(name, help=told)
+        command = commands.add_parser(name, help=help_text)
         command.add_argument("environment")
         command.set_defaults(run=run)
 

@@ -51,7 +51,7 @@ class Composer:
             DeliveryRefusedError: The environment does not exist, or is not RUNNING.
             CommandFailedError: gcloud failed.
         """
-        found = self._look()
+        found = self._describe()
         if found.get("state") != "RUNNING":
             raise DeliveryRefusedError(
                 f"the Composer environment {self._target.composer} is {found.get('state')}: it is being changed or is "
@@ -74,7 +74,7 @@ class Composer:
         deadline = time.monotonic() + seconds
         while True:
             try:
-                if (found := self._look()).get("state") == "RUNNING":
+                if (found := self._describe()).get("state") == "RUNNING":
                     return _environment(found)
                 why = f"is {found.get('state')}"
             except CommandFailedError as error:
@@ -83,42 +83,44 @@ class Composer:
                 raise DeliveryError(f"after {seconds:.0f} s the Composer environment {self._target.composer} {why}")
             time.sleep(poll_seconds)
 
-    def _look(self) -> Mapping[str, Any]:
-        words = ("gcloud", "composer", "environments", "describe", *self._where, "--format=json")
-        if (said := self._programs.ask_for(*words)) is None:
+    def _describe(self) -> Mapping[str, Any]:
+        arguments = ("gcloud", "composer", "environments", "describe", *self._where, "--format=json")
+        if (output := self._programs.query_optional(*arguments)) is None:
             raise DeliveryRefusedError(
                 f"the project {self._target.project} has no Composer environment {self._target.composer} in "
                 f"{self._target.location}: correct deploy/environments/{self._target.name}.env, or create it first"
             )
-        found: Mapping[str, Any] = json.loads(said)
+        found: Mapping[str, Any] = json.loads(output)
         return found
 
     def change_packages(self, change: Change) -> None:
         """Add, repin and remove PyPI packages, without touching others; takes Composer about ten minutes."""
         # --update-pypi-packages-from-file would remove every package that the file does not list.
-        words = [f"--update-pypi-package={name}{pin}" for name, pin in change.set.items()]
+        arguments = [f"--update-pypi-package={name}{pin}" for name, pin in change.set.items()]
         if change.remove:
-            words.append(f"--remove-pypi-packages={','.join(change.remove)}")
-        self._update(*words)
+            arguments.append(f"--remove-pypi-packages={','.join(change.remove)}")
+        self._update(*arguments)
 
     def change_variables(self, change: Change) -> None:
         """Set and remove environment variables, without touching others; Composer then restarts Airflow."""
         # Values are not logged: more people can read the log than can see the environment.
-        words = [f"--update-env-variables={pairs_argument(change.set)}"] if change.set else []
-        told = [f"--update-env-variables={','.join(change.set)} (names only)"] if change.set else []
+        arguments = [f"--update-env-variables={pairs_argument(change.set)}"] if change.set else []
+        display = [f"--update-env-variables={','.join(change.set)} (names only)"] if change.set else []
         if change.remove:
-            words.append(f"--remove-env-variables={','.join(change.remove)}")
-            told.append(words[-1])
-        self._update(*words, told=told)
+            arguments.append(f"--remove-env-variables={','.join(change.remove)}")
+            display.append(arguments[-1])
+        self._update(*arguments, display=display)
 
     def restart_web_server(self) -> None:
         """Restart the API server, so that it reloads its plugins."""
         # Older versions of gcloud, such as 528, have this command only in beta; newer ones still have it there.
-        self._programs.do("gcloud", "beta", "composer", "environments", "restart-web-server", *self._where, aloud=True)
+        self._programs.run(
+            "gcloud", "beta", "composer", "environments", "restart-web-server", *self._where, stream=True
+        )
 
-    def _update(self, *words: str, told: Sequence[str] = ()) -> None:
-        call = ("gcloud", "composer", "environments", "update", *self._where)
-        self._programs.do(*call, *words, told=[*call, *(told or words)], aloud=True)
+    def _update(self, *arguments: str, display: Sequence[str] = ()) -> None:
+        command = ("gcloud", "composer", "environments", "update", *self._where)
+        self._programs.run(*command, *arguments, display=[*command, *(display or arguments)], stream=True)
 
 
 def _environment(found: Mapping[str, Any]) -> Environment:

@@ -26,7 +26,7 @@ from cloudseg_ops.contracts.errors import (
 )
 from cloudseg_ops.contracts.versions import release_name
 
-_HURRIED_SECONDS = 60.0
+_SHORT_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ def deploy(deployment: Deployment, commit: str, deploy_options: DeployOptions) -
     if programs.dry_run:
         return f"dry run: would deploy {name} to {deployment.target.name}; nothing was changed"
     done = begun.succeeded(name)
-    _write_down(deployment, done, name)
+    _record(deployment, done, name)
     try:
-        bucket.forget(begun.forgotten(done))
+        bucket.delete_releases(begun.obsolete_releases(done))
     except CloudsegError as error:
-        programs.tell(f"  could not delete old releases from the bucket: {error}")
+        programs.report(f"  could not delete old releases from the bucket: {error}")
     proof = "its smoke test passed" if tried else "parsed but not tested, because the DAG is paused or a run is queued"
     return f"{name} is in use in {deployment.target.name}: {proof}"
 
@@ -134,7 +134,7 @@ def roll_back(deployment: Deployment, name: str | None, deploy_options: DeployOp
     deployment.bucket.write_state(begun)
     try:
         begun = (
-            _hold_somehow(deployment, begun)
+            _try_to_pause(deployment, begun)
             if deploy_options.now
             else deployment.pause(begun, deploy_options.drain_seconds)
         )
@@ -150,8 +150,8 @@ def roll_back(deployment: Deployment, name: str | None, deploy_options: DeployOp
         raise
     except Exception as error:
         _write_quietly(deployment, begun.given_up())
-        raise RollBackError(f"could not return to {release.name}: {_in_words(error)}") from error
-    _write_down(deployment, begun.succeeded(release.name), release.name)
+        raise RollBackError(f"could not return to {release.name}: {_describe_error(error)}") from error
+    _record(deployment, begun.succeeded(release.name), release.name)
     return f"{release.name} is in use in {deployment.target.name} again"
 
 
@@ -172,17 +172,17 @@ def _release(deployment: Deployment, folder: Path, name: str, commit: str) -> Re
 
 def _rolled_back(deployment: Deployment, state: State, failed: Release, error: Exception) -> DeliveryError:
     """Return to the last good release, and return an error that describes both the failure and the rollback."""
-    told = f"{failed.name} failed: {_in_words(error)}"
-    deployment.programs.tell(f"• {told}")
-    name = state.way_back(failed.name)
+    message = f"{failed.name} failed: {_describe_error(error)}"
+    deployment.programs.report(f"• {message}")
+    name = state.rollback_target(failed.name)
     if name is None:
         _write_quietly(deployment, state.given_up())
         why = "it is the last good release itself" if state.good else "there is no good release yet"
-        return DeliveryError(f"{told}\nNothing was rolled back: {why}. Fix the cause above, then deliver again")
-    deployment.programs.tell(f"• rolling back to {name}")
+        return DeliveryError(f"{message}\nNothing was rolled back: {why}. Fix the cause above, then deliver again")
+    deployment.programs.report(f"• rolling back to {name}")
     try:
-        good = _required(deployment, name)
-        held = _hold_somehow(deployment, state)
+        good = _require_release(deployment, name)
+        held = _try_to_pause(deployment, state)
         activate(
             deployment, good, [failed, *deployment.kept(state.known())], resume=held.held or deployment.target.unpause
         )
@@ -191,32 +191,33 @@ def _rolled_back(deployment: Deployment, state: State, failed: Release, error: E
     except Exception as second:  # noqa: BLE001  (every failure of a rollback must be reported)
         _write_quietly(deployment, state.given_up())
         return RollBackError(
-            f"{told}\nRolling back to {name} failed as well: {_in_words(second)}\nThe environment is between the two "
-            f"releases: fix the cause, then run `make rollback ENVIRONMENT={deployment.target.name} RELEASE={name}`"
+            f"{message}\nRolling back to {name} failed as well: {_describe_error(second)}\nThe environment is "
+            f"between the two releases: fix the cause, then run `make rollback "
+            f"ENVIRONMENT={deployment.target.name} RELEASE={name}`"
         )
-    return DeliveryError(f"{told}\n{name} is in use again, and works")
+    return DeliveryError(f"{message}\n{name} is in use again, and works")
 
 
-def _required(deployment: Deployment, name: str) -> Release:
+def _require_release(deployment: Deployment, name: str) -> Release:
     if (release := deployment.bucket.read_release(name)) is None:
         raise DeliveryError(f"the bucket no longer has {name}")
     return release
 
 
-def _hold_somehow(deployment: Deployment, state: State) -> State:
+def _try_to_pause(deployment: Deployment, state: State) -> State:
     """Pause the DAG if Airflow answers within 60 s; otherwise continue, since the rollback is to repair it."""
-    hurried = replace(deployment, airflow=deployment.airflow.hurried(_HURRIED_SECONDS))
+    impatient = replace(deployment, airflow=deployment.airflow.with_patience(_SHORT_PATIENCE_SECONDS))
     try:
-        dag = hurried.airflow.dag()
-        return state if dag is None or dag["is_paused"] else hurried.hold_now(state)
+        dag = impatient.airflow.dag()
+        return state if dag is None or dag["is_paused"] else impatient.pause_now(state)
     except ConcurrentDeliveryError:
         raise
     except CloudsegError as error:
-        deployment.programs.tell(f"  could not pause the DAG, continuing without: {error}")
+        deployment.programs.report(f"  could not pause the DAG, continuing without: {error}")
         return state
 
 
-def _write_down(deployment: Deployment, done: State, name: str) -> None:
+def _record(deployment: Deployment, done: State, name: str) -> None:
     try:
         deployment.bucket.write_state(done)
     except ConcurrentDeliveryError:
@@ -239,6 +240,6 @@ def _write_quietly(deployment: Deployment, state: State) -> None:
         deployment.bucket.write_state(state)
 
 
-def _in_words(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     # For foreign exceptions, include the class name: the message alone may say nothing.
     return str(error) if isinstance(error, CloudsegError) else f"{type(error).__name__}: {error}"

@@ -43,7 +43,7 @@ class Deployment:
         environment = composer.describe()
         airflow = Airflow(
             environment.airflow_url,
-            lambda: programs.ask("gcloud", "auth", "print-access-token"),
+            lambda: programs.query("gcloud", "auth", "print-access-token"),
             patience_seconds=patience.parse_seconds,
             pause_seconds=min(5.0, patience.poll_seconds),
         )
@@ -66,7 +66,7 @@ class Deployment:
                 "killed, deliver with TAKE_OVER=1"
             )
         if begun:
-            self.programs.tell(f"• an earlier delivery of {begun} was not completed: its files count as cloudseg's")
+            self.programs.report(f"• an earlier delivery of {begun} was not completed: its files count as cloudseg's")
         return state
 
     def kept(self, names: Iterable[str]) -> list[Release]:
@@ -103,9 +103,9 @@ class Deployment:
         while True:
             self._await_idle(deadline)
             if self.programs.dry_run:
-                self.programs.tell("  would pause the DAG during the delivery")
+                self.programs.report("  would pause the DAG during the delivery")
                 return begun
-            held = self.hold_now(begun)
+            held = self.pause_now(begun)
             idle = False
             try:
                 idle = not self.airflow.unfinished_runs()
@@ -117,7 +117,7 @@ class Deployment:
             if idle:
                 return held
 
-    def hold_now(self, begun: State) -> State:
+    def pause_now(self, begun: State) -> State:
         """Pause the DAG without waiting, and return the new state; active runs continue when it is resumed."""
         held = replace(begun, held=True)
         self.bucket.write_state(held)
@@ -131,7 +131,7 @@ class Deployment:
 
     def _await_idle(self, deadline: float) -> None:
         while runs := ", ".join(self.airflow.unfinished_runs()):
-            self.programs.tell(f"• waiting for {runs} to end")
+            self.programs.report(f"• waiting for {runs} to end")
             if self.programs.dry_run:
                 return
             if time.monotonic() > deadline:

@@ -30,28 +30,28 @@ def ensure_image(programs: Programs, target: Target, release: str) -> str:
     tag = f"{release}-cuda" if target.image_variant == "cuda" else release
     name = f"{target.image_repository}:{tag}"
     if (digest := _digest(programs, name)) is None:
-        programs.tell(f"• building and pushing {name}")
+        programs.report(f"• building and pushing {name}")
         wanted = {
             "VARIANT": target.image_variant,
             "PLATFORM": "linux/amd64",
             "IMAGE": target.image_repository,
             "TAG": tag,
         }
-        programs.do("scripts/image.sh", environment=wanted, aloud=True)
+        programs.run("scripts/image.sh", environment=wanted, stream=True)
         host = target.image_repository.partition("/")[0]
-        programs.do("gcloud", "auth", "configure-docker", host, "--quiet")
-        programs.do("docker", "push", "--quiet", name, aloud=True)
+        programs.run("gcloud", "auth", "configure-docker", host, "--quiet")
+        programs.run("docker", "push", "--quiet", name, stream=True)
         digest = _UNKNOWN if programs.dry_run else _digest(programs, name)
     else:
-        programs.tell(f"• {name} already exists")
+        programs.report(f"• {name} already exists")
     if digest is None:
         raise DeliveryError(f"{name} was pushed, but Artifact Registry does not have it; push it again")
     return f"{name}@{digest}"
 
 
 def _digest(programs: Programs, name: str) -> str | None:
-    said = programs.ask_for(
+    output = programs.query_optional(
         "gcloud", "artifacts", "docker", "images", "describe", name, "--format=value(image_summary.digest)"
     )
-    found = _DIGEST.search(said or "")
+    found = _DIGEST.search(output or "")
     return found[0] if found else None

@@ -10,7 +10,7 @@ from cloudseg_ops.contracts.errors import DeliveryError
 
 KEPT = 10
 """Number of good releases that are kept for rollbacks."""
-LONGEST_SECONDS = 3 * 3600
+MAX_DELIVERY_SECONDS = 3 * 3600
 """Age after which a delivery counts as dead; two package changes and two smoke tests take less."""
 
 
@@ -92,7 +92,7 @@ class State:
 
     def under_way(self, now: float) -> bool:
         """Return whether a delivery seems to be in progress at Unix time `now`."""
-        return self.since is not None and now - self.since < LONGEST_SECONDS
+        return self.since is not None and now - self.since < MAX_DELIVERY_SECONDS
 
     def begun(self, name: str, now: float) -> State:
         """Return the state while a release is being deployed."""
@@ -111,11 +111,11 @@ class State:
         """Return the state after a delivery ended without a known result; a paused DAG stays paused."""
         return replace(self, since=None)
 
-    def forgotten(self, later: State) -> list[str]:
+    def obsolete_releases(self, later: State) -> list[str]:
         """Return the releases of this state that a later state no longer refers to."""
         return sorted({*self.history, *self.tried} - {*later.history, *later.tried})
 
-    def way_back(self, name: str) -> str | None:
+    def rollback_target(self, name: str) -> str | None:
         """Return the release to roll back to if `name` fails; None if there is none, or it is `name` itself."""
         return self.good if self.good != name else None
 

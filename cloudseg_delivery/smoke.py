@@ -55,17 +55,17 @@ def smoke_test(airflow: Airflow, programs: Programs, release: Release, patience:
     Raises:
         SmokeTestError: The release does not work; the message says where the test stopped.
     """
-    programs.tell(f"• waiting until Airflow has parsed {release.name}")
+    programs.report(f"• waiting until Airflow has parsed {release.name}")
     dag = _await_parse(airflow, release.name, patience)
     if dag["is_paused"]:
         if not resume:
             return False
         if runs := ", ".join(airflow.unfinished_runs()):
-            programs.tell(f"• no dry run: {runs} would have to end first")
+            programs.report(f"• no dry run: {runs} would have to end first")
             return False
     prefix = f"{SMOKE_TEST_FOLDER}{release.name}"
     photograph = f"gs://{release.variables['CLOUDSEG_INPUT_BUCKET']}/{prefix}.{_extension(release.variables)}"
-    programs.do("gcloud", "storage", "cp", PHOTOGRAPH, photograph)
+    programs.run("gcloud", "storage", "cp", PHOTOGRAPH, photograph)
     try:
         _try(airflow, programs, release, patience, prefix)
     finally:
@@ -77,19 +77,20 @@ def _try(airflow: Airflow, programs: Programs, release: Release, patience: Patie
     deadline = time.monotonic() + patience.parse_seconds
     while True:
         run_id = f"smoke__{release.name}__{time.time_ns() // 1_000_000}"
-        programs.tell(f"• starting the dry run {run_id}")
+        programs.report(f"• starting the dry run {run_id}")
         airflow.trigger(run_id, {"dry_run": True, "input_prefix": prefix, "max_objects": 1})
         # Unpause only once the dry run is queued; otherwise a scheduled run that is due would start first.
         airflow.set_paused(False)
         _await_end(airflow, run_id, patience)
-        if (ran := airflow.told_by(run_id, _LAST_TASK, "release")) == release.name:
+        if (running_release := airflow.xcom_value(run_id, _LAST_TASK, "release")) == release.name:
             return
         # Composer syncs the bucket to the workers and to the DAG processor independently.
         if time.monotonic() > deadline:
             raise SmokeTestError(
-                f"after {patience.parse_seconds:.0f} s the workers still run release {ran} instead of {release.name}"
+                f"after {patience.parse_seconds:.0f} s the workers still run release {running_release} instead of "
+                f"{release.name}"
             )
-        programs.tell(f"  the worker still had {ran}; trying again")
+        programs.report(f"  the worker still had {running_release}; trying again")
         time.sleep(patience.poll_seconds)
 
 
@@ -120,10 +121,10 @@ def _await_end(airflow: Airflow, run_id: str, patience: Patience) -> None:
     if state is None:
         # The DAG allows one active run: this one would block the next.
         _quietly(lambda: airflow.fail_run(run_id))
-    told = ", ".join(f"{task} {state}" for task, state in tasks.items() if state not in (None, "success"))
+    problems = ", ".join(f"{task} {state}" for task, state in tasks.items() if state not in (None, "success"))
     raise SmokeTestError(
         f"the dry run {run_id} {f'ended as {state}' if state else f'has not ended in {patience.run_seconds:.0f} s'}, "
-        f"{_LAST_TASK} as {tasks.get(_LAST_TASK)} ({told or 'no task has failed'}); see the logs in Airflow's UI"
+        f"{_LAST_TASK} as {tasks.get(_LAST_TASK)} ({problems or 'no task has failed'}); see the logs in Airflow's UI"
     )
 
 
@@ -136,9 +137,9 @@ def _wait(found: Callable[[], Any], seconds: float, poll: float) -> Any:
 
 def _remove(programs: Programs, photograph: str) -> None:
     try:
-        programs.do("gcloud", "storage", "rm", photograph)
+        programs.run("gcloud", "storage", "rm", photograph)
     except CommandFailedError as error:
-        programs.tell(f"  could not delete {photograph}, which no run will process: {error}")
+        programs.report(f"  could not delete {photograph}, which no run will process: {error}")
 
 
 def _quietly(call: Callable[[], None]) -> None:

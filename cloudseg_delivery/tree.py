@@ -21,7 +21,7 @@ ROOTS = ("dags", "plugins")
 # Matches every module name, whether Airflow reads ignore files as globs or as regular expressions.
 _IGNORE = "[a-z_]*\n"
 _COMMIT_PATH = "contracts/commit.py"
-_COMMIT_FILE = '''"""The commit that this copy of cloudseg is of; a deploy has written it."""
+_COMMIT_FILE = '''"""The commit that this copy of cloudseg was deployed from; written by the deploy."""
 
 COMMIT = "{commit}"
 '''
@@ -42,16 +42,20 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
         DeliveryRefusedError: `root` is not a git repository.
     """
     sources = _sources(root)
-    placed = [(root / path, destination / path) for path in sources if _is_beside(path)]
-    homes = [home for home in ROOTS if home == "dags" or any(path.startswith(f"{home}/") for path in sources)]
-    for home in homes:
-        placed += [(root / path, destination / home / path) for path in sources if _is_delivered(path)]
+    placed = [(root / path, destination / path) for path in sources if _is_dag_or_plugin(path)]
+    root_folders = [
+        root_folder
+        for root_folder in ROOTS
+        if root_folder == "dags" or any(path.startswith(f"{root_folder}/") for path in sources)
+    ]
+    for root_folder in root_folders:
+        placed += [(root / path, destination / root_folder / path) for path in sources if _is_delivered(path)]
     for source, place in placed:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, place)
-    for home in homes:
-        (destination / home / PACKAGE / ".airflowignore").write_text(_IGNORE, "utf-8")
-        commit_file = destination / home / PACKAGE / _COMMIT_PATH
+    for root_folder in root_folders:
+        (destination / root_folder / PACKAGE / ".airflowignore").write_text(_IGNORE, "utf-8")
+        commit_file = destination / root_folder / PACKAGE / _COMMIT_PATH
         commit_file.parent.mkdir(parents=True, exist_ok=True)
         commit_file.write_text(_COMMIT_FILE.format(commit=commit), "utf-8")
     return {
@@ -61,7 +65,7 @@ def lay_out(root: Path, destination: Path, commit: str) -> dict[str, str]:
     }
 
 
-def _is_beside(path: str) -> bool:
+def _is_dag_or_plugin(path: str) -> bool:
     parts = PurePosixPath(path).parts
     # The top-level ignore files belong to the bucket's owner.
     return parts[0] in ROOTS and parts[-1] != ".airflowignore"
@@ -73,7 +77,7 @@ def packages_of(files: Iterable[str]) -> list[str]:
     return [folder for folder in (f"{root}/{PACKAGE}" for root in ROOTS) if folder in found]
 
 
-def beside_packages(files: Iterable[str]) -> list[str]:
+def files_outside_package(files: Iterable[str]) -> list[str]:
     """Return the files outside of the package's folders, sorted."""
     return sorted(file for file in files if PurePosixPath(file).parts[1] != PACKAGE)
 
@@ -83,9 +87,9 @@ def _is_delivered(path: str) -> bool:
 
 
 def _sources(root: Path) -> list[str]:
-    words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *ROOTS, PACKAGE]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *ROOTS, PACKAGE]
     try:
-        done = subprocess.run(words, cwd=root, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise DeliveryRefusedError(f"{root} is not a git repository, which a release needs: {error}") from None
     return sorted({path for path in done.stdout.split("\0") if path and (root / path).is_file()})

@@ -15,7 +15,7 @@ from cloudseg_local.emulator import local_store
 from cloudseg_local.pod_runtime import DEFAULT_NAMESPACE, delete_pods
 from cloudseg_local.processes import end_processes, leftovers
 from cloudseg_local.state import REPOSITORY, LocalState
-from cloudseg_local.watch import say
+from cloudseg_local.watch import print_line
 from cloudseg_ops.cli.commands import print_audit
 from cloudseg_ops.cli.progress import show_run
 from cloudseg_ops.contracts.errors import CloudsegError
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.command == "down":
             return _down(state)
         if options.command in {"audit", "progress"}:
-            return _look(options)
+            return _inspect(options)
         return run_demo(
             state,
             DemoOptions(
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cloudseg: {error.strerror}: {error.filename}; check free space and permissions", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        say("• stopped. Inputs without a proof are still in the input bucket: the next run picks them up")
+        print_line("• stopped. Inputs without a proof are still in the input bucket: the next run picks them up")
         return 130
 
 
@@ -64,7 +64,7 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _look(options: argparse.Namespace) -> int:
+def _inspect(options: argparse.Namespace) -> int:
     with local_store(options.state) as store:
         run_id = options.run or newest_run(store)
         if options.command == "audit":
@@ -76,9 +76,9 @@ def _down(state: LocalState) -> int:
     with state.locked():
         found = leftovers(state.root)
         end_processes(found)
-        delete_pods(state, lambda text: say(f"• {text}"))
+        delete_pods(state, lambda text: print_line(f"• {text}"))
         state.up_file.unlink(missing_ok=True)
-    say(f"• stopped {len(found)} processes" if found else "• nothing was running")
+    print_line(f"• stopped {len(found)} processes" if found else "• nothing was running")
     return 0
 
 

@@ -45,8 +45,8 @@ class AirflowApi:
     def healthy(self) -> bool:
         """Return whether the API server, scheduler, DAG processor and triggerer are all healthy."""
         try:
-            answer = self._session.get(f"{self._url}/api/v2/monitor/health", timeout=_TIMEOUT)
-            parts = answer.json() if answer.ok else {}
+            response = self._session.get(f"{self._url}/api/v2/monitor/health", timeout=_TIMEOUT)
+            parts = response.json() if response.ok else {}
         except (requests.RequestException, ValueError):
             return False
         names = ("metadatabase", "scheduler", "dag_processor", "triggerer")
@@ -58,8 +58,8 @@ class AirflowApi:
         Raises:
             LocalError: A DAG file cannot be parsed; the message contains Airflow's traceback.
         """
-        answer = self._send("GET", f"/dags/{dag_id}", accept=(200, 404))
-        if answer.status_code == 200 and not answer.json().get("has_import_errors"):
+        response = self._send("GET", f"/dags/{dag_id}", accept=(200, 404))
+        if response.status_code == 200 and not response.json().get("has_import_errors"):
             return True
         errors = self._send("GET", "/importErrors").json()["import_errors"]
         if errors:
@@ -106,10 +106,10 @@ class AirflowApi:
     def task_log(self, dag_id: str, run_id: str, task: TaskState) -> str:
         """Return the log of a task instance's last try as text, exceptions with their message."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task.task_id}/logs/{max(task.tries, 1)}"
-        answer = self._send(
+        response = self._send(
             "GET", path, params={"map_index": task.map_index, "full_content": True}, accept=(200, 404)
         ).json()
-        content = answer.get("content") or []
+        content = response.get("content") or []
         return "\n".join(_as_text(line) for line in content)
 
     def _send(self, method: str, path: str, *, accept: tuple[int, ...] = (200, 201), **request: Any) -> Any:
@@ -117,27 +117,27 @@ class AirflowApi:
             if "Authorization" not in self._session.headers:
                 self._log_in()
             try:
-                answer = self._session.request(method, f"{self._url}/api/v2{path}", timeout=_TIMEOUT, **request)
+                response = self._session.request(method, f"{self._url}/api/v2{path}", timeout=_TIMEOUT, **request)
             except requests.RequestException as error:
                 raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
-            if answer.status_code == 401:
+            if response.status_code == 401:
                 del self._session.headers["Authorization"]
-            elif answer.status_code < 500:
+            elif response.status_code < 500:
                 break
             # SQLite allows one writer at a time; Airflow returns 500 when a write times out waiting for the lock.
             time.sleep(attempt)
-        if answer.status_code not in accept:
-            raise LocalError(f"Airflow returned {answer.status_code} for {method} {path}: {answer.text[:500]}")
-        return answer
+        if response.status_code not in accept:
+            raise LocalError(f"Airflow returned {response.status_code} for {method} {path}: {response.text[:500]}")
+        return response
 
     def _log_in(self) -> None:
         try:
-            answer = self._session.post(f"{self._url}/auth/token", json=self._login, timeout=_TIMEOUT)
+            response = self._session.post(f"{self._url}/auth/token", json=self._login, timeout=_TIMEOUT)
         except requests.RequestException as error:
             raise AirflowUnreachableError(f"Airflow at {self._url} does not answer: {error}") from error
-        if not answer.ok:
-            raise LocalError(f"Airflow rejected the login of {self._login['username']!r}: {answer.text[:500]}")
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        if not response.ok:
+            raise LocalError(f"Airflow rejected the login of {self._login['username']!r}: {response.text[:500]}")
+        self._session.headers["Authorization"] = f"Bearer {response.json()['access_token']}"
 
 
 def _as_text(line: Any) -> str:

@@ -21,7 +21,7 @@ from cloudseg_ops.contracts.errors import LocalError
 from cloudseg_ops.operators.clusters import refusal
 from cloudseg_ops.pods.manifest import APP_LABELS
 
-_NEEDED = (
+_REQUIRED_RIGHTS = (
     ("create", "pods"),
     ("get", "pods"),
     ("list", "pods"),
@@ -114,10 +114,10 @@ class Cluster:
         """
         reviews = client.AuthorizationV1Api(self.api.api_client)
         missing = []
-        for verb, resource in _NEEDED:
+        for verb, resource in _REQUIRED_RIGHTS:
             kind, _, part = resource.partition("/")
-            asked = {"namespace": self.namespace, "verb": verb, "resource": kind, "subresource": part}
-            body = {"spec": {"resourceAttributes": asked}}
+            attributes = {"namespace": self.namespace, "verb": verb, "resource": kind, "subresource": part}
+            body = {"spec": {"resourceAttributes": attributes}}
             answer = self._call(
                 "review your rights", lambda body=body, **more: reviews.create_self_subject_access_review(body, **more)
             )
@@ -145,7 +145,7 @@ class Cluster:
             if error.status != 403:
                 raise self._refused("look for the namespace", error) from None
         except HTTPError as error:
-            raise self._silent(error) from None
+            raise self._unreachable(error) from None
         return False
 
     def pods(self, setup: str, **labels: str) -> list[str]:
@@ -185,7 +185,7 @@ class Cluster:
                 if error.status != 404:
                     raise self._refused(f"delete the pod {name}", error) from None
             except HTTPError as error:
-                raise self._silent(error) from None
+                raise self._unreachable(error) from None
         if left := self.await_no_pods(setup, _DELETE_GRACE_SECONDS + 30):
             raise LocalError(
                 f"{len(left)} pods did not terminate: {', '.join(left)}; see `kubectl -n {self.namespace} get pods`"
@@ -198,14 +198,14 @@ class Cluster:
         except ApiException as error:
             raise self._refused(what, error) from None
         except HTTPError as error:
-            raise self._silent(error) from None
+            raise self._unreachable(error) from None
 
     def _refused(self, what: str, error: ApiException) -> LocalError:
         hint = f"Check the user in {self.kubeconfig} and its roles" if error.status in (401, 403) else ""
-        said = refusal(error)
-        return LocalError(f"cluster {self.context} did not let you {what} ({error.status}): {said}. {hint}".strip())
+        reason = refusal(error)
+        return LocalError(f"cluster {self.context} did not let you {what} ({error.status}): {reason}. {hint}".strip())
 
-    def _silent(self, error: HTTPError) -> LocalError:
+    def _unreachable(self, error: HTTPError) -> LocalError:
         cause = getattr(error, "reason", None) or error
         return LocalError(
             f"cluster {self.context} does not answer at {self.api.api_client.configuration.host}: {cause}. Start it, "

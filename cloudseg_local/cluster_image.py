@@ -24,14 +24,14 @@ def kind_cluster(context: str) -> str | None:
     return context.removeprefix(_KIND) if context.startswith(_KIND) else None
 
 
-def provide_image(image: str, context: str, *, own_engine: bool, tell: Callable[[str], None]) -> None:
+def provide_image(image: str, context: str, *, shares_docker: bool, report: Callable[[str], None]) -> None:
     """Check that this machine has an image, where the cluster depends on it, and load it into a kind cluster.
 
     Args:
         image: The image; nodes pull one with a digest themselves.
         context: The kubeconfig's context; those of kind start with `kind-`.
-        own_engine: Whether the cluster runs its containers on this machine's Docker engine.
-        tell: Receives progress messages for the terminal.
+        shares_docker: Whether the cluster's nodes use this machine's Docker engine.
+        report: Receives progress messages for the terminal.
 
     Raises:
         LocalError: The image is not on this machine, or kind cannot load it.
@@ -40,12 +40,12 @@ def provide_image(image: str, context: str, *, own_engine: bool, tell: Callable[
         return
     kind = kind_cluster(context)
     if kind is not None and shutil.which("kind") is None:
-        tell(f"`kind` is not on the PATH, so {image} was not loaded: the nodes of {context} must already have it")
+        report(f"`kind` is not on the PATH, so {image} was not loaded: the nodes of {context} must already have it")
     elif kind is not None:
         _require_image(image)
-        tell(f"loading the image {image} into the kind cluster {kind}")
+        report(f"loading the image {image} into the kind cluster {kind}")
         _load(image, kind)
-    elif own_engine:
+    elif shares_docker:
         _require_image(image)
 
 

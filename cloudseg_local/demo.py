@@ -17,7 +17,7 @@ from cloudseg_local.pod_runtime import DEFAULT_NAMESPACE, PodRuntime, delete_pod
 from cloudseg_local.stack import Stack
 from cloudseg_local.state import INPUT_BUCKET, LocalState
 from cloudseg_local.summary import summary_table
-from cloudseg_local.watch import follow_run, say
+from cloudseg_local.watch import follow_run, print_line
 from cloudseg_ops.contracts.errors import LocalError, ObjectNotFoundError
 from cloudseg_ops.links.addresses import emulator_buckets
 from cloudseg_ops.runs.audit import Audit, audit_run
@@ -62,31 +62,31 @@ def run_demo(state: LocalState, options: DemoOptions) -> int:
         pods = _connect(state, options)
         if pods:
             state = replace(state, gcs_host=pods.gcs_host)
-        stack = Stack(state, _tell, pods.identity if pods else None)
+        stack = Stack(state, _report, pods.identity if pods else None)
         try:
             attached = stack.running()
             if attached:
-                say(f"• using the services that are running at {state.ui_url}")
+                print_line(f"• using the services that are running at {state.ui_url}")
                 store, api = stack.store(), stack.api()
                 _upload(store, options)
             else:
                 stack.end_leftovers()
-                delete_pods(state, _tell)
+                delete_pods(state, _report)
                 store, api = _start(stack, options, pods)
             code = _run_once(stack, store, api, options, pods)
-            say(f"• {time.monotonic() - began:.0f} s in total")
+            print_line(f"• {time.monotonic() - began:.0f} s in total")
             if options.keep_running or attached:
                 if not attached:
-                    stack.leave_up()
-                say(_still_up(state))
+                    stack.leave_running()
+                print_line(_still_up(state))
             return code
         finally:
             if stack.stop():
-                delete_pods(state, _tell)
+                delete_pods(state, _report)
 
 
-def _tell(text: str) -> None:
-    say(f"• {text}")
+def _report(text: str) -> None:
+    print_line(f"• {text}")
 
 
 def _connect(state: LocalState, options: DemoOptions) -> PodRuntime | None:
@@ -99,15 +99,15 @@ def _start(stack: Stack, options: DemoOptions, pods: PodRuntime | None) -> tuple
     settings: dict[str, object] = {"chunk_objects": _chunk_objects(options)}
     stack.prepare({**settings, **(pods.settings(stack.state) if pods else {})}, pods.environment() if pods else None)
     if pods:
-        pods.prepare(stack.state, _tell)
-    say("• starting the GCS emulator and Airflow: API server, scheduler, DAG processor, triggerer")
+        pods.prepare(stack.state, _report)
+    print_line("• starting the GCS emulator and Airflow: API server, scheduler, DAG processor, triggerer")
     store = stack.start_storage()
     return store, stack.start_airflow(lambda: _upload(store, options), pods.slots if pods else None)
 
 
 def _upload(store: Store, options: DemoOptions) -> None:
     uploaded = upload_photographs(store, options.images, options.count)
-    say(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
+    print_line(f"• {uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
 
 
 def _chunk_objects(options: DemoOptions) -> int:
@@ -120,11 +120,11 @@ def _chunk_objects(options: DemoOptions) -> int:
 def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions, pods: PodRuntime | None) -> int:
     interrupted = api.unfinished_runs(DAG_ID)
     for run_id in interrupted:
-        say(f"• run {run_id} of an earlier command was interrupted: marked as failed; this run takes its inputs")
+        print_line(f"• run {run_id} of an earlier command was interrupted: marked as failed; this run takes its inputs")
         api.fail_run(DAG_ID, run_id)
     time.sleep(1)  # until the last upload is older than CLOUDSEG_SETTLE_SECONDS
     run_id = api.trigger(DAG_ID, {"model_revision": options.revision} if options.revision else {})
-    say(f"• run {run_id}")
+    print_line(f"• run {run_id}")
     state = follow_run(
         api,
         store,
@@ -137,14 +137,18 @@ def _run_once(stack: Stack, store: Store, api: AirflowApi, options: DemoOptions,
     audits = [_audit(store, run) for run in (*interrupted, run_id)]
     audit = audits[-1]
     if audit is None:
-        say(f"• the run ended as {state} without a snapshot; task logs: {stack.state.airflow_home / 'logs'}")
+        print_line(f"• the run ended as {state} without a snapshot; task logs: {stack.state.airflow_home / 'logs'}")
         return 1
     head, report = _fetch_report(stack.state, store, run_id)
-    say(summary_table(head, audit, report, state))
+    print_line(summary_table(head, audit, report, state))
     if state != "success":
-        say(f"• the run failed: `make up` shows it at {stack.state.ui_url}; logs: {stack.state.airflow_home / 'logs'}")
+        print_line(
+            f"• the run failed: `make up` shows it at {stack.state.ui_url}; logs: {stack.state.airflow_home / 'logs'}"
+        )
     holds = all(found.holds for found in audits if found)
-    say("• audit: every input is accounted for" if holds else f"• AUDIT: INPUTS ARE LOST: {', '.join(audit.lost)}")
+    print_line(
+        "• audit: every input is accounted for" if holds else f"• AUDIT: INPUTS ARE LOST: {', '.join(audit.lost)}"
+    )
     return 0 if holds and clear and state == "success" else 1
 
 
@@ -152,9 +156,9 @@ def _is_clear(pods: PodRuntime, run_id: str) -> bool:
     try:
         left = pods.pods_left(run_id)
     except LocalError as error:
-        say(f"• could not check for remaining pods: {error}")
+        print_line(f"• could not check for remaining pods: {error}")
         return False
-    say(f"• PODS ARE LEFT: {', '.join(left)}" if left else "• 0 pods of the run are left on the cluster")
+    print_line(f"• PODS ARE LEFT: {', '.join(left)}" if left else "• 0 pods of the run are left on the cluster")
     return not left
 
 

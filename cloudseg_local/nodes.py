@@ -10,7 +10,7 @@ from cloudseg_ops.contracts.errors import LocalError
 from cloudseg_ops.pods.manifest import GPU_RESOURCE
 
 _GPU_TYPE_LABEL = "cloud.google.com/gke-accelerator"
-_MOST_SLOTS = 4
+_MAX_SLOTS = 4
 _SLOTS_WITHOUT_GPUS = 2
 
 
@@ -37,7 +37,7 @@ class Offer:
     @property
     def slots(self) -> int:
         """Number of chunks to run concurrently: one per GPU, at most 4; 2 without GPUs."""
-        return min(_MOST_SLOTS, self.gpus) or _SLOTS_WITHOUT_GPUS
+        return min(_MAX_SLOTS, self.gpus) or _SLOTS_WITHOUT_GPUS
 
 
 def read_nodes(nodes: Sequence[Mapping[str, Any]]) -> Offer:
@@ -52,26 +52,26 @@ def read_nodes(nodes: Sequence[Mapping[str, Any]]) -> Offer:
     from kubernetes.utils.quantity import parse_quantity
 
     ready = [node for node in nodes if _is_ready(node)]
-    takers = [node for node in ready if _gpus(node)] or [node for node in ready if not _repels(node)]
-    if not takers:
+    eligible = [node for node in ready if _gpus(node)] or [node for node in ready if not _has_blocking_taint(node)]
+    if not eligible:
         raise LocalError(
             f"none of the cluster's {len(nodes)} nodes is ready and accepts pods; see `kubectl describe nodes`"
         )
-    addresses = [address for node in takers if (address := _address(node))]
+    addresses = [address for node in eligible if (address := _address(node))]
     if not addresses:
         raise LocalError(
             "none of the cluster's nodes has an internal IPv4 address, so pods could not reach the emulator; use a "
             "cluster with IPv4"
         )
-    gpus = sum(map(_gpus, takers))
-    types = {node["metadata"].get("labels", {}).get(_GPU_TYPE_LABEL) for node in takers} if gpus else set()
+    gpus = sum(map(_gpus, eligible))
+    types = {node["metadata"].get("labels", {}).get(_GPU_TYPE_LABEL) for node in eligible} if gpus else set()
     return Offer(
-        nodes=len(takers),
+        nodes=len(eligible),
         gpus=gpus,
         gpu_type=types.pop() if len(types) == 1 else None,
-        cpus=sum(float(parse_quantity(node["status"].get("allocatable", {}).get("cpu", "1"))) for node in takers),
+        cpus=sum(float(parse_quantity(node["status"].get("allocatable", {}).get("cpu", "1"))) for node in eligible),
         address=addresses[0],
-        docker=all(_runtime(node).startswith("docker://") for node in takers),
+        docker=all(_runtime(node).startswith("docker://") for node in eligible),
     )
 
 
@@ -80,7 +80,7 @@ def _is_ready(node: Mapping[str, Any]) -> bool:
     return conditions.get("Ready") == "True" and not node.get("spec", {}).get("unschedulable")
 
 
-def _repels(node: Mapping[str, Any]) -> bool:
+def _has_blocking_taint(node: Mapping[str, Any]) -> bool:
     return any(taint["effect"] != "PreferNoSchedule" for taint in node.get("spec", {}).get("taints") or ())
 
 

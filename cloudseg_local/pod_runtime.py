@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DEFAULT_NAMESPACE = "cloudseg"
 # Longer than a pod's grace period, so that pods still terminating do not count as left over.
-_GONE_SECONDS = 40.0
+_TERMINATION_SECONDS = 40.0
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +75,29 @@ class PodRuntime:
             "image": self.image,
         }
 
-    def prepare(self, state: LocalState, tell: Tell) -> None:
+    def prepare(self, state: LocalState, report: Report) -> None:
         """Prepare the cluster: check permissions, provide the image and create the namespace.
 
         Args:
             state: Records the cluster, so that a later command can delete pods that a killed one left.
-            tell: Receives progress messages for the terminal.
+            report: Receives progress messages for the terminal.
 
         Raises:
             LocalError: A permission or the image is missing, or the namespace cannot be created.
         """
         cluster, offer = self.cluster, self.offer
         cluster.require_rights()
-        own_engine = offer.docker and self.gcs_host == offer.address
-        provide_image(self.image, cluster.context, own_engine=own_engine, tell=tell)
-        made = " (created)" if cluster.ensure_namespace() else ""
+        shares_docker = offer.docker and self.gcs_host == offer.address
+        provide_image(self.image, cluster.context, shares_docker=shares_docker, report=report)
+        suffix = " (created)" if cluster.ensure_namespace() else ""
         gpus = f"{offer.gpus} GPUs ({offer.gpu_type or 'of any type'})" if offer.gpus else "no GPUs, so chunks use CPUs"
-        tell(f"cluster {cluster.context}: {offer.nodes} node(s) for chunks, {gpus}; up to {self.slots} pods at a time")
-        tell(f"pods of {self.image} in the namespace {cluster.namespace}{made}")
-        tell(f"the GCS emulator will listen on {state.gcs_url}: anyone who can reach that address can use it")
-        where = {"kubeconfig": cluster.kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
-        write_private(state.cluster_file, where)
+        report(
+            f"cluster {cluster.context}: {offer.nodes} node(s) for chunks, {gpus}; up to {self.slots} pods at a time"
+        )
+        report(f"pods of {self.image} in the namespace {cluster.namespace}{suffix}")
+        report(f"the GCS emulator will listen on {state.gcs_url}: anyone who can reach that address can use it")
+        location = {"kubeconfig": cluster.kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
+        write_private(state.cluster_file, location)
 
     def settings(self, state: LocalState) -> dict[str, object]:
         """Return the cloudseg settings, as the `overrides` of `airflow_environment`."""
@@ -133,10 +135,10 @@ class PodRuntime:
         from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 
         labels = {"dag_id": DAG_ID, "run_id": make_safe_label_value(run_id)}
-        return self.cluster.await_no_pods(self.setup, _GONE_SECONDS, **labels)
+        return self.cluster.await_no_pods(self.setup, _TERMINATION_SECONDS, **labels)
 
 
-def delete_pods(state: LocalState, tell: Tell) -> None:
+def delete_pods(state: LocalState, report: Report) -> None:
     """Delete this setup's pods from the cluster it used last, if any.
 
     If the cluster does not answer, this only prints a message: the caller is shutting down or changing clusters.
@@ -145,13 +147,15 @@ def delete_pods(state: LocalState, tell: Tell) -> None:
         return
     from cloudseg_local.cluster import Cluster
 
-    where = json.loads(state.cluster_file.read_text())
+    location = json.loads(state.cluster_file.read_text())
     try:
-        cluster = Cluster.connect(where["kubeconfig"], where["namespace"], where["context"])
+        cluster = Cluster.connect(location["kubeconfig"], location["namespace"], location["context"])
         names = cluster.delete_pods(state.setup)
     except LocalError as error:
-        tell(f"pods may be left in the namespace {where['namespace']} (label {SETUP_LABEL}={state.setup}): {error}")
+        report(
+            f"pods may be left in the namespace {location['namespace']} (label {SETUP_LABEL}={state.setup}): {error}"
+        )
         return
     if names:
-        tell(f"deleted {len(names)} pods in the namespace {where['namespace']}: {', '.join(names)}")
+        report(f"deleted {len(names)} pods in the namespace {location['namespace']}: {', '.join(names)}")
     state.cluster_file.unlink()

@@ -61,12 +61,12 @@ def require_free_port(port: int, variable: str, what: str, host: str = "127.0.0.
             probe.bind((host, port))
         except OSError as error:
             raise LocalError(
-                f"port {port}, meant for {what}, is taken{_by_whom(port)} ({error.strerror}); stop that process, or "
+                f"port {port}, meant for {what}, is taken{_port_owner(port)} ({error.strerror}); stop that process, or "
                 f"choose another port: `make demo {variable}=…`"
             ) from None
 
 
-def _by_whom(port: int) -> str:
+def _port_owner(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:

@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import LocalError
 
 # Every process of the setup inherits this variable; `leftovers` finds processes of a killed command by it.
 MARKER = "CLOUDSEG_LOCAL_STATE"
-_MOST_RESTARTS = 3
+_MAX_RESTARTS = 3
 _GRACE_SECONDS = 8.0
 
 
@@ -61,10 +61,10 @@ class Service:
 class Supervisor:
     """Keeps services running: restarts one that dies, up to three times."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        """Report restarts to the terminal through `tell`."""
+    def __init__(self, report: Callable[[str], None]) -> None:
+        """Report restarts to the terminal through `report`."""
         self._services: list[Service] = []
-        self._tell = tell
+        self._report = report
 
     @property
     def process_ids(self) -> list[int]:
@@ -86,20 +86,20 @@ class Supervisor:
             code = service.died()
             if code is None:
                 continue
-            if service.restarts == _MOST_RESTARTS:
+            if service.restarts == _MAX_RESTARTS:
                 raise LocalError(
-                    f"{service.name} ended {_MOST_RESTARTS + 1} times, the last time with exit code {code}; the end of "
+                    f"{service.name} ended {_MAX_RESTARTS + 1} times, the last time with exit code {code}; the end of "
                     f"{service.log}:\n{tail(service.log)}\nNothing is lost: fix the cause and run the command again"
                 )
             service.restarts += 1
-            self._tell(f"{service.name} ended (exit code {code}); restarting it")
+            self._report(f"{service.name} ended (exit code {code}); restarting it")
             service.start()
 
     def restart(self, name: str, why: str) -> None:
         """Restart a service, ending its child processes as well."""
         for service in self._services:
             if service.name == name and service.process:
-                self._tell(f"{why}; restarting the {name}")
+                self._report(f"{why}; restarting the {name}")
                 end_processes([service.process.pid])
                 service.start()
 
@@ -108,7 +108,7 @@ class Supervisor:
         end_processes(self.process_ids[::-1])
         self._services.clear()
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Forget the services without ending them."""
         self._services.clear()
 
@@ -134,18 +134,18 @@ def leftovers(state: Path) -> list[int]:
 
 def end_processes(process_ids: Sequence[int], grace: float = _GRACE_SECONDS) -> None:
     """End processes and their children: SIGTERM first, SIGKILL after `grace` seconds."""
-    doomed: dict[int, psutil.Process] = {}
+    targets: dict[int, psutil.Process] = {}
     for process_id in process_ids:
         try:
             process = psutil.Process(process_id)
-            doomed.update({child.pid: child for child in process.children(recursive=True)})
-            doomed[process_id] = process
+            targets.update({child.pid: child for child in process.children(recursive=True)})
+            targets[process_id] = process
         except psutil.NoSuchProcess:
             continue
     for process_id in process_ids:
-        if process_id in doomed:
-            _signal(doomed[process_id], signal.SIGTERM)
-    _, alive = psutil.wait_procs(doomed.values(), timeout=grace)
+        if process_id in targets:
+            _signal(targets[process_id], signal.SIGTERM)
+    _, alive = psutil.wait_procs(targets.values(), timeout=grace)
     for process in alive:
         _signal(process, signal.SIGKILL)
     psutil.wait_procs(alive, timeout=5)
@@ -167,8 +167,8 @@ def wait_until(
         ready: The condition.
         what: What is waited for, for the message.
         seconds: Time limit.
-        check: Called before each further look; raises if waiting has become pointless.
-        pause: Seconds between two looks.
+        check: Called between two polls; raises if waiting has become pointless.
+        pause: Seconds between two polls.
 
     Raises:
         LocalError: The condition did not hold within `seconds`.

@@ -42,20 +42,20 @@ class Stack:
     """The local services of one state folder."""
 
     def __init__(
-        self, state: LocalState, tell: Callable[[str], None], runtime: Mapping[str, str] | None = None
+        self, state: LocalState, report: Callable[[str], None], runtime: Mapping[str, str] | None = None
     ) -> None:
         """Create the stack without starting anything.
 
         Args:
             state: The state folder, ports and addresses.
-            tell: Receives progress messages for the terminal.
-            runtime: Where chunks run; a later command must pass the same value to use services left by `leave_up`.
+            report: Receives progress messages for the terminal.
+            runtime: Where chunks run; a later command must pass the same value to use services left by `leave_running`.
                 None: as processes on this machine.
         """
         self.state = state
         self._runtime = dict(runtime or {"runtime": "local"})
-        self.supervisor = Supervisor(tell)
-        self._tell = tell
+        self.supervisor = Supervisor(report)
+        self._report = report
         self._environment: dict[str, str] = {}
 
     def api(self, user: str = ADMIN) -> AirflowApi:
@@ -75,21 +75,21 @@ class Stack:
         if not self.state.up_file.exists():
             return False
         up = read_up_file(self.state)
-        if up != self._identity() and _answers(up["ui_port"]):
-            differing = ", ".join(
+        if up != self._identity() and _is_answering(up["ui_port"]):
+            differences = ", ".join(
                 f"{name} {value}" for name, value in up.items() if value != self._identity().get(name)
             )
             raise LocalError(
-                f"cloudseg is already running with other options ({differing}); use the same ones, or run `make down` "
-                "first"
+                f"cloudseg is already running with other options ({differences}); use the same ones, or run "
+                "`make down` first"
             )
-        return _answers(self.state.ui_port) and self.api().healthy()
+        return _is_answering(self.state.ui_port) and self.api().healthy()
 
     def end_leftovers(self) -> None:
         """End processes that a killed command left running."""
         self.state.up_file.unlink(missing_ok=True)
         if found := leftovers(self.state.root):
-            self._tell(f"ending {len(found)} processes that an earlier command left running")
+            self._report(f"ending {len(found)} processes that an earlier command left running")
             end_processes(found)
 
     def prepare(self, settings: Mapping[str, object], environment: Mapping[str, str] | None = None) -> None:
@@ -143,7 +143,7 @@ class Stack:
         return api
 
     def stop(self) -> bool:
-        """Stop the services that were started, and any orphaned child processes; does nothing after `leave_up`.
+        """Stop the started services and any orphaned child processes; does nothing after `leave_running`.
 
         Returns:
             Whether anything was stopped.
@@ -154,10 +154,10 @@ class Stack:
         end_processes(leftovers(self.state.root))
         return True
 
-    def leave_up(self) -> None:
+    def leave_running(self) -> None:
         """Leave the services running when this command ends."""
         write_private(self.state.up_file, self._identity())
-        self.supervisor.leave()
+        self.supervisor.detach()
 
     def _wait(self, ready: Callable[[], bool], what: str, seconds: float) -> None:
         wait_until(ready, what, seconds=seconds, check=self.supervisor.check)
@@ -168,7 +168,7 @@ class Stack:
         return {**ports, **self._runtime}
 
 
-def _answers(ui_port: int) -> bool:
+def _is_answering(ui_port: int) -> bool:
     try:
         return requests.get(f"http://127.0.0.1:{ui_port}/api/v2/monitor/health", timeout=5).ok
     except requests.RequestException:

@@ -16,13 +16,13 @@ from cloudseg_ops.storage import Store
 
 TASKS = ("sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report", "release_pods")
 _FINISHED = ("success", "failed", "skipped", "upstream_failed", "removed")
-_LONGEST_SILENCE = 60.0
-_PAUSE = 1.0
-_LOOK_SECONDS = 2.0
+_MAX_SILENCE_SECONDS = 60.0
+_POLL_SECONDS = 1.0
+_REFRESH_SECONDS = 2.0
 _STALLED_SECONDS = 30.0
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print one line and flush it, so that it also appears immediately in a pipe."""
     print(line, flush=True)
 
@@ -58,12 +58,12 @@ def follow_run(
             state = api.run_state(DAG_ID, run_id)
             tasks = api.task_states(DAG_ID, run_id)
         except AirflowUnreachableError:
-            if time.monotonic() - answered > _LONGEST_SILENCE:
+            if time.monotonic() - answered > _MAX_SILENCE_SECONDS:
                 raise
             time.sleep(1)
             continue
         answered = time.monotonic()
-        if stall.seen(tasks, answered):
+        if stall.is_stalled(tasks, answered):
             on_stall()
         line = f"  {describe(tasks)}{meter.read(store, run_id) if _segmenting(tasks) else ''}"
         if line != shown:
@@ -71,7 +71,7 @@ def follow_run(
             shown = line
         if state in ("success", "failed"):
             return state
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
 
 
 def describe(tasks: Sequence[TaskState]) -> str:
@@ -97,7 +97,7 @@ class Stall:
     def __init__(self) -> None:
         self._since: float | None = None
 
-    def seen(self, tasks: Sequence[TaskState], now: float) -> bool:
+    def is_stalled(self, tasks: Sequence[TaskState], now: float) -> bool:
         """Return whether the run has been stalled for 30 s; if so, the 30 s start again.
 
         Args:
@@ -126,7 +126,7 @@ class _Meter:
     def read(self, store: Store, run_id: str) -> str:
         looked = time.monotonic()
         if looked >= self._next:
-            self._next = looked + _LOOK_SECONDS
+            self._next = looked + _REFRESH_SECONDS
             self._text = f" · {progress_line(read_run_progress(store, local_layout(run_id), at_once=self._slots))}"
         return self._text
 

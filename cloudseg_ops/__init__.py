@@ -7,7 +7,7 @@ only what it uses. Everything else is private, except the exceptions in `cloudse
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "CleanInputsOperator": "operators.clean_inputs",

@@ -9,7 +9,7 @@ masks = Asset("cloudseg_masks")
 
 @dag(schedule=[masks], catchup=False)
 def follow_masks() -> None:
-    """Hands on what the events say: where the masks are, how many, by which model."""
+    """Passes on the data of the events: the location of the masks, their number, and the model."""
 
     @task
     def read(triggering_asset_events: Any = None) -> list[dict[str, Any]]:

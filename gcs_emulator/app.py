@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from . import batch
 from .errors import ApiError
+from .faults import ALTERATIONS, altering
 from .routes import find
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from .service import Service
 
-_AT_ONCE = 1 << 16
+_SOCKET_BUFFER_BYTES = 1 << 16
 """Bytes that a socket buffer accepts without waiting; buffered data beyond them is lost when a connection is cut."""
 
 
@@ -36,7 +37,7 @@ class Application:
         request = Request(scope, receive)
         raw_path = scope["raw_path"].decode("latin-1")
         if raw_path.startswith("/_emulator/"):
-            answer = await self._answer(request, raw_path)
+            response = await self._handle(request, raw_path)
         else:
             faults = self._service.faults
             if faults.latency:
@@ -48,20 +49,23 @@ class Application:
                 return
             if fault is not None and fault.action == "status":
                 self._service.count("faults.status")
-                answer = ApiError(fault.status, f"Fault injected into {request.method} {target}").response()
+                message = fault.message or f"Fault injected into {request.method} {target}"
+                response = ApiError(fault.status, message).response()
             else:
-                answer = await self._answer(request, raw_path)
+                response = await self._handle(request, raw_path)
             if fault is not None and fault.action == "cut_after":
                 await _cut(scope)
                 return
             if fault is not None and fault.action == "cut_within":
-                with suppress(_BrokenOffError):
-                    await answer(scope, receive, _beginning(send))
+                with suppress(_TruncatedError):
+                    await response(scope, receive, _truncate(send))
                 await _cut(scope)
                 return
-        await answer(scope, receive, send)
+            if fault is not None and fault.action in ALTERATIONS:
+                send = altering(send, fault)
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request, raw_path: str) -> Response:
+    async def _handle(self, request: Request, raw_path: str) -> Response:
         try:
             if request.method == "POST" and raw_path == batch.PATH:
                 self._service.count("batch")
@@ -75,23 +79,27 @@ class Application:
             return Response(status_code=499)
 
 
-class _BrokenOffError(Exception):
+class _TruncatedError(Exception):
     """Stops a response after its beginning."""
 
 
-def _beginning(send: Send) -> Send:
-    """Wrap `send` to pass the headers and half of the first body piece (at most `_AT_ONCE` bytes), then raise."""
+def _truncate(send: Send) -> Send:
+    """Wrap `send`: pass the headers and half of the first piece of the body, at most the socket buffer, then raise."""
 
-    async def send_beginning(message: Message) -> None:
+    async def send_truncated(message: Message) -> None:
         if message["type"] == "http.response.body":
             piece = message.get("body", b"")
             await send(
-                {"type": "http.response.body", "body": piece[: min(len(piece) // 2, _AT_ONCE)], "more_body": True}
+                {
+                    "type": "http.response.body",
+                    "body": piece[: min(len(piece) // 2, _SOCKET_BUFFER_BYTES)],
+                    "more_body": True,
+                }
             )
-            raise _BrokenOffError
+            raise _TruncatedError
         await send(message)
 
-    return send_beginning
+    return send_truncated
 
 
 async def _cut(scope: Scope) -> None:

@@ -60,13 +60,13 @@ async def _perform(service: Service, request: Request) -> Response:
     return await route.handler(service, request, names)
 
 
-def _render(content_id: str | None, answer: Response) -> bytes:
-    head = [f"HTTP/1.1 {answer.status_code} {http.HTTPStatus(answer.status_code).phrase}"]
-    head += [f"{key.title()}: {value}" for key, value in answer.headers.items()]
+def _render(content_id: str | None, response: Response) -> bytes:
+    head = [f"HTTP/1.1 {response.status_code} {http.HTTPStatus(response.status_code).phrase}"]
+    head += [f"{key.title()}: {value}" for key, value in response.headers.items()]
     outer = ["Content-Type: application/http"]
     if content_id:
         outer.append("Content-ID: <response-" + content_id.removeprefix("<"))
-    return "\r\n".join([*outer, "", *head, "", ""]).encode() + bytes(answer.body)
+    return "\r\n".join([*outer, "", *head, "", ""]).encode() + bytes(response.body)
 
 
 async def batch(service: Service, request: Request) -> Response:
@@ -81,16 +81,16 @@ async def batch(service: Service, request: Request) -> Response:
     if len(parts) > MAX_CALLS:
         raise ApiError(400, f"The batch request contains {len(parts)} calls; at most {MAX_CALLS} are allowed.")
     boundary = f"batch_{uuid.uuid4().hex}"
-    out: list[bytes] = []
+    body_parts: list[bytes] = []
     for part in parts:
         outer, call = split_headers(part)
         line, _, rest = call.partition(b"\n")
         headers, body = split_headers(rest)
         try:
             inner = _inner_request(request, line.decode("latin-1").strip(), headers, body)
-            answer = await _perform(service, inner)
+            response = await _perform(service, inner)
         except ApiError as error:
-            answer = error.response()
-        out.append(f"--{boundary}\r\n".encode() + _render(outer.get("Content-ID"), answer) + b"\r\n")
-    out.append(f"--{boundary}--\r\n".encode())
-    return Response(b"".join(out), headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})
+            response = error.response()
+        body_parts.append(f"--{boundary}\r\n".encode() + _render(outer.get("Content-ID"), response) + b"\r\n")
+    body_parts.append(f"--{boundary}--\r\n".encode())
+    return Response(b"".join(body_parts), headers={"Content-Type": f"multipart/mixed; boundary={boundary}"})

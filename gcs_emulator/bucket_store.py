@@ -38,6 +38,10 @@ class BucketStore:
         self._last = max(time.time_ns() // 1000, self._last + 1)
         return self._last
 
+    def now(self) -> int:
+        """Return the time in microseconds since 1970, never less than an earlier tick."""
+        return max(time.time_ns() // 1000, self._last)
+
     def buckets(self) -> list[BucketRecord]:
         """Return all buckets, sorted by name."""
         return [self._buckets[name] for name in sorted(self._buckets)]

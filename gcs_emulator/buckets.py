@@ -14,12 +14,12 @@ from .service import Service, base_url, resource_of
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-_OWN = {"kind", "id", "name", "selfLink", "projectNumber", "metageneration", "etag", "timeCreated", "updated"}
+_SERVER_FIELDS = {"kind", "id", "name", "selfLink", "projectNumber", "metageneration", "etag", "timeCreated", "updated"}
 """Fields set by the server."""
 
 
 def _settable(resource: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in resource.items() if key not in _OWN and value is not None}
+    return {key: value for key, value in resource.items() if key not in _SERVER_FIELDS and value is not None}
 
 
 async def list_buckets(service: Service, request: Request, _: dict[str, str]) -> Response:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .records import ObjectRecord
     from .store import Store
 
-_GUARDED = {
+_SECURITY_HEADERS = {
     "Content-Security-Policy": "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
 }
@@ -76,7 +76,7 @@ def download(store: Store, record: ObjectRecord, request: Request) -> Response:
     hashes = f"crc32c={record.crc32c}" + (f",md5={record.md5}" if record.md5 else "")
     encoding = record.fields.get("contentEncoding")
     headers = {
-        **_GUARDED,
+        **_SECURITY_HEADERS,
         "Accept-Ranges": "bytes",
         "ETag": f'"{record.etag}"',
         "Last-Modified": formatdate(record.updated / 1_000_000, usegmt=True),

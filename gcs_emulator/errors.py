@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 _REASONS = {
     304: "notModified",
     400: "invalid",
+    403: "forbidden",
     404: "notFound",
     408: "requestTimeout",
     409: "conflict",
@@ -31,18 +32,19 @@ class ApiError(Exception):
         status: the HTTP status code.
         message: a human-readable description.
         headers: extra response headers.
+        reason: the machine-readable reason; by default, that of the status.
     """
 
-    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, status: int, message: str, headers: dict[str, str] | None = None, reason: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.headers = headers or {}
+        self.reason = reason or _REASONS.get(status, "unknown")
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body, as in https://cloud.google.com/storage/docs/json_api/v1/status-codes."""
-        reason = _REASONS.get(self.status, "unknown")
-        item = {"message": self.message, "domain": "global", "reason": reason}
+        item = {"message": self.message, "domain": "global", "reason": self.reason}
         if self.status == 412:
             item |= {"locationType": "header", "location": "If-Match"}
         return {"error": {"code": self.status, "message": self.message, "errors": [item]}}

@@ -6,14 +6,21 @@ a batch; cut connections and latency apply to the batch as a whole.
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
 import threading
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from .errors import ApiError
 
-Action = Literal["status", "cut_before", "cut_within", "cut_after"]
+if TYPE_CHECKING:
+    from starlette.types import Message, Send
+
+Action = Literal["status", "cut_before", "cut_within", "cut_after", "empty", "half", "flip", "trickle", "no_checksums"]
+ALTERATIONS = frozenset({"empty", "half", "flip", "trickle", "no_checksums"})
+"""Actions that change the body of a response."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +30,15 @@ class Fault:
     Attributes:
         action: ``status`` returns ``status`` without executing the call; ``cut_before`` cuts the connection without
             executing the call; ``cut_within`` executes it and cuts the connection after the beginning of the response
-            body; ``cut_after`` executes it and cuts the connection without a response.
+            body; ``cut_after`` executes it and cuts the connection without a response. The others execute the call and
+            change the response's body: ``empty`` removes it, ``half`` removes its second half, ``flip`` inverts a bit
+            in its middle, ``trickle`` sends it a byte at a time, and ``no_checksums`` removes the objects' CRC32C, as
+            in listings of a bucket with a default Cloud KMS key.
         method: the HTTP method; empty matches any.
         path: a regular expression, searched in the decoded path and query (``/storage/v1/b/x/o/a b?generation=1``).
         status: the status code of a ``status`` fault.
+        message: the error message of a ``status`` fault; empty: one that names the call.
+        seconds: the pause before each byte of a ``trickle``.
         times: number of matching calls to which the fault applies.
         skip: number of matching calls that pass first.
     """
@@ -35,6 +47,8 @@ class Fault:
     method: str = ""
     path: str = ""
     status: int = 503
+    message: str = ""
+    seconds: float = 0.05
     times: int = 1
     skip: int = 0
 
@@ -115,3 +129,51 @@ class FaultPlan:
                     self._planned.remove(plan)
                 return fault
         return None
+
+
+def altering(send: Send, fault: Fault) -> Send:
+    """Wrap the `send` of a response so that the fault changes its body, and the Content-Length with it."""
+    start: Message = {}
+    over = False
+
+    async def send_altered(message: Message) -> None:
+        nonlocal start, over
+        if message["type"] == "http.response.start":
+            start = message
+        elif start:
+            body, over = _altered(fault.action, message.get("body", b"")), fault.action in {"empty", "half"}
+            more = bool(message.get("more_body")) and not over
+            await send(start if more else _with_length(start, len(body)))
+            start = {}
+            await _send_body(send, body, more=more, pause=fault.seconds if fault.action == "trickle" else 0)
+        elif not over:
+            await send(message)
+
+    return send_altered
+
+
+def _altered(action: Action, body: bytes) -> bytes:
+    if action in {"empty", "half"}:
+        return body[: len(body) // 2] if action == "half" else b""
+    if action == "flip" and body:
+        middle = len(body) // 2
+        return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
+    if action == "no_checksums":
+        resource = json.loads(body)
+        for item in [resource, *resource.get("items", ())]:
+            item.pop("crc32c", None)
+        return json.dumps(resource).encode()
+    return body
+
+
+def _with_length(start: Message, length: int) -> Message:
+    headers = [(key, value) for key, value in start["headers"] if key.lower() != b"content-length"]
+    return {**start, "headers": [*headers, (b"content-length", str(length).encode())]}
+
+
+async def _send_body(send: Send, body: bytes, *, more: bool, pause: float) -> None:
+    pieces = [body[at : at + 1] for at in range(len(body))] if pause else [body]
+    for left, piece in zip(reversed(range(len(pieces))), pieces, strict=True):
+        if pause:
+            await asyncio.sleep(pause)
+        await send({"type": "http.response.body", "body": piece, "more_body": more or left > 0})

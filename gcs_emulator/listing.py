@@ -38,7 +38,7 @@ def successor(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
-def asked_fields(fields: str) -> tuple[frozenset[str] | None, frozenset[str] | None]:
+def parse_fields(fields: str) -> tuple[frozenset[str] | None, frozenset[str] | None]:
     """Parse ``fields``: return the keys to include of the page and of its items; None means all.
 
     Only ``key`` and ``items(key,…)`` are supported, which is what clients send; any other expression selects
@@ -101,8 +101,8 @@ def list_page(store: Store, bucket: str, query: Mapping[str, str]) -> Page:
         ApiError: 404 if the bucket does not exist, 400 for an invalid token, glob or number.
     """
     store.bucket(bucket)
-    asked = integer(query, "maxResults")
-    limit = min(asked or MAX_RESULTS, MAX_RESULTS)
+    requested = integer(query, "maxResults")
+    limit = min(requested or MAX_RESULTS, MAX_RESULTS)
     prefix = query.get("prefix", "")
     delimiter = query.get("delimiter", "")
     glob = query.get("matchGlob")

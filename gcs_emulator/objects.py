@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from .downloads import download
 from .errors import ApiError
-from .listing import asked_fields, list_page
+from .listing import list_page, parse_fields
 from .payloads import Content
 from .preconditions import Preconditions, integer
 from .records import patched, writable
@@ -30,7 +30,7 @@ async def list_objects(service: Service, request: Request, names: dict[str, str]
     """Handle ``GET b/{bucket}/o``: return one page, or the parts of it that ``fields`` names."""
     page = list_page(service.store, names["bucket"], request.query_params)
     url = base_url(request)
-    top, of_items = asked_fields(request.query_params.get("fields", ""))
+    top, of_items = parse_fields(request.query_params.get("fields", ""))
     shown: dict[str, Any] = {"kind": "storage#objects"}
     if page.items:
         shown["items"] = [record.resource(url, of_items) for record in page.items]

@@ -22,25 +22,25 @@ PAGE_ENTRIES = 200
 """Maximum number of entries on a folder's page."""
 
 
-def _for_people(handler: Handler) -> Handler:
+def _html_errors(handler: Handler) -> Handler:
     """Wrap a handler to render its errors as HTML pages."""
 
-    async def answer(service: Service, request: Request, names: dict[str, str]) -> Response:
+    async def handle(service: Service, request: Request, names: dict[str, str]) -> Response:
         try:
             return await handler(service, request, names)
         except ApiError as error:
             return _page(views.error_view(error.status, error.message), error.status)
 
-    return answer
+    return handle
 
 
-@_for_people
+@_html_errors
 async def buckets_page(service: Service, _request: Request, _: dict[str, str]) -> Response:
     """Handle ``GET /_emulator/browse``: list all buckets."""
     return _page(views.buckets_view(service.store.buckets()))
 
 
-@_for_people
+@_html_errors
 async def folder_page(service: Service, request: Request, names: dict[str, str]) -> Response:
     """Handle ``GET …/{bucket}?prefix=…&pageToken=…``: show one page of a folder."""
     prefix = request.query_params.get("prefix", "")
@@ -53,13 +53,13 @@ async def folder_page(service: Service, request: Request, names: dict[str, str])
     return _page(views.folder_view(names["bucket"], prefix, list_page(service.store, names["bucket"], query)))
 
 
-@_for_people
+@_html_errors
 async def object_page(service: Service, _request: Request, names: dict[str, str]) -> Response:
     """Handle ``GET …/{bucket}/{object}``: show an object's metadata and, for an image, the image."""
     return _page(views.object_view(_record(service, names)))
 
 
-@_for_people
+@_html_errors
 async def content(service: Service, request: Request, names: dict[str, str]) -> Response:
     """Handle ``GET …/{bucket}/{object}/content``: return the content for display in a browser."""
     return download(service.store, _record(service, names), request)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 QUANTUM = 256 * 1024
 """Every chunk except the last ends at a multiple of this number of bytes."""
-_REMEMBERED = 1000
+_MAX_FINISHED = 1000
 """Number of finished sessions whose result can still be queried."""
 
 
@@ -105,7 +105,7 @@ class Sessions:
         session = self._open.pop(upload_id)
         session.done = record
         self._done[upload_id] = session
-        while len(self._done) > _REMEMBERED:
+        while len(self._done) > _MAX_FINISHED:
             self._done.popitem(last=False)
 
     def drop(self, upload_id: str, *, payload: bool = True) -> None:

@@ -16,6 +16,7 @@ from .database import COLUMNS, object_record, object_row, open_database
 from .errors import ApiError, no_such_object
 from .payloads import Content, DirectoryPayloads, MemoryPayloads, Payloads, PayloadWriter
 from .records import ObjectRecord
+from .retention import check_retention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,11 +86,14 @@ class Store(BucketStore):
             conditions: Preconditions of the write.
 
         Raises:
-            ApiError: 404 if the bucket does not exist; 412 if a precondition fails.
+            ApiError: 404 if the bucket does not exist; 412 if a precondition fails; 403 if a hold or a retention
+                policy keeps the object that it would replace.
         """
-        self.bucket(bucket)
+        owner = self.bucket(bucket)
         old = self.find(bucket, name)
         conditions.check(old.generation if old else 0, old)
+        if old is not None:
+            check_retention(owner, old, self.now())
         return old
 
     def put(
@@ -154,19 +158,25 @@ class Store(BucketStore):
             conditions: Preconditions on the object that has that name now.
 
         Raises:
-            ApiError: 412 if a precondition fails.
+            ApiError: 412 if a precondition fails; 403 if a hold or a retention policy keeps either object.
         """
         old = self.check(source.bucket, name, conditions)
+        check_retention(self.bucket(source.bucket), source, self.now())
         now = self.tick()
         record = dataclasses.replace(source, name=name, generation=now, metageneration=1, updated=now)
-        self._write(record, instead_of=source)
+        self._write(record, replaces=source)
         if old is not None and old.name != source.name:
             self.payloads.remove(old.payload)
         return record
 
     def delete(self, record: ObjectRecord) -> None:
-        """Delete an object."""
-        self._forget(record)
+        """Delete an object.
+
+        Raises:
+            ApiError: 403 if a hold or a retention policy keeps it.
+        """
+        check_retention(self.bucket(record.bucket), record, self.now())
+        self._delete_row(record)
         self.payloads.remove(record.payload)
 
     def scan(self, bucket: str, start: bytes, end: bytes | None) -> Iterator[ObjectRecord]:
@@ -177,22 +187,22 @@ class Store(BucketStore):
             start: The first name, inclusive.
             end: The end of the range, exclusive; None scans to the end of the bucket.
         """
-        bound = "" if end is None else " AND name < ?"
+        end_condition = "" if end is None else " AND name < ?"
         rows = self._database.execute(
-            f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{bound} ORDER BY name",  # noqa: S608
+            f"SELECT {COLUMNS} FROM objects WHERE bucket = ? AND name >= ?{end_condition} ORDER BY name",  # noqa: S608
             (bucket, start) if end is None else (bucket, start, end),
         )
         return (object_record(bucket, row) for row in rows)
 
-    def _forget(self, record: ObjectRecord) -> None:
+    def _delete_row(self, record: ObjectRecord) -> None:
         self._database.execute(
             "DELETE FROM objects WHERE bucket = ? AND name = ?", (record.bucket, record.name.encode())
         )
 
-    def _write(self, record: ObjectRecord, instead_of: ObjectRecord | None = None) -> None:
+    def _write(self, record: ObjectRecord, replaces: ObjectRecord | None = None) -> None:
         self._database.execute("BEGIN")
-        if instead_of is not None:
-            self._forget(instead_of)
+        if replaces is not None:
+            self._delete_row(replaces)
         self._database.execute(
             "INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", object_row(record)
         )

@@ -28,19 +28,21 @@ _INLINE_BYTES = 1 << 20
 """Bodies up to this size are written on the event loop, larger ones in a thread."""
 
 
-def _promised(header: str | None) -> dict[str, str]:
+def _header_checksums(header: str | None) -> dict[str, str]:
     """Return the checksums in an ``X-Goog-Hash`` header, keyed by the field names of the resource."""
     pairs = (item.strip().partition("=") for item in (header or "").split(","))
     names = {"crc32c": "crc32c", "md5": "md5Hash"}
     return {names[kind]: value for kind, _, value in pairs if kind in names}
 
 
-def _verify(content: Content, *promises: Mapping[str, Any]) -> None:
+def _verify(content: Content, *expectations: Mapping[str, Any]) -> None:
     actual = {"crc32c": content.crc32c, "md5Hash": content.md5}
-    for promise in promises:
+    for expectation in expectations:
         for key, value in actual.items():
-            if promise.get(key) not in {None, value}:
-                raise ApiError(400, f"Provided {key} hash {promise[key]!r} doesn't match calculated hash {value!r}.")
+            if expectation.get(key) not in {None, value}:
+                raise ApiError(
+                    400, f"Provided {key} hash {expectation[key]!r} doesn't match calculated hash {value!r}."
+                )
 
 
 def _fields(resource: dict[str, Any], content_type: str | None) -> dict[str, Any]:
@@ -84,13 +86,13 @@ def _commit(
     target: _Target,
     writer: PayloadWriter,
     *,
-    promised: dict[str, str] | None = None,
+    expected: dict[str, str] | None = None,
     content_type: str | None = None,
 ) -> ObjectRecord:
     """Make a payload the live generation; does not await, so that check and change are atomic."""
     content = writer.finish()
     try:
-        _verify(content, target.resource, promised or {})
+        _verify(content, target.resource, expected or {})
     except ApiError:
         writer.discard()
         raise
@@ -129,11 +131,11 @@ async def _insert_media(service: Service, request: Request, bucket: str) -> Resp
     except BaseException:
         writer.discard()
         raise
-    promised = _promised(request.headers.get("x-goog-hash"))
+    expected = _header_checksums(request.headers.get("x-goog-hash"))
     if "content-md5" in request.headers:
-        promised["md5Hash"] = request.headers["content-md5"]
+        expected["md5Hash"] = request.headers["content-md5"]
     content_type = request.headers.get("content-type")
-    record = _commit(service, plan, writer, promised=promised, content_type=content_type)
+    record = _commit(service, plan, writer, expected=expected, content_type=content_type)
     return JSONResponse(record.resource(base_url(request)))
 
 
@@ -149,8 +151,8 @@ async def _insert_multipart(service: Service, request: Request, bucket: str) -> 
     except BaseException:
         writer.discard()
         raise
-    promised = _promised(request.headers.get("x-goog-hash"))
-    record = _commit(service, plan, writer, promised=promised, content_type=content_type)
+    expected = _header_checksums(request.headers.get("x-goog-hash"))
+    record = _commit(service, plan, writer, expected=expected, content_type=content_type)
     return JSONResponse(record.resource(base_url(request)))
 
 
@@ -222,7 +224,9 @@ async def chunk(service: Service, request: Request, _: dict[str, str]) -> Respon
                 f"{session.announced} byte(s) were announced.",
             )
         try:
-            record = _commit(service, session, session.writer, promised=_promised(request.headers.get("x-goog-hash")))
+            record = _commit(
+                service, session, session.writer, expected=_header_checksums(request.headers.get("x-goog-hash"))
+            )
         except ApiError:
             service.sessions.drop(upload_id, payload=False)
             raise

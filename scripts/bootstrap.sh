@@ -14,7 +14,11 @@ fail() {
 }
 
 stamp=$state/venv/.installed-$name
-[ -f "$stamp" ] && cmp -s "$lock" "$stamp" && exit 0
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' cloudseg_ops/__init__.py)
+if [ -f "$stamp" ] && cmp -s "$lock" "$stamp" &&
+    ls -d "$venv"/lib/python*/site-packages/cloudseg-"$version".dist-info >/dev/null 2>&1; then
+    exit 0
+fi
 
 python=${PYTHON:-}
 if [ -z "$python" ]; then

@@ -14,8 +14,8 @@ bin=$(dirname "${PYTHON:-.cloudseg/venv/bin/python}")
 tool() {
     name=$1
     shift
-    said=$("$bin/$name" "$@" 2>&1) || {
-        printf '%s\n' "$said" >&2
+    output=$("$bin/$name" "$@" 2>&1) || {
+        printf '%s\n' "$output" >&2
         exit 1
     }
 }

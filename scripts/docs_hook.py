@@ -1,7 +1,7 @@
-"""A hook of MkDocs (mkdocs.yml): the site carries README.md and its like, and links as the repository has them.
+"""A MkDocs hook (mkdocs.yml): adds README.md and other files outside docs/ to the site, and rewrites links.
 
-A guide links to what is in the repository, so that its links work in a checkout and on a Git host. On the site, a link
-to a page of the site becomes one to that page, and a link to any other file one to the repository's web address.
+A guide links to files of the repository, so that its links work in a checkout and on a Git host. On the site, a link to
+a page leads to that page, and a link to any other file leads to the repository's web address.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def on_page_markdown(markdown: str, *, page: Any, config: MkDocsConfig, **_: Any
 
 
 def rewrite_links(markdown: str, page: str, repository: str) -> str:
-    """Rewrite the links of a page, those in code excepted.
+    """Rewrite the links of a page, except those in code.
 
     Args:
         markdown: The page's text.
@@ -61,7 +61,7 @@ def rewrite_links(markdown: str, page: str, repository: str) -> str:
 
 
 def site_link(link: str, page: str, repository: str) -> str:
-    """Where a link of a page leads on the site.
+    """Return the target of a page's link on the site.
 
     Args:
         link: As the page has it: relative to the file in the repository.

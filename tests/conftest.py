@@ -1,4 +1,4 @@
-"""Real parts that many tests share: the emulator over HTTP, three buckets in it, and a store on them."""
+"""Fixtures that many tests share: the emulator over HTTP, three buckets in it, and a store on them."""
 
 import os
 import tempfile
@@ -16,7 +16,7 @@ from gcs_emulator import Emulator, start_emulator
 
 _numbers = count()
 _home = tempfile.TemporaryDirectory(prefix="cloudseg-test-airflow-")
-# Airflow reads it when it is first imported, and would write its configuration to ~/airflow.
+# Airflow reads it on its first import, and would write its configuration to ~/airflow.
 os.environ.setdefault("AIRFLOW_HOME", _home.name)
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
@@ -37,7 +37,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @dataclass(frozen=True)
 class Buckets:
-    """Names of three buckets that no other test uses."""
+    """Names of three buckets that other tests do not use."""
 
     input: str
     output: str

@@ -1,6 +1,6 @@
-"""`python -m tests.series`: writes down what the DAG's code and the engine say to each other in this series.
+"""`python -m tests.series`: records the interface between the DAG's code and the engine in this series.
 
-Within a series of versions that stays as it is, for an engine of one may work for a DAG of another
+Within a series of versions the interface is fixed, because the engine and the DAG may have different versions
 (`cloudseg_ops.contracts.versions`). tests/test_series.py compares.
 """
 
@@ -37,7 +37,7 @@ _MASK = MaskProvenance(_SOURCE, "v1", "0" * 40, "0" * 32, "0" * 32, 0.5, "run", 
 
 
 def described() -> dict[str, Any]:
-    """What must not change within a series: options, names of objects, keys of what is written."""
+    """The interface that is fixed within a series: options, names of objects, keys of written records."""
     staging, layout = GcsUri("staging"), RunLayout(GcsUri("staging"), GcsUri("output"), "run")
     addresses = [
         *(layout.snapshot, layout.plan, layout.model, layout.chunk(7), layout.results(7)),

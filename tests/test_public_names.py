@@ -17,19 +17,19 @@ PUBLIC = [
 ]  # fmt: skip
 
 
-def test_these_and_no_others_are_public() -> None:
-    """One that goes, or changes its meaning, is a new major version's."""
+def test_public_names_are_exactly_these() -> None:
+    """Removing a name, or changing its meaning, requires a new major version."""
     assert dir(cloudseg_ops) == PUBLIC
     assert sorted(cloudseg_ops.__all__) == PUBLIC
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_each_can_be_had_and_is_documented(name: str) -> None:
+def test_every_public_name_is_importable_and_documented(name: str) -> None:
     found = getattr(cloudseg_ops, name)
     assert name == "__version__" or found.__doc__
 
 
-def test_a_misspelt_one_is_told_with_those_there_are() -> None:
+def test_misspelled_name_is_reported_with_the_public_ones() -> None:
     with pytest.raises(AttributeError, match=r"no attribute 'Setings'; public are .*Settings"):
         cloudseg_ops.Setings  # type: ignore[attr-defined]  # noqa: B018
 
@@ -40,7 +40,7 @@ def test_type_checkers_know_the_same_names() -> None:
     assert imported | {"__version__"} == set(PUBLIC)
 
 
-def test_the_package_itself_imports_nothing_heavy() -> None:
+def test_package_imports_nothing_heavy() -> None:
     code = "import sys, cloudseg_ops; print(sorted({name.partition('.')[0] for name in sys.modules}))"
     done = subprocess.run([sys.executable, "-S", "-E", "-c", code], capture_output=True, text=True, check=True)
     assert not {"airflow", "pydantic", "google", "torch", "dvc"} & set(ast.literal_eval(done.stdout))

@@ -1,14 +1,14 @@
-"""What the DAG's code and the engine say to each other stays as it is within a series of versions."""
+"""The interface between the DAG's code and the engine is fixed within a series of versions."""
 
 import json
 
 from tests.series import FILE, described
 
 
-def test_a_change_of_what_they_say_to_each_other_asks_for_another_series() -> None:
+def test_interface_change_requires_a_new_series() -> None:
     known, now = json.loads(FILE.read_text()), described()
     advice = (
-        "engines and DAGs of this series no longer fit: raise the part of cloudseg_ops.__version__ that makes a series "
+        "engines and DAGs of this series are no longer compatible: raise the series in cloudseg_ops.__version__ "
         "(docs/delivery.md#versions) if one of it has been released, then `python -m tests.series`"
     )
     assert now == known, advice

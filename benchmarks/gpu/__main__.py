@@ -21,7 +21,7 @@ from benchmarks.gpu.report import write_report
 
 _ROOT = Path(__file__).parent.parent.parent
 _GRACE_SECONDS = 5.0
-_LEAST_SECONDS = 3.0
+_MIN_SECONDS = 3.0
 _MARGIN_SECONDS = 1.0
 """Seconds before its time limit at which a part should end."""
 _REPORT_SECONDS = 4.0
@@ -34,7 +34,7 @@ class Part:
 
     Attributes:
         name: Its module, or `tests`.
-        limit: Most seconds that it may take.
+        limit: Maximum seconds that it may take.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Part:
 
 PARTS = (
     Part("machine", 45),
-    # Each of a dozen processes imports PyTorch, which took 5 s on the first machine that had a GPU.
+    # A dozen processes import PyTorch, which took 5 s each on the first GPU machine.
     Part("tests", 170),
     Part("bare", 145),
     Part("engine", 150),
@@ -69,11 +69,11 @@ def main(arguments: list[str]) -> int:
         with (options.out / "log.txt").open("ab") as log:
             for part in wanted:
                 limit = min(part.limit, deadline - time.monotonic())
-                if limit < _LEAST_SECONDS:
+                if limit < _MIN_SECONDS:
                     records.skip(f"part {part.name}", "out of time")
                     continue
-                own = time.monotonic() + limit - _MARGIN_SECONDS
-                context = Context(options.out, work, options.rehearse, own, options.workloads)
+                part_deadline = time.monotonic() + limit - _MARGIN_SECONDS
+                context = Context(options.out, work, options.rehearse, part_deadline, options.workloads)
                 _run(part, context, limit, log, records)
                 write_report(options.out)
     except KeyboardInterrupt:
@@ -136,13 +136,13 @@ def run_command(command: list[str], limit: float, output: BinaryIO) -> int | Non
 
 def _tests_command(limit: float) -> list[str]:
     # Without the repository's options, which need a pytest plugin that a GPU machine may lack.
-    given = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "benchmarks.gpu.telling"]
-    given += ["-m", "cuda", "-v", "-rA", f"--timeout={limit:.0f}"]
-    return [sys.executable, "-W", "ignore", "-m", "pytest", *given, "tests/cuda"]
+    pytest_options = ["-o", "addopts=", "-p", "no:cacheprovider", "-p", "benchmarks.gpu.live_report"]
+    pytest_options += ["-m", "cuda", "-v", "-rA", f"--timeout={limit:.0f}"]
+    return [sys.executable, "-W", "ignore", "-m", "pytest", *pytest_options, "tests/cuda"]
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End what a part has left running: first by SIGTERM, so that servers and their files go, too."""
+    """End the processes that a part left behind: first by SIGTERM, so that servers can delete their files."""
     for signum in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, signum)

@@ -17,7 +17,7 @@ from benchmarks.gpu.figures import AGREEMENT
 from benchmarks.gpu.floors import Work, count_work, peak_of
 from benchmarks.gpu.forward import Forward, Setting, build, rate
 from benchmarks.gpu.records import Records, one_line
-from benchmarks.gpu.samples import Sample, open_sample, repeated
+from benchmarks.gpu.samples import Sample, open_sample, repeat_to_batch
 from benchmarks.models import plain_network
 
 _GAIN = 1.02
@@ -29,10 +29,10 @@ class Bench:
     """Measures settings of one workload.
 
     Args:
-        context: Of the part.
+        context: The part's context.
         workload: The workload.
-        records: Where results go.
-        until: When no further setting is begun, in monotonic seconds.
+        records: The results file.
+        until: Monotonic time after which no further setting is started.
     """
 
     def __init__(self, context: Context, workload: Workload, records: Records, until: float) -> None:
@@ -57,7 +57,7 @@ class Bench:
         )
 
     def measure(self, setting: Setting) -> float:
-        """Images a second; 0 where it fails, does not agree, or there is no time for it: each is noted."""
+        """Return images per second; 0 if the setting fails, disagrees, or is skipped, which is recorded."""
         if time.monotonic() > self._until:
             self._records.skip(f"{self._workload.name}: {setting.describe()}", "out of time")
             return 0.0
@@ -82,7 +82,7 @@ class Bench:
         on_gpu = self._context.device == "cuda"
         if on_gpu:
             torch.cuda.reset_peak_memory_stats()
-        example = repeated(self._sample.images, setting.batch).to(self._context.device)
+        example = repeat_to_batch(self._sample.images, setting.batch).to(self._context.device)
         began = time.monotonic()
         first = build(self._network(setting), setting, example, self._context.work)
         agreement = self._agreement(*first)
@@ -92,11 +92,11 @@ class Bench:
         def make() -> tuple[Forward, torch.Tensor]:
             return built.pop() if built else build(self._network(setting), setting, example, self._context.work)
 
-        found = rate(make, setting.lanes, self._context.scale.seconds)
+        images_per_second = rate(make, setting.lanes, self._context.scale.seconds)
         return {
-            "images_per_second": found,
-            "tflops": found * self._work.flops / 1e12,
-            "of_floor": found * self._work.seconds(self._peak, setting.batch),
+            "images_per_second": images_per_second,
+            "tflops": images_per_second * self._work.flops / 1e12,
+            "of_floor": images_per_second * self._work.seconds(self._peak, setting.batch),
             "agreement": agreement,
             "preparing_seconds": round(preparing, 2),
             "peak_bytes": torch.cuda.max_memory_allocated() if on_gpu else None,
@@ -113,7 +113,7 @@ class Bench:
         ).forward
 
     def _agreement(self, forward: Forward, batch: torch.Tensor) -> float:
-        """Share of pixels on which masks agree, in batches of the one size that a compiler was given."""
+        """Return the share of pixels on which masks agree; all batches have the size that was compiled."""
         masks, size = self._sample.masks, len(batch)
         same = []
         for start in range(0, len(masks), size):
@@ -137,33 +137,33 @@ def _clear() -> None:
 
 
 def device_name(context: Context) -> str:
-    """The GPU's name; in a rehearsal, of the one whose peak the floors are counted against."""
+    """Return the GPU's name; in a rehearsal, that of the GPU whose peaks are used for the floors."""
     return "CPU" if context.rehearse else torch.cuda.get_device_name()
 
 
 def search(bench: Bench, context: Context, *, exported: bool) -> None:
-    """Measure floors, then settings: batches first, since everything else builds on the best one."""
+    """Measure floors, then settings: batch sizes first, because the others use the best one."""
     bench.floor()
-    best, found = _best_batch(bench, context.scale.most_images)
+    best, best_rate = _best_batch(bench, context.scale.max_images)
     for setting in _variants(best, exported=exported):
-        if (measured := bench.measure(setting)) > found:
-            best, found = setting, measured
+        if (rate_of_setting := bench.measure(setting)) > best_rate:
+            best, best_rate = setting, rate_of_setting
     context_batch = min(_CONTEXT_BATCH, best.batch)
     for precision in ("tf32", "fp32"):
         bench.measure(Setting(precision=precision, batch=context_batch))
 
 
-def _best_batch(bench: Bench, most: int) -> tuple[Setting, float]:
-    """Double the batch until it has not paid twice, or memory ends."""
-    best, found, lost, batch = Setting(), 0.0, 0, 1
-    while batch <= most and lost < 2:
+def _best_batch(bench: Bench, max_images: int) -> tuple[Setting, float]:
+    """Double the batch size until two doublings have brought no gain, or memory is exhausted."""
+    best, best_rate, declines, batch = Setting(), 0.0, 0, 1
+    while batch <= max_images and declines < 2:
         setting = Setting(batch=batch)
         measured = bench.measure(setting)
-        lost = 0 if measured > found * _GAIN else lost + 1
-        if measured > found:
-            best, found = setting, measured
+        declines = 0 if measured > best_rate * _GAIN else declines + 1
+        if measured > best_rate:
+            best, best_rate = setting, measured
         batch *= 2
-    return best, found
+    return best, best_rate
 
 
 def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:
@@ -180,11 +180,11 @@ def _variants(best: Setting, *, exported: bool) -> Iterator[Setting]:
 
 
 def main(context: Context) -> None:
-    """Measure each workload; time that one does not use is left to the next ones."""
+    """Measure each workload; later workloads get the time that earlier ones do not use."""
     records = context.records("bare")
     workloads = context.scale.workloads
     for index, workload in enumerate(workloads):
-        # The first ones get half as much again: they matter most.
+        # The first workloads matter most, so each gets 1.5 times an equal share of the remaining time.
         until = time.monotonic() + context.seconds_left * 1.5 / (len(workloads) - index + 0.5)
         try:
             search(Bench(context, workload, records, until), context, exported="resnet" in workload.model)

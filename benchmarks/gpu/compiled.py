@@ -15,31 +15,31 @@ from benchmarks.gpu.forward import Runner, Setting
 from benchmarks.gpu.records import Records, read_records
 
 _LIMIT = 80.0
-_LEAST = 10.0
+_MIN_SECONDS = 10.0
 """Remaining seconds below which no further setting is started."""
-_MARGIN = 2.0
+_MARGIN_SECONDS = 2.0
 """Seconds reserved to record that a setting exceeded its time."""
 
 
 def main(context: Context) -> None:
     """Try compilers at each workload's best batch, the most valuable first."""
     records = context.records("bare")
-    for workload, runner in _turns(context):
+    for workload, runner in _schedule(context):
         left = context.seconds_left
-        if left < _LEAST:
+        if left < _MIN_SECONDS:
             records.skip(f"{workload.name}: {runner}", "out of time")
             continue
-        _run(context, records, workload.name, runner, min(_LIMIT, left - _MARGIN))
+        _run(context, records, workload.name, runner, min(_LIMIT, left - _MARGIN_SECONDS))
 
 
-def _turns(context: Context) -> list[tuple[Workload, Runner]]:
+def _schedule(context: Context) -> list[tuple[Workload, Runner]]:
     first, *others = context.scale.workloads
-    turns: list[tuple[Workload, Runner]] = [(first, "compile"), (first, "aoti")]
+    schedule: list[tuple[Workload, Runner]] = [(first, "compile"), (first, "aoti")]
     if not context.rehearse:
-        turns += [(one, "compile") for one in others]
-        turns += [(first, "max-autotune")]
-        turns += [(one, runner) for one in others for runner in ("aoti", "max-autotune")]
-    return turns
+        schedule += [(one, "compile") for one in others]
+        schedule += [(first, "max-autotune")]
+        schedule += [(one, runner) for one in others for runner in ("aoti", "max-autotune")]
+    return schedule
 
 
 def _run(context: Context, records: Records, workload: str, runner: Runner, limit: float) -> None:
@@ -61,7 +61,7 @@ def _run(context: Context, records: Records, workload: str, runner: Runner, limi
 
 
 def best_batch(context: Context, workload: str) -> int:
-    """Batch of the fastest setting that was measured so far; 16 where there is none."""
+    """Return the batch size of the fastest setting measured so far; 16 if there is none."""
     fastest = best_setting(read_records(context.out / "bare.jsonl"), workload)
     return int(fastest["setting"]["batch"]) if fastest else 16
 

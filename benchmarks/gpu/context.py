@@ -15,7 +15,7 @@ class Workload:
     """A model on photographs of one size.
 
     Attributes:
-        model: As `benchmarks.models.open_model` knows it.
+        model: A name that `benchmarks.models.open_model` knows.
         side: Height and width of the photographs, pixels.
         file_bytes: Bytes of each file.
     """
@@ -36,20 +36,20 @@ class Scale:
 
     Attributes:
         workloads: Models and sizes, the most valuable first.
-        seconds: Of one measurement of the bare forward pass.
-        most_images: Of a batch.
-        engine_seconds: Of one run of the engine, its start not counted.
-        io_processes: Fixed numbers of helper processes that are tried in addition to `auto`.
-        article_images: Images of the article's loop.
-        starts: Repeated starts.
-        profiled_batches: Batches that are profiled.
-        matmul_side: Of the matrices whose product is timed.
-        copy_bytes: That are copied to time memory.
+        seconds: Seconds of one measurement of the bare forward pass.
+        max_images: Maximum batch size.
+        engine_seconds: Seconds of one run of the engine, excluding its start.
+        io_processes: Fixed numbers of helper processes to try in addition to `auto`.
+        article_images: Number of images for the article's loop.
+        starts: Number of repeated starts.
+        profiled_batches: Number of batches to profile.
+        matmul_side: Side of the matrices whose product is timed.
+        copy_bytes: Bytes to copy to time memory.
     """
 
     workloads: tuple[Workload, ...]
     seconds: float
-    most_images: int
+    max_images: int
     engine_seconds: float
     io_processes: tuple[int, ...]
     article_images: int
@@ -68,7 +68,7 @@ FULL = Scale(
         Workload("example", 512, 120_000),
     ),
     seconds=0.4,
-    most_images=256,
+    max_images=256,
     engine_seconds=9,
     io_processes=(14, 8, 4),
     article_images=48,
@@ -80,7 +80,7 @@ FULL = Scale(
 REHEARSAL = Scale(
     workloads=(Workload("tiny", 64, 10_000), Workload("tinyresnet", 64, 10_000)),
     seconds=0.05,
-    most_images=4,
+    max_images=4,
     engine_seconds=1.0,
     io_processes=(1,),
     article_images=2,
@@ -99,8 +99,8 @@ class Context:
         out: Folder of the results.
         work: Folder for files that parts share: models, photographs, reference masks.
         rehearse: Whether this is a rehearsal on the CPU.
-        deadline: When the part must have ended, in monotonic seconds.
-        workloads: How many workloads are measured, the most valuable first.
+        deadline: Monotonic time at which the part must have ended.
+        workloads: Number of workloads to measure, the most valuable first.
     """
 
     out: Path
@@ -134,7 +134,7 @@ class Context:
         return next(one for one in self.scale.workloads if one.name == name)
 
     def arguments(self) -> list[str]:
-        """The command line from which `context_from` makes this in another process: the clock is the machine's."""
+        """Return the command line from which `context_from` recreates the context in another process."""
         given = ["--out", str(self.out), "--work", str(self.work), "--deadline", f"{self.deadline:.2f}"]
         given += ["--workloads", str(self.workloads)]
         return [*given, "--rehearse"] if self.rehearse else given

@@ -16,7 +16,7 @@ from cloudseg_ops.engine.images.decode import decode
 from cloudseg_ops.engine.images.masks import encode_mask
 
 _BATCH = 64
-_PATIENCE = 60.0
+_TIMEOUT_SECONDS = 60.0
 
 
 def measure(context: Context, records: Records) -> None:
@@ -33,20 +33,20 @@ def measure(context: Context, records: Records) -> None:
 
 
 def _measure(context: Context, records: Records, workload: Workload) -> None:
-    # Imported here, because the processes that decode on all cores do not need torch.
+    # Imported here, because the decoding processes do not need torch.
     from benchmarks.gpu.samples import open_sample
 
     cores = len(os.sched_getaffinity(0))
     sample = open_sample(context, workload)
     fields: dict[str, Any] = {"workload": workload.name, "side": workload.side, "cores": cores}
-    one, encoded = core_rates(sample.files, sample.model.params, context.scale.seconds)
-    every = all_cores_rate(sample.files, sample.model.params, context.scale.seconds, cores)
-    records.write("decode", **fields, per_core=one, all_cores=every, masks_encoded_per_core=encoded)
+    per_core, encoded = core_rates(sample.files, sample.model.params, context.scale.seconds)
+    all_cores = all_cores_rate(sample.files, sample.model.params, context.scale.seconds, cores)
+    records.write("decode", **fields, per_core=per_core, all_cores=all_cores, masks_encoded_per_core=encoded)
     _nvjpeg(context, records, workload, sample.files)
 
 
 def core_rates(files: Sequence[bytes], params: ModelParams, seconds: float) -> tuple[float, float]:
-    """Images a second that one core decodes, and masks a second that it encodes, as the engine does both."""
+    """Return images per second decoded, and masks per second encoded, by one core with the engine's functions."""
     images = [decode(data, params.in_channels, 1 << 29, max_side=params.max_side) for data in files]
     masks = [(image.pixels[..., 0] > 127).astype("uint8") for image in images]
     decoded = _rate(lambda: [decode(data, params.in_channels, 1 << 29) for data in files], len(files), seconds)
@@ -62,11 +62,11 @@ def _rate(work: Any, items: int, seconds: float) -> float:
 
 
 def all_cores_rate(files: Sequence[bytes], params: ModelParams, seconds: float, cores: int) -> float:
-    """Images a second that all cores decode, a process on each."""
+    """Return images per second decoded by all cores, with one process each."""
     context = multiprocessing.get_context("spawn")
     with context.Pool(cores, initializer=_prepare, initargs=(files,)) as pool:
         results = [pool.apply_async(_decode_for, (params.in_channels, seconds)) for _ in range(4 * cores)]
-        spans = [result.get(_PATIENCE) for result in results]
+        spans = [result.get(_TIMEOUT_SECONDS) for result in results]
     begin, end = min(begin for begin, _, _ in spans), max(end for _, end, _ in spans)
     return sum(done for _, _, done in spans) / (end - begin)
 

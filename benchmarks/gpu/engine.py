@@ -20,16 +20,16 @@ from benchmarks.gpu.records import Records, one_line, read_records
 from benchmarks.gpu.samples import Sample, open_sample
 from benchmarks.gpu.serving import Serving, environment, running_storage
 from benchmarks.gpu.usage import Sample as UsageSample
-from benchmarks.gpu.usage import over_window, sampling
+from benchmarks.gpu.usage import sampling, summarize_window
 from benchmarks.reference import read_mask
 from cloudseg_ops.engine.process import options as engine_options
 
 _START_SECONDS = 45.0
 _END_SECONDS = 15.0
-_BESIDE_SECONDS = 14.0
+_OVERHEAD_SECONDS = 14.0
 """Approximate seconds of a run outside of its steady state."""
-_LEAST_IMAGES, _MOST_IMAGES = 64, 100_000
-_MOST_WORKERS = 4
+_MIN_IMAGES, _MAX_IMAGES = 64, 100_000
+_MAX_WORKERS = 4
 _KEPT = 8
 
 
@@ -38,22 +38,22 @@ def main(context: Context) -> None:
     records = context.records("engine")
     decoding.measure(context, records)
     first, *others = context.scale.workloads
-    most, *fewer = (str(count) for count in context.scale.io_processes)
-    for helpers in (most, "auto", *fewer[:1]):
-        _attempt(context, records, first, helpers)
+    max_helpers, *fewer = (str(count) for count in context.scale.io_processes)
+    for helpers in (max_helpers, "auto", *fewer[:1]):
+        _try_run(context, records, first, helpers)
     article.measure(context, records, first)
     fastest = best_engine(read_records(context.out / "engine.jsonl"), first.name)
     for workload in others:
-        _attempt(context, records, workload, fastest["io_processes"] if fastest else most)
+        _try_run(context, records, workload, fastest["io_processes"] if fastest else max_helpers)
     for helpers in fewer[1:]:
-        _attempt(context, records, first, helpers)
+        _try_run(context, records, first, helpers)
     for workload in others if not context.rehearse else ():
-        _attempt(context, records, workload, "auto")
+        _try_run(context, records, workload, "auto")
 
 
-def _attempt(context: Context, records: Records, workload: Workload, helpers: str) -> None:
+def _try_run(context: Context, records: Records, workload: Workload, helpers: str) -> None:
     what = f"{workload.name}: the engine, --io-processes {helpers}"
-    if context.seconds_left < context.scale.engine_seconds + _BESIDE_SECONDS:
+    if context.seconds_left < context.scale.engine_seconds + _OVERHEAD_SECONDS:
         records.skip(what, "out of time")
         return
     try:
@@ -63,8 +63,8 @@ def _attempt(context: Context, records: Records, workload: Workload, helpers: st
 
 
 def workers_for(cpus: int) -> int:
-    """Processes of the stand-in: a quarter of the CPUs at most."""
-    return max(1, min(_MOST_WORKERS, cpus // 4))
+    """Return the number of the stand-in's processes: at most a quarter of the CPUs."""
+    return max(1, min(_MAX_WORKERS, cpus // 4))
 
 
 def run(context: Context, records: Records, workload: Workload, helpers: str) -> None:
@@ -104,23 +104,23 @@ def device_options(context: Context) -> list[str]:
 
 
 def _images(context: Context, workload: Workload) -> int:
-    """Return 1.5 times the images of the bare forward pass in that time, so that the time limit ends the run."""
+    """Return 1.5 times the images that the bare forward pass could do, so that the time limit ends the run."""
     known = [
         float(one["images_per_second"])
         for one in read_records(context.out / "bare.jsonl")
         if one["kind"] == "setting" and one["workload"] == workload.name
     ]
     wanted = 1.5 * max(known, default=1000.0) * context.scale.engine_seconds
-    return int(max(_LEAST_IMAGES, min(_MOST_IMAGES, wanted)))
+    return int(max(_MIN_IMAGES, min(_MAX_IMAGES, wanted)))
 
 
 def _run_engine(
     context: Context, serving: Serving, command: Sequence[str]
 ) -> tuple[list[UsageSample], str, int, float]:
-    """Run it until it ends, or for `engine_seconds` after its first mask; then it is asked to stop.
+    """Run the engine until it ends, or stop it `engine_seconds` after its first mask.
 
     Returns:
-        Samples, what it printed, its exit code, and when it was asked, seconds since the epoch.
+        Samples, output, exit code, and the time of the end or stop, seconds since the epoch.
     """
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as log:
         process = subprocess.Popen(
@@ -128,7 +128,7 @@ def _run_engine(
         )
         try:
             with sampling(process.pid) as usage:
-                _let_run(process, serving, context.scale.engine_seconds)
+                _wait(process, serving, context.scale.engine_seconds)
                 stopped = time.time()
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -140,7 +140,7 @@ def _run_engine(
         return usage, log.read(), code, stopped
 
 
-def _let_run(process: subprocess.Popen[Any], serving: Serving, seconds: float) -> None:
+def _wait(process: subprocess.Popen[Any], serving: Serving, seconds: float) -> None:
     deadline = time.monotonic() + _START_SECONDS
     started = False
     while process.poll() is None and time.monotonic() < deadline:
@@ -150,27 +150,27 @@ def _let_run(process: subprocess.Popen[Any], serving: Serving, seconds: float) -
 
 
 def steady(times: Sequence[float], usage: Sequence[UsageSample]) -> dict[str, Any]:
-    """Rates over the later half of the masks and by second, and what the machine did meanwhile.
+    """Return rates over the later half of the masks and by second, and the machine's usage in that time.
 
     Args:
-        times: When each mask was uploaded, in order.
-        usage: Samples of the same time.
+        times: Upload times of the masks, sorted.
+        usage: Samples taken meanwhile.
     """
     half = len(times) // 2
     begin, end = times[half - 1], times[-1]
     rate = (len(times) - half) / (end - begin) if end > begin else 0.0
     seconds = np.bincount([int(moment - times[0]) for moment in times]).tolist()
-    found = over_window(usage, begin, end)
+    window = summarize_window(usage, begin, end)
     return {
         "images_per_second": rate,
         "by_second": seconds,
-        **found,
-        "cpu_seconds_per_image": found["cpus"] / rate if found["cpus"] and rate else None,
+        **window,
+        "cpu_seconds_per_image": window["cpus"] / rate if window["cpus"] and rate else None,
     }
 
 
 def agreement(serving: Serving, sample: Sample) -> float | None:
-    """Least share of pixels on which a kept mask is that of the reference; None where none was kept."""
+    """Return the minimum share of pixels on which a kept mask agrees with the reference; None if none was kept."""
     kept = serving.kept()
     shares = [
         float(np.mean((read_mask(data) > 0) == sample.masks[number]))

@@ -1,4 +1,4 @@
-"""Derives figures from the results: best settings, the engine's share of them, and whether decoding is the limit."""
+"""Derives figures from the results: best settings, the engine's share of them, and whether decoding limits the rate."""
 
 from __future__ import annotations
 
@@ -21,40 +21,40 @@ def of_kind(records: Iterable[Record], kind: str) -> list[Record]:
 
 
 def workloads_of(records: Iterable[Record]) -> list[str]:
-    """The workloads that records are of, in the order of their first appearance."""
+    """Return the workloads of the records, in order of first appearance."""
     return list(dict.fromkeys(str(one["workload"]) for one in records if "workload" in one))
 
 
 def best_setting(bare: Iterable[Record], workload: str, *, compiled: bool = True) -> Record | None:
-    """The fastest setting of a workload whose masks agree with float32.
+    """Return the fastest setting of a workload whose masks agree with float32.
 
     Args:
         bare: Records of the part `bare`.
         workload: The workload.
-        compiled: Whether what a compiler made counts.
+        compiled: Whether to include compiled settings.
     """
-    fit = [
+    valid = [
         one
         for one in of_kind(bare, "setting")
         if one["workload"] == workload
         and one.get("agreement", 0.0) >= AGREEMENT
         and (compiled or one["setting"]["runner"] not in _COMPILERS)
     ]
-    return max(fit, key=lambda one: float(one["images_per_second"]), default=None)
+    return max(valid, key=lambda one: float(one["images_per_second"]), default=None)
 
 
 def best_engine(engine: Iterable[Record], workload: str) -> Record | None:
-    """The fastest run of the engine on a workload whose masks agree with float32."""
-    fit = [
+    """Return the engine's fastest run on a workload whose masks agree with float32."""
+    valid = [
         one
         for one in of_kind(engine, "engine")
         if one["workload"] == workload and (one.get("agreement") or 0.0) >= AGREEMENT
     ]
-    return max(fit, key=lambda one: float(one["images_per_second"]), default=None)
+    return max(valid, key=lambda one: float(one["images_per_second"]), default=None)
 
 
 def ratio(engine: Record | None, bare: Record | None) -> float | None:
-    """The engine's rate over the bare forward pass's; None where one of them was not measured."""
+    """Return the engine's rate divided by the bare forward pass's; None if one of them was not measured."""
     if not engine or not bare or not bare["images_per_second"]:
         return None
     return float(engine["images_per_second"]) / float(bare["images_per_second"])
@@ -62,16 +62,16 @@ def ratio(engine: Record | None, bare: Record | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class DecodingBound:
-    """What the CPU would have to do to keep up with the best bare setting.
+    """The CPU work needed to keep up with the best bare setting.
 
     Attributes:
         workload: The workload.
-        bare: Images a second of the best setting.
-        all_cores: Images a second that all cores decode, if they do nothing else.
+        bare: Images per second of the best setting.
+        all_cores: Images per second decoded by all cores, if they do nothing else.
         cores: Cores of the machine.
-        decoding_cores: Cores that decoding alone would take at the bare rate.
-        engine_cores: Cores that the engine, by its CPU time an image, would take at the bare rate; None: not measured.
-        nvjpeg: Images a second that nvJPEG decodes; None: not measured.
+        decoding_cores: Cores needed to decode at the bare rate.
+        engine_cores: Cores that the engine would need at the bare rate, by its CPU time per image; None: not measured.
+        nvjpeg: Images per second decoded by nvJPEG; None: not measured.
     """
 
     workload: str
@@ -84,12 +84,12 @@ class DecodingBound:
 
     @property
     def decoding_binds(self) -> bool:
-        """Whether all cores together decode slower than the GPU computes."""
+        """Whether all cores together decode more slowly than the GPU computes."""
         return self.all_cores < self.bare
 
     @property
     def cpu_binds(self) -> bool:
-        """Whether the engine would need more cores than there are."""
+        """Whether the engine would need more cores than the machine has."""
         return self.engine_cores is not None and self.engine_cores > self.cores
 
 
@@ -120,7 +120,7 @@ def decoding_bounds(bare: Sequence[Record], engine: Sequence[Record]) -> list[De
 
 
 def target_line(bare: Sequence[Record], engine: Sequence[Record]) -> str:
-    """Say whether the engine reaches its share of the best bare setting."""
+    """Report whether the engine reaches its target share of the best bare setting."""
     verdicts = []
     for workload in workloads_of(bare):
         if workload.rsplit("-", 1)[0] != TARGET_MODEL:

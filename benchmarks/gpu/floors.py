@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 BF16_BYTES = 2
 _LAYERS = ("convolution", "max_pool2d", "cat", "upsample")
-"""Operations that write an activation; a norm and a ReLU can be part of the convolution before them."""
+"""Operations that write an activation; a norm and a ReLU can be fused into the convolution before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ class Peak:
 
     Attributes:
         name: The GPU.
-        flops: Dense bfloat16 operations a second.
-        bandwidth: Bytes of its memory a second.
+        flops: Dense bfloat16 operations per second.
+        bandwidth: Memory bandwidth, bytes per second.
     """
 
     name: str
@@ -44,10 +44,10 @@ class Work:
     """The cost of one image in a network.
 
     Attributes:
-        flops: Operations, a multiplication and an addition being two.
-        edge_bytes: Input and output, bfloat16.
-        layer_bytes: Each layer's activation, written once and read once, and the input.
-        weight_bytes: The weights, which a batch reads once.
+        flops: Operations; a multiply-add counts as two.
+        edge_bytes: Bytes of input and output, bfloat16.
+        layer_bytes: Bytes of the input and of each layer's activation, written once and read once.
+        weight_bytes: Bytes of the weights, which a batch reads once.
     """
 
     flops: float
@@ -56,11 +56,11 @@ class Work:
     weight_bytes: float
 
     def seconds(self, peak: Peak, batch: int, *, layers: bool = False) -> float:
-        """Least seconds for an image of a batch: computing and moving bytes overlap at best.
+        """Return the minimum seconds per image, assuming that computation and memory transfers overlap.
 
         Args:
             peak: The GPU.
-            batch: Images that share a reading of the weights.
+            batch: Images for which the weights are read once.
             layers: Count every layer's activation, not only input and output.
         """
         moved = (self.layer_bytes if layers else self.edge_bytes) + self.weight_bytes / batch
@@ -85,10 +85,10 @@ class _Activations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def count_work(network: nn.Module, side: int) -> Work:
-    """Count what one RGB image of a height and width asks of a network, without computing anything."""
-    on_paper = network.to("meta")
+    """Count the work for one RGB image of `side` × `side` pixels, without computing anything."""
+    meta_network = network.to("meta")
     image = torch.zeros(1, 3, side, side, device="meta")
-    forward: Callable[[torch.Tensor], torch.Tensor] = on_paper
+    forward: Callable[[torch.Tensor], torch.Tensor] = meta_network
     with torch.no_grad(), FlopCounterMode(display=False) as flops, _Activations() as activations:
         logits = forward(image)
     weights = sum(parameter.numel() for parameter in network.parameters())

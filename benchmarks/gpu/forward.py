@@ -14,14 +14,14 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from benchmarks.generous import folded
+from benchmarks.generous import fold_batch_norms
 from benchmarks.gpu.runners import WARM_PASSES, Graph, fused
 
 Forward = Callable[[torch.Tensor], torch.Tensor]
 Precision = Literal["fp32", "tf32", "autocast", "bf16"]
 Runner = Literal["eager", "fused", "graph", "compile", "max-autotune", "aoti"]
 
-_MOST_PASSES = 2000
+_MAX_PASSES = 2000
 _BARRIER_SECONDS = 120.0
 
 
@@ -33,10 +33,10 @@ class Setting:
         precision: `fp32`, `tf32`; `autocast`: bfloat16 where autocast chooses it; `bf16`: weights and images too.
         runner: `eager`; `fused`: bias and ReLU within cuDNN's convolution; `graph`: a CUDA graph of `eager`;
             `compile`, `max-autotune`: torch.compile; `aoti`: AOTInductor.
-        batch: Images in one pass.
+        batch: Images per pass.
         lanes: Threads with a CUDA stream each.
-        search: cudnn.benchmark: cuDNN measures its algorithms for each shape.
-        exported: The exported program, as the engine has it, in place of the module with batch norms folded.
+        search: Enable cudnn.benchmark, which measures cuDNN's algorithms for each shape.
+        exported: Run the exported program, like the engine, instead of the module with folded batch norms.
     """
 
     precision: Precision = "bf16"
@@ -47,7 +47,7 @@ class Setting:
     exported: bool = False
 
     def describe(self) -> str:
-        """Describe it for people."""
+        """Describe the setting."""
         return ", ".join(
             (
                 self.precision,
@@ -72,31 +72,31 @@ class Setting:
 
 
 def build(network: nn.Module, setting: Setting, example: torch.Tensor, work: Path) -> tuple[Forward, torch.Tensor]:
-    """Make a network ready to run.
+    """Prepare a network for a setting.
 
     Args:
-        network: As torch gives it, or an exported program's module; it is changed.
-        setting: How.
+        network: The unmodified network, or an exported program's module; it is changed in place.
+        setting: The setting.
         example: A batch, float32, on the device.
         work: Folder for compiled packages.
 
     Returns:
-        The forward pass, and the batch as it takes it.
+        The forward pass, and the batch in the form that it takes.
     """
     torch.backends.cudnn.benchmark = setting.search
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = setting.precision != "fp32"
     if not setting.exported:
-        network = folded(network).to(example.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = fold_batch_norms(network).to(example.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     dtype = torch.bfloat16 if setting.precision == "bf16" else torch.float32
     if setting.precision == "bf16":
         network = network.to(dtype)
     images = example.to(dtype).contiguous(memory_format=torch.channels_last)
     run = _runner(network, setting, images, work)
-    return _surrounded(run, setting, example.device.type), images
+    return _with_context(run, setting, example.device.type), images
 
 
-def _surrounded(run: Forward, setting: Setting, device: str) -> Forward:
-    # Compilers make their own graph, and inference mode's tensors cannot be part of it.
+def _with_context(run: Forward, setting: Setting, device: str) -> Forward:
+    # Compilers build their own graph, which cannot contain inference mode's tensors.
     plain = setting.runner in {"eager", "fused", "graph"}
 
     def forward(images: torch.Tensor) -> torch.Tensor:
@@ -131,7 +131,7 @@ def _runner(network: nn.Module, setting: Setting, images: torch.Tensor, work: Pa
 
 @dataclass
 class _Shared:
-    """What the lanes of one measurement have in common."""
+    """State shared by the lanes of one measurement."""
 
     barrier: threading.Barrier
     seconds: float
@@ -141,17 +141,17 @@ class _Shared:
     errors: list[BaseException] = field(default_factory=list)
 
     def passes(self) -> int:
-        """How many passes of the slowest lane fit."""
-        return max(1, min(_MOST_PASSES, int(self.seconds / max(self.warm))))
+        """Return how many passes of the slowest lane fit into the time."""
+        return max(1, min(_MAX_PASSES, int(self.seconds / max(self.warm))))
 
 
 def rate(make: Callable[[], tuple[Forward, torch.Tensor]], lanes: int, seconds: float) -> float:
-    """Measure images a second of a forward pass in lanes that begin and end together.
+    """Measure images per second of a forward pass in lanes that begin and end together.
 
     Args:
-        make: Gives the forward pass and its batch; called once in each lane, one after the other.
-        lanes: Threads, on a GPU with a stream each.
-        seconds: How long, about; passes that warm up come on top.
+        make: Creates the forward pass and its batch; called once per lane, sequentially.
+        lanes: Number of threads; on a GPU, each has a stream.
+        seconds: Approximate time to measure, excluding warm-up passes.
 
     Raises:
         RuntimeError: A lane failed; the cause is its error.

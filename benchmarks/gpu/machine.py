@@ -64,7 +64,7 @@ def _gpu() -> dict[str, Any]:
 
 
 def _driver() -> str | None:
-    """The driver's version, by NVML, which comes with the driver."""
+    """Return the driver's version, from NVML, which comes with the driver."""
     try:
         nvml = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
@@ -95,7 +95,7 @@ def _event() -> torch.cuda.Event:
 
 
 def _median_seconds(work: Callable[[], object], device: str) -> float:
-    """Median time of a piece of work, on a GPU by CUDA events."""
+    """Return the median time of a function, measured with CUDA events on a GPU."""
     found: list[float] = []
     for _ in range(_REPEATS + 3):
         if device == "cuda":

@@ -12,11 +12,11 @@ def main(began: str, device: str, reference: str, weights: str, photograph: str)
     """Print the seconds of each phase as JSON.
 
     Args:
-        began: When the process was asked for, seconds since the epoch.
-        device: Where the network runs.
-        reference: File of the model's reference, JSON.
-        weights: File of the weights.
-        photograph: File of a photograph.
+        began: When the process was started, seconds since the epoch.
+        device: The network's device.
+        reference: Path of the model's reference, JSON.
+        weights: Path of the weights.
+        photograph: Path of a photograph.
     """
     marks = [("interpreter", time.time() - float(began))]
     last = time.perf_counter()

@@ -65,7 +65,7 @@ def _profile(context: Context, records: Records, workload: Workload) -> None:
         for _ in range(count):
             predictor.predict(images)
         seconds = time.perf_counter() - start
-    # The GPU's kernels, or on a CPU the operators that no other one calls.
+    # The GPU's kernels; on a CPU, the outermost operators.
     kind = "CUDA" if on_gpu else "CPU"
     events = [one for one in profiled.events() if one.device_type.name == kind and (on_gpu or one.cpu_parent is None)]
     spans = [(one.name, (float(one.time_range.start), float(one.time_range.end))) for one in events]
@@ -81,15 +81,15 @@ def _profile(context: Context, records: Records, workload: Workload) -> None:
 
 
 def summarize(spans: Sequence[tuple[str, Span]], wall: float, batches: int) -> dict[str, Any]:
-    """Share out the time of some batches.
+    """Split the time of some batches by kind of kernel.
 
     Args:
-        spans: Kernels, by name, with begin and end in microseconds.
-        wall: The time that all batches took, microseconds.
-        batches: How many.
+        spans: Names of kernels, with begin and end in microseconds.
+        wall: Wall-clock time of all batches, microseconds.
+        batches: Number of batches.
 
     Returns:
-        Milliseconds a batch by kind of kernel, idle ones, shares of the time, and the kernels that took most.
+        Milliseconds per batch by kind of kernel, idle milliseconds, shares of the time, and the slowest kernels.
     """
     by_kind: dict[str, float] = defaultdict(float)
     by_name: dict[str, float] = defaultdict(float)
@@ -112,12 +112,12 @@ def summarize(spans: Sequence[tuple[str, Span]], wall: float, batches: int) -> d
 
 
 def kind_of(name: str) -> str:
-    """The kind of a kernel by its name."""
+    """Return the kind of a kernel by its name."""
     return next((kind for kind, pattern in _KINDS if pattern.search(name)), "other")
 
 
 def covered(spans: Iterable[Span]) -> float:
-    """Length of the union of spans: what runs side by side counts once."""
+    """Return the length of the union of the spans, which may overlap."""
     total, until = 0.0, float("-inf")
     for begin, end in sorted(spans):
         total += max(0.0, end - max(begin, until))

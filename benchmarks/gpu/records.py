@@ -11,7 +11,7 @@ class Records:
     """Appends to a results file, and repeats each line on standard output, which is the log.
 
     Args:
-        path: The file.
+        path: Path of the results file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,12 +25,12 @@ class Records:
         print(line, flush=True)
 
     def skip(self, what: str, why: str) -> None:
-        """Record what was not measured, and why."""
+        """Record that something was not measured, and why."""
         self.write("skipped", what=what, why=why)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Read a results file; a last line that was cut is left out, and a file that is not there is empty."""
+    """Read a results file; a truncated last line is skipped, and a missing file counts as empty."""
     if not path.exists():
         return []
     found = []

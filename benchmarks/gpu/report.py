@@ -36,7 +36,7 @@ def write_report(out: Path) -> None:
 
 
 def _lines(section: Callable[[], list[str]]) -> list[str]:
-    """The lines of a section; why there are none, where results are not as expected: the other sections count."""
+    """Return the lines of a section, or the error if its results are not as expected, so that others are written."""
     try:
         return section()
     except Exception as error:  # noqa: BLE001

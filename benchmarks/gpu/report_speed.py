@@ -14,7 +14,7 @@ from benchmarks.gpu.figures import (
     ratio,
     workloads_of,
 )
-from benchmarks.table import short
+from benchmarks.table import format_number
 
 GIB = 2**30
 
@@ -29,7 +29,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]
 
 def figure(value: Any, scale: float = 1.0) -> str:
     """Format a number with three significant digits; a dash if it was not measured."""
-    return "–" if value is None else short(float(value) * scale)
+    return "–" if value is None else format_number(float(value) * scale)
 
 
 def percent(value: Any) -> str:

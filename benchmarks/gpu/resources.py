@@ -21,7 +21,7 @@ Headers = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """An HTTP response."""
 
     status: int = 200
@@ -29,7 +29,7 @@ class Answer:
     headers: Headers = field(default_factory=dict)
 
     @classmethod
-    def json(cls, value: object) -> Answer:
+    def json(cls, value: object) -> HttpResponse:
         return cls(200, json.dumps(value).encode(), {"content-type": "application/json"})
 
 
@@ -39,10 +39,10 @@ def photo_name(number: int) -> str:
 
 
 def mask_number(name: str) -> int:
-    """Number of the photograph that a mask is of.
+    """Return the number of the photograph to which a mask belongs.
 
     Raises:
-        ValueError: The name is not that of such a mask.
+        ValueError: The name is not that of a photograph's mask.
     """
     if found := _MASK.search(name):
         return int(found[1])
@@ -54,7 +54,7 @@ def crc32c_of(data: bytes) -> str:
 
 
 def object_resource(bucket: str, name: str, size: int, crc32c: str, metadata: object = None) -> dict[str, Any]:
-    """The object resource of the JSON API, as far as cloudseg and google-cloud-storage read it."""
+    """Return the JSON API's object resource, with the fields that cloudseg and google-cloud-storage read."""
     return {
         "kind": "storage#object",
         "bucket": bucket,

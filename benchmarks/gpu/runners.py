@@ -11,16 +11,16 @@ WARM_PASSES = 3
 
 
 class ConvRelu(nn.Module):
-    """A convolution with its bias and a ReLU in one kernel of cuDNN's: else each is a pass over the activations."""
+    """A convolution, its bias and a ReLU in one cuDNN kernel, which saves two passes over the activations."""
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.conv = conv
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """From (N, in, H, W) to (N, out, H, W), on a GPU alone."""
+        """Map (N, in, H, W) to (N, out, H, W); GPU only."""
         conv = self.conv
-        # Never a word such as `same`: the networks measured here give numbers.
+        # Never a string such as `same` in the networks measured here.
         padding = cast("tuple[int, ...]", conv.padding)
         activations: torch.Tensor = torch.cudnn_convolution_relu(
             images, conv.weight, conv.bias, conv.stride, padding, conv.dilation, conv.groups
@@ -29,7 +29,7 @@ class ConvRelu(nn.Module):
 
 
 def fused(network: nn.Module) -> nn.Module:
-    """Replace each convolution that a ReLU follows, in place, in a network whose batch norms are folded."""
+    """Replace each convolution followed by a ReLU, in place, in a network with folded batch norms."""
     for block in network.modules():
         if not isinstance(block, nn.Sequential):
             continue
@@ -47,7 +47,7 @@ def fused(network: nn.Module) -> nn.Module:
 class Graph:
     """A CUDA graph of a forward pass over batches of one shape.
 
-    It keeps the network: the graph knows the weights by their addresses alone, and does not hold their memory.
+    It keeps a reference to the network, because the graph has only the addresses of the weights.
     """
 
     def __init__(self, network: nn.Module, images: torch.Tensor) -> None:

@@ -25,8 +25,8 @@ class Sample:
     Attributes:
         model: Its model.
         files: Its photographs.
-        images: The photographs as the network takes them: float32, shape (N, 3, H, W), on the CPU.
-        masks: Classes of the first few photographs, bool, shape (n, H, W).
+        images: Network inputs of the photographs: float32, shape (N, 3, H, W), on the CPU.
+        masks: Reference classes of the first few photographs, bool, shape (n, H, W).
     """
 
     model: Model
@@ -36,7 +36,7 @@ class Sample:
 
 
 def open_sample(context: Context, workload: Workload) -> Sample:
-    """Create the files that do not exist yet; all parts and their processes share them."""
+    """Open a workload, and create its files if they do not exist yet; all parts share them."""
     model = open_model(workload.model, context.work, context.device)
     files = open_photographs(str(workload.side), workload.file_bytes, context.work).files()
     images = torch.stack([tensors.prepare(steps.pixels(data), model.params) for data in files])
@@ -57,6 +57,6 @@ def _masks(model: Model, images: torch.Tensor) -> npt.NDArray[np.bool_]:
     return masks
 
 
-def repeated(images: torch.Tensor, batch: int) -> torch.Tensor:
-    """A batch of these images, again from the first one where they are too few."""
+def repeat_to_batch(images: torch.Tensor, batch: int) -> torch.Tensor:
+    """Return a batch of these images, repeated from the first one if there are too few."""
     return images[torch.arange(batch) % len(images)]

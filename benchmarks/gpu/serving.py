@@ -32,10 +32,10 @@ class Serving:
     """A running stand-in.
 
     Attributes:
-        url: Where it answers.
-        folder: Its files.
+        url: Its base URL.
+        folder: Folder of its files.
         photographs: The distinct photographs.
-        pids: Its workers.
+        pids: Process IDs of its workers.
     """
 
     url: str
@@ -49,7 +49,7 @@ class Serving:
 
     def stage(self, model: Model, images: int) -> Staged:
         """Write weights, model.json and a chunk of images, and delete the masks so far."""
-        self.forget()
+        self.delete_masks()
         weights = self._put(f"models/benchmark/{model.staged.name}", model.staged.read_bytes())
         reference = model.reference(str(weights))
         document = self._put("runs/benchmark/model.json", json.dumps(reference.to_json()).encode())
@@ -57,7 +57,7 @@ class Serving:
         return Staged(document, chunk, GcsUri(STAGING, "runs/benchmark/results/00000.jsonl"), reference.digest)
 
     def masks(self) -> list[tuple[float, str]]:
-        """When each mask was uploaded, seconds since the epoch, and its name; in the order of time."""
+        """Return upload time, seconds since the epoch, and name of each mask, sorted by time."""
         lines = [line.split(" ", 1) for path in (self.folder / "masks").iterdir() for line in _lines(path)]
         return sorted((float(moment), name) for moment, name in lines)
 
@@ -66,11 +66,11 @@ class Serving:
         return any(path.stat().st_size for path in (self.folder / "masks").iterdir())
 
     def kept(self) -> dict[int, bytes]:
-        """Masks of the first photographs, by the number of the photograph."""
+        """Return the kept masks by the number of their photograph."""
         files = {path.name: path.read_bytes() for path in (self.folder / "kept").iterdir()}
         return {mask_number(name): data for name, data in files.items()}
 
-    def forget(self) -> None:
+    def delete_masks(self) -> None:
         """Delete the uploaded masks."""
         for path in (self.folder / "masks").iterdir():
             os.truncate(path, 0)
@@ -100,10 +100,10 @@ def running_storage(
 
     Args:
         photographs: The distinct photographs.
-        workers: Processes.
-        latency: Seconds that each request waits.
-        listed: Photographs that a listing of INPUT shows.
-        kept: Masks that are kept.
+        workers: Number of worker processes.
+        latency: Delay of each request, seconds.
+        listed: Number of photographs in a listing of INPUT.
+        kept: Number of masks to keep.
     """
     folder = Path(tempfile.mkdtemp(prefix="cloudseg-storage-"))
     for name in ("photographs", "staged", "kept", "sessions", "masks"):

@@ -13,7 +13,7 @@ from benchmarks.gpu.engine import device_options, workers_for
 from benchmarks.gpu.records import Records, one_line
 from benchmarks.gpu.samples import open_sample
 from benchmarks.gpu.serving import Serving, environment, running_storage
-from benchmarks.gpu.usage import over_window, sampling
+from benchmarks.gpu.usage import sampling, summarize_window
 from cloudseg_ops.engine.process import options as engine_options
 
 _IMAGES = 100_000
@@ -44,7 +44,7 @@ def _measure(context: Context, records: Records, engines: int, helpers: int) -> 
             running_storage(sample.files, workers=workers_for(engine_options.usable_cpus()), kept=0)
         )
         command = engine.command(serving.stage(sample.model, _IMAGES), given)
-        # All read one chunk: what one of them writes, the others' preconditions do not see here.
+        # All process the same chunk, because the stand-in ignores preconditions.
         processes = [_start(stack, command, serving) for _ in range(engines)]
         usage = stack.enter_context(sampling(os.getpid()))
         _await_first_mask(serving, processes)
@@ -58,7 +58,7 @@ def _measure(context: Context, records: Records, engines: int, helpers: int) -> 
         engines=engines,
         io_processes=helpers,
         images_per_second=len(recent) / (context.scale.engine_seconds / 2),
-        **over_window(usage, recent[0], end),
+        **summarize_window(usage, recent[0], end),
     )
 
 

@@ -3,15 +3,15 @@
     python -m benchmarks.gpu.slim                    # needs PyTorch as PyPI ships it, and a GPU
     python -m benchmarks.gpu.slim --device cpu       # a rehearsal
 
-It mirrors site-packages by symbolic links, without what the list removes and with the stand-ins, and runs networks in
-a process that sees the mirror alone; then the same in the complete installation. It prints one JSON line:
+It mirrors site-packages by symbolic links, without the files that the list removes and with the stand-ins, and runs
+networks in a process that sees only the mirror, then in the complete installation. It prints one JSON line:
 
-- `ok`: all cases ran that run with the complete one, with the same results, and no library was missed.
-- `missed`: libraries of the list that the process looked for or called.
+- `ok`: all cases that run in the complete installation ran, with the same results, and no library was missed.
+- `missed`: removed libraries that the process looked for or called.
 - `failed`, `failed_complete`: cases that raised, with their error; `differs`: cases with another result.
 - `seconds`, `complete_seconds`: import, CUDA's start, first convolution, all cases.
-- `left_out`: what a network is told that needs a feature of the list (on a GPU).
-- `unmatched`: patterns of the list that match nothing, as with another PyTorch.
+- `left_out`: the error raised for a network that needs a removed feature (on a GPU).
+- `unmatched`: patterns of the list that match no file, for example with another PyTorch version.
 """
 
 from __future__ import annotations
@@ -109,25 +109,25 @@ def mirror(site_packages: Path, tree: Path, entries: Sequence[Entry]) -> tuple[d
     """
     from slim import library_stand_in, matches
 
-    gone: set[Path] = set()
+    removed_paths: set[Path] = set()
     stand_ins: dict[Path, bytes] = {}
     for entry in entries:
         for path in matches(entry, site_packages, strict=False):
             if entry.replace:
                 stand_ins[path] = library_stand_in(path, entry.features)
-            gone.add(path)
+            removed_paths.add(path)
     size = 0
     removed = {}
     for folder, folders, files in os.walk(site_packages):
         here = Path(folder)
-        inside = here in gone or not gone.isdisjoint(here.parents)
+        inside = here in removed_paths or not removed_paths.isdisjoint(here.parents)
         folders[:] = [name for name in folders if name != "__pycache__"]
         into = tree / here.relative_to(site_packages)
         if not inside:
             into.mkdir(parents=True, exist_ok=True)
         for name in files:
             path = here / name
-            if inside or path in gone:
+            if inside or path in removed_paths:
                 size += path.stat().st_size
                 if ".so" in name:
                     removed[name] = path.resolve()
@@ -139,12 +139,12 @@ def mirror(site_packages: Path, tree: Path, entries: Sequence[Entry]) -> tuple[d
 
 
 def site_packages_of(module: str) -> Path:
-    """Folder of packages that holds the package of a module, given its `__file__`."""
+    """Return the site-packages folder of a module, given its `__file__`."""
     return Path(module).resolve().parents[1]
 
 
 def _run(site_packages: Path, device: str, probe: str, removed: dict[str, Path]) -> dict[str, Any]:
-    """Run the probe in a process that sees one folder of packages, and read which libraries the linker looked for."""
+    """Run the probe with one site-packages folder, and read from the linker's log which libraries it looked for."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {
             **os.environ,

@@ -22,7 +22,7 @@ LEFT_OUT = {
 
 
 def main(device: str, probe: str) -> None:
-    """Run the cases, or one feature that is left out, and print the results."""
+    """Run the cases, or an expression that needs a removed feature, and print the results."""
     started = time.monotonic()
     import torch
 
@@ -90,30 +90,30 @@ def _cases(device: str, dtype: torch.dtype) -> dict[str, Callable[[], torch.Tens
     features = torch.rand(2, 32, 64, 64).to(device, dtype)
     heads = torch.rand(2, 4, 256, 32).to(device, dtype)
 
-    def made(module: nn.Module) -> nn.Module:
+    def prepare(module: nn.Module) -> nn.Module:
         return module.eval().to(device, dtype)
 
     cases: dict[str, Callable[[], torch.Tensor]] = {
-        "network": lambda: made(_network())(image),
-        "network, channels last": lambda: made(_network()).to(memory_format=torch.channels_last)(  # type: ignore[call-overload]
+        "network": lambda: prepare(_network())(image),
+        "network, channels last": lambda: prepare(_network()).to(memory_format=torch.channels_last)(  # type: ignore[call-overload]
             image.to(memory_format=torch.channels_last)
         ),
-        "network, odd size": lambda: made(_network())(image[:, :, :200, :168]),
+        "network, odd size": lambda: prepare(_network())(image[:, :, :200, :168]),
         "exported program": lambda: _exported(device)(image.float()),
-        "depthwise": lambda: made(nn.Conv2d(32, 32, 5, padding=2, groups=32))(features),
-        "dilated": lambda: made(nn.Conv2d(32, 32, 3, padding=6, dilation=6))(features),
-        "convolution of 1 x 1": lambda: made(nn.Conv2d(32, 64, 1))(features),
-        "3-D convolution": lambda: made(nn.Conv3d(2, 4, 3, padding=1))(features[None]),
-        "batch norm": lambda: made(nn.BatchNorm2d(32))(features),
-        "group norm": lambda: made(nn.GroupNorm(8, 32))(features),
-        "layer norm": lambda: made(nn.LayerNorm(64))(features),
-        "linear": lambda: made(nn.Linear(64, 128))(features),
+        "depthwise": lambda: prepare(nn.Conv2d(32, 32, 5, padding=2, groups=32))(features),
+        "dilated": lambda: prepare(nn.Conv2d(32, 32, 3, padding=6, dilation=6))(features),
+        "convolution of 1 x 1": lambda: prepare(nn.Conv2d(32, 64, 1))(features),
+        "3-D convolution": lambda: prepare(nn.Conv3d(2, 4, 3, padding=1))(features[None]),
+        "batch norm": lambda: prepare(nn.BatchNorm2d(32))(features),
+        "group norm": lambda: prepare(nn.GroupNorm(8, 32))(features),
+        "layer norm": lambda: prepare(nn.LayerNorm(64))(features),
+        "linear": lambda: prepare(nn.Linear(64, 128))(features),
         "matmul": lambda: features @ features.transpose(-1, -2),
         "outer product": lambda: torch.bmm(features[0, :, :, :1], features[0, :, :1, :]),
         "einsum": lambda: torch.einsum("bchw,bdhw->bcd", features, features),
         "softmax": lambda: features.softmax(1),
         "attention": lambda: F.scaled_dot_product_attention(heads, heads, heads),
-        "encoder layer": lambda: made(nn.TransformerEncoderLayer(64, 4, batch_first=True))(features[:, 0]),
+        "encoder layer": lambda: prepare(nn.TransformerEncoderLayer(64, 4, batch_first=True))(features[:, 0]),
         "bilinear": lambda: F.interpolate(features, scale_factor=2.0, mode="bilinear", align_corners=False),
         "adaptive pooling": lambda: F.adaptive_avg_pool2d(features, 7),
         "grid sample": lambda: F.grid_sample(
@@ -130,8 +130,8 @@ def _cases(device: str, dtype: torch.dtype) -> dict[str, Callable[[], torch.Tens
 
         for backend in (SDPBackend.MATH, SDPBackend.EFFICIENT_ATTENTION, *_half_only(dtype)):
             cases[f"attention by {backend.name}"] = lambda backend=backend: attention(backend)  # type: ignore[misc]
-        cases["network, benchmark mode"] = lambda: _benchmarked(made(_network()), image)
-        cases["CUDA graph"] = lambda: _graph(made(_network()), image)
+        cases["network, benchmark mode"] = lambda: _benchmarked(prepare(_network()), image)
+        cases["CUDA graph"] = lambda: _graph(prepare(_network()), image)
         cases["pinned memory"] = lambda: torch.rand(1000).pin_memory().to(device, non_blocking=True)
     return cases
 

@@ -20,11 +20,11 @@ from benchmarks.gpu.samples import Sample, open_sample
 from benchmarks.gpu.serving import Serving, environment, running_storage
 
 _LIMIT = 60.0
-_LEAST = 5.0
+_MIN_SECONDS = 5.0
 
 
 def main(context: Context) -> None:
-    """Time starts: one with the libraries out of the page cache where that can be had, then warm ones."""
+    """Time starts: one without the libraries in the page cache, if they can be evicted, then warm ones."""
     records = context.records("start")
     workload = context.scale.workloads[0]
     sample = open_sample(context, workload)
@@ -35,7 +35,7 @@ def main(context: Context) -> None:
         }
         for place, (kind, measure) in product(range(context.scale.starts + 1), measures.items()):
             start = "warm" if place else "cold"
-            if context.seconds_left < _LEAST:
+            if context.seconds_left < _MIN_SECONDS:
                 records.skip(f"{start} start {place}, {kind}", "out of time")
                 continue
             evicted = 0 if place else _evict_libraries()
@@ -56,7 +56,7 @@ def _engine(context: Context, serving: Serving, sample: Sample) -> dict[str, flo
 
 
 def _phases(context: Context, sample: Sample) -> dict[str, float]:
-    """The phases of a start without storage, in a process that does one thing after the other."""
+    """Return the seconds of each phase of a start without storage, in a process without concurrency."""
     reference, weights, photograph = (context.work / f"start.{suffix}" for suffix in ("json", "weights", "jpg"))
     weights.write_bytes(sample.model.staged.read_bytes())
     photograph.write_bytes(sample.files[0])
@@ -71,7 +71,7 @@ def _run(context: Context, command: Sequence[str], variables: Mapping[str, str])
     """Run a command, and return its output.
 
     Raises:
-        RuntimeError: It failed; the message has the end of what it printed.
+        RuntimeError: It failed; the message has the end of its output.
     """
     limit = max(1.0, min(_LIMIT, context.seconds_left))
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=limit, check=False)

@@ -1,4 +1,4 @@
-"""Samples what a process tree and the GPU do while the engine runs."""
+"""Samples the resource usage of a process tree and of the GPU while the engine runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _SECONDS = 0.25
 
 
 class Nvml:
-    """Utilisation and memory of the first GPU, by NVML, which comes with the driver.
+    """Utilization and memory of the first GPU, by NVML, which comes with the driver.
 
     Raises:
-        OSError: There is no NVML, or it gives no answer.
+        OSError: NVML is missing or fails.
     """
 
     class _Pair(ctypes.Structure):
@@ -42,7 +42,7 @@ class Nvml:
         return int(memory.used)
 
     def busy(self) -> int:
-        """Percent of the last while in which a kernel ran."""
+        """Return the percentage of time in which a kernel ran, over NVML's last sample period."""
         pair = self._Pair()
         self._call("nvmlDeviceGetUtilizationRates", self._device, ctypes.byref(pair))
         return int(pair.gpu)
@@ -58,10 +58,10 @@ class Sample:
 
     Attributes:
         at: Seconds since the epoch.
-        cpu_seconds: Of the process tree so far.
-        processes: In the tree.
-        gpu_percent: None: unknown.
-        gpu_bytes: In use on the GPU; None: unknown.
+        cpu_seconds: CPU seconds of the process tree so far.
+        processes: Number of processes in the tree.
+        gpu_percent: GPU utilization; None: unknown.
+        gpu_bytes: GPU memory in use; None: unknown.
     """
 
     at: float
@@ -75,26 +75,26 @@ class Sample:
 def sampling(pid: int) -> Iterator[list[Sample]]:
     """Sample a process and its children until the block ends."""
     samples: list[Sample] = []
-    over = threading.Event()
+    stop = threading.Event()
     nvml: Nvml | None = None
     with contextlib.suppress(OSError, AttributeError):
         nvml = Nvml()
 
     def work() -> None:
-        while not over.wait(_SECONDS):
+        while not stop.wait(_SECONDS):
             with contextlib.suppress(psutil.Error):
-                samples.append(_look(psutil.Process(pid), nvml))
+                samples.append(_take_sample(psutil.Process(pid), nvml))
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     try:
         yield samples
     finally:
-        over.set()
+        stop.set()
         thread.join()
 
 
-def _look(process: psutil.Process, nvml: Nvml | None) -> Sample:
+def _take_sample(process: psutil.Process, nvml: Nvml | None) -> Sample:
     tree = [process, *process.children(recursive=True)]
     cpu = 0.0
     for one in tree:
@@ -110,23 +110,23 @@ def _query(nvml: Nvml | None, what: str) -> int | None:
         return None
 
 
-def over_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str, Any]:
-    """What a tree and the GPU did between two moments.
+def summarize_window(samples: Sequence[Sample], begin: float, end: float) -> dict[str, Any]:
+    """Return the usage of a process tree and of the GPU between two times.
 
     Args:
-        samples: In the order of time.
-        begin: Seconds since the epoch.
-        end: The same, at the end.
+        samples: Samples, sorted by time.
+        begin: Begin, seconds since the epoch.
+        end: End, seconds since the epoch.
 
     Returns:
-        CPUs that the tree used, most processes, median utilisation and most memory of the GPU (None: unknown).
+        Mean CPUs used, maximum number of processes, median GPU utilization and maximum GPU memory (None: unknown).
     """
-    seen = [one for one in samples if begin <= one.at <= end]
-    busy = [one.gpu_percent for one in seen if one.gpu_percent is not None]
+    in_window = [one for one in samples if begin <= one.at <= end]
+    busy = [one.gpu_percent for one in in_window if one.gpu_percent is not None]
     used = [one.gpu_bytes for one in samples if one.gpu_bytes is not None]
-    spanned = seen[-1].at - seen[0].at if seen else 0.0
+    spanned = in_window[-1].at - in_window[0].at if in_window else 0.0
     return {
-        "cpus": (seen[-1].cpu_seconds - seen[0].cpu_seconds) / spanned if spanned > 0 else None,
+        "cpus": (in_window[-1].cpu_seconds - in_window[0].cpu_seconds) / spanned if spanned > 0 else None,
         "processes": max((one.processes for one in samples), default=None),
         "gpu_percent": statistics.median(busy) if busy else None,
         "gpu_peak_bytes": max(used, default=None),

@@ -29,14 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     print(f"• {text}", flush=True)
 
 
 def _healthy(service: str) -> int:
-    trouble = why_unhealthy(service)
-    print(trouble or "healthy")
-    return 1 if trouble else 0
+    problem = why_unhealthy(service)
+    print(problem or "healthy")
+    return 1 if problem else 0
 
 
 # The functions below import lazily, because health checks run every few seconds.
@@ -44,7 +44,7 @@ def _keys(volumes: Path) -> int:
     from cloudseg_local.compose.keys import make_keys
 
     written = make_keys(volumes / "database", volumes / "keys", volumes / "login")
-    _tell(f"{len(written)} secrets created" if written else "keeping the secrets of an earlier start")
+    _report(f"{len(written)} secrets created" if written else "keeping the secrets of an earlier start")
     return 0
 
 
@@ -53,10 +53,10 @@ def _prepare(options: argparse.Namespace) -> int:
     from cloudseg_ops.config.settings import Settings
 
     settings = Settings.from_environment()
-    prepare_storage(os.environ["STORAGE_EMULATOR_HOST"], options.photographs, _tell)
-    prepare_registry(options.volumes / "models", _tell)
-    prepare_database(settings.pool, options.slots, _tell)
-    _tell(f"ready. Airflow will be at {options.ui_url} (user admin); to show its password:")
+    prepare_storage(os.environ["STORAGE_EMULATOR_HOST"], options.photographs, _report)
+    prepare_registry(options.volumes / "models", _report)
+    prepare_database(settings.pool, options.slots, _report)
+    _report(f"ready. Airflow will be at {options.ui_url} (user admin); to show its password:")
     print(f"  docker compose exec api-server cat {VOLUMES / 'login' / 'password'}", flush=True)
     return 0
 
@@ -67,7 +67,7 @@ def _cluster(options: argparse.Namespace) -> int:
 
     pods = Settings.from_environment().pods
     kubeconfig = Path(os.environ["KUBECONFIG"])
-    prepare_cluster(options.admin, kubeconfig, pods.namespace, str(pods.image), tell=_tell)
+    prepare_cluster(options.admin, kubeconfig, pods.namespace, str(pods.image), report=_report)
     return 0
 
 

@@ -17,11 +17,11 @@ SERVER = "https://k3s:6443"
 _WAIT_SECONDS = 180.0
 _PAUSE = 2.0
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 def prepare_cluster(
-    admin: Path, kubeconfig: Path, namespace: str, image: str, *, tell: Tell, server: str = SERVER
+    admin: Path, kubeconfig: Path, namespace: str, image: str, *, report: Report, server: str = SERVER
 ) -> None:
     """Write Airflow's kubeconfig, wait for a node, and create the namespace.
 
@@ -30,7 +30,7 @@ def prepare_cluster(
         kubeconfig: File to write: the same kubeconfig with the address `server`.
         namespace: Namespace for the pods.
         image: The engine's image; a message says how to load it if the node does not have it.
-        tell: Receives progress messages for the terminal.
+        report: Receives progress messages for the terminal.
         server: Address at which the other services reach the cluster.
 
     Raises:
@@ -42,22 +42,22 @@ def prepare_cluster(
     kubeconfig.parent.mkdir(parents=True, exist_ok=True)
     draft = kubeconfig.with_name(f".{kubeconfig.name}.{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        yaml.safe_dump(readdressed(document, server), stream)
+        yaml.safe_dump(with_server(document, server), stream)
     draft.replace(kubeconfig)
     cluster = Cluster.connect(str(kubeconfig), namespace)
     offer = _await_node(cluster.offer)
-    made = " (created)" if cluster.ensure_namespace() else ""
-    tell(f"cluster with {offer.nodes} node, namespace {namespace}{made}")
+    suffix = " (created)" if cluster.ensure_namespace() else ""
+    report(f"cluster with {offer.nodes} node, namespace {namespace}{suffix}")
     nodes = cluster.api.api_client.sanitize_for_serialization(cluster.api.list_node())["items"]
     if not has_image(nodes, image):
-        tell(
+        report(
             f"the node does not have the image {image} yet. Build and load it:\n"
             "  make image\n"
             f"  docker save {image} | docker compose exec -T k3s ctr images import -"
         )
 
 
-def readdressed(kubeconfig: Mapping[str, Any], server: str) -> dict[str, Any]:
+def with_server(kubeconfig: Mapping[str, Any], server: str) -> dict[str, Any]:
     """Return a copy of a kubeconfig with another server address for all clusters.
 
     Args:

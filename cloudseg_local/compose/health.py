@@ -13,13 +13,13 @@ _SECONDS = 10.0
 
 # The API server reports the same heartbeats as `airflow jobs check`, which would import all of Airflow: 5 s of CPU per
 # check. Keys are service names, values are the names in the API server's response.
-AIRFLOW_PARTS = {
+AIRFLOW_COMPONENTS = {
     "api-server": "metadatabase",
     "scheduler": "scheduler",
     "dag-processor": "dag_processor",
     "triggerer": "triggerer",
 }
-SERVICES = ("emulator", *AIRFLOW_PARTS)
+SERVICES = ("emulator", *AIRFLOW_COMPONENTS)
 
 
 def why_unhealthy(service: str, airflow: str = _AIRFLOW, emulator: str = _EMULATOR) -> str | None:
@@ -32,23 +32,23 @@ def why_unhealthy(service: str, airflow: str = _AIRFLOW, emulator: str = _EMULAT
     """
     url = emulator if service == "emulator" else airflow
     try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310  the address is one of two constants
-            document = json.load(answer)
+        with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310  the address is one of two constants
+            document = json.load(response)
     except (OSError, ValueError) as error:
         return f"{url}: {error}"
-    return None if service == "emulator" else part_trouble(document, AIRFLOW_PARTS[service])
+    return None if service == "emulator" else component_problem(document, AIRFLOW_COMPONENTS[service])
 
 
-def part_trouble(health: Mapping[str, Any], part: str) -> str | None:
+def component_problem(health: Mapping[str, Any], component: str) -> str | None:
     """Return why one of Airflow's components is unhealthy; None if it is healthy.
 
     Args:
         health: The response of Airflow's `monitor/health`.
-        part: Name of the component, a key of `health`.
+        component: Name of the component, a key of `health`.
     """
-    found = health.get(part) or {}
+    found = health.get(component) or {}
     status = found.get("status")
     if status == "healthy":
         return None
-    heartbeat = found.get(f"latest_{part}_heartbeat")
-    return f"{part} is {status or 'not reported yet'}" + (f", last heartbeat at {heartbeat}" if heartbeat else "")
+    heartbeat = found.get(f"latest_{component}_heartbeat")
+    return f"{component} is {status or 'not reported yet'}" + (f", last heartbeat at {heartbeat}" if heartbeat else "")

@@ -19,56 +19,56 @@ from cloudseg_ops.storage import Store
 BUCKETS = (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET)
 WEIGHTS = REPOSITORY / "examples" / "cloud_unet" / "weights"
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def prepare_database(pool: str, slots: int, tell: Tell) -> None:
+def prepare_database(pool: str, slots: int, report: Report) -> None:
     """Create or upgrade Airflow's database, and create the pool.
 
     Args:
         pool: Name of the pool that limits concurrent chunks.
         slots: Number of slots.
-        tell: Receives progress messages for the terminal.
+        report: Receives progress messages for the terminal.
 
     Raises:
         LocalError: An Airflow command failed; its output has been printed.
     """
-    tell("Airflow's database")
+    report("Airflow's database")
     _airflow(["airflow", "db", "migrate"])
-    tell(f"the pool {pool} with {slots} slots")
+    report(f"the pool {pool} with {slots} slots")
     _airflow(pool_command(pool, slots))
 
 
-def prepare_storage(url: str, photographs: int, tell: Tell) -> None:
+def prepare_storage(url: str, photographs: int, report: Report) -> None:
     """Create the buckets, and upload photographs if all buckets are empty.
 
     Args:
         url: Address of the emulator.
         photographs: Number of generated scenes; 0 uploads nothing, not even the broken files.
-        tell: Receives progress messages for the terminal.
+        report: Receives progress messages for the terminal.
     """
     store = connect(url)
     for bucket in BUCKETS:
         store.create_bucket(bucket)
-    tell(f"the buckets {', '.join(BUCKETS)}")
+    report(f"the buckets {', '.join(BUCKETS)}")
     if photographs and not _used(store):
         uploaded = upload_photographs(store, None, photographs)
-        tell(f"{uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
+        report(f"{uploaded} photographs in gs://{INPUT_BUCKET}, two of them broken on purpose")
 
 
-def prepare_registry(folder: Path, tell: Tell, weights: Path = WEIGHTS) -> None:
+def prepare_registry(folder: Path, report: Report, weights: Path = WEIGHTS) -> None:
     """Build the example model registry.
 
     Args:
         folder: Folder for the git repository, `registry`, and its DVC remote, `registry-remote`.
-        tell: Receives progress messages for the terminal.
+        report: Receives progress messages for the terminal.
         weights: Folder of weights and parameters, as for `build_example_registry`.
 
     Raises:
         LocalError: git failed; the message contains its error output.
     """
     build_example_registry(weights, folder / "registry", folder / "registry-remote")
-    tell("the example model registry, revisions v1 and v2")
+    report("the example model registry, revisions v1 and v2")
 
 
 def _used(store: Store) -> bool:

@@ -57,7 +57,7 @@ def run_airflow_command(options: argparse.Namespace, command: Sequence[str]) -> 
 def composer_command(
     command: Sequence[str], environment: str, location: str, *, project: str | None = None
 ) -> list[str]:
-    """A command of Airflow's as gcloud runs it on a Composer environment.
+    """Return the gcloud command that runs an Airflow command on a Composer environment.
 
     >>> " ".join(composer_command(["airflow", "pools", "get", "gpus"], "prod", "europe-west4"))
     'gcloud composer environments run prod --location europe-west4 pools get -- gpus'
@@ -74,12 +74,12 @@ def composer_command(
 
 
 def _run(command: Sequence[str]) -> int:
-    # The airflow of this Python is the one whose database is meant, whatever the PATH says.
-    words = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
+    # The airflow of this Python uses the right database; the one on the PATH may be another installation.
+    program = [sys.executable, "-m", *command] if command[0] == "airflow" else list(command)
     try:
-        return subprocess.run(words, check=False).returncode  # noqa: S603
+        return subprocess.run(program, check=False).returncode  # noqa: S603
     except OSError as error:
         raise LocalError(
-            f"`{words[0]}` cannot be run ({error.strerror}); install it, or run this command on a machine that has it: "
-            f"{shlex.join(command)}"
+            f"`{program[0]}` cannot be run ({error.strerror}); install it, or run this command on a machine that has "
+            f"it: {shlex.join(command)}"
         ) from None

@@ -20,7 +20,7 @@ from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.contracts.versions import RELEASE, fits, image_version
 from cloudseg_ops.registry import list_revisions
-from cloudseg_ops.registry.revision_choices import keep_command
+from cloudseg_ops.registry.revision_choices import store_command
 from cloudseg_ops.runs.audit import Audit, audit_run
 from cloudseg_ops.storage import Store
 
@@ -106,7 +106,7 @@ def _revisions(options: argparse.Namespace) -> int:
     if not options.refresh:
         print("\n".join(revisions) or "the registry has neither tags nor branches")
         return 0
-    return run_airflow_command(options, keep_command(repository, revisions))
+    return run_airflow_command(options, store_command(repository, revisions))
 
 
 _COMMANDS = {"audit": _audit, "pool": _pool, "progress": show_progress, "revisions": _revisions}

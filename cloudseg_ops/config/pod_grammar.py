@@ -42,49 +42,49 @@ _IMAGE = re.compile(
 )
 
 
-def cpu(text: str) -> str:
+def check_cpu(text: str) -> str:
     """Check a number of CPUs, such as `3` or `500m`."""
     if not (match := _CPU.fullmatch(text)) or not Decimal(match[1]):
         raise ValueError("CPUs must be a number above 0, such as 4 or 500m")
     return text
 
 
-def label_name(text: str) -> str:
+def check_label_name(text: str) -> str:
     """Check the name of a namespace."""
     if not _LABEL_NAME.fullmatch(text):
         raise ValueError("use at most 63 lower-case letters, digits and '-', with no '-' at the start or the end")
     return text
 
 
-def subdomain(text: str) -> str:
+def check_subdomain(text: str) -> str:
     """Check the name of a service account or a secret."""
     if not _SUBDOMAIN.fullmatch(text):
         raise ValueError("use at most 253 lower-case letters, digits, '-' and '.', with no '-' or '.' at either end")
     return text
 
 
-def label_value(text: str) -> str:
+def check_label_value(text: str) -> str:
     """Check the value of a label."""
     if not _VALUE.fullmatch(text):
         raise ValueError(f"the label value {text!r} must be at most 63 letters, digits, '-', '_' and '.'")
     return text
 
 
-def labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
+def check_labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
     """Check the keys and values of labels."""
-    for text in keys(pairs).values():
-        label_value(text)
+    for text in check_keys(pairs).values():
+        check_label_value(text)
     return pairs
 
 
-def own_labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
+def check_team_labels(pairs: Mapping[str, str]) -> Mapping[str, str]:
     """Check labels that a team sets on its pods."""
     if taken := sorted(AIRFLOW_LABELS & pairs.keys()):
         raise ValueError(f"Airflow uses the label {taken[0]} to find its pods; give yours another name")
-    return labels(pairs)
+    return check_labels(pairs)
 
 
-def keys(pairs: Mapping[str, str]) -> Mapping[str, str]:
+def check_keys(pairs: Mapping[str, str]) -> Mapping[str, str]:
     """Check the keys of annotations or labels."""
     if wrong := [key for key in pairs if not _KEY.fullmatch(key)]:
         raise ValueError(
@@ -94,14 +94,14 @@ def keys(pairs: Mapping[str, str]) -> Mapping[str, str]:
     return pairs
 
 
-def variables(pairs: Mapping[str, str]) -> Mapping[str, str]:
+def check_variables(pairs: Mapping[str, str]) -> Mapping[str, str]:
     """Check the names of environment variables."""
     if wrong := [name for name in pairs if not _VARIABLE.fullmatch(name)]:
         raise ValueError(f"{wrong[0]!r} is not a valid name of an environment variable")
     return pairs
 
 
-def image(text: str, *, by_digest: bool) -> str:
+def check_image(text: str, *, by_digest: bool) -> str:
     """Check an image's reference.
 
     Args:
@@ -125,7 +125,7 @@ def read_pairs(value: Any) -> Any:
     if value.lstrip().startswith("{"):
         return _read_object(value)
     pairs: dict[str, str] = {}
-    for word in read_words(value):
+    for word in parse_list(value):
         key, equals, text = (part.strip() for part in word.partition("="))
         if not equals:
             raise ValueError(f"{word!r} is not key=value; give key=value,key=value or a JSON object")
@@ -145,11 +145,11 @@ def _read_object(text: str) -> dict[str, str]:
     return pairs
 
 
-def read_words(value: Any) -> Any:
+def parse_list(value: Any) -> Any:
     """Parse comma-separated words; return anything but text unchanged."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
-def each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+def check_each(check: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     """Return a check of several texts that applies a check of one."""
     return lambda texts: tuple(check(text) for text in texts)

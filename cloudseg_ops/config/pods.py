@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from cloudseg_ops.config import pod_grammar as grammar
-from cloudseg_ops.contracts.quantities import in_bytes, size
+from cloudseg_ops.contracts.quantities import check_size, in_bytes
 
-Cpu = Annotated[str, AfterValidator(grammar.cpu)]
-Size = Annotated[str, AfterValidator(size)]
-Subdomain = Annotated[str, AfterValidator(grammar.subdomain)]
+Cpu = Annotated[str, AfterValidator(grammar.check_cpu)]
+Size = Annotated[str, AfterValidator(check_size)]
+Subdomain = Annotated[str, AfterValidator(grammar.check_subdomain)]
 Pairs = Annotated[dict[str, str], BeforeValidator(grammar.read_pairs)]
 
 MORE_MEMORY = "raise CLOUDSEG_POD_MEMORY, or give the engine less (--memory in CLOUDSEG_ENGINE_OPTIONS)"
@@ -37,9 +37,11 @@ class PodSettings(BaseModel):
         description="The engine's image, by digest (`…@sha256:…`); by tag only under the pull policy `Never`",
     )
     image_pull_secrets: Annotated[
-        tuple[str, ...], BeforeValidator(grammar.read_words), AfterValidator(grammar.each(grammar.subdomain))
+        tuple[str, ...],
+        BeforeValidator(grammar.parse_list),
+        AfterValidator(grammar.check_each(grammar.check_subdomain)),
     ] = Field(default=(), description="Names of pull secrets, separated by commas")
-    namespace: Annotated[str, AfterValidator(grammar.label_name)] = Field(
+    namespace: Annotated[str, AfterValidator(grammar.check_label_name)] = Field(
         default="cloudseg", description="Kubernetes namespace of the pods"
     )
     service_account: Subdomain | None = Field(
@@ -83,16 +85,16 @@ class PodSettings(BaseModel):
     outage_seconds: int = Field(
         default=300, ge=0, description="Longest outage of the Kubernetes API that a task tolerates"
     )
-    pod_env: Annotated[Pairs, AfterValidator(grammar.variables)] = Field(
+    pod_env: Annotated[Pairs, AfterValidator(grammar.check_variables)] = Field(
         default={}, description="Environment variables of the engine, as `key=value,…` or a JSON object"
     )
-    pod_labels: Annotated[Pairs, AfterValidator(grammar.own_labels)] = Field(
+    pod_labels: Annotated[Pairs, AfterValidator(grammar.check_team_labels)] = Field(
         default={}, description="Additional labels of the pods, as `key=value,…` or a JSON object"
     )
-    pod_annotations: Annotated[Pairs, AfterValidator(grammar.keys)] = Field(
+    pod_annotations: Annotated[Pairs, AfterValidator(grammar.check_keys)] = Field(
         default={}, description="Additional annotations of the pods, as `key=value,…` or a JSON object"
     )
-    node_selector: Annotated[Pairs, AfterValidator(grammar.labels)] = Field(
+    node_selector: Annotated[Pairs, AfterValidator(grammar.check_labels)] = Field(
         default={}, description="Additional node labels that a pod requires, as `key=value,…` or a JSON object"
     )
     pod_template: str | None = Field(
@@ -120,12 +122,12 @@ class PodSettings(BaseModel):
     @classmethod
     def _image_is_pinned(cls, image: str | None, info: ValidationInfo) -> str | None:
         policy = info.data.get("image_pull_policy", "Never")  # missing: it is invalid, and reported separately
-        return image if image is None else grammar.image(image, by_digest=policy != "Never")
+        return image if image is None else grammar.check_image(image, by_digest=policy != "Never")
 
     @field_validator("gpu_type")
     @classmethod
     def _gpu_type_is_a_label(cls, gpu_type: str | None) -> str | None:
-        return gpu_type if gpu_type is None else grammar.label_value(gpu_type)
+        return gpu_type if gpu_type is None else grammar.check_label_value(gpu_type)
 
     @field_validator("pod_shm")
     @classmethod

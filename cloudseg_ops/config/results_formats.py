@@ -19,7 +19,7 @@ class ResultsFormat:
     Attributes:
         file: Its name.
         content_type: Its media type.
-        writer: `module:function` that gives the file's lines, without line ends, from a `report.RunResults`. It is
+        writer: `module:function` that yields the file's lines, without line ends, from a `report.RunResults`. It is
             imported when a report is written.
     """
 

@@ -1,4 +1,4 @@
-"""Where a chunk's engine runs, as a table: adding a runtime is an entry here, and the module of its operator."""
+"""The table of runtimes: to add one, add an entry here and the module of its operator."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def _settings_and_model(settings: Settings, model: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A place where engines run.
+    """Where the engines of a run's chunks run.
 
     Attributes:
         operator: `module:class` of the operator that segments a chunk; it is mapped over `chunk`. It is imported only
-            when it is used: one that brings its provider along costs seconds of a DAG's parse.
+            when it is used, because importing its provider can add seconds to DAG parsing.
         requires: Fields of `Settings` or `PodSettings` that must be set.
-        cluster: `module:function` that connects to the cluster whose pods the engines are, given the settings, as a
-            `kubernetes.client.CoreV1Api`; a teardown deletes the pods that a run leaves. None: they are not pods.
-        arguments: Gives the operator's arguments from the settings and the run's `ModelRef` (an XComArg).
+        cluster: `module:function` that connects to the cluster of the engines' pods, given the settings, and returns a
+            `kubernetes.client.CoreV1Api`; a teardown deletes the pods that a run leaves. None: engines are not pods.
+        arguments: Returns the operator's arguments, given the settings and the run's `ModelRef` (an XComArg).
     """
 
     operator: str

@@ -22,17 +22,17 @@ from pydantic import (
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.config.runtimes import RUNTIMES, find_runtime
+from cloudseg_ops.config.schedule import check_schedule, check_time_zone, read_schedule
 from cloudseg_ops.config.values import (
     Bucket,
     FormatName,
     RuntimeName,
     check_default_revision,
     check_prefix,
+    parse_list,
     read_arguments,
     read_extensions,
     read_receiver,
-    read_schedule,
-    read_words,
 )
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.objects import IMAGE_TYPES
@@ -63,8 +63,12 @@ class Settings(BaseModel):
         description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
         "connection, `gke` a pod on a GKE cluster; `package.module:NAME` your own `Runtime`",
     )
-    schedule: Annotated[str | None, BeforeValidator(read_schedule)] = Field(
-        default="@daily", description="The DAG's schedule, in Airflow's syntax; `none`: manual runs only"
+    schedule: Annotated[str | None, AfterValidator(check_schedule), BeforeValidator(read_schedule)] = Field(
+        default="@daily",
+        description="The DAG's schedule: a cron expression, or a preset such as `@daily`; `none`: manual runs only",
+    )
+    schedule_timezone: Annotated[str, AfterValidator(check_time_zone)] = Field(
+        default="UTC", description="Time zone of that schedule, by its IANA name, such as `Europe/Berlin`"
     )
     pubsub_subscription: str | None = Field(
         default=None,
@@ -111,7 +115,7 @@ class Settings(BaseModel):
         default="some",
         description="Images that get a preview for the report and the gallery: `some` of each chunk, `all`, `none`",
     )
-    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(read_words)] = Field(
+    results_formats: Annotated[tuple[FormatName, ...], BeforeValidator(parse_list)] = Field(
         default=(),
         description="Further files that a run's results are written to, in addition to report.json, separated by "
         "commas: `csv`, one row per image; `package.module:NAME`, your own `ResultsFormat`",
@@ -187,7 +191,7 @@ class Settings(BaseModel):
 
     @property
     def engine_device(self) -> str:
-        """Where the engine is told to compute: `auto`, `cuda` or `cpu`. A pod that is paid for a GPU is to use it."""
+        """The engine's --device: `auto`, `cuda` or `cpu`. A pod with a GPU must not silently fall back to the CPU."""
         in_pod_with_gpu = self.pods.gpus > 0 and find_runtime(self).cluster is not None
         return self.device or ("cuda" if in_pod_with_gpu else "auto")
 

@@ -13,7 +13,7 @@ from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.config.results_formats import RESULTS_FORMATS
 from cloudseg_ops.config.runtimes import RUNTIMES
 from cloudseg_ops.contracts.errors import InvalidRevisionError
-from cloudseg_ops.contracts.objects import MAX_NAME_BYTES, PREFIX_PATTERN
+from cloudseg_ops.contracts.objects import prefix_problem
 from cloudseg_ops.contracts.revisions import check_revision
 
 # cloud.google.com/storage/docs/buckets#naming
@@ -49,26 +49,19 @@ def check_prefix(text: str) -> str:
     Raises:
         ValueError: It is too long, contains a line break, or names a bucket.
     """
-    if not re.match(PREFIX_PATTERN, text) or len(text) > MAX_NAME_BYTES:
-        raise ValueError(
-            f"give the start of object names, without gs:// and bucket: at most {MAX_NAME_BYTES} characters on one line"
-        )
+    if problem := prefix_problem(text):
+        raise ValueError(problem)
     return text
 
 
-def read_words(value: Any) -> Any:
+def parse_list(value: Any) -> Any:
     """Split a comma-separated text; other values are returned unchanged."""
     return tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
 
 
 def read_extensions(value: Any) -> Any:
     """Split comma-separated file extensions, in lower case and without their dots."""
-    return tuple(word.lower().removeprefix(".") for word in read_words(value)) if isinstance(value, str) else value
-
-
-def read_schedule(value: Any) -> Any:
-    """Return None for the word `none`, and any other value unchanged."""
-    return None if isinstance(value, str) and value.lower() == "none" else value
+    return tuple(word.lower().removeprefix(".") for word in parse_list(value)) if isinstance(value, str) else value
 
 
 def read_arguments(value: Any) -> Any:

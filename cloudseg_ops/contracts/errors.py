@@ -14,7 +14,16 @@ class SettingsError(CloudsegError):
 
 
 class StorageError(CloudsegError):
-    """Cloud Storage refused a call, or still failed after the client's retries."""
+    """Cloud Storage refused a call, or still failed after the client's retries.
+
+    Args:
+        message: What was found, where, and what to do.
+        reason: The message without the object's address.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class BucketNotFoundError(StorageError):
@@ -31,6 +40,26 @@ class PreconditionFailedError(StorageError):
 
 class PermissionDeniedError(StorageError):
     """The identity in use lacks a permission that the call needs."""
+
+
+class ObjectHeldError(PermissionDeniedError):
+    """A hold keeps an object from being deleted or replaced, whatever roles the identity has."""
+
+
+class ObjectRetainedError(PermissionDeniedError):
+    """A retention policy keeps an object from being deleted or replaced for some time."""
+
+
+class ObjectUnreadableError(PermissionDeniedError):
+    """Cloud Storage refuses to return the content of an object, today and tomorrow; others may be readable."""
+
+
+class ObjectEncryptedError(ObjectUnreadableError):
+    """An object is encrypted with a customer-supplied key, which cloudseg does not have."""
+
+
+class ContentEncodingError(StorageError):
+    """The stored bytes of an object are intact, but not in its Content-Encoding."""
 
 
 class ManifestError(CloudsegError):
@@ -54,7 +83,7 @@ class UnknownRevisionError(RegistryError):
 
 
 class ModelPathError(RegistryError):
-    """The revision does not track the requested weights file with DVC."""
+    """The revision does not track the requested weights file with DVC, or nothing at all."""
 
 
 class ModelObjectMissingError(RegistryError):
@@ -77,12 +106,24 @@ class ModelLoadError(EngineError):
     """The staged weights do not fit the architecture that the parameters name."""
 
 
+class WeightsFileError(ModelLoadError):
+    """The weights file is not the kind of file that the architecture needs, or is damaged."""
+
+
+class NonFiniteWeightsError(ModelLoadError):
+    """The weights contain NaN or infinite values, so every mask would be wrong."""
+
+
 class DeviceError(EngineError):
     """The engine's GPU cannot be used, or failed during a computation."""
 
 
 class NonFiniteLogitsError(EngineError):
-    """The network returned NaN or infinite logits, from which no mask can be made."""
+    """The network returned NaN or infinite logits in float32, from which no mask can be made."""
+
+
+class LowPrecisionError(NonFiniteLogitsError):
+    """The network returned NaN or infinite logits in bfloat16 or TF32; they may be finite in float32."""
 
 
 class VersionMismatchError(EngineError):
@@ -107,6 +148,10 @@ class ImageTooLargeError(BadImageError):
 
 class ChunkUnfinishedError(EngineError):
     """A chunk ended before all of its images were accounted for; a retry continues where it stopped."""
+
+
+class ChunkFailedError(EngineError):
+    """A chunk failed for a reason that a retry cannot fix; the message has the engine's own error."""
 
 
 class PodError(EngineError):
@@ -151,6 +196,14 @@ class InputsLostError(RunError):
 
 class RunIncompleteError(RunError):
     """Nothing is lost, but some inputs of the snapshot have neither a mask nor a copy in quarantine."""
+
+
+class InputsNotDeletedError(RunError):
+    """Clean-up could not delete or archive some proven inputs; all others are done."""
+
+
+class DeletesRefusedError(InputsNotDeletedError):
+    """Cloud Storage refused to delete or archive some proven inputs; a retry would be refused, too."""
 
 
 class GalleryError(CloudsegError):

@@ -10,7 +10,7 @@ _REFERENCE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 
 
 def is_reference(text: str) -> bool:
-    """Tell whether a text has the form `package.module:name`."""
+    """Return whether a text has the form `package.module:name`."""
     return bool(_REFERENCE.fullmatch(text))
 
 

@@ -82,18 +82,18 @@ class _Field:
     record: type[MetadataRecord] | None = None
 
 
-_known: dict[type[MetadataRecord], tuple[_Field, ...]] = {}
+_cache: dict[type[MetadataRecord], tuple[_Field, ...]] = {}
 
 
 def _fields(record: type[MetadataRecord]) -> tuple[_Field, ...]:
     """Return the fields in the order of the dataclass's arguments; cached, since a run reads a million masks."""
-    found = _known.get(record)
+    found = _cache.get(record)
     if found is None:
-        found = _known[record] = _work_out_fields(record)
+        found = _cache[record] = _compute_fields(record)
     return found
 
 
-def _work_out_fields(record: type[Any]) -> tuple[_Field, ...]:
+def _compute_fields(record: type[Any]) -> tuple[_Field, ...]:
     types = get_type_hints(record, include_extras=True)
     names = [field.name for field in fields(record)]
     return tuple(_field(name, f"{PREFIX}{record.key_prefix}{name.replace('_', '-')}", types[name]) for name in names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,11 +16,14 @@ _quoted = json.JSONEncoder(ensure_ascii=False).encode
 MAX_NAME_BYTES = 1024  # cloud.google.com/storage/docs/objects#naming
 # A valid prefix of input names, as a JSON schema pattern for the trigger form: no gs:// address, and no line end, which
 # a name cannot contain.
-PREFIX_PATTERN = r"^(?!gs://)[^\r\n]*$(?!\n)"
+PREFIX_PATTERN = r"^(?![gG][sS]://)[^\r\n]*$(?!\n)"
 IMAGE_TYPES = ("jpg", "jpeg", "png", "tif", "tiff", "webp", "bmp")
 # A delivery's smoke test uploads its photograph here and removes it, whatever other runs do in the meantime.
 SMOKE_TEST_FOLDER = "cloudseg-smoke/"
 NOT_SETTLED = "it has not settled yet; the next run takes it"
+NOT_AN_IMAGE = "CLOUDSEG_IMAGE_TYPES does not have its extension"
+# Files that macOS and Windows create next to photographs, in lower case.
+_DESKTOP_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +92,35 @@ class InputObject:
             ) from error
 
 
+def prefix_problem(prefix: str) -> str | None:
+    """Return why no object's name can begin with `prefix`, or None if it is a valid prefix."""
+    if not re.match(PREFIX_PATTERN, prefix):
+        return "give the start of object names on one line, without gs:// and bucket"
+    if (size := len(prefix.encode("utf-8", "surrogatepass"))) > MAX_NAME_BYTES:
+        return f"it has {size} bytes in UTF-8, and the names of objects have at most {MAX_NAME_BYTES}"
+    return None
+
+
 def is_image_name(name: str, image_types: Iterable[str] = IMAGE_TYPES) -> bool:
-    """Return whether an object's name has the extension of a photograph; masks do not count, though they are PNG."""
+    """Return whether an object's name has the extension of a photograph.
+
+    Masks do not count, though they are PNG, and neither does what macOS stores next to a photograph, as `._a.jpg`.
+    """
     _, dot, extension = name.rpartition(".")
-    return bool(dot) and extension.lower() in image_types and not name.endswith(MASK_SUFFIX)
+    return bool(dot) and extension.lower() in image_types and not is_ignored(name)
+
+
+def is_ignored(name: str) -> bool:
+    """Return whether an object is never taken and not worth mentioning: masks, folders, and files of a desktop."""
+    file = name.rpartition("/")[2]
+    return (
+        not file
+        or file.endswith(MASK_SUFFIX)
+        or file.startswith("._")
+        or file.lower() in _DESKTOP_FILES
+        or name.startswith("__MACOSX/")
+        or "/__MACOSX/" in name
+    )
 
 
 def is_settled(updated: datetime, now: datetime, settle: timedelta) -> bool:
@@ -118,7 +147,8 @@ def select_new(
         image_types: Lower-case extensions, without the dot.
         max_objects: Maximum number of input versions.
         prefix: The prefix of the listing. The folder of smoke tests is skipped unless the prefix is within it.
-        on_left: Called with the name of each image that is left out, and the reason.
+        on_left: Called with the name of each object that is left out, and the reason: `NOT_AN_IMAGE`, `NOT_SETTLED`,
+            or that its name is too long. Ignored objects (`is_ignored`) are left out silently.
     """
     types = frozenset(image_types)
     smoke_test = prefix.startswith(SMOKE_TEST_FOLDER)
@@ -126,19 +156,19 @@ def select_new(
     for candidate in listed:
         if taken == max_objects:
             return
-        if not is_image_name(candidate.name, types) or (
-            candidate.name.startswith(SMOKE_TEST_FOLDER) and not smoke_test
-        ):
+        if candidate.name.startswith(SMOKE_TEST_FOLDER) and not smoke_test:
             continue
-        if reason := _why_left(candidate, now, settle):
-            if on_left:
+        if reason := _why_left(candidate, types, now, settle):
+            if on_left and not is_ignored(candidate.name):
                 on_left(candidate.name, reason)
             continue
         taken += 1
         yield InputObject(candidate.name, candidate.generation, candidate.size, candidate.crc32c)
 
 
-def _why_left(candidate: ObjectInfo, now: datetime, settle: timedelta) -> str | None:
+def _why_left(candidate: ObjectInfo, types: frozenset[str], now: datetime, settle: timedelta) -> str | None:
+    if not is_image_name(candidate.name, types):
+        return NOT_AN_IMAGE
     if not is_settled(candidate.updated, now, settle):
         return NOT_SETTLED
     longest = max(len(name(candidate.name).encode()) for name in (mask_name, quarantine_name))

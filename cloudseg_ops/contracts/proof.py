@@ -82,10 +82,11 @@ def proof_of(version: InputObject, bucket: str, evidence: Evidence, model_digest
     """
     source = Source(bucket, version.name, version.generation, version.crc32c)
     provenance = mask_provenance(evidence.mask)
-    if provenance and provenance.source == source and model_digest in (None, provenance.model_digest):
+    if provenance and provenance.source.matches(source) and model_digest in (None, provenance.model_digest):
         return Proof.MASKED
     copy = evidence.quarantined
-    if quarantine_source(copy) == source and copy is not None and copy.size == version.size:
+    copied = quarantine_source(copy)
+    if copy and copied and copied.matches(source) and copy.size == version.size:
         return Proof.QUARANTINED
     return Proof.NONE
 

@@ -46,7 +46,8 @@ class Source(MetadataRecord):
         bucket: The input bucket.
         name: The input's name.
         generation: The input's version number.
-        crc32c: CRC32C of the input's data, base64.
+        crc32c: CRC32C of the input's data, base64. Listings of a bucket with a default Cloud KMS key have none; the
+            checksum of a mask's source is then that of the download.
     """
 
     key_prefix: ClassVar[str] = "source-"
@@ -55,6 +56,11 @@ class Source(MetadataRecord):
     name: str
     generation: int
     crc32c: str
+
+    def matches(self, listed: Source) -> bool:
+        """Return whether this is the listed input version; without a checksum, its generation identifies it."""
+        identity = (self.bucket, self.name, self.generation)
+        return identity == (listed.bucket, listed.name, listed.generation) and listed.crc32c in ("", self.crc32c)
 
 
 @dataclass(frozen=True, slots=True)

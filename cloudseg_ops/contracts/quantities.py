@@ -14,7 +14,7 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([kMGTPE]|[KMGTPE]i)?")
 _SMALLEST_SIZE = "1Mi"
 
 
-def size(text: str) -> str:
+def check_size(text: str) -> str:
     """Validate an amount of memory or disk such as `12Gi`, and return it.
 
     Raises:
@@ -28,12 +28,12 @@ def size(text: str) -> str:
 
 
 def in_bytes(text: str) -> int:
-    """Return an amount that `size` accepts, in bytes."""
+    """Return an amount that `check_size` accepts, in bytes."""
     number = text.rstrip("kKMGTPEi")
     return int(Decimal(number) * _SUFFIXES[text.removeprefix(number)])
 
 
-def in_words(amount: float) -> str:
+def format_bytes(amount: float) -> str:
     """Format a number of bytes with three digits and a binary unit, such as `1.25 GiB`."""
     units = iter(("B", "KiB", "MiB", "GiB"))
     unit = next(units)

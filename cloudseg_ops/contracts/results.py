@@ -26,6 +26,8 @@ class Outcome(StrEnum):
     """It was removed from INPUT before it could be read."""
     CHANGED = "changed"
     """It was replaced by a newer version, which the next run takes."""
+    UNREADABLE = "unreadable"
+    """Cloud Storage refuses to return it, so it stays in INPUT; the reason says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

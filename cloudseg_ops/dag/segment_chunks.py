@@ -19,7 +19,7 @@ def segment_chunks(settings: Settings, chunks: Any, model: Any, **task: Any) -> 
         task: Arguments of the task itself, such as `task_id` and `pool`.
 
     Returns:
-        The mapped operator; where chunks run as pods, with a teardown behind it that clears the cluster.
+        The mapped operator; if chunks run as pods, with a downstream teardown that deletes leftover pods.
 
     Raises:
         SettingsError: There is no such runtime, or a variable that it requires is not set.

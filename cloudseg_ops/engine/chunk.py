@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
-from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError
-from cloudseg_ops.contracts.results import ChunkSummary
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError, DecoderMissingError
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.io.proofs import Proofs
 from cloudseg_ops.engine.network.reference import read_model_ref
@@ -37,20 +37,21 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
 
     Raises:
         ChunkUnfinishedError: Images are unaccounted for; the results file contains the others.
-        CloudsegError: The chunk could not be started, or its results could not be written.
+        CloudsegError: The same, and a retry cannot fix it: the class is that of the images' error. Or
+            the chunk could not be started, or its results could not be written.
     """
     started = time.time()
-    with ThreadPoolExecutor(1) as aside:
+    with ThreadPoolExecutor(1) as executor:
         # Both reads take a round trip or two, so they run concurrently.
-        reading = aside.submit(read_model_ref, store, options.model)
+        reading = executor.submit(read_model_ref, store, options.model)
         worklist = Worklist(store.read_lines(options.chunk))
         ref = reading.result()
     with worklist, ResultLog(worklist.total) as result_log:
         proofs = Proofs(store, options.input.bucket, options.output.bucket, ref.digest)
         items = _pending(worklist, proofs, result_log)
-        marks = StatusWriter(store, options.progress, result_log, options.progress_seconds)
+        status_writer = StatusWriter(store, options.progress, result_log, options.progress_seconds)
         try:
-            with marks, ProgressReporter(result_log, options.progress_seconds):
+            with status_writer, ProgressReporter(result_log, options.progress_seconds):
                 if first := next(items, None):
                     # Imported here, because a chunk that is done already needs neither torch nor threads.
                     from cloudseg_ops.engine.session import segment
@@ -59,11 +60,11 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
         except BaseException:
             stop.begin_work()
             _save_results(options, store, result_log, started)
-            marks.settle()
+            status_writer.settle()
             raise
         stop.begin_work()
         summary = _write_results(options, store, result_log, started)
-        marks.settle()
+        status_writer.settle()
         if not result_log.complete:
             raise _unfinished(options, result_log, stop)
         return summary
@@ -72,18 +73,18 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
 def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Iterator[Item]:
     """Stream the images to segment, and record those that already have a proof in the result log."""
     sources = iter(worklist)
-    aside = ThreadPoolExecutor(1, "proofs")
+    executor = ThreadPoolExecutor(1, "proofs")
 
-    def look() -> list[Item]:
+    def look_up() -> list[Item]:
         page = list(islice(sources, PAGE_SIZE))
-        seen = proofs.look([source for _, source in page])
+        seen = proofs.look_up([source for _, source in page])
         return [Item(index, source, evidence) for (index, source), evidence in zip(page, seen, strict=True)]
 
     try:
         # The next page is looked up while this one is processed.
-        upcoming = aside.submit(look)
+        upcoming = executor.submit(look_up)
         while page := upcoming.result():
-            upcoming = aside.submit(look)
+            upcoming = executor.submit(look_up)
             for item in page:
                 if result := proofs.judge(item.source, item.seen):
                     result_log.record(item.index, item.source, result)
@@ -91,7 +92,7 @@ def _pending(worklist: Worklist, proofs: Proofs, result_log: ResultLog) -> Itera
                     yield item
     finally:
         # After a stop, do not wait for a page that will not be processed.
-        aside.shutdown(wait=False, cancel_futures=True)
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _save_results(options: EngineOptions, store: Store, result_log: ResultLog, started: float) -> None:
@@ -108,11 +109,29 @@ def _write_results(options: EngineOptions, store: Store, result_log: ResultLog, 
     return summary
 
 
-def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> ChunkUnfinishedError:
+def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> CloudsegError:
     pending = result_log.total - result_log.accounted
+    if result_log.refused_all:
+        return ChunkUnfinishedError(
+            f"{options.chunk}: Cloud Storage refused to return every photograph that was requested, the first with: "
+            f"{result_log.first_refusal}; nothing is lost: run the chunk again when the identity may read INPUT"
+        )
+    failures = result_log.first_failures
     why = "stopped on request" if stop.requested else "gave up" if result_log.gives_up else "ended"
-    named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in result_log.first_failures)
+    named = "; ".join(f"{source.name}: {type(error).__name__}: {error}" for source, error in failures)
+    found = f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, of which"
+    if failures and result_log.is_permanent and not stop.requested:
+        source, error = failures[0]
+        counts = result_log.counts()
+        masked = counts.get(Outcome.DONE, 0) + counts.get(Outcome.SKIPPED, 0)
+        others = f"{masked} others succeeded" if masked else "no other succeeded"
+        if not masked and not isinstance(error, DecoderMissingError):
+            others += ", so the model is probably the cause"
+        kind = type(error) if isinstance(error, CloudsegError) else ChunkUnfinishedError
+        return kind(
+            f"{found} {result_log.failed} failed in a way that a retry cannot fix; {others}. The first is "
+            f"{source.name}: {error}. Nothing is lost: these images stay in the input bucket"
+        )
     return ChunkUnfinishedError(
-        f"{options.chunk}: {why} with {pending} of {result_log.total} images unaccounted for, of which "
-        f"{result_log.failed} failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
+        f"{found} {result_log.failed} failed{f' ({named})' if named else ''}; nothing is lost: run the chunk again"
     )

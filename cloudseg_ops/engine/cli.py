@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from cloudseg_ops import __version__
+from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, failure_line, is_permanent
 from cloudseg_ops.contracts.errors import CloudsegError, VersionMismatchError
 from cloudseg_ops.contracts.versions import require_fit
 from cloudseg_ops.engine.process.logs import set_up_logging
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
     Returns:
         0: every image of the chunk is accounted for. 1: some are not, or the engine could not start; the last
         line of the log says why. 3: this engine is not compatible with the code that started it, and changed nothing.
+        4: as 1, and every retry would end with the same error, such as weights that contain NaN.
         130: interrupted from the keyboard. 143: stopped on request.
 
     Raises:
@@ -59,6 +61,9 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
         return INTERRUPTED
     except CloudsegError as error:
         if not stop.requested:
+            if is_permanent(error):
+                _log.error("%s", failure_line(error))
+                return PERMANENT_EXIT
             _log.error("%s: %s", type(error).__name__, error)
             return FAILED
         _log.warning("stopped on request: %s", error)

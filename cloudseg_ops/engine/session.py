@@ -62,10 +62,10 @@ def segment(
             gives_up=lambda: result_log.gives_up,
             bounds=Bounds(
                 lambda: (
-                    pool.size * (options.downloads + options.uploads) + ahead_of(pipeline.workers, options.downloads)
+                    pool.size * (options.downloads + options.uploads) + max_decoded(pipeline.workers, options.downloads)
                 ),
-                lambda waiting: fetches(
-                    pool.size * options.downloads, waiting, ahead_of(pipeline.workers, options.downloads)
+                lambda waiting: max_fetching(
+                    pool.size * options.downloads, waiting, max_decoded(pipeline.workers, options.downloads)
                 ),
                 memory.downloads,
                 memory.images,
@@ -92,12 +92,12 @@ def _pool(options: EngineOptions, store: Store, ref: ModelRef, memory: MemoryPla
     return pool
 
 
-def ahead_of(workers: ComputeWorkers, downloads: int) -> int:
+def max_decoded(workers: ComputeWorkers, downloads: int) -> int:
     """Return how many decoded images may be queued for or in the network; at least one per download thread."""
     return max(downloads, _BATCHES_AHEAD * workers.count * workers.largest_batch)
 
 
-def fetches(downloads: int, waiting: int, ahead: int) -> int:
+def max_fetching(downloads: int, waiting: int, ahead: int) -> int:
     """Return how many images may be downloaded or decoded at a time: the more decoded images wait, the fewer.
 
     If Cloud Storage is the bottleneck, all download threads stay busy. If the network is, memory does not fill up with

@@ -24,9 +24,9 @@ from cloudseg_ops.contracts.photographs import (
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_BYTES = 48 * 1024 * 1024
+MAX_BYTES = 48 * 1024 * 1024
 """Maximum size of a file; a larger one is not downloaded."""
-MOST_PIXELS = 25_000_000
+MAX_PIXELS = 25_000_000
 """Maximum number of decoded pixels: a photograph of 6,000 × 4,000, which needs up to 300 MB. For a JPEG, this limits
 the size after the decoder's own reduction, which is down to an eighth of each side."""
 _HEADER_PIXELS = 170_000_000  # for any format: the largest camera images, and close to Pillow's own limit
@@ -70,7 +70,7 @@ def decode_mask(data: bytes, side: int) -> Image.Image:
 
     try:
         with Image.open(_TimedBytes(data, DECODING_SECONDS), formats=("PNG",)) as image:
-            _check_pixels(image, image.width * image.height, MOST_PIXELS)
+            _check_pixels(image, image.width * image.height, MAX_PIXELS)
             _check_mode(image)
             image.load()
             return image.resize(fit_size(image.size, side), Image.Resampling.NEAREST)
@@ -102,14 +102,14 @@ def _draft(image: Image.Image, side: int) -> None:
         # The decoder holds a progressive JPEG in memory at full size, whatever fraction it returns.
         if not image.info.get("progressive"):
             pixels = image.width * image.height
-    _check_pixels(image, pixels, MOST_PIXELS)
+    _check_pixels(image, pixels, MAX_PIXELS)
 
 
-def _check_pixels(image: Image.Image, pixels: int, most: int) -> None:
+def _check_pixels(image: Image.Image, pixels: int, limit: int) -> None:
     if pixels < 1:
         raise NotShownError("it has no pixels")
-    if pixels > most:
-        raise NotShownError(f"it has {pixels:,} pixels ({image.format}), more than the {most:,} that are decoded here")
+    if pixels > limit:
+        raise NotShownError(f"it has {pixels:,} pixels ({image.format}), more than the {limit:,} that are decoded here")
 
 
 def _select_photograph(image: Image.Image, data: bytes) -> None:

@@ -17,9 +17,10 @@ KINDS: Final[Mapping[str, frozenset[Outcome]]] = {
     "quarantined": frozenset({Outcome.QUARANTINED}),
     "vanished": frozenset({Outcome.VANISHED}),
     "changed": frozenset({Outcome.CHANGED}),
+    "unreadable": frozenset({Outcome.UNREADABLE}),
 }
 """The kinds of images that can be selected, and their outcomes."""
-_MOST_CHUNKS = 99_999
+_MAX_CHUNKS = 99_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Filter:
         kind = query.get("outcome", "") or "all"
         if kind not in KINDS:
             raise GalleryError(f"outcome = {kind[:40]!r} is not one of {', '.join(KINDS)}; choose one in the form")
-        chunk = _number(query, "chunk", _MOST_CHUNKS)
+        chunk = _number(query, "chunk", _MAX_CHUNKS)
         if chunk is not None and chunk != int(chunk):
             raise GalleryError(f"chunk = {chunk:g} is not a whole number; chunks are numbered from 0")
         least, most = _number(query, "least", 100), _number(query, "most", 100)
@@ -75,7 +76,7 @@ class Filter:
         fraction = result.cloud_fraction
         return fraction is not None and self.least <= 100 * fraction <= self.most
 
-    def may_take(self, line: bytes) -> bool:
+    def may_match(self, line: bytes) -> bool:
         """Return whether the image of a results line may be selected, without parsing the line, which would be slow.
 
         A name or reason that contains the name of an outcome may cause a false positive; `takes` then decides.

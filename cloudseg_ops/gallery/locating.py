@@ -115,19 +115,19 @@ def _moved(store: Store, layout: RunLayout, source: Source, version: InputObject
     if copy is None:
         return None
     origin = Source.from_metadata(copy.metadata) if masked else quarantine_source(copy)
-    return copy if origin == source and copy.size == version.size else None
+    return copy if origin and origin.matches(source) and copy.size == version.size else None
 
 
 def _mask(store: Store, layout: RunLayout, source: Source) -> ObjectInfo | None:
     mask = store.stat(GcsUri(layout.output.bucket, mask_name(source.name)))
     provenance = mask_provenance(mask)
-    return mask if provenance and provenance.source == source else None
+    return mask if provenance and provenance.source.matches(source) else None
 
 
 def _preview(store: Store, layout: RunLayout, chunk: int, source: Source) -> ObjectInfo | None:
     for first in (True, False):
         preview = store.stat(preview_uri(layout.previews_folder, chunk, source.name, source.generation, first=first))
         provenance = MaskProvenance.from_metadata(preview.metadata) if preview else None
-        if provenance and provenance.source == source:
+        if provenance and provenance.source.matches(source):
             return preview
     return None

@@ -65,8 +65,8 @@ class Overview:
     @property
     def outcomes(self) -> dict[Outcome, int]:
         """Number of images by outcome according to the report; empty if there is no report yet."""
-        said = self.head.get("outcomes")
-        counts = said if isinstance(said, dict) else {}
+        reported = self.head.get("outcomes")
+        counts = reported if isinstance(reported, dict) else {}
         return {outcome: count for outcome in Outcome if isinstance(count := counts.get(outcome.value), int)}
 
 

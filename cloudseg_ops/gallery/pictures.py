@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cloudseg_ops.contracts.errors import BusyError, NotShownError
 from cloudseg_ops.contracts.overlay import CLOUD, draw_pair, to_jpeg
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.gallery.decoding import MOST_BYTES, decode_mask, decode_photograph
+from cloudseg_ops.gallery.decoding import MAX_BYTES, decode_mask, decode_photograph
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.storage import ObjectInfo, Store
 
@@ -23,7 +23,7 @@ SIDES = {"small": 320, "large": 960}
 """Longest side of a photograph in pixels, by the name of the size."""
 _AT_ONCE = 2
 _WAIT_SECONDS = 20.0
-_MOST_PREVIEW_BYTES = 1_000_000
+_MAX_PREVIEW_BYTES = 1_000_000
 _JPEG_START = b"\xff\xd8\xff"
 
 _slots = threading.BoundedSemaphore(_AT_ONCE)
@@ -103,8 +103,8 @@ def _slot() -> Iterator[None]:
 
 
 def _read(store: Store, info: ObjectInfo) -> bytes:
-    if info.size > MOST_BYTES:
-        raise NotShownError(f"its file has {info.size:,} bytes, more than the {MOST_BYTES:,} that are read here")
+    if info.size > MAX_BYTES:
+        raise NotShownError(f"its file has {info.size:,} bytes, more than the {MAX_BYTES:,} that are read here")
     if not info.size:
         raise NotShownError("its file is empty (zero bytes)")
     # Read as stored: a file with a gzip content encoding could be a thousand times as large after decompression.
@@ -112,7 +112,7 @@ def _read(store: Store, info: ObjectInfo) -> bytes:
 
 
 def _preview(store: Store, info: ObjectInfo) -> Picture:
-    if info.size > _MOST_PREVIEW_BYTES:
+    if info.size > _MAX_PREVIEW_BYTES:
         raise NotShownError(f"its preview has {info.size:,} bytes, too many for one made by the engine")
     data = _read(store, info)
     if not data.startswith(_JPEG_START):

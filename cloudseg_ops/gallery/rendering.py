@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from cloudseg_ops.contracts.overlay import CLOUD_TINT
 from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.units import three_digits
-from cloudseg_ops.gallery import words
+from cloudseg_ops.gallery import labels
 from cloudseg_ops.gallery.addresses import Addresses
 from cloudseg_ops.gallery.details import Details
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import Cursor
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.gallery.overview import Overview
+from cloudseg_ops.gallery.results_file import Cursor
 from cloudseg_ops.gallery.searching import Entry, Found
 from cloudseg_ops.report.page import page_environment
 
@@ -128,8 +128,8 @@ def render_message(style: str, title: str, text: str, link: tuple[str, str] | No
 def render_no_picture(reason: str) -> str:
     """Render an SVG that says why an image cannot be shown."""
     # XML cannot represent control characters.
-    said = "".join(letter if letter.isprintable() else " " for letter in reason)
-    return _render("nothing.svg.j2", reason=textwrap.shorten(said, 200, placeholder="…"), lines=_wrapped(said))
+    text = "".join(letter if letter.isprintable() else " " for letter in reason)
+    return _render("nothing.svg.j2", reason=textwrap.shorten(text, 200, placeholder="…"), lines=_wrapped(text))
 
 
 def style_sheet() -> str:
@@ -184,12 +184,12 @@ def _render(template: str, **fields: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = page_environment(_PACKAGE)
-    environment.filters |= {"digits": three_digits, "note": words.note_on}
+    environment.filters |= {"digits": three_digits, "note": labels.note_on}
     environment.globals |= {
-        "KINDS": words.KINDS,
-        "OUTCOMES": words.OUTCOMES,
-        "PLACES": words.PLACES,
+        "KINDS": labels.KINDS,
+        "OUTCOMES": labels.OUTCOMES,
+        "PLACES": labels.PLACES,
         "Shape": Shape,
-        "alt_text": words.alt_text,
+        "alt_text": labels.alt_text,
     }
     return environment

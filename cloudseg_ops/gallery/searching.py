@@ -9,16 +9,16 @@ from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.contracts.run_layout import image_key
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import Cursor, lines_from, parse_line
 from cloudseg_ops.gallery.overview import ChunkFile, Overview
+from cloudseg_ops.gallery.results_file import Cursor, lines_from, parse_line
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.report.verdict import counted
 from cloudseg_ops.storage import Store
 
 PAGE_IMAGES = 24
-MOST_LINES = 25_000
+MAX_LINES = 25_000
 """Maximum number of lines that one request reads: a second's work."""
-MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """Maximum number of bytes that one request reads; each name may have 1,024."""
 
 
@@ -65,11 +65,11 @@ def find_images(
     start: Cursor,
     *,
     page: int = PAGE_IMAGES,
-    most_lines: int = MOST_LINES,
+    max_lines: int = MAX_LINES,
 ) -> Found:
     """Find the images of a page, in constant memory.
 
-    The search ends when the page is full, or after `most_lines` or `MOST_BYTES`; `following` then says where to
+    The search ends when the page is full, or after `max_lines` or `MAX_BYTES`; `following` then says where to
     continue.
 
     Args:
@@ -78,7 +78,7 @@ def find_images(
         wanted: The filter.
         start: Where the page begins.
         page: Maximum number of images on the page.
-        most_lines: Maximum number of lines to read.
+        max_lines: Maximum number of lines to read.
 
     Raises:
         StorageError: Cloud Storage failed.
@@ -87,7 +87,7 @@ def find_images(
     for chunk in _chunks_from(overview, wanted, start):
         offset = _offset_in(chunk, start, found)
         try:
-            if _search(store, chunk, offset, wanted, found, page=page, most_lines=most_lines):
+            if _search(store, chunk, offset, wanted, found, page=page, max_lines=max_lines):
                 return found
         except ObjectNotFoundError:
             found.notes.append(f"The results of chunk {chunk.index} are being rewritten; load the page again.")
@@ -116,19 +116,19 @@ def _offset_in(chunk: ChunkFile, start: Cursor, found: Found) -> int:
 
 
 def _search(
-    store: Store, chunk: ChunkFile, offset: int, wanted: Filter, found: Found, *, page: int, most_lines: int
+    store: Store, chunk: ChunkFile, offset: int, wanted: Filter, found: Found, *, page: int, max_lines: int
 ) -> bool:
     """Search a chunk from an offset on, and return whether the page ends in it."""
     if chunk.results is None:
         return False
     damaged = 0
     for at, line in lines_from(store, chunk.results, offset):
-        if len(found.entries) == page or found.searched == most_lines or found.read > MOST_BYTES:
+        if len(found.entries) == page or found.searched == max_lines or found.read > MAX_BYTES:
             found.following = Cursor(chunk.index, at, chunk.results.generation)
             break
         found.searched += 1
         found.read += len(line)
-        if not wanted.may_take(line):
+        if not wanted.may_match(line):
             continue
         result = parse_line(line)
         if result is None:

@@ -3,68 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-_TASKS_NAMED = 10
+from cloudseg_ops.runs.failed_tasks import FailedTask
+
 # Google Chat rejects a message with unknown fields.
 _TEXT_ONLY = "chat.googleapis.com"
-
-
-@dataclass(frozen=True, slots=True)
-class FailedTask:
-    """A failed task of a run.
-
-    Attributes:
-        task_id: Id of the task.
-        map_index: Index of the mapped task, else -1.
-        error: Name of its error's class; empty if the task was ended from outside, or by an error that is not ours.
-        message: What was found, and where; empty if `error` is.
-        todo: What to do about it; empty if `error` is.
-    """
-
-    task_id: str
-    map_index: int = -1
-    error: str = ""
-    message: str = ""
-    todo: str = ""
-
-    @property
-    def name(self) -> str:
-        """Name for people, such as `segment[3]`."""
-        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON."""
-        return {
-            "task_id": self.task_id,
-            "map_index": self.map_index,
-            "error": self.error,
-            "message": self.message,
-            "todo": self.todo,
-        }
-
-
-def failed_among(states: Mapping[str, str | None], task_ids: Sequence[str]) -> list[FailedTask]:
-    """Find the failed tasks of a run.
-
-    Args:
-        states: State by task, as Airflow's API for tasks returns it: mapped ones are named `task_index`.
-        task_ids: The DAG's tasks, in the order in which they run.
-
-    Returns:
-        The first ten, in that order. Tasks that did not run because an earlier one failed are left out.
-    """
-    failed = [name for name, state in states.items() if state == "failed"]
-    found = [
-        FailedTask(task_id, -1 if name == task_id else int(name.removeprefix(f"{task_id}_")))
-        for task_id in task_ids
-        for name in failed
-        if name == task_id or (name.startswith(f"{task_id}_") and name.removeprefix(f"{task_id}_").isdigit())
-    ]
-    order = {task_id: number for number, task_id in enumerate(task_ids)}
-    return sorted(found, key=lambda task: (order[task.task_id], task.map_index))[:_TASKS_NAMED]
 
 
 def log_address(base: str, dag_id: str, run_id: str, task: FailedTask | None = None) -> str:
@@ -85,7 +30,7 @@ def log_address(base: str, dag_id: str, run_id: str, task: FailedTask | None = N
     return f"{run}/tasks/{quote(task.task_id)}" + (f"/mapped/{task.map_index}" if task.map_index >= 0 else "")
 
 
-def notice(
+def build_notification(
     *, dag_id: str, run_id: str, reason: str, failed: Iterable[FailedTask], report: str | None, base_url: str
 ) -> dict[str, Any]:
     """Build the notification as plain JSON; docs/events.md describes each field.
@@ -119,9 +64,9 @@ def notice(
     }
 
 
-def webhook_body(address: str, told: Mapping[str, Any]) -> dict[str, Any]:
+def webhook_body(address: str, notification: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body to post to a webhook: the whole notification, or only its text if the host rejects more."""
-    return {"text": told["text"]} if urlsplit(address).hostname == _TEXT_ONLY else dict(told)
+    return {"text": notification["text"]} if urlsplit(address).hostname == _TEXT_ONLY else dict(notification)
 
 
 def _escaped(text: str) -> str:

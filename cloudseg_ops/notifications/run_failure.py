@@ -12,8 +12,9 @@ from airflow.sdk import BaseNotifier
 
 from cloudseg_ops.config.receivers import Receiver, checked_webhook
 from cloudseg_ops.contracts.imports import import_reference
-from cloudseg_ops.notifications.message import FailedTask, failed_among, notice, webhook_body
+from cloudseg_ops.notifications.message import build_notification, webhook_body
 from cloudseg_ops.operators._errors import FAILURE_KEY
+from cloudseg_ops.runs.failed_tasks import FailedTask, find_failed_tasks
 
 TIMEOUT_SECONDS = 10.0
 
@@ -37,11 +38,11 @@ class RunFailureNotifier(BaseNotifier):
         """Send the notification of the context's run."""
         try:
             send = prepare(self.receiver)
-            told = read_notice(context)
+            notification = read_notification(context)
         except Exception as error:  # noqa: BLE001  (a faulty receiver must not stop the DAG processor)
-            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _format_error(error))
             return
-        deliver(send, told)
+        deliver(send, notification)
 
 
 def failure_callback(receiver: Receiver | None) -> RunFailureNotifier | None:
@@ -63,27 +64,27 @@ def prepare(receiver: Receiver) -> Callable[[Mapping[str, Any]], None]:
 
     address = receiver.value if receiver.kind == "webhook" else _address_in(receiver.value)
     mask_secret(address)
-    return lambda told: _post(address, told)
+    return lambda notification: _post(address, notification)
 
 
 def deliver(
-    send: Callable[[Mapping[str, Any]], None], told: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
+    send: Callable[[Mapping[str, Any]], None], notification: Mapping[str, Any], timeout: float = TIMEOUT_SECONDS
 ) -> None:
     """Send a notification, waiting at most `timeout` seconds; errors are logged and not raised.
 
     Args:
         send: The function from `prepare`.
-        told: The notification.
+        notification: The notification.
         timeout: Seconds to wait.
     """
 
     def attempt() -> None:
         try:
-            send(told)
+            send(notification)
         except Exception as error:  # noqa: BLE001  (a receiver may raise anything)
-            log.warning("could not notify anyone of the failed run: %s", _in_short(error))
+            log.warning("could not notify anyone of the failed run: %s", _format_error(error))
         else:
-            log.info("notified of the failed run %s", told["run_id"])
+            log.info("notified of the failed run %s", notification["run_id"])
 
     # A connection's own timeout restarts with each byte, so it does not limit the whole call.
     thread = threading.Thread(target=attempt, name="cloudseg-notice", daemon=True)
@@ -93,13 +94,13 @@ def deliver(
         log.warning("the notification of the failed run timed out after %g s", timeout)
 
 
-def read_notice(context: Any) -> dict[str, Any]:
+def read_notification(context: Any) -> dict[str, Any]:
     """Build the notification from the callback's context and from what Airflow knows about the run."""
     from airflow.configuration import conf
 
     dag, run_id = context["dag"], str(context["run_id"])
     failed, report = _read_run(dag, run_id)
-    return notice(
+    return build_notification(
         dag_id=str(dag.dag_id),
         run_id=run_id,
         reason=str(context.get("reason") or "unknown"),
@@ -119,11 +120,11 @@ def _read_run(dag: Any, run_id: str) -> tuple[list[FailedTask], str | None]:
 
     try:
         states = RuntimeTaskInstance.get_task_states(dag_id=dag.dag_id, run_ids=[run_id])
-        found = failed_among(states.get(run_id, {}), [task.task_id for task in dag.topological_sort()])
+        found = find_failed_tasks(states.get(run_id, {}), [task.task_id for task in dag.topological_sort()])
         failed = [replace(task, **pushed(FAILURE_KEY, task.task_id, task.map_index)) for task in found]
         report = pushed("report", "report").get("report_html") if dag.has_task("report") else None
     except Exception as error:  # noqa: BLE001  (an incomplete notification is better than none)
-        log.warning("could not read which tasks of the run failed: %s", _in_short(error))
+        log.warning("could not read which tasks of the run failed: %s", _format_error(error))
         return [], None
     return failed, report
 
@@ -140,19 +141,19 @@ def _address_in(conn_id: str) -> str:
         ) from None
 
 
-def _post(address: str, told: Mapping[str, Any]) -> None:
+def _post(address: str, notification: Mapping[str, Any]) -> None:
     import requests
 
-    body = webhook_body(address, told)
+    body = webhook_body(address, notification)
     try:
         # A redirect would send the message to another host.
-        answer = requests.post(address, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
+        response = requests.post(address, json=body, timeout=TIMEOUT_SECONDS, allow_redirects=False)
     except requests.RequestException as error:
         # The error's own text contains the address, which is secret.
         raise ConnectionError(f"the webhook cannot be reached ({type(error).__name__})") from None
-    if answer.status_code >= 300:
-        raise ConnectionError(f"the webhook answered {answer.status_code}")
+    if response.status_code >= 300:
+        raise ConnectionError(f"the webhook answered {response.status_code}")
 
 
-def _in_short(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"

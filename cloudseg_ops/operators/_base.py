@@ -79,6 +79,8 @@ def as_bool(rendered: object) -> bool:
 def as_optional_int(rendered: object) -> int | None:
     """Read an integer from a rendered template; None if it is empty.
 
+    A JSON schema counts 7.0 as an integer, so the API accepts it.
+
     Raises:
         SettingsError: The value is neither empty nor a whole number.
     """
@@ -86,6 +88,6 @@ def as_optional_int(rendered: object) -> int | None:
     if text in ("", "None", "null"):
         return None
     try:
-        return int(text)
+        return int(text.removesuffix(".0"))
     except ValueError:
         raise SettingsError(f"{rendered!r} is not a whole number; correct the DAG param") from None

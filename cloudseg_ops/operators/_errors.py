@@ -48,8 +48,8 @@ def _fail(operator: Any, context: Any, error: CloudsegError) -> NoReturn:
     operator.log.debug("traceback of the error:", exc_info=error)
     try:
         context["ti"].xcom_push(key=FAILURE_KEY, value=Failure.of(error).to_json())
-    except Exception as lost:  # noqa: BLE001  (it must not hide the error itself)
-        operator.log.debug("could not push the failure as XCom: %s", lost)
+    except Exception as push_error:  # noqa: BLE001  (it must not hide the error itself)
+        operator.log.debug("could not push the failure as XCom: %s", push_error)
     if remedy(error).retry:
         raise error.with_traceback(None) from None
     raise AirflowFailException(f"{type(error).__name__}: {error}") from None
@@ -60,19 +60,19 @@ def log_remedy_last(operator: BaseOperator) -> None:
 
     Airflow logs an error with its traceback and then runs the task's callbacks, so the callbacks write the last lines.
     """
-    operator.on_failure_callback = [*operator.on_failure_callback, _say_that_it_failed]
-    operator.on_retry_callback = [*operator.on_retry_callback, _say_that_it_is_tried_again]
+    operator.on_failure_callback = [*operator.on_failure_callback, _log_failure]
+    operator.on_retry_callback = [*operator.on_retry_callback, _log_retry]
 
 
-def _say_that_it_failed(context: Any) -> None:
-    _say(context, again=False)
+def _log_failure(context: Any) -> None:
+    _log_remedy(context, again=False)
 
 
-def _say_that_it_is_tried_again(context: Any) -> None:
-    _say(context, again=True)
+def _log_retry(context: Any) -> None:
+    _log_remedy(context, again=True)
 
 
-def _say(context: Any, *, again: bool) -> None:
+def _log_remedy(context: Any, *, again: bool) -> None:
     # Without an exception, the task was ended from outside and this is another process.
     error = context.get("exception")
     if error is None:

@@ -13,7 +13,7 @@ from kubernetes.client.exceptions import ApiException
 
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.engine_command import engine_arguments
-from cloudseg_ops.contracts.errors import EngineError, PodTemplateError
+from cloudseg_ops.contracts.errors import CloudsegError, PodTemplateError
 from cloudseg_ops.links.addresses import LoggedContainer, log_address
 from cloudseg_ops.links.operator_links import PodLogLink, RunFolderLink, show, show_folder
 from cloudseg_ops.operators._base import began
@@ -24,6 +24,7 @@ from cloudseg_ops.operators.clusters import translate_kubernetes_errors
 from cloudseg_ops.pods import (
     CONTAINER,
     PodWork,
+    engine_phase,
     explain_pod,
     final_error,
     load_template,
@@ -37,9 +38,12 @@ _LOG_SECONDS = 30
 _POLL_SECONDS = 5.0
 _START_POLL_SECONDS = 2
 _AFTER_GRACE_SECONDS = 60
+# The kubelet may keep a pod's GPU for the whole grace period. A pod that never started has nothing to finish, and where
+# the engine has ended, only sidecars do.
+_GRACE_SECONDS = {"Pending": 0, "Succeeded": 10, "Failed": 10}
 
 
-class _Listener:
+class _LogCallback:
     """Pod manager callback that passes on each line of a pod's log."""
 
     def __init__(self, on_log_line: Callable[[str], None]) -> None:
@@ -106,8 +110,8 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         """Continue when the triggerer has stopped watching the pod."""
         self._context = context
         with translate_kubernetes_errors():
-            whole = self._whole(event["name"], event["namespace"])
-            if event["status"] == "error" and whole:
+            reusable = self._is_reusable(event["name"], event["namespace"])
+            if event["status"] == "error" and reusable:
                 self.log.warning(
                     "the triggerer lost contact with the pod; this worker takes over: %s", event["message"]
                 )
@@ -127,11 +131,11 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
 
     def get_or_create_pod(self, pod_request_obj: Any, context: Any) -> Any:
         """Resume the pod of an earlier try, or start a new one once the earlier ones are gone."""
-        pod = self._take_up_pod(context) or super().get_or_create_pod(pod_request_obj, context)
+        pod = self._resume_pod(context) or super().get_or_create_pod(pod_request_obj, context)
         self._show_links(context, pod)
         return pod
 
-    def _take_up_pod(self, context: Any) -> Any:
+    def _resume_pod(self, context: Any) -> Any:
         found = {pod.metadata.name: pod for pod in self._pods_of_this_task(context)}
         plan = classify_pods([self._as_json(pod) for pod in found.values()])
         for name in plan.delete:
@@ -151,14 +155,14 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         return None if self.pod is None else self.pod_manager.find_pod(self.pod)
 
     def cleanup(self, pod: Any, remote_pod: Any, xcom_result: Any = None, context: Any = None) -> None:
-        """Delete a pod that has ended and raise its error, if any; leave a running pod to the next try."""
+        """Delete a pod whose engine has ended and raise its error, if any; leave a running pod to the next try."""
         if self._killed or self.pod is None:
             return
         found = self.pod_manager.find_pod(self.pod)
         seen = None if found is None else self._as_json(found)
         name = self.pod.metadata.name
-        phase = seen["status"].get("phase") if seen else None
-        if seen is None and remote_pod is not None and remote_pod.status.phase == "Succeeded":
+        phase = engine_phase(seen) if seen else None
+        if seen is None and remote_pod is not None and engine_phase(self._as_json(remote_pod)) == "Succeeded":
             return
         if phase == "Running" and not (seen or {})["metadata"].get("deletionTimestamp"):
             self.log.warning("pod %s is still running; the next try resumes it", name)
@@ -166,8 +170,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         error = None if phase == "Succeeded" else self._final_error(seen, name)
         if seen is not None:
             self.log.info("deleting pod %s", name)
-            # A pod that never started has nothing to finish, and the kubelet may keep its GPU for the grace period.
-            self.pod_manager.delete_if_present(self.pod, grace_seconds=0 if phase == "Pending" else None)
+            self.pod_manager.delete_if_present(self.pod, grace_seconds=_GRACE_SECONDS.get(str(phase)))
         if error is not None:
             raise error
 
@@ -176,7 +179,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         """Airflow's pod manager, which waits out longer outages and passes on the engine's log lines."""
         return RetryingPodManager(
             kube_client=self.client,
-            callbacks=[*self.callbacks, _Listener(self._on_log_line)],
+            callbacks=[*self.callbacks, _LogCallback(self._on_log_line)],
             outage_seconds=self.settings.pods.outage_seconds,
         )
 
@@ -227,7 +230,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         found: list[Any] = self.pod_manager.list_pods(self.settings.pods.namespace, selector)
         return found
 
-    def _whole(self, name: str, namespace: str) -> bool:
+    def _is_reusable(self, name: str, namespace: str) -> bool:
         try:
             found = self.pod_manager.retry_through_outage(lambda: self.client.read_namespaced_pod(name, namespace))
         except ApiException as error:
@@ -237,7 +240,7 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         pod = self._as_json(found)
         return classify_pods([pod]).reuse is not None
 
-    def _final_error(self, seen: dict[str, Any] | None, name: str) -> EngineError:
+    def _final_error(self, seen: dict[str, Any] | None, name: str) -> CloudsegError:
         return final_error(seen, name, self.pod_manager.read_warnings(self.pod) if seen else ())
 
     def _as_json(self, pod: Any) -> dict[str, Any]:

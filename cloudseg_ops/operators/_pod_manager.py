@@ -12,6 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from cloudseg_ops.contracts.errors import ClusterError
 from cloudseg_ops.operators.clusters import is_outage
+from cloudseg_ops.pods import CONTAINER
 
 T = TypeVar("T")
 
@@ -59,6 +60,13 @@ class RetryingPodManager(PodManager):
         """Read a pod's warning events, as `reason: message`."""
         events = self.read_pod_events(pod).items
         return [f"{event.reason}: {event.message}" for event in events if event.type == "Warning"]
+
+    def await_pod_completion(self, pod: Any, *_: Any, **__: Any) -> Any:
+        """Wait until the engine's container has ended, and return the pod; other containers may run on.
+
+        Airflow does so only for pods with a container called `istio-proxy`.
+        """
+        return super().await_pod_completion(pod, True, CONTAINER)
 
     def delete_if_present(self, pod: Any, grace_seconds: int | None = None) -> None:
         """Delete a pod; do nothing if it is gone.

@@ -1,4 +1,4 @@
-"""Assets: one tells other DAGs about new masks, the other starts a run when photographs arrive."""
+"""Assets: one notifies other DAGs of new masks, the other starts a run when photographs arrive."""
 
 from __future__ import annotations
 

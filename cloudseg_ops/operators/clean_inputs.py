@@ -13,6 +13,8 @@ from cloudseg_ops.operators._errors import translate_errors
 from cloudseg_ops.runs.cleanup import clean_inputs
 from cloudseg_ops.runs.snapshots import read_inputs
 
+CLEANUP_KEY = "cleanup"
+"""XCom key of a `CleanUp` as JSON."""
 _CHOICES = ("delete", "archive", "keep")
 
 
@@ -28,7 +30,11 @@ class CleanInputsOperator(RunOperator):
         task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
-        The numbers of inputs deleted, archived, kept, left, gone and changed.
+        The number of inputs for each value of `runs.cleanup_result.Cleaned`. The key `cleanup` has the same, and the
+        names of proven inputs that could not be deleted; it is there even if the task fails.
+
+    Raises:
+        InputsNotDeletedError: Some proven inputs could not be deleted or archived; all others are cleaned up.
     """
 
     template_fields: Sequence[str] = ("model", "after_success")
@@ -58,7 +64,7 @@ class CleanInputsOperator(RunOperator):
         layout = self.layout(context)
         store = self.open_store()
         with timed(context):
-            counts = clean_inputs(
+            cleanup = clean_inputs(
                 store,
                 read_inputs(store, layout.snapshot),
                 input_bucket=self.input_bucket,
@@ -66,5 +72,8 @@ class CleanInputsOperator(RunOperator):
                 model_digest=ModelRef.from_json(self.model).digest,
                 after_success=cast("AfterSuccess", self.after_success),
             )
-        self.log.info("inputs: %s", ", ".join(f"{count} {fate}" for fate, count in counts.items()))
-        return counts
+        self.log.info("inputs: %s", ", ".join(f"{count} {fate}" for fate, count in cleanup.counts.items()))
+        # Pushed before the check, so that the report of a failed clean-up has it as well.
+        context["ti"].xcom_push(key=CLEANUP_KEY, value=cleanup.to_json())
+        cleanup.check()
+        return dict(cleanup.counts)

@@ -64,7 +64,7 @@ def connect(settings: Settings) -> Any:
     Raises:
         ClusterError: The GKE cluster could not be looked up.
     """
-    # A DAG of a team's own may run chunks as pods whatever CLOUDSEG_RUNTIME says.
+    # A team's own DAG may run chunks as pods even if CLOUDSEG_RUNTIME is another runtime.
     connect_cluster = import_reference(
         find_runtime(settings).cluster or "cloudseg_ops.operators.clusters:connect_kubernetes"
     )

@@ -98,14 +98,16 @@ class PlanChunksOperator(RunOperator):
         # A delivery reads which code this worker runs, since workers receive new files at different times.
         context["ti"].xcom_push(key="release", value=RELEASE)
         try:
-            self._tell(context, store, layout, chunks, dry_run=dry_run)
+            self._publish_plan(context, store, layout, chunks, dry_run=dry_run)
         except StorageError as error:
             if dry_run:  # the forecast is its only result
                 raise
             self.log.warning("the run continues without a forecast: %s", error)
         return [] if dry_run else [asdict(chunk) for chunk in chunks]
 
-    def _tell(self, context: Any, store: Store, layout: RunLayout, chunks: Sequence[Chunk], *, dry_run: bool) -> None:
+    def _publish_plan(
+        self, context: Any, store: Store, layout: RunLayout, chunks: Sequence[Chunk], *, dry_run: bool
+    ) -> None:
         model = ModelRef.from_json(self.model) if self.model else None
         objects = sum(chunk.objects for chunk in chunks)
         plan = RunPlan(

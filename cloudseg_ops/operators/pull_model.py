@@ -9,7 +9,7 @@ from cloudseg_ops.links.addresses import commit_address
 from cloudseg_ops.links.operator_links import ModelCommitLink, show
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._errors import translate_errors
-from cloudseg_ops.registry.revision_choices import keep_revisions
+from cloudseg_ops.registry.revision_choices import store_revisions
 
 
 class DVCPullModelOperator(RunOperator):
@@ -62,15 +62,15 @@ class DVCPullModelOperator(RunOperator):
                 path=self.path,
             )
         show(context, ModelCommitLink, commit_address(model.repository, model.commit))
-        self._refresh_offer()
+        self._refresh_choices()
         self.log.info("%s is commit %s, weights md5 %s: %s", model.revision, model.commit, model.md5, model.uri)
         return model.to_json()
 
-    def _refresh_offer(self) -> None:
+    def _refresh_choices(self) -> None:
         from cloudseg_ops.registry import list_revisions
 
         try:
-            keep_revisions(self.repository, list_revisions(self.repository))
+            store_revisions(self.repository, list_revisions(self.repository))
         except Exception as error:  # noqa: BLE001  (only the trigger form needs them; the run has its model)
             self.log.warning(
                 "could not refresh the revisions in the trigger form; it keeps the earlier ones: %s", error

@@ -69,9 +69,18 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Something else changed the object in the meantime. Clear this task, which reads it again."
     ),
     errors.PermissionDeniedError: Remedy(
-        True, "Grant the identity the role that docs/gke.md lists, and wait some minutes until it takes effect; then "
-        "clear this task."
+        True, "Grant the identity the role that docs/gke.md lists; clear this task after some minutes."
     ),
+    errors.ObjectHeldError: Remedy(
+        False, "Release the hold on the object, then clear this task."
+    ),
+    errors.ObjectRetainedError: Remedy(
+        False, "Wait until the retention period of the object has passed, then clear this task; or use a bucket "
+        "without a retention policy."
+    ),
+    errors.ObjectUnreadableError: Remedy(True, "Grant read access to the object, or move it away; clear this task."),
+    errors.ObjectEncryptedError: Remedy(False, "Rewrite the object with a key of Cloud KMS; then clear this task."),
+    errors.ContentEncodingError: Remedy(False, "Upload the object without Content-Encoding; then clear this task."),
     errors.ManifestError: Remedy(
         False, "Something else overwrote or truncated the named file. No input is touched without its proof: do what "
         "the message says, or leave the inputs to the next run."
@@ -106,13 +115,19 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Make the weights and the `model` section of params.yaml match, create a new tag, and run again with "
         "that tag."
     ),
+    errors.WeightsFileError: Remedy(
+        False, "Replace the weights file as the message says, create a new tag, and run again with that tag."),
+    errors.NonFiniteWeightsError: Remedy(
+        False, "Run again with another revision, or train the model again. float16 ends at 65,504: save float32."),
     errors.DeviceError: Remedy(
         True, "Nothing, if a later try gets a node with a working GPU. Otherwise do what the message says about the "
         "driver, the image or CLOUDSEG_DEVICE; then clear this task."
     ),
     errors.NonFiniteLogitsError: Remedy(
-        False, "Check the weights; if they are right, add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS. Then run again."
-    ),
+        False, "The images stay in the input bucket: run again with another revision, or move them elsewhere."),
+    errors.LowPrecisionError: Remedy(
+        True, "Nothing, while tries are left: the next one compares the precisions on these images first. Otherwise "
+        "add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS, and clear this task."),
     errors.HelperLostError: Remedy(True, "Nothing: the engine repeats the work."),
     errors.BadImageError: Remedy(False, "Nothing: the image is in quarantine. Upload an intact copy of it."),
     errors.DecoderMissingError: Remedy(
@@ -130,6 +145,8 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Nothing, while tries are left: each resumes where the last one stopped. After the last try, fix what "
         "the engine's lines above report; then clear this task."
     ),
+    errors.ChunkFailedError: Remedy(
+        False, "Do what the engine's error says, and deliver code and image of one release; then run again."),
     errors.PodError: Remedy(True, "Fix what Kubernetes reports about the pod, and clear this task."),
     errors.PodTemplateError: Remedy(False, "Correct CLOUDSEG_POD_TEMPLATE; then clear this task."),
     errors.PodUnschedulableError: Remedy(
@@ -163,6 +180,14 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Do what the last lines of the failed tasks' logs say and clear those tasks, or leave the rest to the "
         "next run."
     ),
+    errors.InputsNotDeletedError: Remedy(
+        True, "Nothing, if a later try succeeds. Otherwise do what the message says about each group of inputs; then "
+        "clear this task."
+    ),
+    errors.DeletesRefusedError: Remedy(
+        False, "Release holds, wait until retention ends, or grant what the message asks for; then clear this task. If "
+        "the inputs are to stay, run with `after_success` set to `keep`."
+    ),
     # Raised by `make deploy` and its workflow, never by a task.
     errors.DeliveryError: Remedy(False, "Do what the message says, and deliver again."),
     errors.DeliveryRefusedError: Remedy(False, "Fix what the message names; the environment is unchanged."),
@@ -182,7 +207,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     errors.LocalError: Remedy(False, "Do what the message says, on the machine that it names."),
 }  # fmt: skip
 
-_NOT_OURS = Remedy(
+_UNKNOWN_ERROR = Remedy(
     True,
     "This is not one of cloudseg's own errors: the traceback above shows where it comes from. If it names "
     "cloudseg_ops, please report it as a bug, with this log.",
@@ -191,7 +216,7 @@ _NOT_OURS = Remedy(
 
 def remedy(error: BaseException) -> Remedy:
     """Return the remedy for an error: the entry of its class, or of the nearest base class."""
-    return next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), _NOT_OURS)
+    return next((REMEDIES[kind] for kind in type(error).__mro__ if kind in REMEDIES), _UNKNOWN_ERROR)
 
 
 def origin(error: BaseException) -> BaseException:

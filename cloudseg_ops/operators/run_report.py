@@ -23,17 +23,23 @@ from cloudseg_ops.links.operator_links import (
 )
 from cloudseg_ops.operators._base import SECONDS_KEY, RunOperator
 from cloudseg_ops.operators._errors import translate_errors
+from cloudseg_ops.operators._failed_tasks import failed_upstream
 from cloudseg_ops.operators.assets import masks_extra
+from cloudseg_ops.operators.clean_inputs import CLEANUP_KEY
 from cloudseg_ops.report import Report, RunFacts, write_report
 from cloudseg_ops.report.summary import figures_line
 from cloudseg_ops.runs.audit import Audit, audit_run
+from cloudseg_ops.runs.cleanup_result import CleanUp
+from cloudseg_ops.runs.failed_tasks import name_tasks
+from cloudseg_ops.runs.not_taken import NotTaken
 
 
 class RunReportOperator(RunOperator):
     """Counts where every input of the run is, writes report.json and report.html, and checks the run.
 
-    The run fails if an input is lost or a chunk did not finish. Run this task whether or not the tasks before it
-    succeeded. A successful run adds an event to each asset in `outlets`, with the run's figures in `extra`.
+    The run fails if an input is lost, a chunk did not finish, or any task upstream of this one failed. Run this task
+    whether or not the tasks before it succeeded. A successful run adds an event to each asset in `outlets`, with the
+    run's figures in `extra`.
 
     Args:
         snapshot: What the sensor returned; templated.
@@ -50,7 +56,7 @@ class RunReportOperator(RunOperator):
 
     Raises:
         InputsLostError: Input versions are in none of the places where they may be.
-        RunIncompleteError: Nothing is lost, but the snapshot, the plan or a chunk was not finished.
+        RunIncompleteError: Nothing is lost, but the snapshot, the plan or a chunk was not finished, or a task failed.
     """
 
     template_fields: Sequence[str] = ("snapshot", "model", "chunks", "after_success", "prefix")
@@ -87,7 +93,9 @@ class RunReportOperator(RunOperator):
             raise RunIncompleteError("this run has no snapshot: see the log of the sensor; no input was touched")
         store = self.open_store()
         layout = self.layout(context)
-        audit = audit_run(store, layout, self.input_bucket)
+        model = ModelRef.from_json(self.model) if self.model else None
+        failed = failed_upstream(self, context)
+        audit = audit_run(store, layout, self.input_bucket, model.digest if model else None)
         report = write_report(
             store,
             layout,
@@ -96,13 +104,17 @@ class RunReportOperator(RunOperator):
                 started=context["dag_run"].start_date.isoformat(),
                 objects=audit.objects,
                 bytes=int(self.snapshot["bytes"]),
-                model=ModelRef.from_json(self.model) if self.model else None,
+                model=model,
                 chunks=self.chunks or [],
                 places=audit.places,
                 lost=audit.lost,
                 after_success=self.after_success,
                 version=__version__,
                 seconds=self._seconds(context["ti"]),
+                proven=audit.proven,
+                cleanup=self._cleanup(context["ti"]),
+                failed_tasks=failed,
+                not_taken=NotTaken.from_json(self.snapshot.get("not_taken")),
             ),
             formats=self.results_formats,
         )
@@ -126,6 +138,10 @@ class RunReportOperator(RunOperator):
             quarantine = folder_of(self.output_bucket, quarantine_name(self.prefix))
             show_folder(context, QuarantineLink, quarantine, project)
 
+    def _cleanup(self, task_instance: Any) -> CleanUp | None:
+        found = task_instance.xcom_pull(task_ids=self.phases["clean"], key=CLEANUP_KEY)
+        return CleanUp.from_json(found) if found else None
+
     def _seconds(self, task_instance: Any) -> dict[str, float]:
         pulled = {
             phase: task_instance.xcom_pull(task_ids=task_id, key=SECONDS_KEY) for phase, task_id in self.phases.items()
@@ -142,7 +158,7 @@ def check_report(report: Report, *, planned: bool) -> None:
 
     Raises:
         InputsLostError: Input versions are in none of the places where they may be.
-        RunIncompleteError: Nothing is lost, but the plan or a chunk was not finished.
+        RunIncompleteError: Nothing is lost, but the plan or a chunk was not finished, or a task failed.
     """
     if report.lost:
         raise InputsLostError(
@@ -159,5 +175,12 @@ def check_report(report: Report, *, planned: bool) -> None:
         raise RunIncompleteError(
             f"{len(report.unfinished_chunks)} chunks did not finish: {list(report.unfinished_chunks[:20])}; the logs "
             "of these `segment` tasks say why. Their inputs without a proof are left for the next run. "
+            f"Report: {report.html_uri}"
+        )
+    if report.failed_tasks:
+        first = report.failed_tasks[0]
+        raise RunIncompleteError(
+            f"{name_tasks(report.failed_tasks)} failed, although no input is lost and every chunk is finished. "
+            f"{first.name}: {first.message or 'its log says why'}. Clear it, with downstream, once the cause is fixed. "
             f"Report: {report.html_uri}"
         )

@@ -16,7 +16,7 @@ from cloudseg_ops.operators.clusters import gke_arguments, translate_gke_errors
 
 # Up to this version the trigger gives up after 120 s, which is too short for a pool that scales from zero
 # (github.com/apache/airflow/issues/66352).
-_FORGETFUL = Version("21.2.0")
+_LAST_WITH_FIXED_TIMEOUT = Version("21.2.0")
 
 
 class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
@@ -47,6 +47,6 @@ class GKESegmentOperator(PodSegmentOperator, GKEStartPodOperator):
 
     def invoke_defer_method(self, *args: Any, **kwargs: Any) -> None:
         """Defer; if the provider's trigger ignores the schedule timeout, first wait until the pod has a node."""
-        if Version(version("apache-airflow-providers-google")) <= _FORGETFUL:
+        if Version(version("apache-airflow-providers-google")) <= _LAST_WITH_FIXED_TIMEOUT:
             self.await_pod_start(self.pod)
         super().invoke_defer_method(*args, **kwargs)

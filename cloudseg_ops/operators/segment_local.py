@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cloudseg_ops.contracts.engine_command import ENGINE_MODULE, engine_arguments
+from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, permanent_failure
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, VersionMismatchError
 from cloudseg_ops.links.operator_links import RunFolderLink, show_folder
 from cloudseg_ops.operators._base import RunOperator, began
@@ -32,6 +33,7 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
 
     Raises:
         ChunkUnfinishedError: The engine left images unaccounted for; a retry resumes where it stopped.
+        CloudsegError: The engine failed in a way that a retry cannot fix; the class is that of its error.
         VersionMismatchError: The installed cloudseg is of another version than the DAG.
     """
 
@@ -86,9 +88,12 @@ class LocalSegmentOperator(LabelledChunk, RunOperator):
             code = self._engine.wait()
         if code == _MISMATCH:
             raise VersionMismatchError(last[-1].partition("VersionMismatchError: ")[2] if last else "see the log")
+        where = f"chunk {self.chunk['index']} ({self.chunk['uri']})"
+        if code == PERMANENT_EXIT and (failure := permanent_failure(last, where)):
+            raise failure
         if code != 0:
             raise ChunkUnfinishedError(
-                f"chunk {self.chunk['index']} ({self.chunk['uri']}): the engine ended with exit code {code}: "
+                f"{where}: the engine ended with exit code {code}: "
                 f"{' | '.join(last)}; the masks so far are kept, and a retry does the rest"
             )
 

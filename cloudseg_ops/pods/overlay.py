@@ -134,7 +134,7 @@ def _check_image(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
     if image == before.get("image") and policy == before.get("imagePullPolicy"):
         return
     try:
-        grammar.image(str(image), by_digest=policy != "Never")
+        grammar.check_image(str(image), by_digest=policy != "Never")
     except ValueError as error:
         raise PodTemplateError(
             f"the pod template sets the image of {CONTAINER} to {image!r}, with the pull policy {policy}: {error}"

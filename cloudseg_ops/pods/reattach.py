@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-Pod = Mapping[str, Any]
+from cloudseg_ops.pods.states import Pod, engine_phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +27,8 @@ def classify_pods(pods: Sequence[Pod]) -> PodPlan:
     """Decide what to do with the pods of one mapped task, given as v1 Pods in JSON form.
 
     A pod that is being deleted still holds its GPU and still writes masks, if it ever started: the task waits for it
-    and does not resume it. Of several live pods, the oldest has made the most progress.
+    and does not resume it. Of several live pods, the oldest has made the most progress. A pod whose engine has ended
+    has ended, even if a sidecar still runs in it.
     """
     ending = [pod for pod in pods if pod["metadata"].get("deletionTimestamp")]
     rest = sorted(
@@ -36,12 +36,13 @@ def classify_pods(pods: Sequence[Pod]) -> PodPlan:
         key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")),
     )
     by_phase = {
-        phase: [_name(pod) for pod in rest if _phase(pod) == phase] for phase in ("Succeeded", "Running", "Pending")
+        phase: [_name(pod) for pod in rest if engine_phase(pod) == phase]
+        for phase in ("Succeeded", "Running", "Pending")
     }
     candidates = [*by_phase["Succeeded"], *by_phase["Running"], *by_phase["Pending"]]
     reuse = candidates[0] if candidates else None
     delete = [pod for pod in rest if _name(pod) != reuse]
-    at_work = [pod for pod in (*ending, *delete) if _phase(pod) in ("Running", "Unknown")]
+    at_work = [pod for pod in (*ending, *delete) if engine_phase(pod) in ("Running", "Unknown")]
     return PodPlan(reuse, tuple(map(_name, delete)), tuple(map(_name, at_work)))
 
 
@@ -58,13 +59,9 @@ def deletable_pods(pods: Sequence[Pod], run_label: str) -> list[str]:
     return [
         _name(pod)
         for pod in pods
-        if pod["metadata"].get("labels", {}).get("run_id") == run_label or _phase(pod) in ("Succeeded", "Failed")
+        if pod["metadata"].get("labels", {}).get("run_id") == run_label or engine_phase(pod) in ("Succeeded", "Failed")
     ]
 
 
 def _name(pod: Pod) -> str:
     return str(pod["metadata"]["name"])
-
-
-def _phase(pod: Pod) -> str:
-    return str(pod.get("status", {}).get("phase"))

@@ -19,26 +19,41 @@ def engine_of(pod: Pod) -> Mapping[str, Any]:
 
 
 def engine_state(status: Mapping[str, Any], state: str) -> Mapping[str, Any]:
-    """Return the engine's state `waiting`, `running` or `terminated`; empty if it is in another state."""
+    """Return the engine's state `waiting_state`, `running` or `terminated`; empty if it is in another state."""
     return next((_state(item, state) for item in _statuses(status) if item.get("name") == CONTAINER), {})
 
 
-def waiting(status: Mapping[str, Any]) -> Mapping[str, Any]:
+def engine_phase(pod: Pod) -> str:
+    """Return the pod's phase as the engine's container decides it, whatever other containers of the pod do.
+
+    A sidecar that a service mesh or a team's template adds may run on after the engine, and fail on its own.
+
+    Returns:
+        `Succeeded` or `Failed` once the engine has ended; else the phase that Kubernetes reports.
+    """
+    status = pod.get("status") or {}
+    ended = engine_state(status, "terminated")
+    if ended:
+        return "Succeeded" if ended.get("exitCode") == 0 else "Failed"
+    return str(status.get("phase"))
+
+
+def waiting_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return why a container of the pod waits: reason, message and its image; preferably one with a problem."""
-    held = [
+    states = [
         {**_state(item, "waiting"), "image": item.get("image")}
         for item in sorted(_statuses(status), key=lambda item: item.get("name") != CONTAINER)
         if _state(item, "waiting")
     ]
-    return next((state for state in held if state.get("reason") not in _ORDINARY), held[0] if held else {})
+    return next((state for state in states if state.get("reason") not in _ORDINARY), states[0] if states else {})
 
 
-def failed_beside(status: Mapping[str, Any]) -> str:
+def other_container_failure(status: Mapping[str, Any]) -> str:
     """Return which other container, one of a pod template, failed and how; empty if none did."""
     for item in _statuses(status):
         ended = _state(item, "terminated")
         if item.get("name") != CONTAINER and ended.get("exitCode"):
-            return f"container {item.get('name')} ended with exit code {ended['exitCode']}: {in_words(ended)}"
+            return f"container {item.get('name')} ended with exit code {ended['exitCode']}: {describe_state(ended)}"
     return ""
 
 
@@ -52,7 +67,7 @@ def condition(status: Mapping[str, Any], kind: str, value: str) -> str:
     """
     return next(
         (
-            in_words(found) or kind
+            describe_state(found) or kind
             for found in status.get("conditions") or ()
             if found.get("type") == kind and found.get("status") == value
         ),
@@ -65,12 +80,12 @@ def disruption(status: Mapping[str, Any]) -> str:
     return condition(status, "DisruptionTarget", "True")
 
 
-def in_words(said: Mapping[str, Any]) -> str:
+def describe_state(state: Mapping[str, Any]) -> str:
     """Join reason and message in one line."""
-    return ": ".join(" ".join(str(said[key]).split()) for key in ("reason", "message") if said.get(key))
+    return ": ".join(" ".join(str(state[key]).split()) for key in ("reason", "message") if state.get(key))
 
 
-def demands(pod: Pod) -> str:
+def pod_requirements(pod: Pod) -> str:
     """Return what the pod requires of a node: labels and resources, in one line."""
     spec = pod.get("spec") or {}
     labels = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]

@@ -12,8 +12,8 @@ import yaml
 from cloudseg_ops.contracts.errors import PodTemplateError
 
 # Far more than any pod has; they stop YAML aliases that contain themselves or multiply.
-_MOST_LEVELS = 40
-_MOST_VALUES = 20_000
+_MAX_LEVELS = 40
+_MAX_VALUES = 20_000
 
 
 def load_template(source: str) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def check_template(template: Any, name: str = "the pod template") -> None:
     while todo:
         path, value, level = todo.pop()
         seen += 1
-        if level > _MOST_LEVELS or seen > _MOST_VALUES:
+        if level > _MAX_LEVELS or seen > _MAX_VALUES:
             raise PodTemplateError(
                 f"{name} has too many levels or values; look for an alias (`*…`) that repeats or contains itself"
             )

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudseg_ops.config.pods import MORE_MEMORY
+from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, permanent_failure
 from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
+    CloudsegError,
     EngineError,
     PodDeadlineError,
     PodError,
@@ -20,13 +22,13 @@ from cloudseg_ops.contracts.errors import (
 from cloudseg_ops.pods.states import (
     Pod,
     condition,
-    demands,
+    describe_state,
     disruption,
     engine_of,
     engine_state,
-    failed_beside,
-    in_words,
-    waiting,
+    other_container_failure,
+    pod_requirements,
+    waiting_state,
 )
 
 _KEPT = "the masks so far are kept, and a retry does the rest"
@@ -42,7 +44,7 @@ _OWN_DISK = ("ephemeral local storage", "local ephemeral storage", "EmptyDir vol
 _IMAGE_REASONS = frozenset({"RegistryUnavailable", "SignatureValidationFailed"})
 
 
-def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> EngineError:
+def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> CloudsegError:
     """Return the error that says why a pod did not finish its chunk.
 
     Args:
@@ -60,7 +62,7 @@ def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> Engin
     limit = _limit(pod, name, status)
     if limit is not None:
         return limit
-    if not _ended_by_itself(status):
+    if not _exited_unsignalled(status):
         if pod["metadata"].get("deletionTimestamp"):
             return _deleted(name, disruption(status))
         if status.get("phase") == "Pending":
@@ -74,20 +76,20 @@ def explain_pod(pod: Pod) -> str:
     """Summarize a pod's state in one line, such as `Pending: Unschedulable: 0/3 nodes are available`."""
     status = pod.get("status") or {}
     phase = str(status.get("phase", "Unknown"))
-    words = [phase, in_words(status)]
+    words = [phase, describe_state(status)]
     if phase == "Pending":
-        words += [condition(status, "PodScheduled", "False"), in_words(waiting(status))]
+        words += [condition(status, "PodScheduled", "False"), describe_state(waiting_state(status))]
     ended = engine_state(status, "terminated")
     if ended and phase != "Succeeded":
         words.append(f"exit code {ended.get('exitCode')}: {ended.get('reason', 'no reason')}")
     elif phase == "Failed":
-        words.append(failed_beside(status))
+        words.append(other_container_failure(status))
     if pod["metadata"].get("deletionTimestamp"):
         words.append(f"being deleted: {disruption(status)}".removesuffix(": "))
     return ": ".join(word for word in words if word)
 
 
-def _ended_by_itself(status: Mapping[str, Any]) -> bool:
+def _exited_unsignalled(status: Mapping[str, Any]) -> bool:
     code = engine_state(status, "terminated").get("exitCode")
     return code is not None and code not in (_SIGTERM_EXIT, _SIGKILL_EXIT)
 
@@ -103,7 +105,7 @@ def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
     """Return the error if one of the pod's own limits ended it, even if it was deleted afterwards."""
     engine, message = engine_of(pod), str(status.get("message", "")).strip()
     limits = (engine.get("resources") or {}).get("limits") or {}
-    if status.get("reason") == "DeadlineExceeded":
+    if status.get("reason") == "DeadlineExceeded" and not _exited_unsignalled(status):
         return PodDeadlineError(
             f"pod {name} ran longer than CLOUDSEG_POD_DEADLINE_SECONDS "
             f"({(pod.get('spec') or {}).get('activeDeadlineSeconds')} s): {_KEPT}. If it happens again, make chunks "
@@ -123,28 +125,28 @@ def _limit(pod: Pod, name: str, status: Mapping[str, Any]) -> PodError | None:
 
 
 def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Sequence[str]) -> PodError:
-    held, unscheduled = waiting(status), condition(status, "PodScheduled", "False")
+    state, unscheduled = waiting_state(status), condition(status, "PodScheduled", "False")
     if unscheduled or not (pod.get("spec") or {}).get("nodeName"):
-        told = _joined(unscheduled or "the scheduler has not looked at it", *events[-2:])
+        detail = _joined(unscheduled or "the scheduler has not looked at it", *events[-2:])
         return PodUnschedulableError(
-            f"pod {name} found no node in time: {told}. Check that the cluster has (or can add) nodes that match it: "
-            f"{demands(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS limits the wait"
+            f"pod {name} found no node in time: {detail}. Check that the cluster has (or can add) nodes that match it: "
+            f"{pod_requirements(pod)}; then clear this task. CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS limits the wait"
         )
-    reason = str(held.get("reason"))
+    reason = str(state.get("reason"))
     if "Image" in reason or reason in _IMAGE_REASONS:
-        image = held.get("image") or engine_of(pod).get("image")
+        image = state.get("image") or engine_of(pod).get("image")
         advice = (
             "With CLOUDSEG_IMAGE_PULL_POLICY=Never, the nodes must have the image already: load it there"
             if reason == "ErrImageNeverPull"
             else "Check that CLOUDSEG_IMAGE exists and that the nodes can pull it (Artifact Registry Reader)"
         )
         return PodImageError(
-            f"pod {name} cannot get the image {image}: {in_words(held)}. {advice}; then clear this task"
+            f"pod {name} cannot get the image {image}: {describe_state(state)}. {advice}; then clear this task"
         )
-    told = _joined(in_words(held), *events[-2:])
+    detail = _joined(describe_state(state), *events[-2:])
     return PodError(
-        f"pod {name} did not start in time: {told or 'Kubernetes gives no reason'}. Check that everything its template "
-        "names (secrets, volumes, init containers) exists; CLOUDSEG_STARTUP_TIMEOUT_SECONDS limits the wait"
+        f"pod {name} did not start in time: {detail or 'Kubernetes gives no reason'}. Check that everything its "
+        "template names (secrets, volumes, init containers) exists; CLOUDSEG_STARTUP_TIMEOUT_SECONDS limits the wait"
     )
 
 
@@ -160,12 +162,12 @@ def _joined(first: str, *events: str) -> str:
 def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
     """Return the error if the pod's node ended it or is gone."""
     ended = engine_state(status, "terminated")
-    why = in_words(status) or disruption(status)
-    beside = failed_beside(status)
-    if not why and not ended and beside:
+    why = describe_state(status) or disruption(status)
+    other_failure = other_container_failure(status)
+    if not why and not ended and other_failure:
         return PodError(
-            f"pod {name} never started the engine: {beside}. That container comes from CLOUDSEG_POD_TEMPLATE: see its "
-            "log"
+            f"pod {name} never started the engine: {other_failure}. That container comes from CLOUDSEG_POD_TEMPLATE: "
+            "see its log"
         )
     if why:
         return PodLostError(
@@ -180,7 +182,7 @@ def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
     return None
 
 
-def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
+def _ended(name: str, status: Mapping[str, Any]) -> CloudsegError:
     ended = engine_state(status, "terminated")
     reason, code = ended.get("reason", "no reason"), ended.get("exitCode")
     tail = " | ".join(str(ended.get("message", "")).strip().splitlines()[-3:])
@@ -189,22 +191,19 @@ def _ended(name: str, status: Mapping[str, Any]) -> EngineError:
             f"pod {name} could not start the engine ({reason}): {tail}. Check that CLOUDSEG_IMAGE is an image of "
             "the engine, and what CLOUDSEG_POD_TEMPLATE changes"
         )
-    if code == 0:
-        beside = failed_beside(status) or f"the pod is {status.get('phase', 'Unknown')}"
-        return PodError(
-            f"pod {name}: the engine finished, but {beside}. Any other container comes from CLOUDSEG_POD_TEMPLATE: "
-            "see its log"
-        )
     if code == _SIGTERM_EXIT:
         return PodLostError(f"pod {name} was stopped (SIGTERM): {_KEPT}")
     if code == _SIGKILL_EXIT:
         return PodLostError(
             f"pod {name}'s container was killed (SIGKILL), after its grace period or by a node short of memory: {_KEPT}"
         )
-    return _gave_up(name, code, reason, tail or "it left no message")
+    lines = str(ended.get("message", "")).splitlines()
+    if code == PERMANENT_EXIT and (failure := permanent_failure(lines, f"pod {name}")):
+        return failure
+    return _exit_error(name, code, reason, tail or "it left no message")
 
 
-def _gave_up(name: str, code: int | None, reason: str, tail: str) -> EngineError:
+def _exit_error(name: str, code: int | None, reason: str, tail: str) -> EngineError:
     """Return the error of an engine that ended with an error code."""
     if code == _MISMATCH_EXIT:
         return VersionMismatchError(f"pod {name}: {tail.rpartition('VersionMismatchError: ')[2]}")

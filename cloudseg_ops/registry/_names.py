@@ -38,8 +38,8 @@ def list_revisions(repository: str) -> list[str]:
     except Exception as error:  # noqa: BLE001
         # Git's transports pass on any exception of the libraries below them, with credentials in the address.
         name = without_credentials(repository)
-        told = str(error).replace(repository, name) or type(error).__name__
-        raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {told}") from None
+        detail = str(error).replace(repository, name) or type(error).__name__
+        raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {detail}") from None
     return offer(
         [ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS)],
         [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)],

@@ -9,15 +9,20 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from cloudseg_ops.contracts.errors import CorruptModelError, PreconditionFailedError
-from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
+from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
 
 
 def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
-    """Resolve a revision, stage its weights unless they are staged already, and write the run's model.json.
+    """Resolve a revision, check its weights, stage them unless they are staged already, and write model.json.
+
+    Weights that cannot be those of the model fail here, before any chunk starts; whether their values are finite is
+    checked by the engine, which reads all of them.
 
     A run uses one model. If its model.json exists already, because the task was killed after writing it or was
     cleared, the commit in it is used, even if the revision now points to another.
@@ -31,13 +36,14 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
 
     Raises:
         RegistryError: The model could not be read; `contracts.errors` has a subclass for each cause.
+        ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     before = read_model(store, layout)
     with open_revision(repository, before.commit if before else revision) as registry:
         params = registry.read_params()
         file = registry.find(path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
-        _stage(store, registry, file, uri)
+        _stage(store, registry, file, uri, params)
         model = ModelRef(
             revision=before.revision if before else revision,
             commit=registry.commit,
@@ -64,9 +70,13 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
     return ModelRef.parse(store.read(layout.model), str(layout.model))
 
 
-def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri) -> None:
+def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, params: ModelParams) -> None:
+    where = f"{file.path!r} of {registry.repository} at {registry.revision} (commit {registry.commit[:12]})"
     staged = store.stat(uri)
     if staged and _hex(staged.md5) == file.md5:
+        # Staged for other parameters, perhaps, or by a version that did not check.
+        with open_staged(store, uri, staged) as weights:
+            check_weights(params, weights, where)
         return
     with tempfile.TemporaryDirectory(prefix="cloudseg-model-") as folder:
         local = Path(folder) / "weights"
@@ -79,6 +89,8 @@ def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: Gcs
                 f"{local.stat().st_size} bytes in the remote have {found}; restore that object in the remote "
                 "(`dvc push` from a good copy), then clear the task"
             )
+        with local.open("rb") as weights:
+            check_weights(params, weights, where)
         try:
             store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
         except PreconditionFailedError:

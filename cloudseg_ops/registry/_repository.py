@@ -154,8 +154,9 @@ def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
 
     Raises:
         InvalidRevisionError: The name is not a valid revision; git is not called.
-        RepositoryUnreachableError: There is no readable git repository under DVC.
+        RepositoryUnreachableError: There is no readable git repository.
         UnknownRevisionError: The repository has no such tag, branch or commit.
+        ModelPathError: It is a git repository, but not under DVC.
     """
     check_revision(revision)
     name = without_credentials(repository)
@@ -184,7 +185,7 @@ def open_revision(repository: str, revision: str) -> Iterator[RegistryRevision]:
             ) from error
         # DVCFileSystem opens any git repository (dvc/fs/dvc.py: `Repo.open(uninitialized=True, …)`).
         if repo.dvc_dir is None:
-            raise RepositoryUnreachableError(
+            raise ModelPathError(
                 f"{name} at {revision!r} is a git repository, but not under DVC; run `dvc init` there, or correct "
                 "CLOUDSEG_MODEL_REPOSITORY"
             )

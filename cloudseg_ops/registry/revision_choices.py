@@ -36,11 +36,11 @@ def revision_choices(repository: str, pinned: str) -> list[str]:
         repository: Git URL or path of the registry.
         pinned: The form's default.
     """
-    value = ttl_file_cache(_memory(repository), _FRESH_SECONDS, _read_variable) if _in_dag_processor() else ""
-    return list(dict.fromkeys([pinned, *read_kept(value, repository)]))
+    value = ttl_file_cache(_cache_path(repository), _FRESH_SECONDS, _read_variable) if _in_dag_processor() else ""
+    return list(dict.fromkeys([pinned, *parse_value(value, repository)]))
 
 
-def keep_revisions(repository: str, revisions: Sequence[str]) -> None:
+def store_revisions(repository: str, revisions: Sequence[str]) -> None:
     """Store the revisions to offer, from within a task.
 
     Args:
@@ -49,21 +49,21 @@ def keep_revisions(repository: str, revisions: Sequence[str]) -> None:
     """
     from airflow.sdk import Variable
 
-    Variable.set(VARIABLE, kept(repository, revisions), description=DESCRIPTION)
-    forget_offer(repository)
+    Variable.set(VARIABLE, variable_value(repository, revisions), description=DESCRIPTION)
+    invalidate_choices(repository)
 
 
-def forget_offer(repository: str) -> None:
+def invalidate_choices(repository: str) -> None:
     """Make the DAG processor read the Variable at the next parse, if it runs on this machine, as on a laptop."""
-    invalidate(_memory(repository))
+    invalidate(_cache_path(repository))
 
 
-def kept(repository: str, revisions: Sequence[str]) -> str:
+def variable_value(repository: str, revisions: Sequence[str]) -> str:
     """Return the Variable's value: the revisions and their registry, without credentials, as JSON."""
     return json.dumps({"repository": without_credentials(repository), "revisions": list(revisions)})
 
 
-def read_kept(value: str, repository: str) -> list[str]:
+def parse_value(value: str, repository: str) -> list[str]:
     """Return the revisions in a Variable's value; none if it is invalid or of another registry.
 
     Args:
@@ -81,9 +81,17 @@ def read_kept(value: str, repository: str) -> list[str]:
     return list(named)[: OFFERED_TAGS + OFFERED_BRANCHES]
 
 
-def keep_command(repository: str, revisions: Sequence[str]) -> list[str]:
+def store_command(repository: str, revisions: Sequence[str]) -> list[str]:
     """Return the Airflow command that stores the revisions to offer."""
-    return ["airflow", "variables", "set", VARIABLE, kept(repository, revisions), "--description", DESCRIPTION]
+    return [
+        "airflow",
+        "variables",
+        "set",
+        VARIABLE,
+        variable_value(repository, revisions),
+        "--description",
+        DESCRIPTION,
+    ]
 
 
 def _in_dag_processor() -> bool:
@@ -108,7 +116,7 @@ def _read_variable() -> str:
         return ""
 
 
-def _memory(repository: str) -> Path:
+def _cache_path(repository: str) -> Path:
     # On a laptop, several Airflow installations may share the machine.
     of = hashlib.sha256(f"{os.environ.get('AIRFLOW_HOME', '')}\n{repository}".encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"cloudseg-offered-{of}"

@@ -22,9 +22,9 @@ def ttl_file_cache(path: Path, seconds: float, get: Callable[[], str]) -> str:
         seconds: Time to live.
         get: Returns the text to cache.
     """
-    kept = _read(path, seconds)
-    if kept is not None:
-        return kept
+    cached = _read(path, seconds)
+    if cached is not None:
+        return cached
     text = get()
     with contextlib.suppress(OSError):
         _write(path, text)

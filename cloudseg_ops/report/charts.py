@@ -92,12 +92,12 @@ def draw_histogram(counts: Sequence[int], mean: float) -> Histogram:
     )
 
 
-def count_ticks(most: int) -> list[int]:
-    """Return two to five round numbers from 0 to at least `most`."""
-    rough = max(1, most) / 4
+def count_ticks(highest: int) -> list[int]:
+    """Return two to five round numbers from 0 to at least `highest`."""
+    rough = max(1, highest) / 4
     power = 10 ** math.floor(math.log10(rough))
     step = max(1, math.ceil(next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough)))
-    return [step * index for index in range(math.ceil(max(1, most) / step) + 1)]
+    return [step * index for index in range(math.ceil(max(1, highest) / step) + 1)]
 
 
 def _short(number: int) -> str:

@@ -11,6 +11,8 @@ from cloudseg_ops.contracts.results import ChunkSummary, Outcome
 from cloudseg_ops.report.cover import CloudCover
 from cloudseg_ops.report.facts import PlannedChunk
 
+_REASONS = 10
+
 
 class ChunkState(StrEnum):
     """The state of a planned chunk according to its results file."""
@@ -117,11 +119,19 @@ class Reading:
         chunks: One entry per planned chunk, by index.
         cover: Cloud fractions of the images that have a mask.
         low_range: Number of photographs of more than eight bits that use less than an eighth of their range.
+        unreadable: Number of images that Cloud Storage refused to return, by reason; the first 10 reasons.
     """
 
     chunks: list[ChunkReading] = field(default_factory=list)
     cover: CloudCover = field(default_factory=CloudCover)
     low_range: int = 0
+    unreadable: dict[str, int] = field(default_factory=dict)
+
+    def count_unreadable(self, reason: str) -> None:
+        """Count an image that could not be read; further reasons than the first 10 are counted as one."""
+        if reason not in self.unreadable and len(self.unreadable) >= _REASONS:
+            reason = "other reasons, which report.json lists for each image"
+        self.unreadable[reason] = self.unreadable.get(reason, 0) + 1
 
     @property
     def outcomes(self) -> Counter[Outcome]:

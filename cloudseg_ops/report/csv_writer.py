@@ -14,7 +14,7 @@ _LINE_END = "\r\n"
 
 
 def csv_lines(run: RunResults) -> Iterator[str]:
-    """Give the rows, with a header; a value that is not known is empty."""
+    """Yield the rows, with a header; unknown values are empty."""
     yield _row(COLUMNS)
     model = run.facts.model
     revision, commit = (model.revision, model.commit) if model else (None, None)

@@ -8,6 +8,9 @@ from typing import TypedDict
 
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.proof import Place
+from cloudseg_ops.runs.cleanup_result import CleanUp
+from cloudseg_ops.runs.failed_tasks import FailedTask
+from cloudseg_ops.runs.not_taken import NotTaken
 
 
 class PlannedChunk(TypedDict):
@@ -36,6 +39,10 @@ class RunFacts:
         version: The cloudseg version.
         seconds: Durations of the phases `sense`, `pull`, `plan` and `clean`, as far as known. The duration of
             `segment` is read from the results.
+        proven: Number of input versions that are in INPUT although OUTPUT has a proof for them.
+        cleanup: The result of `clean_inputs`; None: it did not get so far.
+        failed_tasks: The tasks of the run that failed, in the order in which they run.
+        not_taken: What the snapshot left out; None: not known.
     """
 
     run_id: str
@@ -49,6 +56,10 @@ class RunFacts:
     after_success: str
     version: str
     seconds: Mapping[str, float] = field(default_factory=dict)
+    proven: int = 0
+    cleanup: CleanUp | None = None
+    failed_tasks: Sequence[FailedTask] = ()
+    not_taken: NotTaken | None = None
 
     @property
     def lost_count(self) -> int:

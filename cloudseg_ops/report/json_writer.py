@@ -15,7 +15,7 @@ _encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def json_lines(run: RunResults) -> Iterator[str]:
-    """Give the lines; each chunk and each image is one, so that a reader can stream them as well."""
+    """Yield the lines; each chunk and each image is one line, so that the file can be read as a stream."""
     head = json.dumps(run.report.to_json(), indent=2, ensure_ascii=False)
     yield head.removesuffix("\n}") + ","
     yield from _list("chunks", (_entry(**chunk.to_json()) for chunk in run.chunks))

@@ -41,7 +41,13 @@ _PHASES = {
 
 
 def render_page(
-    report: Report, facts: RunFacts, reading: Reading, quarantined: Sequence[Result], previews: Sequence[Preview]
+    report: Report,
+    facts: RunFacts,
+    reading: Reading,
+    quarantined: Sequence[Result],
+    previews: Sequence[Preview],
+    *,
+    unreadable: Sequence[Result] = (),
 ) -> str:
     """Render report.html.
 
@@ -54,6 +60,7 @@ def render_page(
         reading: The contents of the results files.
         quarantined: The first quarantined images.
         previews: The pictures of the contact sheet.
+        unreadable: The first images that could not be read.
     """
     from markupsafe import Markup
 
@@ -78,6 +85,8 @@ def render_page(
             cloud_tint=CLOUD_TINT,
             quarantined=quarantined,
             quarantined_more=report.counts[Outcome.QUARANTINED] - len(quarantined),
+            unreadable=unreadable,
+            unreadable_more=report.counts[Outcome.UNREADABLE] - len(unreadable),
             lost_more=report.lost - len(facts.lost),
             chunks=_chunk_tables(reading.chunks),
         )

@@ -17,17 +17,17 @@ def plan_rows(plan: RunPlan) -> list[tuple[str, str]]:
     done = plan.already_processed
     return [
         ("inputs", f"{counted(plan.objects, 'image')}, {readable_bytes(plan.bytes)}"),
-        *([] if done is None else [("already processed", already_processed_words(done))]),
+        *([] if done is None else [("already processed", already_processed_text(done))]),
         ("chunks", f"{len(plan.chunks):,}, of {_images(plan.chunk_objects)}"),
         ("chunk sizes", _sizes(plan.chunk_bytes)),
-        ("concurrency", at_once_words(plan.at_once)),
-        ("rate", rate_words(plan)),
+        ("concurrency", at_once_text(plan.at_once)),
+        ("rate", rate_text(plan)),
         *([("measured in", ", ".join(plan.rate.runs))] if plan.rate.runs else []),
-        ("chunk start", start_words(plan)),
-        ("GPU time", gpu_words(plan)),
-        ("wall time", wall_words(plan)),
-        ("cost", cost_words(plan)),
-        ("afterwards", afterwards_words(plan)),
+        ("chunk start", start_text(plan)),
+        ("GPU time", gpu_text(plan)),
+        ("wall time", wall_text(plan)),
+        ("cost", cost_text(plan)),
+        ("afterwards", afterwards_text(plan)),
         ("page", str(plan.layout.plan_html)),
     ]
 
@@ -38,21 +38,21 @@ def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
     return [f"  {name:<{width}}  {value}" for name, value in rows]
 
 
-def already_processed_words(count: int) -> str:
+def already_processed_text(count: int) -> str:
     """Describe how many inputs are skipped."""
     if not count:
         return "none: no input has a mask by this model or is in quarantine"
     return f"{counted(count, 'image')}, skipped: with a mask by this model, or in quarantine"
 
 
-def at_once_words(at_once: int | None) -> str:
+def at_once_text(at_once: int | None) -> str:
     """Describe how many chunks run concurrently."""
     if at_once is None:
         return f"{UNKNOWN}: set CLOUDSEG_POOL_SLOTS to the number of slots of the pool"
     return f"{counted(at_once, 'chunk')} (CLOUDSEG_POOL_SLOTS)"
 
 
-def rate_words(plan: RunPlan) -> str:
+def rate_text(plan: RunPlan) -> str:
     """Describe the rate of a chunk and its source."""
     speed = f"{three_digits(plan.rate.images_per_second)} images/s per chunk"
     if not plan.rate.runs:
@@ -61,19 +61,19 @@ def rate_words(plan: RunPlan) -> str:
     return f"{speed}, measured in {counted(len(plan.rate.runs), 'run')} with {model}"
 
 
-def start_words(plan: RunPlan) -> str:
+def start_text(plan: RunPlan) -> str:
     """Describe how long a chunk waits for its engine."""
     seconds = plan.rate.start_seconds
     return f"{UNKNOWN}, not included" if seconds is None else f"{readable_seconds(seconds)}, measured in the same way"
 
 
-def gpu_words(plan: RunPlan) -> str:
+def gpu_text(plan: RunPlan) -> str:
     """Describe the total working time of the engines."""
     hours = plan.forecast.gpu_hours
     return f"about {three_digits(hours)} GPU hours ({readable_seconds(3600 * hours)}), without the idle time of nodes"
 
 
-def wall_words(plan: RunPlan) -> str:
+def wall_text(plan: RunPlan) -> str:
     """Describe how long it takes to segment all chunks."""
     expected = plan.forecast
     if expected.wall_seconds is not None:
@@ -84,7 +84,7 @@ def wall_words(plan: RunPlan) -> str:
     )
 
 
-def cost_words(plan: RunPlan) -> str:
+def cost_text(plan: RunPlan) -> str:
     """Describe the cost of the GPU hours."""
     cost = plan.forecast.cost
     if cost is None:
@@ -93,7 +93,7 @@ def cost_words(plan: RunPlan) -> str:
     return f"{amount}, at {CURRENCY} {plan.gpu_hour_price:g} per GPU hour"
 
 
-def afterwards_words(plan: RunPlan) -> str:
+def afterwards_text(plan: RunPlan) -> str:
     """Describe what happens to the inputs."""
     most = f"{'up to ' if plan.objects > 1 else ''}{counted(plan.objects, 'input')} ({readable_bytes(plan.bytes)})"
     once = "each after its mask has been read back as proof"

@@ -53,22 +53,22 @@ def read_previews(store: Store, layout: RunLayout) -> list[Preview]:
     return sorted((preview for preview in read if preview), key=lambda one: (one.cloud_fraction, one.name))
 
 
-def spread(items: Iterable[_Item], most: int) -> list[_Item]:
-    """Return at most `most` evenly spaced items, holding no more than twice as many at any time."""
+def spread(items: Iterable[_Item], limit: int) -> list[_Item]:
+    """Return at most `limit` evenly spaced items, holding no more than twice as many at any time."""
     kept: list[_Item] = []
     stride = 1
     for position, item in enumerate(items):
         if position % stride:
             continue
         kept.append(item)
-        if len(kept) == 2 * most:
+        if len(kept) == 2 * limit:
             kept = kept[::2]
             stride *= 2
-    return kept if len(kept) <= most else _evenly(kept, most)
+    return kept if len(kept) <= limit else _evenly(kept, limit)
 
 
-def _evenly(items: Sequence[_Item], most: int) -> list[_Item]:
-    return [items[index * len(items) // most] for index in range(most)]
+def _evenly(items: Sequence[_Item], limit: int) -> list[_Item]:
+    return [items[index * len(items) // limit] for index in range(limit)]
 
 
 def _usable(listed: Iterable[ObjectInfo]) -> Iterator[tuple[ObjectInfo, MaskProvenance]]:

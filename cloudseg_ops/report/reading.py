@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
-from cloudseg_ops.contracts.results import ChunkSummary, Result
+from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.chunks import ChunkReading, Reading
@@ -54,6 +54,8 @@ def read_results(
             if result.cloud_fraction is not None:
                 reading.cover.add(result.cloud_fraction)
             reading.low_range += result.range_used is not None
+            if result.outcome is Outcome.UNREADABLE:
+                reading.count_unreadable(result.reason or "no reason was given")
             on_result(result)
     return reading
 
@@ -75,8 +77,8 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
     except ObjectNotFoundError:  # deleted since the listing, possibly by a retry of the chunk
         chunk.summary = None
         return
-    except UnicodeDecodeError as error:
-        chunk.problem = f"{uri} is not UTF-8 text ({error}); clear the `segment` task of its chunk"
+    except ManifestError as error:  # not UTF-8
+        chunk.problem = str(error)
     chunk.judge(len(seen))
 
 

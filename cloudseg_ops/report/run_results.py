@@ -1,4 +1,4 @@
-"""The results of a run, as its writers read them: one image at a time, as often as they like."""
+"""The results of a run for writers, which can iterate over its images any number of times."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ class ResultSpool:
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """What a writer of a results format is given.
+    """The input of a results format's writer.
 
     Attributes:
-        facts: What the tasks know of the run, its model among it.
+        facts: Data of the run from its tasks, including its model.
         report: The run in numbers.
-        chunks: What each planned chunk's results file said, by index.
+        chunks: The content of each planned chunk's results file, by index.
         images: A result for each image, in the order of the chunks; may be iterated any number of times.
         quarantined: Those of them that are in quarantine, as an iterable of the same kind.
         output: The output bucket.

@@ -12,6 +12,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.report.chunks import Reading, outcome_counts
 from cloudseg_ops.report.facts import RunFacts
 from cloudseg_ops.report.verdict import Verdict, judge_run
+from cloudseg_ops.runs.failed_tasks import TASKS_NAMED, FailedTask
 
 PHASES = ("sense", "pull", "plan", "segment", "clean")
 
@@ -24,6 +25,7 @@ class Report:
         counts: Number of images by outcome, as reported by the engine, including zeros.
         unfinished_chunks: Indexes of the planned chunks without a complete results file.
         lost: Number of input versions that the audit could not find.
+        failed_tasks: The tasks of the run that failed.
         verdict: The run in one sentence.
         json_uri: Address of report.json.
         html_uri: Address of report.html.
@@ -33,6 +35,7 @@ class Report:
     counts: Mapping[str, int]
     unfinished_chunks: tuple[int, ...]
     lost: int
+    failed_tasks: tuple[FailedTask, ...]
     verdict: Verdict
     json_uri: GcsUri
     html_uri: GcsUri
@@ -52,7 +55,7 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         reading: The contents of the results files.
     """
     counts = outcome_counts(reading.outcomes)
-    verdict = judge_run(facts, counts, len(reading.unfinished))
+    verdict = judge_run(facts, len(reading.unfinished), reading.unreadable)
     rate = reading.images_per_second
     head = {
         "run_id": facts.run_id,
@@ -61,13 +64,21 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         "verdict": {"level": verdict.level.value, "headline": verdict.headline, "detail": verdict.detail},
         "objects": facts.objects,
         "bytes": facts.bytes,
+        "not_taken": facts.not_taken.to_json() if facts.not_taken else None,
         "after_success": facts.after_success,
         "model": _model(facts),
         "outcomes": counts,
         "places": dict(facts.places),
         "lost": {"count": facts.lost_count, "first": list(facts.lost)},
+        "proven_in_input": facts.proven,
+        "cleanup": facts.cleanup.to_json() if facts.cleanup else None,
+        "failed_tasks": {
+            "count": len(facts.failed_tasks),
+            "first": [task.to_json() for task in facts.failed_tasks[:TASKS_NAMED]],
+        },
         "chunks_planned": len(reading.chunks),
         "unfinished_chunks": list(reading.unfinished),
+        "unreadable": dict(reading.unreadable),
         "seconds": phase_seconds(facts, reading),
         "images_per_second": None if rate is None else round(rate, 3),
         "cloud_fraction": reading.cover.to_json(),
@@ -75,7 +86,16 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         "report_json": str(layout.report_json),
         "report_html": str(layout.report_html),
     }
-    return Report(counts, reading.unfinished, facts.lost_count, verdict, layout.report_json, layout.report_html, head)
+    return Report(
+        counts=counts,
+        unfinished_chunks=reading.unfinished,
+        lost=facts.lost_count,
+        failed_tasks=tuple(facts.failed_tasks),
+        verdict=verdict,
+        json_uri=layout.report_json,
+        html_uri=layout.report_html,
+        head=head,
+    )
 
 
 def phase_seconds(facts: RunFacts, reading: Reading) -> dict[str, float]:

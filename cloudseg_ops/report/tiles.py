@@ -39,14 +39,14 @@ def make_tiles(report: Report, facts: RunFacts, reading: Reading) -> list[Tile]:
         reading: The contents of the results files.
     """
     skipped = report.counts[Outcome.SKIPPED]
-    masks = _in_place(facts, Place.MASKED, report.counts[Outcome.DONE] + skipped)
-    quarantined = _in_place(facts, Place.QUARANTINED, report.counts[Outcome.QUARANTINED])
+    masks = _count_in_place(facts, Place.MASKED, report.counts[Outcome.DONE] + skipped)
+    quarantined = _count_in_place(facts, Place.QUARANTINED, report.counts[Outcome.QUARANTINED])
     rate, seconds = reading.images_per_second, reading.seconds
     return [
         Tile("inputs", f"{facts.objects:,}", readable_bytes(facts.bytes)),
         Tile("masks", f"{masks:,}", f"{skipped:,} already existed" if skipped else "each with provenance"),
         Tile("quarantined", f"{quarantined:,}", "reasons below" if quarantined else "no bad images"),
-        _audit_tile("left in INPUT", left_behind(facts, report.counts), "for the next run", "attention"),
+        _audit_tile("left in INPUT", left_behind(facts), "for the next run", "attention"),
         _audit_tile("lost", report.lost, "names below", "bad"),
         Tile("images/s", three_digits(rate) if rate else "–", "over all chunks" if seconds else "nothing segmented"),
     ]
@@ -56,6 +56,6 @@ def _audit_tile(label: str, number: int, note: str, tone: str) -> Tile:
     return Tile(label, f"{number:,}", note if number else "as expected", tone if number else "plain")
 
 
-def _in_place(facts: RunFacts, place: Place, said: int) -> int:
+def _count_in_place(facts: RunFacts, place: Place, reported: int) -> int:
     """Return the audit's count, or the engine's if inputs are kept: the audit counts all of those as in INPUT."""
-    return said if facts.after_success == "keep" else facts.places.get(place, 0)
+    return reported if facts.after_success == "keep" else facts.places.get(place, 0)

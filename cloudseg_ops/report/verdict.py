@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 from cloudseg_ops.contracts.proof import Place
-from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.report.facts import RunFacts
+from cloudseg_ops.runs.failed_tasks import name_tasks
 
 
 class Level(StrEnum):
@@ -35,15 +36,23 @@ class Verdict:
     detail: str
 
 
-def judge_run(facts: RunFacts, outcomes: Mapping[str, int], unfinished: int) -> Verdict:
+def judge_run(facts: RunFacts, unfinished: int, unreadable: Mapping[str, int] = MappingProxyType({})) -> Verdict:
     """Return the verdict on a run.
 
     Args:
         facts: Facts from the run's tasks.
-        outcomes: Number of images by outcome.
         unfinished: Number of planned chunks without a complete results file.
+        unreadable: Number of inputs that Cloud Storage refused to return, by reason.
     """
-    return _bad(facts, unfinished) or _unfinished(facts, unfinished) or _unproven(facts, outcomes) or _good(facts)
+    return (
+        _bad(facts, unfinished)
+        or _not_deleted(facts, unfinished)
+        or _unfinished(facts, unfinished)
+        or _failed(facts)
+        or _unreadable(unreadable)
+        or _unproven(facts)
+        or _good(facts)
+    )
 
 
 def _bad(facts: RunFacts, unfinished: int) -> Verdict | None:
@@ -65,6 +74,19 @@ def _bad(facts: RunFacts, unfinished: int) -> Verdict | None:
     return None
 
 
+def _not_deleted(facts: RunFacts, unfinished: int) -> Verdict | None:
+    if facts.cleanup is None or not facts.cleanup.refused:
+        return None
+    detail = (
+        "Nothing is lost: each of these inputs has a proven mask or a copy in quarantine, and is still in INPUT. "
+        f"{facts.cleanup.describe()}. Release holds, wait until retention ends, or grant the missing permission; then "
+        "clear `clean_inputs`."
+    )
+    if unfinished:
+        detail += f" {counted(unfinished, 'chunk')} did not finish either."
+    return Verdict(Level.ATTENTION, f"{counted(facts.cleanup.refused, 'input')} could not be deleted", detail)
+
+
 def _unfinished(facts: RunFacts, unfinished: int) -> Verdict | None:
     if not unfinished:
         return None
@@ -72,11 +94,41 @@ def _unfinished(facts: RunFacts, unfinished: int) -> Verdict | None:
         "Nothing is lost: unfinished inputs are still in INPUT. Clear the chunks' `segment` tasks, or leave the inputs "
         "to the next run."
     )
+    if facts.failed_tasks:
+        detail += f" Failed tasks: {name_tasks(facts.failed_tasks)}."
     return Verdict(Level.ATTENTION, f"{unfinished:,} of {counted(len(facts.chunks), 'chunk')} unfinished", detail)
 
 
-def _unproven(facts: RunFacts, outcomes: Mapping[str, int]) -> Verdict | None:
-    if left := left_behind(facts, outcomes):
+def _failed(facts: RunFacts) -> Verdict | None:
+    if not facts.failed_tasks:
+        return None
+    first = facts.failed_tasks[0]
+    reason = f"{first.name}: {first.message} {first.todo}" if first.message else f"The log of {first.name} says why."
+    place = f" {counted(facts.proven, 'input')} with a proof could not be cleaned up." if _cleans(facts) else ""
+    return Verdict(
+        Level.ATTENTION,
+        f"{counted(len(facts.failed_tasks), 'task')} failed: {name_tasks(facts.failed_tasks)}",
+        f"Nothing is lost.{place} {reason}",
+    )
+
+
+def _cleans(facts: RunFacts) -> bool:
+    return facts.after_success != "keep" and facts.cleanup is None and facts.proven > 0
+
+
+def _unreadable(reasons: Mapping[str, int]) -> Verdict | None:
+    if not reasons:
+        return None
+    named = "; ".join(f"{counted(count, 'input')}: {reason}" for reason, count in reasons.items())
+    return Verdict(
+        Level.ATTENTION,
+        f"{counted(sum(reasons.values()), 'input')} could not be read",
+        f"Nothing is lost: they stay in INPUT, and each run tries them again. Their names are below. {named}.",
+    )
+
+
+def _unproven(facts: RunFacts) -> Verdict | None:
+    if left := left_behind(facts):
         return Verdict(
             Level.ATTENTION,
             f"{counted(left, 'input')} left in INPUT",
@@ -101,16 +153,9 @@ def _good(facts: RunFacts) -> Verdict:
     )
 
 
-def left_behind(facts: RunFacts, outcomes: Mapping[str, int]) -> int:
-    """Return the number of input versions that should no longer be in INPUT.
-
-    With `after_success=keep`, inputs with a mask or a quarantine copy stay on purpose; their number is taken from the
-    results.
-    """
-    left = facts.places.get(Place.INPUT, 0)
-    if facts.after_success == "keep":
-        left -= sum(outcomes[outcome] for outcome in (Outcome.DONE, Outcome.SKIPPED, Outcome.QUARANTINED))
-    return max(0, left)
+def left_behind(facts: RunFacts) -> int:
+    """Return the number of input versions that are in INPUT without a proof, and so wait for the next run."""
+    return max(0, facts.places.get(Place.INPUT, 0) - facts.proven)
 
 
 def counted(number: int, noun: str) -> str:

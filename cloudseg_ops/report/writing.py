@@ -1,4 +1,4 @@
-"""Writes the files of a run's report: the page, report.json, and the further formats that are asked for."""
+"""Writes the files of a run's report: the page, report.json, and the requested further formats."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def write_report(store: Store, layout: RunLayout, facts: RunFacts, *, formats: I
     chosen = [find_results_format(name) for name in (*further, REPORT_FORMAT)]
     with ResultSpool() as images, ResultSpool() as quarantined:
         first_quarantined: list[Result] = []
+        first_unreadable: list[Result] = []
 
         def take(result: Result) -> None:
             images.append(result)
@@ -49,6 +50,8 @@ def write_report(store: Store, layout: RunLayout, facts: RunFacts, *, formats: I
                 quarantined.append(result)
                 if len(first_quarantined) < QUARANTINED_SHOWN:
                     first_quarantined.append(result)
+            elif result.outcome is Outcome.UNREADABLE and len(first_unreadable) < QUARANTINED_SHOWN:
+                first_unreadable.append(result)
 
         reading = read_results(store, layout, facts.chunks, take)
         report = summarize(layout, facts, reading)
@@ -59,6 +62,8 @@ def write_report(store: Store, layout: RunLayout, facts: RunFacts, *, formats: I
                 results_format.load_writer()(run),
                 content_type=results_format.content_type,
             )
-    page = render_page(report, facts, reading, first_quarantined, read_previews(store, layout))
+    page = render_page(
+        report, facts, reading, first_quarantined, read_previews(store, layout), unreadable=first_unreadable
+    )
     store.write(report.html_uri, page.encode(), content_type="text/html; charset=utf-8")
     return report

@@ -18,7 +18,7 @@ from cloudseg_ops.storage import LINES_TYPE, Store
 from cloudseg_ops.storage.concurrency import in_order
 
 _WRITES_AT_ONCE = 4
-_MOST_LINES_HELD = 10_000  # about 1 MB; the lines of a larger chunk are streamed
+_MAX_LINES_HELD = 10_000  # about 1 MB; the lines of a larger chunk are streamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def write_plan(
     )
 
     if dry_run:
-        return [_reckon(layout.chunk(index), index, members) for index, members in parts]
+        return [_count(layout.chunk(index), index, members) for index, members in parts]
 
     def write(packed: _Packed) -> Chunk:
         if packed.lines:
@@ -123,7 +123,7 @@ def parse_plan(document: bytes, where: str) -> list[Chunk]:
     return sorted(chunks, key=lambda chunk: chunk.index)
 
 
-def _reckon(uri: GcsUri, index: int, members: Iterator[InputObject]) -> Chunk:
+def _count(uri: GcsUri, index: int, members: Iterator[InputObject]) -> Chunk:
     objects = total_bytes = 0
     for item in members:
         objects += 1
@@ -150,8 +150,8 @@ def _pack(store: Store, uri: GcsUri, index: int, members: Iterator[InputObject])
         return item.to_line()
 
     rest = map(line, members)
-    lines = list(islice(rest, _MOST_LINES_HELD))
-    if len(lines) == _MOST_LINES_HELD:
+    lines = list(islice(rest, _MAX_LINES_HELD))
+    if len(lines) == _MAX_LINES_HELD:
         store.write_lines(uri, chain(lines, rest))
         lines = []
     return _Packed(Chunk(index, str(uri), objects, total_bytes), lines)

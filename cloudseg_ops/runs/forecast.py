@@ -108,9 +108,9 @@ def choose_rate(runs: Iterable[MeasuredRun], *, model_digest: str | None, settin
         model_digest: Digest of the model of the planned run; None: unknown.
         setting: CLOUDSEG_IMAGES_PER_SECOND.
     """
-    telling = [run for run in runs if run.chunks]
-    alike = [run for run in telling if model_digest and run.model_digest == model_digest]
-    chosen = alike or telling
+    usable = [run for run in runs if run.chunks]
+    same_model_runs = [run for run in usable if model_digest and run.model_digest == model_digest]
+    chosen = same_model_runs or usable
     if not chosen:
         return Rate(setting)
     chunks = [chunk for run in chosen for chunk in run.chunks]
@@ -119,7 +119,7 @@ def choose_rate(runs: Iterable[MeasuredRun], *, model_digest: str | None, settin
         sum(chunk.images for chunk in chunks) / sum(chunk.seconds for chunk in chunks),
         statistics.median(starts) if starts else None,
         tuple(run.run_id for run in chosen),
-        same_model=bool(alike),
+        same_model=bool(same_model_runs),
     )
 
 

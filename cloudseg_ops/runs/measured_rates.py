@@ -23,7 +23,7 @@ _LARGEST_HEAD = 4_000_000
 _log = logging.getLogger(__name__)
 
 
-def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ) -> list[MeasuredRun]:
+def read_measured_runs(store: Store, output: GcsUri, *, limit: int = REPORTS_READ) -> list[MeasuredRun]:
     """Return the speeds measured in the latest reports, newest first.
 
     Of each report, only the part before its lists of images is read. Unreadable reports are left out.
@@ -31,14 +31,14 @@ def read_measured_runs(store: Store, output: GcsUri, *, most: int = REPORTS_READ
     Args:
         store: Cloud Storage.
         output: The output bucket.
-        most: Maximum number of reports to read.
+        limit: Maximum number of reports to read.
 
     Raises:
         StorageError: The reports could not be listed.
     """
     listed = store.list_objects(GcsUri(output.bucket, REPORTS_FOLDER))
     reports = (info for info in listed if info.name.endswith("/report.json"))
-    latest = heapq.nlargest(most, reports, key=lambda info: info.updated)
+    latest = heapq.nlargest(limit, reports, key=lambda info: info.updated)
     read = in_order(lambda info: _read(store, info), latest, at_once=_READS_AT_ONCE)
     return [run for run in read if run is not None]
 

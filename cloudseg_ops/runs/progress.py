@@ -148,32 +148,32 @@ def read_run_progress(
 
 
 def judge_chunk(
-    index: int, objects: int, mark: ObjectInfo | None, results: ObjectInfo | None, *, now: datetime
+    index: int, objects: int, status_object: ObjectInfo | None, results: ObjectInfo | None, *, now: datetime
 ) -> ChunkProgress:
     """Return the progress of a chunk.
 
     Args:
         index: Index of the chunk.
         objects: Number of images planned.
-        mark: The engine's last status; None: there is none.
+        status_object: The engine's last status; None: there is none.
         results: The results file; None: there is none.
         now: The time from which ages are measured; timezone-aware.
     """
-    said = ChunkStatus.from_metadata(mark.metadata) if mark else None
+    status = ChunkStatus.from_metadata(status_object.metadata) if status_object else None
     summary = ChunkSummary.from_metadata(results.metadata) if results else None
-    updated = max((info.updated for info in (mark, results) if info), default=None)
+    updated = max((info.updated for info in (status_object, results) if info), default=None)
     if summary and summary.complete:
-        return ChunkProgress(index, objects, objects, _whole_rate(said, summary), updated, ChunkPhase.DONE)
-    if mark is None or said is None:
+        return ChunkProgress(index, objects, objects, _last_try_rate(status, summary), updated, ChunkPhase.DONE)
+    if status_object is None or status is None:
         state = ChunkPhase.STOPPED if summary else ChunkPhase.WAITING
         return ChunkProgress(index, 0, objects, 0.0, updated, state)
-    silent = now - mark.updated > STALLED_AFTER
-    if said.ended and (silent or said.done < said.total):  # otherwise its results file is about to arrive
+    silent = now - status_object.updated > STALLED_AFTER
+    if status.ended and (silent or status.done < status.total):  # otherwise its results file is about to arrive
         state = ChunkPhase.STOPPED
     else:
         state = ChunkPhase.STALLED if silent else ChunkPhase.RUNNING
-    rate = 0.0 if state is ChunkPhase.STALLED else said.images_per_second
-    return ChunkProgress(index, min(said.done, objects), objects, rate, updated, state)
+    rate = 0.0 if state is ChunkPhase.STALLED else status.images_per_second
+    return ChunkProgress(index, min(status.done, objects), objects, rate, updated, state)
 
 
 def combine(chunks: Iterable[ChunkProgress], *, at_once: int | None) -> RunProgress:
@@ -225,10 +225,10 @@ def _usual_rate(chunks: Iterable[ChunkProgress], state: ChunkPhase) -> float | N
     return statistics.median(rates) if rates else None
 
 
-def _whole_rate(said: ChunkStatus | None, summary: ChunkSummary) -> float:
+def _last_try_rate(status: ChunkStatus | None, summary: ChunkSummary) -> float:
     """Return the rate of an engine's last try: from its final status, or else images divided by time."""
-    if said and said.ended:
-        return said.images_per_second
+    if status and status.ended:
+        return status.images_per_second
     seconds = summary.finished - summary.started
     return summary.images / seconds if seconds > 0 else 0.0
 

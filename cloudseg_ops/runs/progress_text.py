@@ -7,7 +7,7 @@ from datetime import datetime
 from cloudseg_ops.contracts.units import readable_seconds
 from cloudseg_ops.runs.progress import ChunkPhase, RunProgress
 
-_TOLD = (ChunkPhase.RUNNING, ChunkPhase.STALLED, ChunkPhase.STOPPED)
+_SHOWN_PHASES = (ChunkPhase.RUNNING, ChunkPhase.STALLED, ChunkPhase.STOPPED)
 
 
 def progress_line(progress: RunProgress) -> str:
@@ -38,12 +38,12 @@ def chunk_lines(progress: RunProgress, *, now: datetime) -> list[str]:
         progress: The run's progress.
         now: The time from which ages are measured; timezone-aware.
     """
-    told = [chunk for chunk in progress.chunks if chunk.state in _TOLD]
-    width = max((len(f"{chunk.done:,} of {chunk.total:,}") for chunk in told), default=0)
+    shown = [chunk for chunk in progress.chunks if chunk.state in _SHOWN_PHASES]
+    width = max((len(f"{chunk.done:,} of {chunk.total:,}") for chunk in shown), default=0)
     return [
         f"  {chunk.index:05d}  {chunk.state:<7}  {f'{chunk.done:,} of {chunk.total:,}':>{width}} images"
         f"  {chunk.images_per_second:6.1f} images/s{_age(chunk.updated, now)}"
-        for chunk in told
+        for chunk in shown
     ]
 
 

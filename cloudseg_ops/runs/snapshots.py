@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain, islice
 
@@ -22,11 +22,13 @@ class Snapshot:
         uri: Address of the JSONL file.
         objects: Number of input versions, one per line.
         total_bytes: Sum of the inputs' sizes.
+        reused: Whether an earlier try wrote it, so that the bucket was not listed.
     """
 
     uri: GcsUri
     objects: int
     total_bytes: int
+    reused: bool = field(default=False, compare=False)
 
 
 def take_snapshot(
@@ -53,7 +55,7 @@ def take_snapshot(
         settle: An object changed less than this ago is left for the next run.
         image_types: Lower-case extensions of photographs.
         max_objects: Maximum number of input versions.
-        on_left: Called with the name of each image that is left out, and the reason.
+        on_left: Called with the name of each object that is left out, and the reason; see `select_new`.
 
     Returns:
         The snapshot, or None if there are no new inputs, in which case nothing is written.
@@ -89,7 +91,7 @@ def count_snapshot(store: Store, layout: RunLayout) -> Snapshot:
     tally = _Tally()
     for _ in tally.lines(read_inputs(store, layout.snapshot)):
         pass
-    return Snapshot(layout.snapshot, tally.objects, tally.total_bytes)
+    return Snapshot(layout.snapshot, tally.objects, tally.total_bytes, reused=True)
 
 
 def read_inputs(store: Store, uri: GcsUri) -> Iterator[InputObject]:

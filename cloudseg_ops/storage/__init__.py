@@ -6,6 +6,17 @@ All reads and writes go through `Store`, so that preconditions, retries and erro
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.storage._pace import Pace, Pacer
 from cloudseg_ops.storage._store import Store
-from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, PAGE_SIZE, Deletion
+from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, PAGE_SIZE, REFUSALS, DeleteResult, Deletion
 
-__all__ = ["BATCH_SIZE", "LINES_TYPE", "PAGE_SIZE", "Deletion", "ObjectInfo", "Pace", "Pacer", "Store"]
+__all__ = [
+    "BATCH_SIZE",
+    "LINES_TYPE",
+    "PAGE_SIZE",
+    "REFUSALS",
+    "DeleteResult",
+    "Deletion",
+    "ObjectInfo",
+    "Pace",
+    "Pacer",
+    "Store",
+]

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.message import Message
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 if TYPE_CHECKING:
@@ -39,19 +39,25 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CallResponse:
     """The response to one call.
 
     Attributes:
         status: HTTP status.
         reason: Cloud Storage's error message; empty if there is none.
+        errors: Cloud Storage's list of errors, each with its `reason`.
     """
 
     status: int
-    reason: str
+    reason: str = ""
+    errors: Sequence[Mapping[str, Any]] = ()
+
+    def has_reason(self, *reasons: str) -> bool:
+        """Return whether one of the errors has one of these reasons."""
+        return any(error.get("reason") in reasons for error in self.errors)
 
 
-def perform(client: Client, calls: Sequence[Call]) -> list[Answer]:
+def perform(client: Client, calls: Sequence[Call]) -> list[CallResponse]:
     """Send calls as one request, without retries.
 
     Returns:
@@ -72,7 +78,7 @@ def perform(client: Client, calls: Sequence[Call]) -> list[Answer]:
     )
     if not 200 <= response.status_code < 300:
         raise from_http_response(response)  # type: ignore[no-untyped-call]
-    return _answers(response.content, response.headers.get("Content-Type", ""), len(calls))
+    return _parse_responses(response.content, response.headers.get("Content-Type", ""), len(calls))
 
 
 def _body(calls: Sequence[Call], boundary: str) -> bytes:
@@ -84,31 +90,34 @@ def _body(calls: Sequence[Call], boundary: str) -> bytes:
     return "".join([*parts, f"--{boundary}--\r\n"]).encode()
 
 
-def _answers(body: bytes, content_type: str, expected: int) -> list[Answer]:
+def _parse_responses(body: bytes, content_type: str, expected: int) -> list[CallResponse]:
     from google.api_core.exceptions import ServiceUnavailable
 
     header = Message()
     header["Content-Type"] = content_type
     boundary = f"--{header.get_param('boundary', '')}".encode()
-    answers: dict[int, Answer] = {}
+    responses: dict[int, CallResponse] = {}
     # Skip the preamble before the first boundary, and the epilogue after the last one.
     for part in body.split(boundary)[1:-1]:
         number, status = _CONTENT_ID.search(part), _STATUS.search(part)
         if number and status:
-            answers[int(number[1])] = Answer(int(status[1]), _reason(part) if int(status[1]) >= 400 else "")
-    missing = expected - len(answers)
-    if missing or max(answers, default=-1) >= expected:
+            responses[int(number[1])] = _parse_response(int(status[1]), part)
+    missing = expected - len(responses)
+    if missing or max(responses, default=-1) >= expected:
         raise ServiceUnavailable(  # type: ignore[no-untyped-call]
             f"the response to a batch of {expected} calls lacks {missing} of them: {body[:200]!r}"
         )
-    return [answers[number] for number in range(expected)]
+    return [responses[number] for number in range(expected)]
 
 
-def _reason(part: bytes) -> str:
+def _parse_response(status: int, part: bytes) -> CallResponse:
     begin = part.find(b"{")
-    if begin < 0:
-        return ""
+    if status < 400 or begin < 0:
+        return CallResponse(status)
     try:
-        return str(json.loads(part[begin:])["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return part[begin : begin + 200].decode(errors="replace")
+        error = json.loads(part[begin:])["error"]
+        return CallResponse(
+            status, str(error["message"]), [item for item in error.get("errors", ()) if isinstance(item, dict)]
+        )
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return CallResponse(status, part[begin : begin + 200].decode(errors="replace"))

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._pace import Pacer
 
 if TYPE_CHECKING:
-    from google.cloud.storage import Bucket, Client
+    from google.cloud.storage import Client
 
 STREAM_CHUNK = 1024 * 1024
 RANGES_AT_ONCE = 8
@@ -35,9 +34,6 @@ class Connection:
         self._pacers: dict[str, Pacer] = {}
         # Starts its threads when the first large object is read.
         self._ranges = ThreadPoolExecutor(RANGES_AT_ONCE, "range")
-
-    def _bucket(self, uri: GcsUri) -> Bucket:
-        return self._client.bucket(uri.bucket)
 
     def _pacer(self, bucket: str) -> Pacer:
         # setdefault is atomic: concurrent threads get the same limiter.

@@ -12,7 +12,7 @@ WRITES_PER_SECOND = 1000.0
 DOUBLING_SECONDS = 20 * 60.0
 # Time to double a rate below the initial one, so that a bucket that has just pushed back does not do so again.
 _RECOVERY_SECONDS = 60.0
-_LEAST = 1 / 16
+_MIN_SHARE = 1 / 16
 # Calls in flight are pushed back together, and count as one push back.
 _ONE_PUSH_SECONDS = 5.0
 
@@ -59,7 +59,7 @@ class Pace:
         if now - self._pushed < _ONE_PUSH_SECONDS:
             return
         self._pushed = now
-        self.rate = max(self.rate / 2, self._first * _LEAST)
+        self.rate = max(self.rate / 2, self._first * _MIN_SHARE)
 
 
 class Pacer:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 
-import google_crc32c
 from google.api_core.exceptions import RequestRangeNotSatisfiable, from_http_response
 from requests import Response
 
 from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
+from cloudseg_ops.storage._checksums import header_crc32c, read_verified, verified_content, verify_crc32c
 from cloudseg_ops.storage._transport import Transport
 
 _WHOLE_PIECE = 16 << 20
@@ -51,9 +48,13 @@ class Reader:
         self._uri = uri
         self._generation = generation
         self._call = transport.new_call()
+        self.crc32c = ""
+        """CRC32C of the stored bytes, once they have been read and verified."""
 
     def read(self, size: int | None, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
         """Download a large object in ranges if the server supports it, any other object in one request.
+
+        If the bytes do not match their checksum, they are downloaded again.
 
         Args:
             size: Size of the version in bytes, if known.
@@ -63,6 +64,9 @@ class Reader:
         Raises:
             StorageError: The bytes do not match the checksum.
         """
+        return read_verified(lambda: self._read_once(size, executor, known_crc32c))
+
+    def _read_once(self, size: int | None, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
         if self._generation and size and size >= RANGED_BYTES:
             with suppress(NotInRangesError):
                 return self.in_ranges(size, executor, known_crc32c)
@@ -75,24 +79,28 @@ class Reader:
             known_crc32c: Returns the checksum of the stored bytes; called if the response does not include it.
 
         Raises:
-            StorageError: The bytes do not match the checksum.
+            MismatchError: The bytes do not match the checksum.
+            ContentEncodingError: They do, but are not in their Content-Encoding.
         """
         pieces: list[bytes] = []
         last: list[Response] = []
 
         def attempt() -> None:
             received = sum(map(len, pieces))
-            with self._get(f"bytes={received}-" if received else None) as response:
+            with self.get(f"bytes={received}-" if received else None) as response:
                 if response.status_code != 206:
                     pieces.clear()
                 last[:] = [response]
                 # Pin the generation, so that a resumed download does not continue with another version.
                 self._generation = self._generation or int(response.headers.get("X-Goog-Generation", 0)) or None
-                pieces.extend(_pieces(response, _WHOLE_PIECE))
+                pieces.extend(pieces_of(response, _WHOLE_PIECE))
 
         retry()(attempt)()
         stored = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        return _checked(self._uri, stored, last[0], known_crc32c)
+        crc32c = header_crc32c(last[0]) or known_crc32c()
+        content = verified_content(self._uri, stored, last[0], crc32c)
+        self.crc32c = crc32c
+        return content
 
     def in_ranges(self, size: int, executor: Executor, known_crc32c: Callable[[], str]) -> bytes:
         """Download in concurrent ranges, the first of them in this thread.
@@ -104,27 +112,31 @@ class Reader:
 
         Raises:
             NotInRangesError: The server does not support ranges for this object.
-            StorageError: The bytes do not match the checksum.
+            MismatchError: The bytes do not match the checksum.
         """
         count = -(-size // RANGE_BYTES)
-        borders = [size * index // count for index in range(count + 1)]
+        bounds = [size * index // count for index in range(count + 1)]
         # In CPython, `getvalue` returns the bytes that a BytesIO was created with, without copying.
         stream = io.BytesIO(bytes(size))
         with stream.getbuffer() as buffer:
             ranges = _Ranges(self, buffer, size)
-            others = [executor.submit(ranges.fill, start, end) for start, end in pairwise(borders[1:])]
+            others = [executor.submit(ranges.fill, start, end) for start, end in pairwise(bounds[1:])]
             try:
-                ranges.fill(borders[0], borders[1])
+                ranges.fill(bounds[0], bounds[1])
                 for failed in wait(others, return_when=FIRST_EXCEPTION).done:
                     failed.result()
             finally:
                 ranges.give_up(others)
         data = stream.getvalue()
-        _compare(self._uri, data, ranges.crc32c or known_crc32c())
+        crc32c = ranges.crc32c or known_crc32c()
+        verify_crc32c(self._uri, data, crc32c)
+        self.crc32c = crc32c
         return data
 
     def part(self, start: int, end: int) -> bytes:
-        """Download the bytes from `start` up to `end`, fewer if the object is shorter, without verifying a checksum.
+        """Download the bytes from `start` up to `end`, fewer if the object is shorter.
+
+        If the part is the whole object, and the response includes its checksum, it is verified.
 
         Args:
             start: First byte, counted from 0.
@@ -136,20 +148,30 @@ class Reader:
 
         def attempt() -> bytes:
             try:
-                with self._get(f"bytes={start}-{end - 1}", plain=True) as response:
+                with self.get(f"bytes={start}-{end - 1}", plain=True) as response:
                     if response.status_code != 206 or "Content-Encoding" in response.headers:
                         raise StorageError(
                             f"read {self._uri}: it is stored with a Content-Encoding, and so cannot be read in parts"
                         )
-                    return b"".join(_pieces(response, _RANGE_PIECE))
+                    data = b"".join(pieces_of(response, _RANGE_PIECE))
             except RequestRangeNotSatisfiable:
                 return b""
+            crc32c = header_crc32c(response)
+            if crc32c and response.headers.get("Content-Range") == f"bytes 0-{len(data) - 1}/{len(data)}":
+                verify_crc32c(self._uri, data, crc32c)
+            return data
 
-        received: bytes = retry()(attempt)()
-        return received
+        read: Callable[[], bytes] = retry()(attempt)
+        return read_verified(read)
 
     @contextmanager
-    def _get(self, span: str | None, *, plain: bool = False) -> Iterator[Response]:
+    def get(self, span: str | None, *, plain: bool = False) -> Iterator[Response]:
+        """Request the object, or a range of it, and yield the response; close it at the end.
+
+        Args:
+            span: Value of the `Range` header; None: the whole object.
+            plain: Whether the server must not compress the response.
+        """
         url = self._transport.media_url(self._uri.bucket, self._uri.name, self._generation)
         headers = self._call if span is None else {**self._call, "Range": span}
         if plain:  # offsets into a compressed response would not be those of the object
@@ -177,9 +199,9 @@ class _Ranges:
 
         def attempt() -> None:
             nonlocal position
-            with self._reader._get(f"bytes={position}-{end - 1}") as response:
+            with self._reader.get(f"bytes={position}-{end - 1}") as response:
                 self._check(response, position, end)
-                for piece in _pieces(response, _RANGE_PIECE):
+                for piece in pieces_of(response, _RANGE_PIECE):
                     if self._over:
                         raise NotInRangesError
                     self._buffer[position : position + len(piece)] = piece
@@ -192,11 +214,11 @@ class _Ranges:
 
     def _check(self, response: Response, start: int, end: int) -> None:
         """Raise `NotInRangesError` unless the response is the requested range, uncompressed."""
-        told = response.headers
+        headers = response.headers
         span = f"bytes {start}-{end - 1}/{self._size}"
-        if response.status_code != 206 or told.get("Content-Range") != span or "Content-Encoding" in told:
+        if response.status_code != 206 or headers.get("Content-Range") != span or "Content-Encoding" in headers:
             raise NotInRangesError
-        self.crc32c = self.crc32c or _promised(response)
+        self.crc32c = self.crc32c or header_crc32c(response)
 
     def give_up(self, others: Sequence[Future[None]]) -> None:
         """Cancel ranges that have not started, and stop those that are running; no effect once all are done."""
@@ -205,46 +227,7 @@ class _Ranges:
             other.cancel()
 
 
-def _pieces(response: Response, size: int) -> Iterator[bytes]:
+def pieces_of(response: Response, size: int) -> Iterator[bytes]:
+    """Yield the body of a response as it was sent."""
     while piece := response.raw.read(size, decode_content=False):
         yield piece
-
-
-def _promised(response: Response) -> str:
-    """Return the CRC32C of the whole stored object from a response; empty if the response does not include it."""
-    hashes = response.headers.get("X-Goog-Hash", "").split(",")
-    return next((item.strip().removeprefix("crc32c=") for item in hashes if item.strip().startswith("crc32c=")), "")
-
-
-def _checked(uri: GcsUri, received: bytes, response: Response, known_crc32c: Callable[[], str]) -> bytes:
-    """Verify the checksum, which is of the stored bytes, and return the decompressed content."""
-    crc32c = _promised(response) or known_crc32c()
-    if response.headers.get("Content-Encoding") != "gzip":
-        _compare(uri, received, crc32c)
-        return received
-    packed_on_the_way = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") != "gzip"
-    if not packed_on_the_way:
-        _compare(uri, received, crc32c)
-    try:
-        content = gzip.decompress(received)
-    except (OSError, EOFError, zlib.error) as error:
-        raise StorageError(
-            f"read {uri}: its Content-Encoding is gzip, but its bytes are not ({error}); upload it again"
-        ) from error
-    if packed_on_the_way:
-        _compare(uri, content, crc32c)
-    return content
-
-
-def _compare(uri: GcsUri, data: bytes, crc32c: str) -> None:
-    actual = crc32c_of(data)
-    if actual != crc32c:
-        raise StorageError(
-            f"read {uri}: its {len(data)} bytes have the CRC32C {actual}, not {crc32c}: they were corrupted in transit "
-            "or in storage; try again, and if that does not help, upload the object again"
-        )
-
-
-def crc32c_of(data: bytes) -> str:
-    """Return the CRC32C of bytes in the format of Cloud Storage: big-endian, base64."""
-    return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import io
+import mimetypes
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
+from urllib.parse import quote
 
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.storage._calls import retry, translated
+from cloudseg_ops.storage._calls import translated
 from cloudseg_ops.storage._connection import STREAM_CHUNK, Connection
-from cloudseg_ops.storage._deletes import delete_batch
-from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, Deletion, info_of
+from cloudseg_ops.storage._deletes import delete_batch, raise_refusal
+from cloudseg_ops.storage._types import BATCH_SIZE, LINES_TYPE, DeleteResult, Deletion
 from cloudseg_ops.storage.concurrency import in_order
 
 # A batch of a hundred takes about a second: this many keep up with the initial rate limit and its increase.
@@ -47,7 +49,8 @@ class WriteCalls(Connection):
         Raises:
             PreconditionFailedError: The object has another generation.
         """
-        from cloudseg_ops.storage._uploads import MULTIPART_BYTES, upload, upload_in_session
+        from cloudseg_ops.storage._sessions import upload_in_session
+        from cloudseg_ops.storage._uploads import MULTIPART_BYTES, upload
 
         how: dict[str, Any] = {
             "content_type": content_type,
@@ -57,7 +60,7 @@ class WriteCalls(Connection):
         with translated(f"write {uri}"):
             if len(data) <= MULTIPART_BYTES:
                 return upload(self._transport, uri, data, **how)
-            return upload_in_session(self._bucket(uri).blob(uri.name), io.BytesIO(data), **how)
+            return upload_in_session(self._transport, uri, io.BytesIO(data), piece_bytes=MULTIPART_BYTES, **how)
 
     def write_file(self, uri: GcsUri, path: Path, *, if_generation_match: int | None = None) -> ObjectInfo:
         """Upload a file.
@@ -73,12 +76,19 @@ class WriteCalls(Connection):
         Raises:
             PreconditionFailedError: The object has another generation.
         """
-        blob = self._bucket(uri).blob(uri.name, chunk_size=STREAM_CHUNK)
-        with translated(f"write {uri}"):
-            blob.upload_from_filename(
-                str(path), checksum="crc32c", retry=retry(), if_generation_match=if_generation_match
+        from cloudseg_ops.storage._sessions import upload_in_session
+        from cloudseg_ops.storage._uploads import MULTIPART_BYTES
+
+        with translated(f"write {uri}"), path.open("rb") as stream:
+            return upload_in_session(
+                self._transport,
+                uri,
+                stream,
+                piece_bytes=MULTIPART_BYTES,
+                content_type=mimetypes.guess_type(path.name)[0] or "application/octet-stream",
+                metadata={},
+                if_generation_match=if_generation_match,
             )
-        return info_of(blob)
 
     def write_lines(
         self,
@@ -101,17 +111,17 @@ class WriteCalls(Connection):
         Raises:
             PreconditionFailedError: The object has another generation.
         """
-        from cloudseg_ops.storage._uploads import LineStream, upload_in_session
+        from cloudseg_ops.storage._sessions import upload_in_session
+        from cloudseg_ops.storage._uploads import LineStream
 
-        # Not with the client's `BlobWriter`, which uploads its buffer when it is garbage-collected, even after an
-        # error or a failed precondition.
-        blob = self._bucket(uri).blob(uri.name, chunk_size=STREAM_CHUNK)
         with translated(f"write {uri}"):
             upload_in_session(
-                blob,
+                self._transport,
+                uri,
                 cast("IO[bytes]", LineStream(lines)),
+                piece_bytes=STREAM_CHUNK,
                 content_type=content_type,
-                metadata=metadata,
+                metadata=metadata or {},
                 if_generation_match=if_generation_match,
             )
 
@@ -137,19 +147,43 @@ class WriteCalls(Connection):
             ObjectNotFoundError: That generation of the source does not exist (any more).
             PreconditionFailedError: The target has another generation.
         """
-        origin = self._bucket(source).blob(source.name, generation=generation)
-        blob = self._bucket(target).blob(target.name)
-        blob.metadata = dict(metadata)
-        token: str | None = None
+        from cloudseg_ops.storage._json_calls import call_json
+
+        path = f"{_path(source)}/rewriteTo/b{_path(target)}"
+        resource = {"name": target.name, "metadata": dict(metadata)}
+        query: dict[str, Any] = {"sourceGeneration": generation, "ifGenerationMatch": if_generation_match}
         self._pacer(target.bucket).wait(1)
         with translated(f"copy {source}#{generation} to {target}"):
-            while True:
-                token, _, _ = blob.rewrite(origin, token=token, retry=retry(), if_generation_match=if_generation_match)
-                if token is None:
-                    return
+            # Large copies between locations or storage classes take several calls.
+            while token := call_json(self._transport, "POST", path, query, _rewrite_token, resource=resource):
+                query["rewriteToken"] = token
+
+    def try_delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[DeleteResult]:
+        """Delete exactly these versions, at most 100 per request, within the bucket's rate limit.
+
+        A delete that is refused, because of a hold for example, has that as its outcome; all others are carried out.
+
+        Args:
+            bucket: Name of the bucket.
+            versions: Names and generations. An object whose current generation is another one is not deleted.
+
+        Returns:
+            The result of each delete, in order.
+
+        Raises:
+            StorageError: Cloud Storage did not accept a whole request.
+        """
+        rest = iter(versions)
+        batches = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
+        pacer = self._pacer(bucket)
+
+        def delete(batch: list[tuple[str, int]]) -> list[DeleteResult]:
+            return delete_batch(self._client, bucket, batch, pacer)
+
+        return [result for results in in_order(delete, batches, at_once=_BATCHES_AT_ONCE) for result in results]
 
     def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
-        """Delete exactly these versions, at most 100 per request, within the bucket's rate limit.
+        """Delete exactly these versions, like `try_delete_many`, and then raise if a delete was refused.
 
         Args:
             bucket: Name of the bucket.
@@ -157,12 +191,22 @@ class WriteCalls(Connection):
 
         Returns:
             The outcome of each delete, in order.
+
+        Raises:
+            PermissionDeniedError: A delete was refused; all others were carried out.
+            StorageError: A delete failed, or Cloud Storage did not accept a whole request.
         """
-        rest = iter(versions)
-        batches = iter(lambda: list(islice(rest, BATCH_SIZE)), [])
-        pacer = self._pacer(bucket)
+        results = self.try_delete_many(bucket, versions)
+        raise_refusal(bucket, results)
+        return [result.outcome for result in results]
 
-        def delete(batch: list[tuple[str, int]]) -> list[Deletion]:
-            return delete_batch(self._client, bucket, batch, pacer)
 
-        return [outcome for outcomes in in_order(delete, batches, at_once=_BATCHES_AT_ONCE) for outcome in outcomes]
+def _path(uri: GcsUri) -> str:
+    return f"/{quote(uri.bucket, safe='')}/o/{quote(uri.name, safe='')}"
+
+
+def _rewrite_token(answer: Mapping[str, Any]) -> str | None:
+    """Return the token with which a copy continues; None if it is done."""
+    if answer["done"]:
+        return None
+    return str(answer["rewriteToken"])

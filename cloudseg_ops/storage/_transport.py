@@ -17,12 +17,14 @@ from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from cloudseg_ops.storage._deadlines import limit_durations
+
 if TYPE_CHECKING:
     from google.cloud.storage import Client
 
 TIMEOUT = (61.0, 60.0)
 """Seconds to connect, and between two bytes of a response, as in google-cloud-storage's media requests."""
-_LEFT_TO_SESSION = frozenset({301, 302, 303, 307, 308, 401})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Transport:
@@ -36,6 +38,9 @@ class Transport:
 
     def __init__(self, client: Client) -> None:
         self._session: AuthorizedSession = client._http
+        limit_durations(self._session)
+        if refreshes := getattr(self._session, "_auth_request_session", None):
+            limit_durations(refreshes)
         connection = client._connection
         self._base: str = connection.get_api_base_url_for_mtls()
         self._prefix = f"storage/{connection.API_VERSION}/b"
@@ -44,6 +49,7 @@ class Transport:
         self._headers = {**connection.extra_headers, "User-Agent": self._agent, "Accept-Encoding": "gzip"}
         refreshing = Session()
         refreshing.mount("https://", HTTPAdapter(max_retries=3))
+        limit_durations(refreshing)
         self._refresh = partial(Request(refreshing), timeout=TIMEOUT[1])
 
     def media_url(self, bucket: str, name: str, generation: int | None) -> str:
@@ -57,9 +63,24 @@ class Transport:
         url = f"{self._base}/download/{self._prefix}/{bucket}/o/{quote(name, safe='~')}?alt=media"
         return url if generation is None else f"{url}&generation={generation}"
 
-    def upload_url(self, bucket: str, if_generation_match: int | None) -> str:
-        """Return the URL for uploading an object and its metadata in one request."""
-        url = f"{self._base}/upload/{self._prefix}/{bucket}/o?uploadType=multipart"
+    def api_url(self, path: str, query: str) -> str:
+        """Return the URL of a call of the JSON API.
+
+        Args:
+            path: Path relative to `/storage/v1/b`, percent-encoded.
+            query: Query string.
+        """
+        return f"{self._base}/{self._prefix}{path}?{query}"
+
+    def upload_url(self, bucket: str, kind: str, if_generation_match: int | None) -> str:
+        """Return the URL for uploading an object.
+
+        Args:
+            bucket: Name of the bucket.
+            kind: `multipart` for an upload with metadata in one request, `resumable` for a session.
+            if_generation_match: Write only if this is the current generation; None: always.
+        """
+        url = f"{self._base}/upload/{self._prefix}/{bucket}/o?uploadType={kind}"
         return url if if_generation_match is None else f"{url}&ifGenerationMatch={if_generation_match}"
 
     def new_call(self) -> dict[str, str]:
@@ -92,7 +113,9 @@ class Transport:
         request.method, request.url, request.body = method, url, body
         request.headers = CaseInsensitiveDict(authorized)
         response = adapter.send(request, timeout=TIMEOUT, **self._settings)
-        if response.status_code in _LEFT_TO_SESSION:
+        # A resumable upload is continued after a 308 without a Location, which is not a redirect.
+        redirected = response.status_code in _REDIRECTS and "Location" in response.headers
+        if redirected or response.status_code == 401:
             response.close()
             if response.status_code == 401:
                 self._session.credentials.refresh(self._refresh)

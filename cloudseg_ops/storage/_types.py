@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from cloudseg_ops.contracts.objects import ObjectInfo
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
 
 PAGE_SIZE = 1000
 """Maximum objects in a page of a listing (cloud.google.com/storage/docs/json_api/v1/objects/list)."""
@@ -29,20 +26,30 @@ class Deletion(StrEnum):
     """The object did not exist (any more)."""
     CHANGED = "changed"
     """The object has another generation; nothing was deleted."""
+    HELD = "held"
+    """A hold keeps the object."""
+    RETAINED = "retained"
+    """A retention policy keeps the object."""
+    FORBIDDEN = "forbidden"
+    """The identity lacks the permission for this object."""
+    FAILED = "failed"
+    """Cloud Storage refused the call for another reason, or failed until the retries ended."""
 
 
-def info_of(blob: Blob) -> ObjectInfo:
-    """Return the metadata of a `Blob` of the client."""
-    return ObjectInfo(
-        bucket=blob.bucket.name,
-        name=blob.name,
-        generation=int(blob.generation),
-        size=int(blob.size or 0),
-        crc32c=blob.crc32c or "",
-        md5=blob.md5_hash or "",
-        updated=blob.updated,
-        metadata=blob.metadata or {},
-    )
+REFUSALS = frozenset({Deletion.HELD, Deletion.RETAINED, Deletion.FORBIDDEN, Deletion.FAILED})
+"""The outcomes of deletes that did not take place although the object is unchanged."""
+
+
+class DeleteResult(NamedTuple):
+    """What became of one delete.
+
+    Attributes:
+        outcome: The outcome.
+        reason: Cloud Storage's message, if the outcome is one of `REFUSALS`.
+    """
+
+    outcome: Deletion
+    reason: str = ""
 
 
 def info_from(bucket: str, resource: Mapping[str, Any]) -> ObjectInfo:

@@ -1,4 +1,4 @@
-"""Uploads objects: small ones in one request, others in a resumable session."""
+"""Uploads small objects in one request, and encodes lines for larger ones."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import io
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any
 
 from google.api_core.exceptions import from_http_response
 
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._reads import crc32c_of
+from cloudseg_ops.storage._checksums import crc32c_of
+from cloudseg_ops.storage._json_calls import parsed
 from cloudseg_ops.storage._transport import Transport
-from cloudseg_ops.storage._types import info_from, info_of
-
-if TYPE_CHECKING:
-    from google.cloud.storage import Blob
-
+from cloudseg_ops.storage._types import info_from
 
 MULTIPART_BYTES = 8 << 20
 """Maximum size of an upload in one request; above it, the store uses a resumable session, as the client does."""
@@ -50,47 +47,16 @@ def upload(
     resource = {"name": uri.name, "metadata": dict(metadata), "crc32c": crc32c_of(data)}
     body, kind = _related(resource, data, content_type)
     headers = {**transport.new_call(), "Content-Type": kind, "Accept": "application/json"}
-    url = transport.upload_url(uri.bucket, if_generation_match)
+    url = transport.upload_url(uri.bucket, "multipart", if_generation_match)
 
-    def attempt() -> dict[str, Any]:
+    def attempt() -> ObjectInfo:
         with transport.send("POST", url, headers, body) as response:
             if response.status_code != 200:
                 raise from_http_response(response)  # type: ignore[no-untyped-call]
-            answer: dict[str, Any] = json.loads(response.content)
-            return answer
+            return parsed(response, lambda answer: info_from(uri.bucket, answer))
 
-    return info_from(uri.bucket, retry()(attempt)())
-
-
-def upload_in_session(
-    blob: Blob,
-    stream: IO[bytes],
-    *,
-    content_type: str | None,
-    metadata: Mapping[str, str] | None = None,
-    if_generation_match: int | None,
-) -> ObjectInfo:
-    """Upload a stream of unknown size in a resumable session, from its current position.
-
-    If the last response is lost, a retry in a session finds the finished upload, where any other upload would fail its
-    precondition. An unfinished session creates no object, and expires within a week.
-
-    Args:
-        blob: The object.
-        stream: Its content.
-        content_type: Its media type.
-        metadata: Its custom metadata.
-        if_generation_match: Write only if this is the current generation; 0: only if the object does not exist.
-    """
-    blob.metadata = dict(metadata or {})
-    blob.upload_from_file(
-        stream,
-        content_type=content_type,
-        checksum="crc32c",
-        retry=retry(),
-        if_generation_match=if_generation_match,
-    )
-    return info_of(blob)
+    info: ObjectInfo = retry()(attempt)()
+    return info
 
 
 def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tuple[bytes, str]:
@@ -106,8 +72,8 @@ def _related(resource: Mapping[str, Any], data: bytes, content_type: str) -> tup
 class LineStream(io.RawIOBase):
     """A binary stream of lines in UTF-8, each with a line ending.
 
-    Buffers one read and the rest of a line. It cannot be rewound, which resumable uploads do not need: they keep the
-    piece that they may have to send again.
+    Buffers one read and the rest of a line. It cannot be rewound, which `upload_in_session` does not need: it keeps the
+    piece that it may have to send again.
 
     Args:
         lines: The lines, without line endings.

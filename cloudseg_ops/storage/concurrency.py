@@ -9,10 +9,10 @@ from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 
 
-def in_order(work: Callable[[Item], Made], items: Iterable[Item], *, at_once: int) -> Iterator[Made]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int) -> Iterator[Result]:
     """Yield `work(item)` for each item, in order, with at most `at_once` items in progress.
 
     Items are consumed only as needed, unlike with `Executor.map`, which consumes all of them first. After an error no
@@ -25,12 +25,12 @@ def in_order(work: Callable[[Item], Made], items: Iterable[Item], *, at_once: in
     """
     rest = iter(items)
     with ThreadPoolExecutor(max_workers=at_once) as pool:
-        waiting: deque[Future[Made]] = deque()
+        waiting: deque[Future[Result]] = deque()
         try:
             waiting.extend(pool.submit(work, item) for item in islice(rest, at_once))
             while waiting:
-                made = waiting.popleft().result()
+                result = waiting.popleft().result()
                 waiting.extend(pool.submit(work, item) for item in islice(rest, 1))
-                yield made
+                yield result
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,6 @@
 """Gathers what the buckets hold of many input versions, with few requests.
 
-The engine, clean-up, audit and gallery judge by it, each under the rules of `cloudseg_ops.contracts.proof`.
+The engine, clean-up, audit and gallery apply the rules of `cloudseg_ops.contracts.proof` to it.
 """
 
 from __future__ import annotations

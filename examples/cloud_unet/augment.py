@@ -1,4 +1,4 @@
-"""Random crops for training: turned, scaled, mirrored, and in other light."""
+"""Random crops for training, with random rotation, scale, mirroring and lighting."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Augmenter:
 
     Attributes:
         side: Pixels of a crop's side.
-        zoom: Smallest and greatest number of source pixels to one pixel of the crop.
+        zoom: Minimum and maximum number of source pixels per pixel of the crop.
     """
 
     side: int = 144
@@ -26,12 +26,12 @@ class Augmenter:
         """Cut one crop.
 
         Returns:
-            The image, float 0–1, shape (3, side, side), and its label, float, shape (side, side); what lies outside
-            the source is black and undefined.
+            The image, float 0–1, shape (3, side, side), and its label, float, shape (side, side); pixels outside
+            the source are black and undefined.
         """
         height, width = example.label.shape
         image = torch.from_numpy(example.image.copy()).permute(2, 0, 1)[None].float() / 255
-        # Shifted by one, so that the zeros which grid_sample pads with can be told from a label.
+        # Shifted by one, so that the zeros with which grid_sample pads differ from every label.
         label = torch.from_numpy(example.label.copy())[None, None].float() + 1
         grid = self._grid(rng, width, height)
         image = functional.grid_sample(image, grid, align_corners=False)[0]

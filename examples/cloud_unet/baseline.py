@@ -1,7 +1,7 @@
-"""The classic method to compare with: cloud is where red is bright compared with blue.
+"""The baseline: pixels whose ratio of red to blue exceeds a threshold are cloud.
 
-Clear air scatters blue light far more than red, cloud both alike, so a fixed ratio of red to blue tells them
-apart. Long et al., 2006 (doi:10.1175/JTECH1875.1) put the limit at 0.6 for their camera; here it is fitted.
+Clear air scatters blue light far more than red, while cloud scatters both equally, so a fixed ratio of red to blue
+separates them. Long et al., 2006 (doi:10.1175/JTECH1875.1) use 0.6 for their camera; here the threshold is fitted.
 """
 
 import numpy as np
@@ -12,13 +12,13 @@ _LIMITS = np.linspace(0, 2, 401)
 
 
 def red_blue_ratio(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Give red over blue of each pixel of an (H, W, 3) RGB image; a black pixel has 1."""
+    """Return red divided by blue of each pixel of an (H, W, 3) RGB image; 1 for a black pixel."""
     levels = image.astype(np.float32) + 1
     return np.asarray(levels[..., 0] / levels[..., 2])
 
 
 def fit_limit(examples: list[Example]) -> float:
-    """Find the ratio from which on a pixel is best called cloud: that of the greatest pooled IoU."""
+    """Return the threshold on the ratio that maximizes the pooled IoU."""
     edges = np.concatenate([_LIMITS, [np.inf]])
     cloud, clear = np.zeros(len(_LIMITS)), np.zeros(len(_LIMITS))
     for example in examples:

@@ -2,8 +2,8 @@
 
     python examples/cloud_unet/evaluate.py --data SKIES --steps 1200 --json build/figures.json
 
-Each fold is a contiguous block of the photographs sorted by name, and near twins of its photographs are dropped
-from the training: the figures are for pictures unlike those trained on. Undefined pixels count nowhere.
+Each fold is a contiguous block of the photographs sorted by name. Near duplicates of its photographs are dropped from
+the training set, so that the figures are for unseen pictures. Undefined pixels are ignored.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from baseline import fit_limit, red_blue_ratio
-from data import blocks, generate, read_folder, without_twins
+from data import blocks, drop_near_duplicates, generate, read_folder
 from loop import predict, train
 from metrics import Counts, Figures
 from PIL import Image
@@ -30,7 +30,7 @@ def evaluate_fold(args: argparse.Namespace, part: list[int]) -> dict[str, list[C
     examples = read_folder(args.data)
     held_out = [examples[index] for index in part]
     rest = [example for index, example in enumerate(examples) if index not in set(part)]
-    training, scenes = without_twins(rest, held_out), generate(args.scenes, SCENES_FROM)
+    training, scenes = drop_near_duplicates(rest, held_out), generate(args.scenes, SCENES_FROM)
     network, _ = train(recipe_of(args, len(training) + len(scenes)), training, scenes)
     limit = fit_limit(training)
     counts: dict[str, list[Counts]] = {"network": [], "red/blue": []}
@@ -46,7 +46,7 @@ def evaluate_fold(args: argparse.Namespace, part: list[int]) -> dict[str, list[C
 
 
 def summarize(folds: list[dict[str, list[Counts]]]) -> dict[str, dict[str, object]]:
-    """Give each method's figures over all pictures, and their spread across the folds."""
+    """Return each method's figures over all pictures, and their spread across the folds."""
     summary: dict[str, dict[str, object]] = {}
     for method in folds[0]:
         each = [asdict(Figures.of(fold[method])) for fold in folds]
@@ -59,7 +59,7 @@ def summarize(folds: list[dict[str, list[Counts]]]) -> dict[str, dict[str, objec
 
 
 def table(folds: list[dict[str, list[Counts]]]) -> str:
-    """Lay the figures out in columns, one row a fold and one for all."""
+    """Format the figures as a table, with one row per fold and one for all pictures."""
     lines = [f"{'method':10}{'fold':>6}{'pooled IoU':>12}{'mean IoU':>10}{'accuracy':>10}"]
     for method in folds[0]:
         rows = [(str(number), fold[method]) for number, fold in enumerate(folds, start=1)]
@@ -77,8 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/ and masks/")
     parser.add_argument("--folds", type=int, default=5, help="blocks, 2 or more (default 5)")
-    parser.add_argument("--json", type=Path, help="file to write the figures to, each photograph's too")
-    parser.add_argument("--pictures", type=Path, help="folder for the chance of cloud of each photograph held out")
+    parser.add_argument("--json", type=Path, help="file to write the figures to, including those of each photograph")
+    parser.add_argument("--pictures", type=Path, help="folder for the probability map of each held-out photograph")
     parser.add_argument("--workers", type=int, default=2, help="folds at once, each with --threads (default 2)")
     add_recipe(parser)
     args = parser.parse_args()

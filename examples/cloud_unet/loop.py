@@ -19,21 +19,21 @@ STD = (0.24, 0.23, 0.24)
 """Normalization of pixels scaled to 0–1: about the mean and spread of whole-sky photographs and scenes."""
 
 _SMOOTHING = 50.0
-"""Pixels added to both sides of the soft IoU, so that a crop without cloud has a slope too."""
+"""Pixels added to numerator and denominator of the soft IoU, so that a crop without cloud has a gradient, too."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what a training gives, besides its examples.
+    """The hyperparameters of a training.
 
     Attributes:
-        steps: Batches to learn from.
-        batch: Crops in a batch.
-        rate: Greatest learning rate; it rises over the first tenth of the steps, then falls along a cosine.
-        generated: Share of a batch that comes from generated scenes where there are photographs too.
+        steps: Number of batches.
+        batch: Crops per batch.
+        rate: Maximum learning rate; it rises over the first tenth of the steps, then falls along a cosine.
+        generated: Share of generated scenes in a batch, if there are photographs, too.
         width: Channels of the network's first level.
         depth: Levels of the network.
-        seed: Of the first weights, the crops and their order.
+        seed: Seed of the initial weights, the crops and their order.
     """
 
     steps: int
@@ -52,10 +52,10 @@ def train(recipe: Recipe, photographs: list[Example], scenes: list[Example]) -> 
         The network, ready to predict, and the loss of each step.
 
     Raises:
-        ValueError: There is nothing to learn from.
+        ValueError: There are no examples.
     """
     if not photographs and not scenes:
-        raise ValueError("Nothing to learn from: give --data, or --scenes above 0.")
+        raise ValueError("No training examples: give --data, or --scenes above 0.")
     torch.manual_seed(recipe.seed)
     network = UNet(3, 1, width=recipe.width, depth=recipe.depth)
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -78,7 +78,7 @@ def train(recipe: Recipe, photographs: list[Example], scenes: list[Example]) -> 
 
 
 def _rate(step: int, steps: int) -> float:
-    """Give the learning rate of a step as a share of the greatest."""
+    """Return the learning rate of a step as a share of the maximum."""
     warm = max(steps // 10, 1)
     return (step + 1) / warm if step < warm else 0.5 + 0.5 * math.cos(math.pi * (step - warm) / (steps - warm + 1))
 
@@ -101,7 +101,7 @@ def _pick(examples: list[Example], rng: np.random.Generator) -> Example:
 
 
 def normalize(images: torch.Tensor) -> torch.Tensor:
-    """Bring a batch of images, float 0–1, shape (N, 3, H, W), to mean 0 and spread 1 by channel."""
+    """Normalize images, float 0–1, shape (N, 3, H, W), to about mean 0 and standard deviation 1 per channel."""
     mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
@@ -109,7 +109,7 @@ def normalize(images: torch.Tensor) -> torch.Tensor:
 def cloud_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy plus half of one minus a soft IoU, over the defined pixels.
 
-    The IoU is taken crop by crop, so that a small cloud in one weighs as much as an overcast in another.
+    The IoU is computed per crop, so that a small cloud in one weighs as much as an overcast sky in another.
 
     Args:
         logits: Float, shape (N, H, W).
@@ -127,7 +127,7 @@ def cloud_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def predict(network: UNet, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Give the chance of cloud, 0–1, shape (H, W), of one RGB image, uint8, shape (H, W, 3)."""
+    """Return the probability of cloud, 0–1, shape (H, W), for one RGB image, uint8, shape (H, W, 3)."""
     height, width = image.shape[:2]
     pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].float() / 255
     padding = (0, -width % network.stride, 0, -height % network.stride)

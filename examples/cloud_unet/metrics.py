@@ -1,4 +1,4 @@
-"""Figures of a segmentation, undefined pixels left out."""
+"""Metrics of a segmentation, excluding undefined pixels."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,13 +10,13 @@ from data import CLEAR, CLOUD
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels by what was predicted and what is true; `a + b` pools two pictures.
+    """The confusion matrix in pixels; `a + b` pools two pictures.
 
     Attributes:
-        hits: Cloud, found.
-        false_alarms: Clear sky, called cloud.
-        misses: Cloud, called clear.
-        rejections: Clear sky, called clear.
+        hits: Cloud predicted as cloud.
+        false_alarms: Clear sky predicted as cloud.
+        misses: Cloud predicted as clear sky.
+        rejections: Clear sky predicted as clear sky.
     """
 
     hits: int = 0
@@ -29,7 +29,7 @@ class Counts:
         """Count one picture.
 
         Args:
-            predicted: Where cloud was found, shape (H, W).
+            predicted: True where cloud is predicted, shape (H, W).
             label: `CLEAR`, `CLOUD` or `UNDEFINED`, shape (H, W).
         """
         cloud, clear = label == CLOUD, label == CLEAR
@@ -51,25 +51,25 @@ class Counts:
 
     @property
     def iou(self) -> float:
-        """Intersection over union of cloud, 0–1; NaN where there is none and none was found."""
+        """Intersection over union of cloud, 0–1; NaN if there is none and none is predicted."""
         union = self.hits + self.false_alarms + self.misses
         return self.hits / union if union else float("nan")
 
     @property
     def accuracy(self) -> float:
-        """Share of defined pixels that are right, 0–1; NaN where none is defined."""
+        """Share of defined pixels that are correct, 0–1; NaN if none is defined."""
         total = self.hits + self.false_alarms + self.misses + self.rejections
         return (self.hits + self.rejections) / total if total else float("nan")
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a method reached on some pictures, each 0–1.
+    """The metrics of a method on some pictures, each 0–1.
 
     Attributes:
         pooled_iou: IoU of cloud over all pixels together.
-        mean_iou: Mean over the pictures of the IoU of cloud, those without cloud left out.
-        accuracy: Share of all defined pixels that are right.
+        mean_iou: Mean IoU of cloud over the pictures, excluding those without cloud.
+        accuracy: Share of all defined pixels that are correct.
     """
 
     pooled_iou: float
@@ -78,7 +78,7 @@ class Figures:
 
     @classmethod
     def of(cls, counts: list[Counts]) -> Self:
-        """Sum up the counts of some pictures, one or more."""
+        """Compute the metrics from the counts of one or more pictures."""
         pooled = sum(counts, Counts())
         each = [count.iou for count in counts]
         mean = float(np.nanmean(each)) if not np.all(np.isnan(each)) else float("nan")

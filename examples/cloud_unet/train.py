@@ -28,12 +28,12 @@ def add_recipe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=6, help="crops in a batch (default 6)")
     parser.add_argument("--width", type=int, default=12, help="channels of the first level (default 12)")
     parser.add_argument("--depth", type=int, default=4, help="levels of the U-Net (default 4)")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights and the crops (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights and the crops (default 0)")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (default 2)")
 
 
 def recipe_of(args: argparse.Namespace, examples: int) -> Recipe:
-    """Turn the options into a recipe for that many examples."""
+    """Convert the options to a recipe for this number of examples."""
     steps = math.ceil(args.epochs * examples / args.batch) if args.epochs else args.steps
     return Recipe(steps, batch=args.batch, width=args.width, depth=args.depth, seed=args.seed)
 

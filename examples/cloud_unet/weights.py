@@ -1,4 +1,4 @@
-"""A trained network as two files: the weights, and the parameters that cloudseg reads with them."""
+"""Saves and loads a trained network: the weights, and the parameters file for cloudseg."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ MAX_SIDE = 512
 def save(network: UNet, recipe: Recipe, path: Path) -> Path:
     """Write `<name>.pt`, a plain state dict, and `params-<name>.yaml` next to it.
 
-    Kernels are stored as float16: half the size, and `load_state_dict` widens them again. All else (biases,
-    batch statistics) stays float32.
+    Kernels are stored as float16, which halves the size; `load_state_dict` converts them to float32. Biases and batch
+    statistics stay float32.
 
     Returns:
         The path of the parameters.

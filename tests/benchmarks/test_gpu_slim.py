@@ -1,4 +1,4 @@
-"""The mirror of an installation in which benchmarks.gpu.slim runs networks."""
+"""The mirror of an installation that benchmarks.gpu.slim runs networks in."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from benchmarks.gpu.slim import mirror
 NOWHERE: frozenset[str] = frozenset()
 
 
-def test_the_mirror_links_to_what_is_left(tmp_path: Path) -> None:
+def test_mirror_links_to_the_remaining_files(tmp_path: Path) -> None:
     real, tree = tmp_path / "real", tmp_path / "tree"
     for name in ("torch/lib/libtorch.so", "triton/_C/libtriton.so", "nvidia/cu13/lib/libcusolver.so.12", "sympy/a.py"):
         (real / name).parent.mkdir(parents=True, exist_ok=True)

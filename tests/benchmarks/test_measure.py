@@ -23,7 +23,7 @@ def spend(seconds: float, mebibytes: int = 1, sleep: float = 0.0) -> str:
     return SPEND.format(seconds=seconds, mebibytes=mebibytes, sleep=sleep)
 
 
-def test_memory_and_cpu_time_are_those_of_the_whole_tree(tmp_path: Path) -> None:
+def test_memory_and_cpu_time_include_child_processes(tmp_path: Path) -> None:
     child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {spend(0.3, 150, 1.2)!r}])"
     took = run_measured([sys.executable, "-c", child + "; print('over')"], log=tmp_path / "log")
     assert took.code == 0
@@ -33,7 +33,7 @@ def test_memory_and_cpu_time_are_those_of_the_whole_tree(tmp_path: Path) -> None
     assert 150 < took.peak_mib < 250
 
 
-def test_a_daemon_that_is_left_behind_is_counted_and_ended(tmp_path: Path) -> None:
+def test_leftover_daemon_is_counted_and_killed(tmp_path: Path) -> None:
     daemon = spend(0.4, 1, 60)
     leave = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {daemon!r}]); time.sleep(2)"
     took = run_measured([sys.executable, "-c", leave], log=tmp_path / "log")
@@ -42,16 +42,16 @@ def test_a_daemon_that_is_left_behind_is_counted_and_ended(tmp_path: Path) -> No
     assert took.cpu_seconds >= 0.4
 
 
-def test_past_its_limit_it_is_killed(tmp_path: Path) -> None:
+def test_process_is_killed_after_the_time_limit(tmp_path: Path) -> None:
     took = run_measured([sys.executable, "-c", "import time; time.sleep(60)"], log=tmp_path / "log", limit=0.5)
     assert took.code == -9
     assert took.seconds < 10
 
 
-def test_an_interrupt_ends_what_was_started(tmp_path: Path) -> None:
+def test_interrupt_kills_the_measured_process(tmp_path: Path) -> None:
     held = tmp_path / "pid"
     sleeper = f"import os, time; open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    # A shell lets what runs in the background ignore SIGINT, and Python leaves it at that.
+    # A shell starts background jobs with SIGINT ignored, and Python keeps it ignored.
     harness = (
         "import pathlib, signal, sys; from benchmarks.measure import run_measured; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "

@@ -20,7 +20,7 @@ def pixels(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 @pytest.mark.parametrize("more", [4, 5, 7, 8, 100, 65536, 65537, 65538, 65540, 65541, 65545, 1_000_003])
-def test_padding_is_exact_and_changes_no_pixel(more: int) -> None:
+def test_padding_is_exact_and_keeps_all_pixels(more: int) -> None:
     data = jpeg()
     padded = pad_jpeg(data, len(data) + more)
     assert len(padded) == len(data) + more
@@ -28,26 +28,26 @@ def test_padding_is_exact_and_changes_no_pixel(more: int) -> None:
 
 
 @pytest.mark.parametrize("more", [-10, 0, 3])
-def test_what_cannot_be_padded_stays(more: int) -> None:
+def test_jpeg_that_cannot_be_padded_is_unchanged(more: int) -> None:
     data = jpeg()
     assert pad_jpeg(data, len(data) + more) == data
 
 
-def test_the_best_quality_that_fits_is_taken() -> None:
+def test_best_quality_that_fits_is_chosen() -> None:
     picture = Image.fromarray(noise(200, 200))
     small, large = encode_to(picture, 20_000), encode_to(picture, 60_000)
     assert len(small) <= 20_000 < len(large) <= 60_000
-    # Noise does not compress: the lowest quality is given where none fits.
+    # Noise does not compress: if no quality fits, the lowest is used.
     assert len(encode_to(picture, 10)) > 10
 
 
-def test_mixed_sizes_of_many_bytes_are_large_photographs() -> None:
+def test_mixed_sizes_are_large_for_large_files() -> None:
     assert sizes_for("mixed", 5_000_000) == LARGE
     assert len(set(sizes_for("mixed", 50_000))) > 4
     assert set(sizes_for("256", 5_000_000)) == {(256, 256)}
 
 
-def test_a_set_is_made_once_and_of_a_folder_if_asked(tmp_path: Path) -> None:
+def test_set_is_made_once_or_from_a_folder(tmp_path: Path) -> None:
     made = open_photographs("256", 50_000, tmp_path)
     assert made.uniform
     files = made.files()

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.planning import CONTENDERS, Costs, images_for, order
+from benchmarks.planning import CONTENDERS, Costs, images_for, rotate_order
 from benchmarks.rows import ALL, DEFAULT, choose_rows
 
 SLOW = Costs(best=5.0, plain=9.0, latency=0.03, work=0.06)
@@ -17,24 +17,24 @@ def test_slow_networks_are_measured_on_few_images() -> None:
     assert count("c", SLOW, seconds=90) == pytest.approx(10, abs=1)
 
 
-def test_fast_ones_on_as_many_as_fit_the_time() -> None:
+def test_fast_networks_are_measured_on_as_many_images_as_time_allows() -> None:
     assert count("c", FREE) == pytest.approx(5 / (3 * 0.03 + 0.008), abs=2)
     assert count("b", FREE) > 10 * count("c", FREE)
     assert count("b", FREE, seconds=10_000) == 4000
 
 
-def test_large_files_are_no_more_than_the_emulator_holds() -> None:
+def test_large_files_are_limited_by_the_emulator_s_memory() -> None:
     assert count("b", FREE, size_bytes=5_000_000) == 720
     assert images_for("d", FREE, seconds=60, cpus=2, size_bytes=5_000_000) == 120
 
 
-def test_the_order_turns() -> None:
-    orders = [order(list("abcde"), repeat) for repeat in range(5)]
+def test_order_of_contenders_rotates() -> None:
+    orders = [rotate_order(list("abcde"), repeat) for repeat in range(5)]
     assert [one[0] for one in orders] == list("abcde")
     assert all(sorted(one) == list("abcde") for one in orders)
 
 
-def test_rows_by_pattern() -> None:
+def test_rows_are_chosen_by_pattern() -> None:
     assert [row.name for row in choose_rows([])] == [row.name for row in ALL if row.name in DEFAULT]
     assert choose_rows(["all"]) == list(ALL)
     assert {row.model for row in choose_rows(["unet31m-*", "free-256-50kB"])} == {"unet31m", "free"}
@@ -42,7 +42,7 @@ def test_rows_by_pattern() -> None:
         choose_rows(["nothing-*"])
 
 
-def test_the_default_has_each_model_size_and_file() -> None:
+def test_default_rows_cover_every_model_size_and_file() -> None:
     rows = choose_rows([])
     assert {row.model for row in rows} == {"example", "unet31m", "free"}
     for model in ("example", "unet31m"):

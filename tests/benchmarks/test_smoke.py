@@ -1,4 +1,4 @@
-"""The benchmark itself, short, on a tiny network: limit, engine, the article's loop."""
+"""A short benchmark of a tiny network: limit, engine, the article's loop."""
 
 import json
 import os
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.mark.slow
-def test_a_short_run_measures_and_compares(tmp_path: Path) -> None:
+def test_short_run_measures_and_compares(tmp_path: Path) -> None:
     arguments = [
         *("--rows", "tiny-64-50kB", "--contenders", "a,b,c,d", "--repeats", "1", "--seconds", "0.02"),
         *("--no-compilers", "--lanes", "threads", "--state", str(tmp_path), "--json", str(tmp_path / "out.json")),
@@ -28,8 +28,8 @@ def test_a_short_run_measures_and_compares(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "out.json").read_text("utf-8"))
-    row = told["rows"][0]
+    result = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    row = result["rows"][0]
     runs = {run["contender"]: run for run in row["runs"]}
     for contender in "abc":
         run = runs[contender]

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.table import Outcome, contender_line, ratios, row_lines, short, spread
+from benchmarks.table import Outcome, contender_line, format_number, ratios, row_lines, spread
 
 
 def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | None = None) -> Outcome:
@@ -33,38 +33,38 @@ def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | N
     ],
 )
 def test_numbers_have_three_digits(value: float, text: str) -> None:
-    assert short(value) == text
+    assert format_number(value) == text
 
 
-def test_spread_is_median_least_and_most() -> None:
+def test_spread_has_median_minimum_and_maximum() -> None:
     found = spread([3.0, 1.0, 2.0, 10.0])
     assert found
     assert (found.median, found.least, found.most) == (2.5, 1.0, 10.0)
-    assert found.told() == "2.50 (1.00–10.0)"
+    assert found.format() == "2.50 (1.00–10.0)"
     assert spread([]) is None
 
 
-def test_ratios_are_taken_within_a_repeat() -> None:
-    # Twice as fast a machine in the second repeat: the ratios do not notice.
+def test_ratios_are_computed_within_a_repeat() -> None:
+    # The machine is twice as fast in the second repeat: the ratios stay the same.
     found = ratios([outcome("a", 0, 10), outcome("b", 0, 9), outcome("a", 1, 20), outcome("b", 1, 18)])
     assert found["b/a"].least == pytest.approx(0.9)
     assert found["b/a"].most == pytest.approx(0.9)
     assert set(found) == {"b/a"}
 
 
-def test_against_others_the_deletion_counts_and_against_the_limit_it_does_not() -> None:
+def test_deletion_counts_against_others_but_not_the_limit() -> None:
     found = ratios([outcome("a", 0, 10), outcome("b", 0, 8, with_cleaning=6), outcome("c", 0, 2)])
     assert found["b/a"].median == pytest.approx(0.8)
     assert found["b/c"].median == pytest.approx(3)
 
 
-def test_a_failed_repeat_has_no_ratio() -> None:
+def test_failed_repeat_has_no_ratio() -> None:
     failed = Outcome("c", 1, error="failed with code 1: no")
     found = ratios([outcome("b", 0, 4), outcome("c", 0, 2), outcome("b", 1, 100), failed])
     assert (found["b/c"].least, found["b/c"].most) == (2, 2)
 
 
-def test_a_line_tells_medians_the_least_agreement_and_failures() -> None:
+def test_contender_line_shows_medians_agreement_and_failures() -> None:
     line = contender_line("c  loop", [outcome("c", 0, 2), outcome("c", 1, 4), Outcome("c", 2, error="failed: why")])
     assert "3.00 (2.00–4.00)" in line
     assert "99.9100% least" in line
@@ -72,23 +72,23 @@ def test_a_line_tells_medians_the_least_agreement_and_failures() -> None:
     assert "1 of 3 failed: failed: why" in line
 
 
-def test_who_could_not_be_measured_says_why() -> None:
+def test_unmeasured_contender_is_listed_with_its_reason() -> None:
     lines = row_lines("a row", [outcome("b", 0, 4), Outcome("d", 0, error="not installed: no wheel")], free=False)
     assert any(line.startswith("d  Beam RunInference") and line.endswith("not installed: no wheel") for line in lines)
     assert lines[-1].endswith("none: no two contenders were measured")
 
 
-def test_a_free_model_is_not_compared_with_its_forward_pass() -> None:
+def test_free_model_is_not_compared_with_its_forward_pass() -> None:
     outcomes = [outcome("a", 0, 5000), outcome("b", 0, 100), outcome("c", 0, 5)]
     assert "b/a" in row_lines("a row", outcomes, free=False)[-1]
-    told = row_lines("a row", outcomes, free=True)[-1]
-    assert "b/a" not in told
-    assert "b/c 20.0" in told
+    last_line = row_lines("a row", outcomes, free=True)[-1]
+    assert "b/a" not in last_line
+    assert "b/c 20.0" in last_line
 
 
-def test_an_emulator_that_is_the_bottleneck_is_told() -> None:
+def test_emulator_bottleneck_is_reported() -> None:
     def engine(share: float) -> Outcome:
         return replace(outcome("b", 0, 100), images=1000, more={"emulator_cpu_seconds": 10 * share})
 
-    assert "computed for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
+    assert "busy for 90% of b's time" in "\n".join(row_lines("a row", [engine(0.9)], free=True))
     assert "emulator" not in "\n".join(row_lines("a row", [engine(0.4)], free=True))

@@ -1,4 +1,4 @@
-"""A real Airflow, and a real browser to look at it with."""
+"""A real Airflow and a real browser."""
 
 from collections.abc import Callable, Iterator
 
@@ -20,8 +20,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
-    """Started only where a browser is there to look at it."""
-    # Few connections, so that waiting for storage makes a run long enough to watch.
+    """A real Airflow, started only if there is a browser."""
+    # Few connections: waiting for storage makes a run long enough to watch.
     engine = "--threads 1 --progress-seconds 2 --downloads 2 --uploads 2"
     settings = {"chunk_objects": 60, "retries": 0, "sense_timeout_seconds": 5, "engine_options": engine}
     with start_airflow(tmp_path_factory.mktemp("browser"), settings) as running:

@@ -1,6 +1,6 @@
 """`python -m tests.browser.screenshots`: regenerates the pictures of docs/ui.md, of a real run in a real Airflow.
 
-The photographs are generated scenes, so that the pictures may go anywhere. About five minutes.
+The photographs are generated scenes, which may be published. Takes about five minutes.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def _pictures(ui: Ui, airflow: RunningAirflow) -> None:
         ui.open_task(run_id, "plan_chunks" if name == "ui-plan" else "pull_model")
         ui.page.wait_for_timeout(4 * SECONDS)
         if name == "ui-failure":
-            # The frames below it are paths of whatever machine this is.
+            # The frames below it have paths of this machine.
             ui.page.get_by_text("AirflowFailException").first.click()
             ui.page.evaluate("document.querySelectorAll('*').forEach(element => (element.scrollLeft = 0))")
             ui.page.wait_for_timeout(1 * SECONDS)
@@ -99,7 +99,7 @@ def _form(ui: Ui) -> None:
 
 
 def _save(ui: Ui, name: str) -> None:
-    """As PNG of 256 colours: a third of the size, and no difference to see."""
+    """Save as PNG with 256 colours: a third of the size, without a visible difference."""
     path = FOLDER / f"{name}.png"
     ui.page.screenshot(path=path)
     with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""A day with the UI: trigger a run, watch it, look at what it made; as admin, as viewer, and as nobody."""
+"""The UI: trigger a run, watch it, look at its results; as admin, as viewer, and without a login."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from tests.browser.driving import SECONDS, Ui, label, next_page
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
-# One Airflow and one browser serve them all, so one worker runs them all, in this order.
+# All tests share one Airflow and one browser, so one worker runs them, in this order.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("browser")]
 
 HOSTILE = (
@@ -37,7 +37,7 @@ def run_id(airflow: RunningAirflow) -> str:
     return run_id
 
 
-def test_every_param_is_explained_and_a_wrong_one_is_refused_in_the_form(admin: Ui, airflow: RunningAirflow) -> None:
+def test_form_explains_params_and_rejects_invalid_ones(admin: Ui, airflow: RunningAirflow) -> None:
     form = admin.open_trigger_form()
     for title in ("Model revision", "Input prefix", "After success", "Maximum objects", "Dry run"):
         expect(label(form, title)).to_be_visible()
@@ -48,7 +48,7 @@ def test_every_param_is_explained_and_a_wrong_one_is_refused_in_the_form(admin: 
     assert runs(airflow) == before
 
 
-def test_a_dry_run_from_the_form_ends_green_and_touches_nothing(admin: Ui, airflow: RunningAirflow) -> None:
+def test_dry_run_from_the_form_succeeds_and_changes_nothing(admin: Ui, airflow: RunningAirflow) -> None:
     airflow.empty_inputs()
     airflow.upload({f"dry/{number}.png": tiny.photograph(number, 64, 48) for number in range(3)})
     form = admin.open_trigger_form()
@@ -63,7 +63,7 @@ def test_a_dry_run_from_the_form_ends_green_and_touches_nothing(admin: Ui, airfl
     expect(admin.page.get_by_text("dry run: nothing is segmented, nothing is deleted")).to_be_visible()
 
 
-def test_progress_is_seen_while_a_run_goes_on(admin: Ui, airflow: RunningAirflow) -> None:
+def test_progress_tab_updates_during_a_run(admin: Ui, airflow: RunningAirflow) -> None:
     airflow.empty_inputs()
     airflow.upload({f"watched/{number:02}.png": tiny.photograph(number, 64, 48) for number in range(60)})
     with airflow.faults(latency=1.0):
@@ -78,7 +78,7 @@ def test_progress_is_seen_while_a_run_goes_on(admin: Ui, airflow: RunningAirflow
     expect(tab.get_by_text("60 of 60 images done")).to_be_visible(timeout=30 * SECONDS)
 
 
-def test_the_gallery_shows_photographs_and_filters_them(admin: Ui, run_id: str) -> None:
+def test_gallery_shows_and_filters_photographs(admin: Ui, run_id: str) -> None:
     admin.open_run(run_id)
     tab = admin.open_tab("Gallery")
     cards = tab.locator("ol.pictures > li")
@@ -94,7 +94,7 @@ def test_the_gallery_shows_photographs_and_filters_them(admin: Ui, run_id: str) 
     assert not admin.alerts
 
 
-def test_names_that_mean_ill_are_only_names(admin: Ui, run_id: str) -> None:
+def test_malicious_names_are_shown_as_text(admin: Ui, run_id: str) -> None:
     admin.open_run(run_id)
     tab = admin.open_tab("Gallery")
     cards = tab.locator("ol.pictures > li")
@@ -112,14 +112,16 @@ def test_names_that_mean_ill_are_only_names(admin: Ui, run_id: str) -> None:
     assert not admin.alerts
 
 
-def test_a_chunks_task_shows_its_own_images(admin: Ui, run_id: str) -> None:
+def test_gallery_of_a_task_shows_only_its_chunk(admin: Ui, run_id: str) -> None:
     admin.open_task(run_id, "segment", 1)
     tab = admin.open_tab("Gallery")
     expect(tab.get_by_label("Chunk")).to_have_value("1")
     expect(tab.get_by_text("chunk 0", exact=True)).to_have_count(0)
 
 
-def test_a_viewer_looks_and_cannot_trigger(window: Callable[[], Ui], airflow: RunningAirflow, run_id: str) -> None:
+def test_viewer_sees_the_gallery_and_cannot_trigger(
+    window: Callable[[], Ui], airflow: RunningAirflow, run_id: str
+) -> None:
     viewer = window()
     viewer.sign_in("viewer", airflow.stack.state.secret("viewer-password"))
     viewer.open_run(run_id)
@@ -131,13 +133,13 @@ def test_a_viewer_looks_and_cannot_trigger(window: Callable[[], Ui], airflow: Ru
     assert answer.status_code == 403
 
 
-def test_nobody_is_led_to_the_login(window: Callable[[], Ui], run_id: str) -> None:
-    nobody = window()
-    nobody.page.goto(f"{nobody.url}/cloudseg/dags/{DAG_ID}/runs/{run_id}/gallery")
-    expect(nobody.page.get_by_text("You are not logged in")).to_be_visible()
-    expect(nobody.page.locator("ol.pictures")).to_have_count(0)
-    nobody.page.get_by_role("link", name="Log in").click()
-    expect(nobody.page.locator("input[name=password]")).to_be_visible()
+def test_anonymous_user_is_directed_to_the_login(window: Callable[[], Ui], run_id: str) -> None:
+    anonymous = window()
+    anonymous.page.goto(f"{anonymous.url}/cloudseg/dags/{DAG_ID}/runs/{run_id}/gallery")
+    expect(anonymous.page.get_by_text("You are not logged in")).to_be_visible()
+    expect(anonymous.page.locator("ol.pictures")).to_have_count(0)
+    anonymous.page.get_by_role("link", name="Log in").click()
+    expect(anonymous.page.locator("input[name=password]")).to_be_visible()
 
 
 def runs(airflow: RunningAirflow) -> int:

@@ -16,7 +16,6 @@ from cloudseg_ops.runs.chunk_plan import write_plan
 from cloudseg_ops.runs.progress import read_run_progress
 from cloudseg_ops.runs.snapshots import Snapshot
 from cloudseg_ops.storage import Store
-from gcs_emulator import Emulator
 from tests.conftest import Buckets
 from tests.support.run_plans import plan_of
 from tests.support.samples import put_snapshot, version
@@ -25,20 +24,15 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def environment(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
-    monkeypatch.setenv("CLOUDSEG_INPUT_BUCKET", buckets.input)
-    monkeypatch.setenv("CLOUDSEG_OUTPUT_BUCKET", buckets.output)
-    monkeypatch.setenv("CLOUDSEG_STAGING_BUCKET", buckets.staging)
-    monkeypatch.setenv("CLOUDSEG_MODEL_REPOSITORY", "https://git.example.org/models.git")
+def environment(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDSEG_POOL_SLOTS", "2")
 
 
-def say(store: Store, layout: RunLayout, index: int, done: int, *, ended: bool = False) -> None:
+def write_status(store: Store, layout: RunLayout, index: int, done: int, *, ended: bool = False) -> None:
     store.write(layout.progress(index), b"", metadata=ChunkStatus(done, 4, 2.0, ended).to_metadata())
 
 
-def finish(store: Store, layout: RunLayout, index: int) -> None:
+def finish_chunk(store: Store, layout: RunLayout, index: int) -> None:
     store.write_lines(layout.results(index), [], metadata=ChunkSummary(0.0, 2.0, 4, complete=True).to_metadata())
 
 
@@ -47,13 +41,13 @@ def run(store: Store, layout: RunLayout) -> RunLayout:
     """Three chunks of four images, of which one is done and one runs."""
     put_snapshot(store, layout, [version(f"{number:02}.jpg") for number in range(12)])
     write_plan(store, layout, Snapshot(layout.snapshot, 12, 12_000), chunk_objects=4, max_chunks=200)
-    say(store, layout, 0, 4, ended=True)
-    finish(store, layout, 0)
-    say(store, layout, 1, 1)
+    write_status(store, layout, 0, 4, ended=True)
+    finish_chunk(store, layout, 0)
+    write_status(store, layout, 1, 1)
     return layout
 
 
-def test_the_progress_of_a_run(environment: None, run: RunLayout, capsys: Output) -> None:
+def test_progress_of_a_run(environment: None, run: RunLayout, capsys: Output) -> None:
     assert main(["progress", "--run", run.run_id]) == 0
     lines = capsys.readouterr().out.splitlines()
     # One of two slots is free; the chunk that will take it needs two seconds.
@@ -63,14 +57,14 @@ def test_the_progress_of_a_run(environment: None, run: RunLayout, capsys: Output
     assert len(lines) == 3
 
 
-def test_as_json(environment: None, run: RunLayout, capsys: Output) -> None:
+def test_progress_as_json(environment: None, run: RunLayout, capsys: Output) -> None:
     assert main(["progress", "--run", run.run_id, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["run_id"], told["done"], told["total"], told["seconds_left"]) == ("test-run", 5, 12, 2.0)
-    assert [chunk["state"] for chunk in told["chunks"]] == ["done", "running", "waiting"]
+    result = json.loads(capsys.readouterr().out)
+    assert (result["run_id"], result["done"], result["total"], result["seconds_left"]) == ("test-run", 5, 12, 2.0)
+    assert [chunk["state"] for chunk in result["chunks"]] == ["done", "running", "waiting"]
 
 
-def test_a_watch_ends_with_the_run(
+def test_watch_ends_with_the_run(
     environment: None, run: RunLayout, store: Store, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cloudseg_ops.cli.progress._LOOK_SECONDS", 0.05)
@@ -80,7 +74,7 @@ def test_a_watch_ends_with_the_run(
     time.sleep(0.5)
     assert watching.is_alive()
     for index in (1, 2):
-        finish(store, run, index)
+        finish_chunk(store, run, index)
     watching.join(10)
     assert code == [0]
     lines = capsys.readouterr().out.splitlines()
@@ -90,16 +84,16 @@ def test_a_watch_ends_with_the_run(
     assert len(lines) == len(set(lines)) < 6
 
 
-def test_a_run_that_was_reported_on_is_over_unless_its_chunks_run_again(store: Store, run: RunLayout) -> None:
+def test_reported_run_is_over_unless_its_chunks_run_again(store: Store, run: RunLayout) -> None:
     assert not is_over(store, run, read_run_progress(store, run))
     store.write(run.report_folder / "report.json", b"{}")
     assert is_over(store, run, read_run_progress(store, run))
     time.sleep(0.01)
-    say(store, run, 2, 1)
+    write_status(store, run, 2, 1)
     assert not is_over(store, run, read_run_progress(store, run))
 
 
-def test_a_watch_of_a_dry_run_ends(environment: None, store: Store, layout: RunLayout, capsys: Output) -> None:
+def test_watch_of_a_dry_run_ends(environment: None, store: Store, layout: RunLayout, capsys: Output) -> None:
     assert not is_over(store, layout, read_run_progress(store, layout))
     write_plan_pages(store, plan_of(layout, 5, dry_run=False))  # its list of chunks does not exist yet
     assert not is_over(store, layout, read_run_progress(store, layout))
@@ -108,13 +102,13 @@ def test_a_watch_of_a_dry_run_ends(environment: None, store: Store, layout: RunL
     assert capsys.readouterr().out == "nothing is planned yet\n"
 
 
-def test_a_run_without_a_plan(environment: None, buckets: Buckets, capsys: Output) -> None:
+def test_run_without_a_plan_is_reported(environment: None, buckets: Buckets, capsys: Output) -> None:
     assert main(["progress", "--run", "nonesuch"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith(f"cloudseg: run 'nonesuch' has no plan at gs://{buckets.staging}/runs/nonesuch/")
 
 
-def test_without_a_run(environment: None, capsys: Output) -> None:
+def test_progress_requires_a_run(environment: None, capsys: Output) -> None:
     assert main(["progress"]) == 2
     assert "--run RUN_ID" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""An Airflow that has parsed what lies in a stand-in for a bucket: the few routes that a delivery calls."""
+"""A stand-in for Airflow's REST API, with the few routes that a delivery calls. It reads the DAG folder."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from cloudseg_ops.contracts.versions import release_name
 
 @dataclass
 class AirflowStandIn:
-    """What it answers from, and what it was told.
+    """The state of the stand-in, and the calls that it received.
 
     Attributes:
         dags: The folder that it has parsed.
         url: Its address.
         failing: Releases whose dry runs fail.
         hanging: Releases whose dry runs never end.
-        paused: Whether the DAG is.
-        unfinished: Runs of others that go on; one ends at each look.
-        broken: What the import error is, if there is one.
-        answers: Status codes to answer with first.
-        starting: Runs of others that begin after the next look.
-        refusing_after_pause: So many calls after a pause are refused.
-        behind: Looks at which the workers still have another release.
-        events: What was asked for that changes something.
-        stray: Bodies of 404s of a proxy to answer with first.
-        runs: Runs that were triggered: id → what was sent.
+        paused: Whether the DAG is paused.
+        unfinished: Other unfinished runs; one ends at each query.
+        broken: The text of the import error, if there is one.
+        answers: Status codes of the first responses.
+        starting: Other runs that start after the next query.
+        refusing_after_pause: How many calls after a pause are rejected.
+        behind: Queries at which the workers still have another release.
+        events: The calls that change something.
+        stray: Bodies of a proxy's 404s, which are the first responses.
+        runs: Triggered runs: id → request body.
         states: Run → state.
-        tokens: Bearer tokens that came.
+        tokens: Bearer tokens that were received.
     """
 
     dags: Path
@@ -58,7 +58,7 @@ class AirflowStandIn:
 
     @property
     def release(self) -> str | None:
-        """The release whose DAG lies in the folder."""
+        """The release whose DAG is in the folder."""
         commit = self.dags / "cloudseg_ops" / "contracts" / "commit.py"
         if not commit.exists() or not (self.dags / "cloud_segmentation.py").exists():
             return None
@@ -126,8 +126,8 @@ def airflow_on(dags: Path) -> Iterator[AirflowStandIn]:
             if stand_in.stray:
                 code, text = 404, stand_in.stray.pop(0).encode()
             else:
-                code, said = stand_in.answer(self.command, self.path, body)
-                text = json.dumps(said).encode()
+                code, answer = stand_in.answer(self.command, self.path, body)
+                text = json.dumps(answer).encode()
             self.send_response(code)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()

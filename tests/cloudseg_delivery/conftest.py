@@ -1,13 +1,15 @@
-"""A checkout that is a clean commit, a cloud in a folder, and stand-ins for the programs and the Airflow around it."""
+"""A clean checkout, a cloud in a folder, and stand-ins for the programs and for Airflow."""
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from tests.cloudseg_delivery.airflow_stand_in import AirflowStandIn, airflow_on
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "us-central1-cloudseg-bucket"
-# What a delivery reads; the rest of the repository would only be copied. Plugins are those of a test.
+# The files that a delivery reads. Plugins are added by tests.
 NEEDED = ("cloudseg_delivery", "cloudseg_ops", "dags", "deploy", "docker", "requirements", "scripts",
           "requirements.txt", "CHANGELOG.md", "LICENSE", ".dockerignore", ".gitignore")  # fmt: skip
 
@@ -59,7 +61,7 @@ PACKAGES = read_requirements((ROOT / "requirements.txt").read_text())
 
 @dataclass
 class Cloud:
-    """What the stand-ins keep and note, and a checkout to deliver from."""
+    """The state and the recorded calls of the stand-ins, and a checkout to deliver from."""
 
     folder: Path
     checkout: Path
@@ -99,18 +101,18 @@ class Cloud:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    def fail(self, match: str, says: str = "ERROR: on purpose", skip: int = 0) -> None:
-        """Let the first call that matches fail, or a later one."""
+    def fail(self, match: str, error: str = "ERROR: on purpose", skip: int = 0) -> None:
+        """Make the first matching call fail, or a later one."""
         file = self.folder / "faults.json"
         faults = json.loads(file.read_text()) if file.exists() else []
-        file.write_text(json.dumps([*faults, {"match": match, "says": says, "skip": skip, "done": False}]))
+        file.write_text(json.dumps([*faults, {"match": match, "error": error, "skip": skip, "done": False}]))
 
     def unusual(self, kind: str, after: str, looks: int = 1) -> None:
-        """Let Composer, after a call with this word, say that it is busy, or answer oddly."""
+        """Make Composer report that it is busy, or answer incompletely, after a call with this word."""
         (self.folder / "unusual.json").write_text(json.dumps([{"kind": kind, "after": after, "looks": looks}]))
 
     def calls(self, *words: str) -> list[list[str]]:
-        """The calls so far that have all of these words; the first is the program's name."""
+        """The calls so far with all of these words; the first one is the program's name."""
         file = self.folder / "calls.jsonl"
         calls = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
         return [call for call in calls if set(words) <= set(call)]
@@ -127,7 +129,7 @@ class Cloud:
         return done.stdout.strip()
 
     def commit(self, changes: dict[str, str | None] | None = None) -> str:
-        """Commit changes of files (None: it goes), and give the name of the release that the commit is."""
+        """Commit changes of files (None deletes one); returns the name of that commit's release."""
         for name, text in (changes or {}).items():
             file = self.checkout / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +143,7 @@ class Cloud:
         return release_name(__version__, self.git("rev-parse", "HEAD"))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Call the command in the checkout, as `make` and the workflow do."""
+        """Run the command in the checkout, as `make` and the workflow do."""
         return subprocess.run(
             [sys.executable, "-m", "cloudseg_delivery", *arguments],
             cwd=self.checkout,
@@ -166,7 +168,7 @@ class Cloud:
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout whose environments are filled in, committed."""
+    """A committed checkout whose environments are filled in."""
     folder = tmp_path_factory.mktemp("checkout")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *NEEDED],
@@ -191,9 +193,9 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
-    checkout, folder = tmp_path / "checkout", tmp_path / "cloud"
+@contextmanager
+def _cloud_in(root: Path, pristine: Path) -> Iterator[Cloud]:
+    checkout, folder = root / "checkout", root / "cloud"
     shutil.copytree(pristine, checkout)
     (folder / "bin").mkdir(parents=True)
     program = f"#!{sys.executable} -IS\n{Path(stand_in.__file__).read_text()}"
@@ -208,13 +210,35 @@ def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
 
 
 @pytest.fixture
-def good(cloud: Cloud) -> str:
-    """An environment that has a good release already, with a DAG that the next one no longer has."""
-    name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# other\n"})
-    done = cloud.deploy()
-    assert done.returncode == 0, done.stderr
-    cloud.commit({OLD_DAG: None, "CHANGELOG.md": "changed\n"})
-    cloud.forget_calls()
+def cloud(pristine: Path, tmp_path: Path) -> Iterator[Cloud]:
+    with _cloud_in(tmp_path, pristine) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def delivered(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cloud, str]:
+    """A cloud with a good release, which tests copy because the delivery takes seconds; and the release's name."""
+    with _cloud_in(tmp_path_factory.mktemp("delivered"), pristine) as cloud:
+        name = cloud.commit({OLD_DAG: "# an old DAG\n", "dags/cloudseg_ops_notes.py": "# other\n"})
+        done = cloud.deploy()
+        assert done.returncode == 0, done.stderr
+        cloud.commit({OLD_DAG: None, "CHANGELOG.md": "changed\n"})
+        cloud.forget_calls()
+    return cloud, name
+
+
+@pytest.fixture
+def good(cloud: Cloud, delivered: tuple[Cloud, str]) -> str:
+    """The name of a good release in the environment, with a DAG that the next release no longer has."""
+    other, name = delivered
+    for ours, theirs in ((cloud.checkout, other.checkout), (cloud.folder, other.folder)):
+        shutil.rmtree(ours)
+        shutil.copytree(theirs, ours, symlinks=True)
+    for key in ("paused", "events", "runs", "states", "tokens"):
+        setattr(cloud.airflow, key, copy.deepcopy(getattr(other.airflow, key)))
+    config = cloud.environment
+    config["config"]["airflowUri"] = f"{cloud.airflow.url}/"
+    (cloud.folder / "composer.json").write_text(json.dumps(config))
     return name
 
 

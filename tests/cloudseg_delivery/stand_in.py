@@ -1,11 +1,11 @@
-"""Stands in for gcloud, docker and make, by the name that it is called by: notes calls, and keeps a cloud in a folder.
+"""A stand-in for gcloud, docker and make, depending on its name: records calls, and keeps a cloud in a folder.
 
-CLOUD/calls.jsonl     the calls, one JSON list a line
+CLOUD/calls.jsonl     the calls, one JSON list per line
 CLOUD/composer.json   the Composer environment, as `describe` gives it
 CLOUD/images.json     images in Artifact Registry: name with tag → digest
-CLOUD/unusual.json    [{"kind": "busy" or "odd" (which says little), "after": a word of a call, "looks": how many}]
-CLOUD/faults.json     [{"match": regular expression on the call, "says": …, "skip": calls to let pass, "done": …}]
-CLOUD/gs/BUCKET/…     objects; CLOUD/generations.json: theirs, as far as they were asked for
+CLOUD/unusual.json    [{"kind": "busy" or "odd" (incomplete), "after": a word of a call, "looks": how many}]
+CLOUD/faults.json     [{"match": regular expression on the call, "error": …, "skip": calls to let pass, "done": …}]
+CLOUD/gs/BUCKET/…     objects; CLOUD/generations.json: generations that were queried
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from typing import Any, NoReturn
 CLOUD = Path(os.environ.get("CLOUD", "."))
 
 
-def end(says: str = "", code: int = 0) -> NoReturn:
+def end(message: str = "", code: int = 0) -> NoReturn:
     if code:
-        print(says, file=sys.stderr)
-    elif says:
-        print(says)
+        print(message, file=sys.stderr)
+    elif message:
+        print(message)
     sys.exit(code)
 
 
@@ -48,7 +48,7 @@ def note(words: list[str]) -> None:
         fault["skip"] -= 1
         save("faults.json", faults)
         if fault["done"]:
-            end(fault["says"], 1)
+            end(fault["error"], 1)
 
 
 def place(uri: str) -> Path:
@@ -60,7 +60,7 @@ def flag(words: list[str], name: str) -> str | None:
 
 
 def pairs(text: str) -> dict[str, str]:
-    """Read a mapping as gcloud does: with commas, or with what stands between two carets in front of it."""
+    """Parse a mapping as gcloud does: separated by commas, or by the delimiter between two carets at its beginning."""
     delimiter = ","
     if text.startswith("^"):
         _, delimiter, text = text.split("^", 2)
@@ -68,7 +68,7 @@ def pairs(text: str) -> dict[str, str]:
 
 
 def unusual() -> None:
-    """Answer a look otherwise than it is, once the call was made that the file names."""
+    """Change the answer to a query after the call that the file names."""
     calls = (CLOUD / "calls.jsonl").read_text()
     asked = load("unusual.json", [])
     for each in asked:

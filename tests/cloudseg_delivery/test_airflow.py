@@ -1,4 +1,4 @@
-"""The calls of Airflow's REST API, against a real Airflow, and a whole smoke test on it."""
+"""Calls of Airflow's REST API and a whole smoke test, against a real Airflow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cloudseg_ops.contracts.errors import DeliveryError, SmokeTestError
 from cloudseg_ops.contracts.versions import RELEASE
 from tests.support.running import RunningAirflow, start_airflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("delivery")]
 ROOT = Path(__file__).parents[2]
 PATIENCE = Patience(parse_seconds=60, run_seconds=120, poll_seconds=0.5)
 # gcloud's `storage cp FILE URI` and `storage rm URI`, on the emulator.
@@ -64,7 +64,7 @@ def release(name: str = RELEASE) -> Release:
     return Release(name, "0.1.0", "", "", {}, {"CLOUDSEG_INPUT_BUCKET": INPUT_BUCKET}, {})
 
 
-def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow, programs: Programs) -> None:
+def test_smoke_test_of_a_working_release_passes(running: RunningAirflow, airflow: Airflow, programs: Programs) -> None:
     airflow.set_paused(True)
     assert smoke_test(airflow, programs, release(), PATIENCE, resume=True)
     dag = airflow.dag()
@@ -75,22 +75,22 @@ def test_a_release_that_works_is_tried(running: RunningAirflow, airflow: Airflow
     assert airflow.import_errors() == []
 
 
-def test_a_release_that_airflow_does_not_have(airflow: Airflow, programs: Programs) -> None:
+def test_smoke_test_fails_if_airflow_lacks_the_release(airflow: Airflow, programs: Programs) -> None:
     with pytest.raises(SmokeTestError, match=r"has not parsed cloud_segmentation of release 9\.9\.9"):
         smoke_test(airflow, programs, release("9.9.9"), Patience(1, 1, 1, 0.5), resume=True)
 
 
-def test_a_run_that_waits_is_seen_and_can_be_ended(airflow: Airflow) -> None:
-    # Nothing lies in the bucket: the sensor waits.
+def test_waiting_run_is_listed_and_can_be_failed(airflow: Airflow) -> None:
+    # The bucket is empty: the sensor waits.
     airflow.trigger("waiting__1", {"dry_run": True, "input_prefix": "nothing/"})
-    airflow.trigger("waiting__1", {"dry_run": True, "input_prefix": "nothing/"})  # as after an answer that was lost
+    airflow.trigger("waiting__1", {"dry_run": True, "input_prefix": "nothing/"})  # as after a lost response
     assert airflow.unfinished_runs() == ["waiting__1"]
     airflow.fail_run("waiting__1")
     assert airflow.run_state("waiting__1") == "failed"
     assert set(airflow.task_states("waiting__1")) >= {"sense_inputs", "plan_chunks"}
 
 
-def test_a_paused_dag_is_left_so(airflow: Airflow, programs: Programs) -> None:
+def test_paused_dag_stays_paused(airflow: Airflow, programs: Programs) -> None:
     airflow.set_paused(True)
     assert not smoke_test(airflow, programs, release(), PATIENCE, resume=False)
     dag = airflow.dag()
@@ -99,7 +99,7 @@ def test_a_paused_dag_is_left_so(airflow: Airflow, programs: Programs) -> None:
     airflow.set_paused(False)
 
 
-def test_what_airflow_refuses_is_told_in_its_words(airflow: Airflow) -> None:
+def test_airflow_s_error_message_is_passed_on(airflow: Airflow) -> None:
     with pytest.raises(
         DeliveryError, match=r"Airflow returned 4\d\d for POST /dags/cloud_segmentation/dagRuns: .*max_objects"
     ):

@@ -11,7 +11,7 @@ from tests.cloudseg_delivery.stand_in import pairs
 MAPS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from("12"))
 
 
-def test_only_what_differs_is_set_and_only_what_is_ours_removed() -> None:
+def test_change_sets_differences_and_removes_owned_keys() -> None:
     found = change({"a": "1", "b": "1", "c": "1", "d": "1"}, {"a": "1", "b": "2", "e": "3"}, ["c", "e", "f"])
     assert found == Change({"b": "2", "e": "3"}, ("c",))
     assert found
@@ -19,7 +19,7 @@ def test_only_what_differs_is_set_and_only_what_is_ours_removed() -> None:
 
 
 @given(MAPS, MAPS, st.sets(st.sampled_from("abcdef")))
-def test_afterwards_all_that_is_wanted_is_there_and_foreign_keys_are_as_before(
+def test_change_reaches_the_target_and_keeps_foreign_keys(
     current: dict[str, str], wanted: dict[str, str], owned: set[str]
 ) -> None:
     found = change(current, wanted, owned)
@@ -31,16 +31,16 @@ def test_afterwards_all_that_is_wanted_is_there_and_foreign_keys_are_as_before(
     assert not change(after, wanted, owned)
 
 
-def test_files_that_are_gone() -> None:
+def test_removed_files() -> None:
     assert gone({"b", "a", "c"}, ["a"]) == ["b", "c"]
 
 
-def test_requirements_as_composer_names_them() -> None:
+def test_requirements_in_composer_s_format() -> None:
     text = "# why\ndvc==3.67.1\n\ndvc-gs==3.1.0  # and this\nthing[one,two]==1.0rc1\n"
     assert read_requirements(text) == {"dvc": "==3.67.1", "dvc-gs": "==3.1.0", "thing": "[one,two]==1.0rc1"}
 
 
-def test_the_repositorys_own_are_exact() -> None:
+def test_requirements_of_the_repository_are_pinned() -> None:
     packages = read_requirements((Path(__file__).parents[2] / "requirements.txt").read_text())
     assert {"dvc", "dvc-gs"} <= packages.keys()
     assert not {"torch", "apache-airflow"} & packages.keys()
@@ -49,7 +49,7 @@ def test_the_repositorys_own_are_exact() -> None:
 @pytest.mark.parametrize(
     "line", ["dvc", "dvc>=3", "dvc==3.*", "DVC==3.67.1", "-r other.txt", "git+https://x/y", "a==1,<2"]
 )
-def test_what_composer_would_have_to_search_for_is_refused(line: str) -> None:
+def test_unpinned_requirement_is_rejected(line: str) -> None:
     with pytest.raises(DeliveryRefusedError, match="is not an exact pin"):
         read_requirements(line)
 
@@ -60,10 +60,10 @@ VALUES = st.dictionaries(
 
 
 @given(VALUES)
-def test_gcloud_reads_what_was_meant(values: dict[str, str]) -> None:
+def test_gcloud_parses_the_same_pairs(values: dict[str, str]) -> None:
     assert pairs(pairs_argument(values)) == values
 
 
-def test_values_that_leave_no_delimiter() -> None:
+def test_values_without_a_free_delimiter_are_rejected() -> None:
     with pytest.raises(DeliveryRefusedError, match="none of them: remove one"):
         pairs_argument({"A": ";|~%&*!?"})

@@ -1,13 +1,17 @@
-"""Whole deliveries, as `make deploy` and the workflow call them, against stand-ins that keep what they are told."""
+"""Whole deliveries, as `make deploy` and the workflow call them, against stand-ins that keep their state."""
 
 from __future__ import annotations
+
+import pytest
 
 from cloudseg_delivery.records import State
 from cloudseg_ops import __version__
 from tests.cloudseg_delivery.conftest import OLD_DAG, PACKAGES, Cloud
 
+pytestmark = pytest.mark.slow
 
-def test_the_first_release(cloud: Cloud) -> None:
+
+def test_first_release(cloud: Cloud) -> None:
     cloud.put("dags/foreign.py", "# another team's")
     cloud.put("plugins/foreign.py", "# another team's")
     cloud.set_environment(pypiPackages={"foreign": "==1.0"}, envVariables={"FOREIGN": "1", "CLOUDSEG_RETRIES": "7"})
@@ -24,7 +28,7 @@ def test_the_first_release(cloud: Cloud) -> None:
 
     variables = cloud.software["envVariables"]
     assert variables["CLOUDSEG_INPUT_BUCKET"] == "my-input"
-    # Set by hand, and by no release: it stays.
+    # Set manually, not by a release: it stays.
     assert (variables["FOREIGN"], variables["CLOUDSEG_RETRIES"]) == ("1", "7")
     image = variables["CLOUDSEG_IMAGE"]
     assert image.startswith(f"us-central1-docker.pkg.dev/my-project/cloudseg/engine:{name}-cuda@sha256:")
@@ -38,13 +42,13 @@ def test_the_first_release(cloud: Cloud) -> None:
     assert cloud.airflow.runs[run_id]["conf"] == {
         "dry_run": True, "input_prefix": f"cloudseg-smoke/{name}", "max_objects": 1,
     }  # fmt: skip
-    # The photograph came and went.
+    # The photograph was uploaded and deleted again.
     assert cloud.calls("storage", "cp", f"gs://my-input/cloudseg-smoke/{name}.png")
     assert not list((cloud.folder / "gs/my-input").rglob("*.png"))
     assert cloud.airflow.tokens == {"Bearer a-token"}
 
 
-def test_the_order_of_what_is_changed(cloud: Cloud) -> None:
+def test_order_of_changes(cloud: Cloud) -> None:
     assert cloud.deploy().returncode == 0
     calls = [" ".join(call) for call in cloud.calls()]
     order = [
@@ -58,7 +62,7 @@ def test_the_order_of_what_is_changed(cloud: Cloud) -> None:
     assert order == sorted(order)
 
 
-def test_what_has_not_changed_is_left_alone(cloud: Cloud) -> None:
+def test_unchanged_parts_are_not_updated(cloud: Cloud) -> None:
     assert cloud.deploy().returncode == 0
     cloud.forget_calls()
     done = cloud.deploy()
@@ -70,9 +74,9 @@ def test_what_has_not_changed_is_left_alone(cloud: Cloud) -> None:
     assert "already exists" in done.stdout
 
 
-def test_the_next_release_takes_away_what_it_no_longer_has_and_nothing_else(cloud: Cloud, good: str) -> None:
+def test_next_release_removes_only_what_it_no_longer_has(cloud: Cloud, good: str) -> None:
     cloud.put("dags/foreign.py", "# another team's")
-    cloud.put("dags/cloudseg_ops/left_over.py", "# of nobody")
+    cloud.put("dags/cloudseg_ops/left_over.py", "# not of a release")
     requirements = (cloud.checkout / "requirements.txt").read_text()
     cloud.commit({"requirements.txt": requirements.replace("dvc-gs==3.1.0\n", "")})
     staging = cloud.checkout / "deploy/environments/staging.env"
@@ -88,7 +92,7 @@ def test_the_next_release_takes_away_what_it_no_longer_has_and_nothing_else(clou
     assert cloud.state.history == (good, cloud.name)
 
 
-def test_plugins_come_with_the_package_and_restart_the_web_server(cloud: Cloud, good: str) -> None:
+def test_plugins_include_the_package_and_restart_the_web_server(cloud: Cloud, good: str) -> None:
     for name, text in (("one", "# a plugin\n"), ("two", "# another\n")):
         cloud.commit({"plugins/cloudseg_extra.py": text, "README.md": name})
         cloud.forget_calls()
@@ -98,30 +102,30 @@ def test_plugins_come_with_the_package_and_restart_the_web_server(cloud: Cloud, 
         assert len(cloud.calls("restart-web-server")) == 1
 
 
-def test_a_photograph_that_cannot_be_removed_is_told(cloud: Cloud) -> None:
+def test_smoke_photograph_that_cannot_be_removed_is_reported(cloud: Cloud) -> None:
     cloud.fail("storage rm .*cloudseg-smoke")
     done = cloud.deploy()
     assert done.returncode == 0
     assert "which no run will process" in done.stdout
 
 
-def test_what_is_no_longer_needed_goes_after_the_files_that_needed_it(cloud: Cloud, good: str) -> None:
+def test_packages_are_removed_after_the_files_that_need_them(cloud: Cloud, good: str) -> None:
     requirements = (cloud.checkout / "requirements.txt").read_text()
     cloud.commit({"requirements.txt": requirements.replace("dvc-gs==3.1.0\n", "")})
     assert cloud.deploy().returncode == 0
     lines = [" ".join(call) for call in cloud.calls()]
     (removed,) = [number for number, line in enumerate(lines) if "--remove-pypi-packages=dvc-gs" in line]
-    brought = [number for number, line in enumerate(lines) if line.endswith("/dags/cloud_segmentation.py")]
-    assert max(brought) < removed
+    uploaded = [number for number, line in enumerate(lines) if line.endswith("/dags/cloud_segmentation.py")]
+    assert max(uploaded) < removed
 
 
-def test_values_of_variables_are_not_told(cloud: Cloud) -> None:
+def test_values_of_variables_are_not_printed(cloud: Cloud) -> None:
     done = cloud.deploy()
     assert "--update-env-variables=" in done.stdout
     assert "models.git" not in done.stdout + done.stderr
 
 
-def test_a_good_release_that_cannot_be_written_down(cloud: Cloud, good: str) -> None:
+def test_failed_update_of_the_record_is_reported(cloud: Cloud, good: str) -> None:
     cloud.fail("--if-generation-match", "ERROR: connection lost", skip=2)
     done = cloud.deploy()
     assert done.returncode == 1
@@ -129,17 +133,17 @@ def test_a_good_release_that_cannot_be_written_down(cloud: Cloud, good: str) -> 
     assert cloud.deploy("--take-over").returncode == 0
 
 
-def test_a_404_of_what_stands_before_airflow_is_no_answer(cloud: Cloud, good: str) -> None:
+def test_404_of_a_proxy_is_retried(cloud: Cloud, good: str) -> None:
     cloud.airflow.stray = ["<html>no backend</html>"] * 2
     assert cloud.deploy().returncode == 0
 
 
-def test_airflow_may_be_away_for_a_while(cloud: Cloud, good: str) -> None:
+def test_temporary_outage_of_airflow_is_retried(cloud: Cloud, good: str) -> None:
     cloud.airflow.answers = [503, 502, 401]
     assert cloud.deploy().returncode == 0
 
 
-def test_a_rehearsal_changes_nothing(cloud: Cloud, good: str) -> None:
+def test_dry_run_changes_nothing(cloud: Cloud, good: str) -> None:
     cloud.commit({"dags/new_dag.py": "# new\n", "plugins/cloudseg_extra.py": "# a plugin\n"})
     before = (cloud.environment, cloud.state, sorted(cloud.bucket.rglob("*")))
     done = cloud.deploy("--dry-run")
@@ -167,7 +171,7 @@ def test_status(cloud: Cloud, good: str) -> None:
     ]  # fmt: skip
 
 
-def test_how_a_workflow_becomes_the_deployer(cloud: Cloud) -> None:
+def test_target_prints_the_identity_of_the_deployer(cloud: Cloud) -> None:
     done = cloud.run("target", "production")
     assert done.stdout.splitlines() == [
         "identity_provider=projects/1/locations/global/workloadIdentityPools/github/providers/cloudseg",

@@ -1,4 +1,4 @@
-"""The calls of a delivery as the real gcloud reads them: that it has no account is all that it may complain of."""
+"""The real gcloud accepts the calls of a delivery: the only error is the missing account."""
 
 import re
 import shutil
@@ -14,11 +14,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not GCLOUD, reason="there is 
 
 
 def shape(call: list[str]) -> tuple[str, ...]:
-    """The command and its options, without their values."""
+    """The command and its options, without the options' values."""
     return tuple(re.sub("=.*", "", word) for word in call if not re.search("[:/]|==", re.sub("=.*", "", word)))
 
 
-def test_gcloud_takes_every_call(cloud: Cloud, tmp_path: Path) -> None:
+def test_gcloud_accepts_every_call(cloud: Cloud, tmp_path: Path) -> None:
     for changes in (
         {"plugins/extra.py": "# one", "dags/extra.py": "# one"},
         {"plugins/extra.py": None, "dags/extra.py": None},

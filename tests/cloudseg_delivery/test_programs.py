@@ -1,4 +1,4 @@
-"""What a program's failure is taken for, in the words of gcloud."""
+"""How failures of gcloud are classified by their messages."""
 
 import sys
 from pathlib import Path
@@ -16,10 +16,10 @@ from cloudseg_ops.contracts.errors import (
 SAYS = "import sys; print(sys.argv[1], file=sys.stderr); sys.exit(1)"
 
 
-def says(text: str, *, do: bool = False) -> DeliveryError:
+def failure(text: str, *, do: bool = False) -> DeliveryError:
     programs = Programs(Path.cwd(), lambda line: None)
     with pytest.raises(DeliveryError) as raised:
-        (programs.do if do else programs.ask)(sys.executable, "-c", SAYS, text)
+        (programs.run if do else programs.query)(sys.executable, "-c", SAYS, text)
     return raised.value
 
 
@@ -32,8 +32,8 @@ def says(text: str, *, do: bool = False) -> DeliveryError:
         "ERROR: Permission 'composer.environments.get' denied on resource",
     ],
 )
-def test_a_missing_permission(text: str) -> None:
-    error = says(text)
+def test_missing_permission_is_recognized(text: str) -> None:
+    error = failure(text)
     assert type(error) is MissingPermissionError
     assert text in str(error)
 
@@ -45,8 +45,8 @@ def test_a_missing_permission(text: str) -> None:
         "ERROR: precondition failed",
     ],
 )
-def test_somebody_was_faster(text: str) -> None:
-    assert type(says(text, do=True)) is ConcurrentDeliveryError
+def test_failed_precondition_is_a_concurrent_delivery(text: str) -> None:
+    assert type(failure(text, do=True)) is ConcurrentDeliveryError
 
 
 @pytest.mark.parametrize(
@@ -58,56 +58,56 @@ def test_somebody_was_faster(text: str) -> None:
         "ERROR: (gcloud.artifacts.docker.images.describe) Image not found.",
     ],
 )
-def test_what_is_not_there(text: str) -> None:
+def test_missing_resource_is_none(text: str) -> None:
     programs = Programs(Path.cwd(), lambda line: None)
-    assert programs.ask_for(sys.executable, "-c", SAYS, text) is None
-    assert isinstance(says(text), CommandFailedError)
+    assert programs.query_optional(sys.executable, "-c", SAYS, text) is None
+    assert isinstance(failure(text), CommandFailedError)
 
 
-def test_another_failure_is_told_by_its_last_lines() -> None:
-    error = says("\n".join(f"line {number}" for number in range(9)))
+def test_other_failure_shows_its_last_lines() -> None:
+    error = failure("\n".join(f"line {number}" for number in range(9)))
     assert type(error) is CommandFailedError
     assert "ended with exit code 1: line 4 | line 5 | line 6 | line 7 | line 8" in str(error)
-    assert "no output" in str(says(""))
+    assert "no output" in str(failure(""))
 
 
-def test_a_line_that_says_what_is_wrong_is_told_with_what_follows() -> None:
-    error = says("Listing…\nERROR: (gcloud.storage.cp) no account.\nTo log in, run:\n\n  $ gcloud auth login\n")
+def test_error_line_is_shown_with_the_lines_after_it() -> None:
+    error = failure("Listing…\nERROR: (gcloud.storage.cp) no account.\nTo log in, run:\n\n  $ gcloud auth login\n")
     assert str(error).endswith(": ERROR: (gcloud.storage.cp) no account. | To log in, run: | $ gcloud auth login")
 
 
-def test_a_program_that_is_not_there() -> None:
+def test_missing_program_is_reported() -> None:
     with pytest.raises(CommandFailedError, match=r"`nonesuch` cannot be run \(No such file or directory\); install it"):
-        Programs(Path.cwd(), print).ask("nonesuch", "--version")
+        Programs(Path.cwd(), print).query("nonesuch", "--version")
 
 
-def test_a_rehearsal_only_tells_of_changes(tmp_path: Path) -> None:
-    told: list[str] = []
-    programs = Programs(tmp_path, told.append, dry_run=True)
-    programs.do("touch", "a file", environment={"KEY": "a value"})
-    assert programs.ask("printf", "seen\n") == "seen"
+def test_dry_run_only_prints_changes(tmp_path: Path) -> None:
+    printed: list[str] = []
+    programs = Programs(tmp_path, printed.append, dry_run=True)
+    programs.run("touch", "a file", environment={"KEY": "a value"})
+    assert programs.query("printf", "seen\n") == "seen"
     assert list(tmp_path.iterdir()) == []
-    assert told == ["  would run: 'KEY=a value' touch 'a file'"]
+    assert printed == ["  would run: 'KEY=a value' touch 'a file'"]
 
 
-def test_only_the_line_that_says_what_is_wrong_is_judged() -> None:
-    error = says("layer 403 of 404: done\nERROR: the disk is full")
+def test_only_the_error_line_is_classified() -> None:
+    error = failure("layer 403 of 404: done\nERROR: the disk is full")
     assert type(error) is CommandFailedError
 
 
-def test_what_takes_long_is_told_as_it_comes() -> None:
-    told: list[str] = []
-    programs = Programs(Path.cwd(), told.append)
-    programs.do(sys.executable, "-c", "print('one'); print('two')", aloud=True)
-    assert told[1:] == ["    one", "    two"]
+def test_output_of_long_commands_is_streamed() -> None:
+    printed: list[str] = []
+    programs = Programs(Path.cwd(), printed.append)
+    programs.run(sys.executable, "-c", "print('one'); print('two')", stream=True)
+    assert printed[1:] == ["    one", "    two"]
     with pytest.raises(MissingPermissionError, match="ERROR: PERMISSION_DENIED"):
-        programs.do(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", aloud=True)
-    assert "    building" in told
+        programs.run(sys.executable, "-c", SAYS, "building\nERROR: PERMISSION_DENIED", stream=True)
+    assert "    building" in printed
     with pytest.raises(CommandFailedError, match="`nonesuch` cannot be run"):
-        programs.do("nonesuch", aloud=True)
+        programs.run("nonesuch", stream=True)
 
 
-def test_what_is_not_for_everyone_is_not_told() -> None:
-    told: list[str] = []
-    Programs(Path.cwd(), told.append).do("true", "--password=hidden", told=["true", "--password"])
-    assert told == ["  true --password"]
+def test_secret_arguments_are_not_printed() -> None:
+    printed: list[str] = []
+    Programs(Path.cwd(), printed.append).run("true", "--password=hidden", display=["true", "--password"])
+    assert printed == ["  true --password"]

@@ -1,4 +1,4 @@
-"""What keeps a delivery from beginning, or from going on: nothing is changed then."""
+"""Deliveries that are rejected or stopped before they change anything."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import pytest
 from cloudseg_delivery.records import State
 from tests.cloudseg_delivery.conftest import DENIED, Cloud
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "step", ["environments describe", "docker push", "state.json", r"rsync .*releases/[^/]*/dags$"]
 )
-def test_a_permission_that_is_missing_before_anything_is_changed(cloud: Cloud, good: str, step: str) -> None:
+def test_missing_permission_before_the_first_change(cloud: Cloud, good: str, step: str) -> None:
     cloud.fail(step, DENIED)
     before = cloud.environment
     done = cloud.deploy()
@@ -25,7 +27,7 @@ def test_a_permission_that_is_missing_before_anything_is_changed(cloud: Cloud, g
     assert (cloud.state.good, cloud.state.tried) == (good, ())
 
 
-def test_an_unknown_environment(cloud: Cloud) -> None:
+def test_unknown_environment(cloud: Cloud) -> None:
     for name in ("nonesuch", "../staging", "Staging"):
         done = cloud.run("deploy", name, "--verified")
         assert done.returncode == 2
@@ -33,21 +35,21 @@ def test_an_unknown_environment(cloud: Cloud) -> None:
     assert not cloud.calls()
 
 
-def test_an_environment_that_composer_does_not_have(cloud: Cloud) -> None:
+def test_missing_composer_environment(cloud: Cloud) -> None:
     (cloud.folder / "composer.json").unlink()
     done = cloud.deploy()
     assert done.returncode == 2
     assert "has no Composer environment cloudseg-staging in us-central1" in done.stderr
 
 
-def test_an_environment_that_somebody_is_changing(cloud: Cloud) -> None:
+def test_environment_that_is_being_updated(cloud: Cloud) -> None:
     (cloud.folder / "composer.json").write_text(json.dumps({**cloud.environment, "state": "UPDATING"}))
     done = cloud.deploy()
     assert done.returncode == 2
     assert "is UPDATING" in done.stderr
 
 
-def test_a_dirty_tree(cloud: Cloud) -> None:
+def test_dirty_tree(cloud: Cloud) -> None:
     (cloud.checkout / "dags/cloud_segmentation.py").write_text("# half done")
     (cloud.checkout / "new.py").write_text("")
     done = cloud.deploy()
@@ -57,7 +59,7 @@ def test_a_dirty_tree(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("failing", ["lint", "test"])
-def test_a_failing_check(cloud: Cloud, failing: str) -> None:
+def test_failing_check(cloud: Cloud, failing: str) -> None:
     cloud.fail(f"make {failing}")
     done = cloud.run("deploy", "staging")
     assert done.returncode == 2
@@ -65,7 +67,7 @@ def test_a_failing_check(cloud: Cloud, failing: str) -> None:
     assert not cloud.calls("gcloud")
 
 
-def test_settings_that_would_break_the_dag(cloud: Cloud) -> None:
+def test_invalid_settings(cloud: Cloud) -> None:
     staging = cloud.checkout / "deploy/environments/staging.env"
     cloud.commit({"deploy/environments/staging.env": f"{staging.read_text()}CLOUDSEG_RETRIES=many\n"})
     done = cloud.run("deploy", "staging")
@@ -74,7 +76,7 @@ def test_settings_that_would_break_the_dag(cloud: Cloud) -> None:
     assert not cloud.calls()
 
 
-def test_a_commit_that_is_older_than_the_one_in_use(cloud: Cloud, good: str) -> None:
+def test_older_commit_needs_the_downgrade_option(cloud: Cloud, good: str) -> None:
     assert cloud.deploy().returncode == 0
     newer = cloud.name
     cloud.git("checkout", "--quiet", "HEAD~1")
@@ -86,7 +88,7 @@ def test_a_commit_that_is_older_than_the_one_in_use(cloud: Cloud, good: str) -> 
     assert cloud.airflow.release == good
 
 
-def test_airflow_may_refuse_the_deployer(cloud: Cloud, good: str) -> None:
+def test_airflow_denies_access_to_the_deployer(cloud: Cloud, good: str) -> None:
     cloud.airflow.answers = [403]
     done = cloud.deploy()
     assert done.returncode == 1
@@ -94,7 +96,7 @@ def test_airflow_may_refuse_the_deployer(cloud: Cloud, good: str) -> None:
     assert cloud.airflow.release == good
 
 
-def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
+def test_other_delivery_under_way(cloud: Cloud, good: str) -> None:
     cloud.put("cloudseg/state.json", State(good, ("9.9.9-other",), (good,), time.time() - 60).to_json())
     done = cloud.deploy()
     assert done.returncode == 2
@@ -102,8 +104,8 @@ def test_another_delivery_that_is_under_way(cloud: Cloud, good: str) -> None:
     assert cloud.deploy("--take-over").returncode == 0
 
 
-def test_another_delivery_that_overtakes_is_not_undone(cloud: Cloud, good: str) -> None:
-    # Another process has written the record between this one's beginning and its end.
+def test_concurrent_delivery_is_not_rolled_back(cloud: Cloud, good: str) -> None:
+    # Another process writes the record during this delivery.
     cloud.fail(
         "--if-generation-match", "ERROR: HTTPError 412: At least one of the pre-conditions did not hold.", skip=2
     )
@@ -114,7 +116,7 @@ def test_another_delivery_that_overtakes_is_not_undone(cloud: Cloud, good: str) 
     assert cloud.airflow.release == cloud.name
 
 
-def test_an_image_that_does_not_build(cloud: Cloud, good: str) -> None:
+def test_failing_image_build(cloud: Cloud, good: str) -> None:
     cloud.fail("docker build", "no space left on device")
     done = cloud.deploy()
     assert done.returncode == 1
@@ -122,6 +124,6 @@ def test_an_image_that_does_not_build(cloud: Cloud, good: str) -> None:
     assert cloud.airflow.release == good
 
 
-def test_the_credentials_that_github_leaves_in_the_checkout_are_not_dirt(cloud: Cloud) -> None:
+def test_credentials_of_github_do_not_make_the_tree_dirty(cloud: Cloud) -> None:
     (cloud.checkout / "gha-creds-0123456789abcdef.json").write_text("{}")
     assert cloud.deploy().returncode == 0

@@ -15,24 +15,24 @@ IMAGE = "registry.example.org/cloudseg@sha256:" + "0" * 64
 
 
 def filled_in(name: str) -> dict[str, str]:
-    """A file of the repository as it is, or with its placeholders filled in."""
+    """A file of the repository, with its placeholders filled in."""
     text = (ROOT / FOLDER / f"{name}.env").read_text()
     return read_pairs(text.replace(PLACEHOLDER, "my-project"), name)
 
 
 @pytest.mark.parametrize("name", ENVIRONMENTS)
-def test_each_environment_of_the_repository_is_complete(name: str) -> None:
+def test_environments_of_the_repository_are_complete(name: str) -> None:
     target = target_of(name, filled_in(name), name)
     require_settings(dict(target.variables), IMAGE)
 
 
 @pytest.mark.parametrize("name", ["nonesuch", "", "../staging", "STAGING", "staging.env"])
-def test_an_unknown_environment_is_told_with_those_there_are(name: str) -> None:
+def test_unknown_environment_is_reported_with_the_known_ones(name: str) -> None:
     with pytest.raises(DeliveryRefusedError, match=rf"has {', '.join(ENVIRONMENTS)}\. To add one, add a file there"):
         load_target(ROOT, name)
 
 
-def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
+def test_unfilled_placeholders_are_listed(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir(parents=True)
     pairs = PAIRS | {"PROJECT": PLACEHOLDER, "CLOUDSEG_INPUT_BUCKET": f"{PLACEHOLDER}-in"}
     file = tmp_path / FOLDER / "mine.env"
@@ -43,7 +43,7 @@ def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "error"),
     [
         ({"PROJECT": ""}, "PROJECT is missing"),
         ({"REGION": "x"}, "REGION is not a known key"),
@@ -55,27 +55,27 @@ def test_what_nobody_has_filled_in_is_named(tmp_path: Path) -> None:
         ({"UNPAUSE": "perhaps"}, "UNPAUSE = 'perhaps': must be true or false"),
     ],
 )
-def test_what_is_wrong_is_told(change: dict[str, str], said: str) -> None:
-    with pytest.raises(DeliveryRefusedError, match=f"mine.env: {said}$"):
+def test_invalid_target_is_reported(change: dict[str, str], error: str) -> None:
+    with pytest.raises(DeliveryRefusedError, match=f"mine.env: {error}$"):
         target_of("mine", PAIRS | change, "mine.env")
 
 
 @pytest.mark.parametrize("address", ["ssh://git@git.example.com/m.git", "git@git.example.com:m.git", "https://g/m@v1"])
-def test_a_name_in_an_address_is_no_password(address: str) -> None:
+def test_user_name_in_an_address_is_allowed(address: str) -> None:
     assert target_of("mine", PAIRS | {REPOSITORY: address}, "mine.env")
 
 
-def test_lines() -> None:
+def test_pairs_are_read_line_by_line() -> None:
     assert read_pairs("# one\n\nA=1=2\nB_2= x y \n  # two\n", "f") == {"A": "1=2", "B_2": "x y"}
-    for text, said in (
+    for text, error in (
         ("A", "line 1: 'A' is not KEY=value"),
         ("a=1", "is not KEY=value"),
         ("A=1\nA=2", "A is repeated"),
     ):
-        with pytest.raises(DeliveryRefusedError, match=said):
+        with pytest.raises(DeliveryRefusedError, match=error):
             read_pairs(text, "f")
 
 
-def test_a_variable_that_is_no_setting() -> None:
+def test_unknown_setting_is_rejected() -> None:
     with pytest.raises(DeliveryRefusedError, match="no such setting: CLOUDSEG_GPU;"):
         require_settings({"CLOUDSEG_GPU": "1"}, IMAGE)

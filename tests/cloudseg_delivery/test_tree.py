@@ -1,4 +1,4 @@
-"""The tree that is delivered: what is in it, and that Airflow finds a DAG in it and nothing else."""
+"""The delivered tree: its files, and that Airflow finds only the DAG in it."""
 
 import hashlib
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_delivery.tree import beside_packages, lay_out, packages_of
+from cloudseg_delivery.tree import files_outside_package, lay_out, packages_of
 from cloudseg_ops.contracts.errors import DeliveryRefusedError
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ def repository(folder: Path, *files: str) -> Path:
     return folder
 
 
-def test_the_package_lies_beside_the_dags_and_beside_the_plugins(tmp_path: Path) -> None:
+def test_package_is_copied_next_to_dags_and_plugins(tmp_path: Path) -> None:
     root = repository(
         tmp_path / "root",
         *("plugins/links.py", "cloudseg_ops/report/page.py", "cloudseg_ops/report/report.css"),
@@ -33,25 +33,25 @@ def test_the_package_lies_beside_the_dags_and_beside_the_plugins(tmp_path: Path)
     homes = {f"{home}/cloudseg_ops/{name}" for home in ("dags", "plugins") for name in package}
     assert files.keys() == {"dags/one.py", "plugins/links.py"} | homes
     assert packages_of(files) == ["dags/cloudseg_ops", "plugins/cloudseg_ops"]
-    assert beside_packages(files) == ["dags/one.py", "plugins/links.py"]
+    assert files_outside_package(files) == ["dags/one.py", "plugins/links.py"]
     for name, digest in files.items():
         assert hashlib.sha256((tmp_path / "tree" / name).read_bytes()).hexdigest() == digest
     assert f'COMMIT = "{COMMIT}"' in (tmp_path / "tree/plugins/cloudseg_ops/contracts/commit.py").read_text()
 
 
-def test_without_plugins_the_package_lies_beside_the_dags_alone(tmp_path: Path) -> None:
+def test_without_plugins_the_package_is_only_next_to_dags(tmp_path: Path) -> None:
     files = lay_out(repository(tmp_path / "root"), tmp_path / "tree", "")
     assert packages_of(files) == ["dags/cloudseg_ops"]
 
 
-def test_without_git_there_is_no_release(tmp_path: Path) -> None:
+def test_folder_without_git_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "dags").mkdir()
     with pytest.raises(DeliveryRefusedError, match="is not a git repository"):
         lay_out(tmp_path, tmp_path / "tree", "")
 
 
 @pytest.mark.parametrize("syntax", ["glob", "regexp"])
-def test_airflow_looks_into_the_dag_files_and_not_into_the_package(tmp_path: Path, syntax: str) -> None:
+def test_airflow_parses_the_dag_files_but_not_the_package(tmp_path: Path, syntax: str) -> None:
     from airflow.utils.file import find_path_from_directory
 
     lay_out(ROOT, tmp_path, COMMIT)
@@ -63,7 +63,7 @@ def test_airflow_looks_into_the_dag_files_and_not_into_the_package(tmp_path: Pat
     assert found == dags
 
 
-def test_nothing_that_is_delivered_needs_what_is_not(tmp_path: Path) -> None:
+def test_delivered_files_do_not_mention_undelivered_packages(tmp_path: Path) -> None:
     lay_out(ROOT, tmp_path, COMMIT)
     wanting = {
         f"{path.relative_to(tmp_path)}: {found}"

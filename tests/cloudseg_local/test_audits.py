@@ -25,7 +25,7 @@ def _layout(run_id: str) -> RunLayout:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A state folder with two runs, whose services have been stopped."""
+    """A state folder with two runs and stopped services."""
     with start_emulator(tmp_path / "gcs") as emulator:
         store = Store(emulator.client())
         for name in (INPUT_BUCKET, OUTPUT_BUCKET, STAGING_BUCKET):
@@ -44,7 +44,7 @@ def audited(folder: Path, run_id: str | None = None) -> tuple[str, Audit]:
         return run_id, audit_local_run(store, run_id)
 
 
-def test_the_newest_run_after_everything_was_stopped(folder: Path) -> None:
+def test_newest_run_is_audited_with_all_services_stopped(folder: Path) -> None:
     run_id, audit = audited(folder)
     assert run_id == "a-newer"
     assert audit.places["lost"] == 1
@@ -53,21 +53,21 @@ def test_the_newest_run_after_everything_was_stopped(folder: Path) -> None:
     assert audit.holds
 
 
-def test_the_command_says_so_with_its_exit_code(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exit_code_reports_lost_inputs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["audit", "--state", str(folder)]) == 1
     assert "run a-newer: 2 input versions" in capsys.readouterr().out
     assert main(["audit", "--state", str(folder), "--run", "z-older", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["run_id"] == "z-older"
 
 
-def test_while_the_services_are_up(folder: Path) -> None:
+def test_audit_while_the_services_are_up(folder: Path) -> None:
     with start_emulator(folder / "gcs") as emulator:
         port = int(emulator.url.rsplit(":", 1)[1])
         (folder / "up.json").write_text(json.dumps({"ui_port": 1, "gcs_port": port}))
         assert audited(folder)[0] == "a-newer"
 
 
-def test_while_the_services_are_up_where_pods_reach_them(folder: Path) -> None:
+def test_audit_while_the_services_listen_for_pods(folder: Path) -> None:
     other = "127.0.0.2"
     with start_emulator(folder / "gcs", host=other) as emulator:
         port = int(emulator.url.rsplit(":", 1)[1])
@@ -75,31 +75,31 @@ def test_while_the_services_are_up_where_pods_reach_them(folder: Path) -> None:
         assert audited(folder)[0] == "a-newer"
 
 
-def test_while_a_demo_runs(folder: Path) -> None:
+def test_audit_during_a_demo_is_rejected(folder: Path) -> None:
     with start_emulator(folder / "gcs"), pytest.raises(LocalError, match="a demo seems to be running"):
         audited(folder)
 
 
-def test_after_the_machine_went_down_while_the_services_were_up(folder: Path) -> None:
-    """Nobody took up.json away, and nobody listens: a person is not to wait for minutes."""
+def test_audit_after_a_crash_does_not_wait_for_the_services(folder: Path) -> None:
+    """up.json exists and no service listens: the command must not wait for minutes."""
     (folder / "up.json").write_text(json.dumps({"ui_port": 1, "gcs_port": 1}))
     command = [sys.executable, "-m", "cloudseg_local", "audit", "--state", str(folder), "--json"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=15)
     assert done.returncode in (1, 2), done.stderr
 
 
-def test_a_run_that_is_not_there(folder: Path) -> None:
+def test_missing_run_is_reported(folder: Path) -> None:
     with pytest.raises(LocalError, match="'nonesuch' took no snapshot"):
         audited(folder, "nonesuch")
 
 
-def test_a_folder_without_a_setup(tmp_path: Path) -> None:
+def test_folder_without_a_setup_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="holds no local setup"):
         audited(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_setup_without_a_run(tmp_path: Path) -> None:
+def test_setup_without_a_run_is_reported(tmp_path: Path) -> None:
     with start_emulator(tmp_path / "gcs") as emulator:
         Store(emulator.client()).create_bucket(STAGING_BUCKET)
     with pytest.raises(LocalError, match="no run has taken a snapshot yet"):

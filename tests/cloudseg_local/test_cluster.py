@@ -1,4 +1,4 @@
-"""The cluster as the local setup looks at it: first what needs none, then the one that KUBECONFIG names."""
+"""The cluster of the local setup: tests without a cluster, then on the one that KUBECONFIG names."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def _kubeconfig(path: Path, server: str, token: str = "t", *, context: str = "he
     return str(path)
 
 
-def test_paths_of_kubeconfigs_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kubeconfig_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a").touch()
     assert kubeconfig_path({"KUBECONFIG": "a:b"}) == f"{tmp_path}/a:{tmp_path}/b"
@@ -46,19 +46,19 @@ def test_paths_of_kubeconfigs_are_absolute(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "a: b", "apiVersion: v1\nkind: Config\ncontexts: []\n"])
-def test_a_file_that_is_no_kubeconfig(text: str, tmp_path: Path) -> None:
+def test_invalid_kubeconfig_is_rejected(text: str, tmp_path: Path) -> None:
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(LocalError, match="is not a usable kubeconfig"):
         Cluster.connect(str(path), "cloudseg")
 
 
-def test_a_context_that_is_not_there(tmp_path: Path) -> None:
+def test_missing_context_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="nonesuch"):
         Cluster.connect(_kubeconfig(tmp_path / "config", "https://127.0.0.1:1", context="nonesuch"), "cloudseg")
 
 
-def test_a_cluster_that_does_not_answer_is_told_soon(tmp_path: Path) -> None:
+def test_unreachable_cluster_is_reported_quickly(tmp_path: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         server = f"https://127.0.0.1:{closed.getsockname()[1]}"
@@ -69,29 +69,29 @@ def test_a_cluster_that_does_not_answer_is_told_soon(tmp_path: Path) -> None:
         assert time.monotonic() - began < 10
 
 
-def test_a_node_on_loopback_or_without_a_way_there() -> None:
+def test_loopback_or_unroutable_node_is_rejected() -> None:
     with pytest.raises(LocalError, match=r"127\.0\.0\.1, which is loopback"):
         address_towards("127.0.0.1")
     with pytest.raises(LocalError, match=r"no route to the cluster.s node at 255\.255\.255\.255"):
         address_towards("255.255.255.255")
 
 
-def test_a_cluster_that_went_away_does_not_stop_a_clean_up(tmp_path: Path) -> None:
+def test_unreachable_cluster_does_not_fail_clean_up(tmp_path: Path) -> None:
     state = LocalState(tmp_path, 1, 2)
-    told: list[str] = []
-    delete_pods(state, told.append)
-    assert told == []
+    messages: list[str] = []
+    delete_pods(state, messages.append)
+    assert messages == []
     kubeconfig = _kubeconfig(tmp_path / "config", "https://127.0.0.1:1")
     state.cluster_file.write_text(json.dumps({"kubeconfig": kubeconfig, "context": "here", "namespace": "n"}))
-    delete_pods(state, told.append)
-    assert len(told) == 1
-    assert f"pods may be left in the namespace n (label cloudseg-setup={state.setup})" in told[0]
+    delete_pods(state, messages.append)
+    assert len(messages) == 1
+    assert f"pods may be left in the namespace n (label cloudseg-setup={state.setup})" in messages[0]
     assert state.cluster_file.exists()  # the next command tries again
 
 
 @pytest.fixture(scope="module")
 def namespace() -> Iterator[str]:
-    """A namespace that is not there yet, on the real cluster."""
+    """A namespace that does not exist yet, on the real cluster."""
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("no cluster: KUBECONFIG names none")
     name = f"cloudseg-test-{uuid.uuid4().hex[:8]}"
@@ -112,7 +112,7 @@ def cluster(namespace: str) -> Cluster:
 
 
 def _add_pod(cluster: Cluster, name: str, setup: str, **labels: str) -> None:
-    """A pod that no node takes: it is there, and runs nothing."""
+    """A pod that is not schedulable, so it exists without running."""
     body = {
         "metadata": {"name": name, "labels": {**APP_LABELS, "cloudseg-setup": setup, **labels}},
         "spec": {
@@ -132,26 +132,26 @@ def _add_pod(cluster: Cluster, name: str, setup: str, **labels: str) -> None:
             return
 
 
-def test_the_namespace_is_made_once(namespace: str) -> None:
+def test_namespace_is_created_once(namespace: str) -> None:
     cluster = Cluster.connect(kubeconfig_path(), namespace)
     assert cluster.ensure_namespace()
     assert not cluster.ensure_namespace()
 
 
-def test_what_the_cluster_offers_and_the_way_back_to_this_machine(cluster: Cluster) -> None:
+def test_cluster_offer_and_route_back_to_this_machine(cluster: Cluster) -> None:
     offer = cluster.offer()
     assert offer.nodes >= 1
     assert offer.cpus >= 1
     with socket.socket() as listener:
-        listener.bind((address_towards(offer.address), 0))  # it is one of this machine's own
+        listener.bind((address_towards(offer.address), 0))  # it is an address of this machine
 
 
-def test_an_administrator_may_run_pods(cluster: Cluster) -> None:
+def test_administrator_has_the_required_rights(cluster: Cluster) -> None:
     cluster.require_rights()
 
 
-def test_who_may_not_is_told_what(cluster: Cluster, tmp_path: Path) -> None:
-    """A service account that nobody has bound to a role."""
+def test_missing_rights_are_listed(cluster: Cluster, tmp_path: Path) -> None:
+    """A service account that is not bound to a role."""
     cluster.api.create_namespaced_service_account(cluster.namespace, {"metadata": {"name": "nobody"}})
     body = {"spec": {"audiences": [], "expirationSeconds": 600}}
     token = cluster.api.create_namespaced_service_account_token("nobody", cluster.namespace, body).status.token
@@ -159,19 +159,19 @@ def test_who_may_not_is_told_what(cluster: Cluster, tmp_path: Path) -> None:
     trust = (
         {"certificate-authority": settings.ssl_ca_cert} if settings.verify_ssl else {"insecure-skip-tls-verify": True}
     )
-    nobody = Cluster.connect(_kubeconfig(tmp_path / "config", settings.host, token, **trust), cluster.namespace)
+    unprivileged = Cluster.connect(_kubeconfig(tmp_path / "config", settings.host, token, **trust), cluster.namespace)
     with pytest.raises(
         LocalError, match=rf"you may not create pods, .*list events in the namespace {cluster.namespace}"
     ):
-        nobody.require_rights()
+        unprivileged.require_rights()
     with pytest.raises(LocalError, match=r"did not let you list its nodes \(403\): nodes is forbidden"):
-        nobody.offer()
+        unprivileged.offer()
     with pytest.raises(LocalError, match=r"did not let you list its pods \(403\)"):
-        nobody.pods("x")
-    assert not nobody.ensure_namespace()  # it may not look; whether it is there, its pods will say
+        unprivileged.pods("x")
+    assert not unprivileged.ensure_namespace()  # it may not read the namespace; creating pods shows whether it exists
 
 
-def test_only_a_setups_own_pods_are_deleted(cluster: Cluster, tmp_path: Path) -> None:
+def test_only_pods_of_this_setup_are_deleted(cluster: Cluster, tmp_path: Path) -> None:
     state = LocalState(tmp_path, 1, 2)
     _add_pod(cluster, "ours-1", state.setup, run_id="a")
     _add_pod(cluster, "ours-2", state.setup, run_id="b")
@@ -179,20 +179,20 @@ def test_only_a_setups_own_pods_are_deleted(cluster: Cluster, tmp_path: Path) ->
     assert sorted(cluster.pods(state.setup)) == ["ours-1", "ours-2"]
     assert cluster.await_no_pods(state.setup, 1, run_id="b") == ["ours-2"]
     assert cluster.await_no_pods(state.setup, 1, run_id="c") == []
-    told: list[str] = []
+    messages: list[str] = []
     where = {"kubeconfig": cluster.kubeconfig, "context": cluster.context, "namespace": cluster.namespace}
     state.cluster_file.write_text(json.dumps(where))
-    delete_pods(state, told.append)
-    assert told == [f"deleted 2 pods in the namespace {cluster.namespace}: ours-1, ours-2"]
+    delete_pods(state, messages.append)
+    assert messages == [f"deleted 2 pods in the namespace {cluster.namespace}: ours-1, ours-2"]
     assert cluster.pods(state.setup) == []
     assert cluster.pods("another-setup") == ["theirs"]
     assert not state.cluster_file.exists()
 
 
-def test_pods_that_a_run_leaves_are_named(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_leftover_pods_of_a_run_are_listed(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 
-    monkeypatch.setattr("cloudseg_local.pod_runtime._GONE_SECONDS", 1)
+    monkeypatch.setattr("cloudseg_local.pod_runtime._TERMINATION_SECONDS", 1)
     state = LocalState(tmp_path, 1, 2)
     pods = PodRuntime.connect(state.setup, "mine:dev", cluster.namespace)
     run_id = "manual__2026-11-22T21:56:26.848559+00:00"

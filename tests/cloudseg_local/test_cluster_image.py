@@ -1,4 +1,4 @@
-"""What is done about the image. `docker` and `kind` are programs of the test that write down how they are called."""
+"""How pods get the image. `docker` and `kind` are programs of the test that record their calls."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ DIGEST = "europe-docker.pkg.dev/p/r/cloudseg-inference@sha256:" + "0" * 64
 class Programs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.told: list[str] = []
+        self.messages: list[str] = []
 
-    def add(self, name: str, code: int = 0, says: str = "") -> None:
+    def add(self, name: str, code: int = 0, error: str = "") -> None:
         program = self.folder / name
-        program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{self.folder}/calls"\necho "{says}" >&2\nexit {code}\n')
+        program.write_text(f'#!/bin/sh\necho "{name} $*" >>"{self.folder}/calls"\necho "{error}" >&2\nexit {code}\n')
         program.chmod(0o755)
 
     @property
@@ -25,8 +25,8 @@ class Programs:
         log = self.folder / "calls"
         return log.read_text().splitlines() if log.exists() else []
 
-    def provide(self, image: str = "mine:dev", context: str = "kind-a-b", *, own_engine: bool = False) -> None:
-        provide_image(image, context, own_engine=own_engine, tell=self.told.append)
+    def provide(self, image: str = "mine:dev", context: str = "kind-a-b", *, shares_docker: bool = False) -> None:
+        provide_image(image, context, shares_docker=shares_docker, report=self.messages.append)
 
 
 @pytest.fixture
@@ -35,22 +35,22 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     return Programs(tmp_path)
 
 
-def test_what_has_a_digest_is_pulled() -> None:
+def test_image_with_a_digest_is_pulled() -> None:
     assert (pull_policy(DIGEST), pull_policy("mine:dev")) == ("IfNotPresent", "Never")
 
 
-def test_contexts_of_kind() -> None:
+def test_kind_cluster_by_context() -> None:
     assert (kind_cluster("kind-a-b"), kind_cluster("gke_p_r_kind-c"), kind_cluster("kind")) == ("a-b", None, None)
 
 
-def test_an_image_with_a_digest_is_the_nodes_matter(programs: Programs) -> None:
+def test_image_with_a_digest_is_not_loaded(programs: Programs) -> None:
     programs.add("docker", 1)
     programs.add("kind", 1)
-    programs.provide(DIGEST, own_engine=True)
-    assert (programs.calls, programs.told) == ([], [])
+    programs.provide(DIGEST, shares_docker=True)
+    assert (programs.calls, programs.messages) == ([], [])
 
 
-def test_kind_is_given_the_image(programs: Programs) -> None:
+def test_image_is_loaded_into_kind(programs: Programs) -> None:
     programs.add("docker")
     programs.add("kind")
     programs.provide()
@@ -58,35 +58,35 @@ def test_kind_is_given_the_image(programs: Programs) -> None:
         "docker image inspect --format {{.Id}} mine:dev",
         "kind load docker-image mine:dev --name a-b",
     ]
-    assert programs.told == ["loading the image mine:dev into the kind cluster a-b"]
+    assert programs.messages == ["loading the image mine:dev into the kind cluster a-b"]
 
 
-def test_without_kind_its_nodes_may_have_the_image_already(programs: Programs) -> None:
+def test_without_kind_the_nodes_must_have_the_image(programs: Programs) -> None:
     programs.provide()
-    assert (programs.calls, len(programs.told)) == ([], 1)
-    assert "the nodes of kind-a-b must already have it" in programs.told[0]
+    assert (programs.calls, len(programs.messages)) == ([], 1)
+    assert "the nodes of kind-a-b must already have it" in programs.messages[0]
 
 
-def test_kinds_own_error_is_told(programs: Programs) -> None:
+def test_error_of_kind_is_reported(programs: Programs) -> None:
     programs.add("docker")
     programs.add("kind", 1, "no nodes found for cluster a-b")
     with pytest.raises(LocalError, match=r"into the cluster a-b: no nodes found for cluster a-b; check that"):
         programs.provide()
 
 
-def test_an_image_that_was_not_built_is_told_before_anything_starts(programs: Programs) -> None:
+def test_missing_image_is_reported_before_the_start(programs: Programs) -> None:
     programs.add("docker", 1, "Error: No such image: mine:dev")
     with pytest.raises(
         LocalError, match=r"no image mine:dev \(Error: No such image: mine:dev\); build it with `make im"
     ):
-        programs.provide(context="lab", own_engine=True)
+        programs.provide(context="lab", shares_docker=True)
 
 
-def test_another_clusters_images_cannot_be_known(programs: Programs) -> None:
+def test_images_of_other_clusters_are_not_checked(programs: Programs) -> None:
     programs.provide(context="minikube")
-    assert (programs.calls, programs.told) == ([], [])
+    assert (programs.calls, programs.messages) == ([], [])
 
 
-def test_without_docker(programs: Programs) -> None:
+def test_missing_docker_is_reported(programs: Programs) -> None:
     with pytest.raises(LocalError, match="`docker` is not on the PATH"):
-        programs.provide(context="lab", own_engine=True)
+        programs.provide(context="lab", shares_docker=True)

@@ -1,4 +1,4 @@
-"""The example registry from stand-in weights, with git and DVC as they are."""
+"""The example registry from stand-in weights, with real git and DVC."""
 
 import subprocess
 from pathlib import Path
@@ -44,7 +44,7 @@ def built(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_two_tags_with_weights_of_their_own(built: Path, tmp_path: Path) -> None:
+def test_each_of_two_tags_has_different_weights(built: Path, tmp_path: Path) -> None:
     assert _git(built / "registry", "tag").split() == list(REVISIONS)
     assert _git(built / "registry", "status", "--porcelain") == ""
     contents = [_content(built / "registry", revision, tmp_path / revision) for revision in REVISIONS]
@@ -52,20 +52,20 @@ def test_two_tags_with_weights_of_their_own(built: Path, tmp_path: Path) -> None
     assert not (built / "registry.draft").exists()
 
 
-def test_built_again_it_stays_as_it_is(built: Path, weights: Path) -> None:
+def test_second_build_changes_nothing(built: Path, weights: Path) -> None:
     before = _commits(built / "registry"), (built / "registry" / ".git").stat().st_ino
     build_example_registry(weights, built / "registry", built / "remote")
     assert before == (_commits(built / "registry"), (built / "registry" / ".git").stat().st_ino)
 
 
-def test_the_same_weights_are_the_same_commits_elsewhere(built: Path, weights: Path, tmp_path: Path) -> None:
+def test_same_weights_give_the_same_commits_elsewhere(built: Path, weights: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "another folder" / "deep"
     build_example_registry(weights, elsewhere / "registry", elsewhere / "remote")
     assert _commits(elsewhere / "registry") == _commits(built / "registry")
     assert _content(elsewhere / "registry", "v2", tmp_path / "x") == b"weights v2"
 
 
-def test_what_a_killed_build_left_is_replaced(built: Path, weights: Path, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_build_are_replaced(built: Path, weights: Path, tmp_path: Path) -> None:
     draft = tmp_path / "registry.draft"
     draft.mkdir()
     _git(draft, "init", "--quiet")
@@ -78,10 +78,10 @@ def test_what_a_killed_build_left_is_replaced(built: Path, weights: Path, tmp_pa
     assert not (tmp_path / "remote" / "files" / "half").exists()
 
 
-def test_a_persons_own_git_settings_change_nothing(
+def test_git_settings_of_the_user_have_no_effect(
     built: Path, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many sign each commit and tag, or run hooks: there is no key here, and other bytes are other commits."""
+    """Users may sign commits and tags or run hooks, which would fail here or change the commits."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
     (hooks / "pre-commit").write_text("#!/bin/sh\nexit 1\n")
@@ -96,7 +96,7 @@ def test_a_persons_own_git_settings_change_nothing(
     assert _commits(tmp_path / "registry") == _commits(built / "registry")
 
 
-def test_weights_that_are_missing_leave_no_registry(tmp_path: Path) -> None:
+def test_missing_weights_leave_no_registry(tmp_path: Path) -> None:
     with pytest.raises((LocalError, FileNotFoundError)):
         build_example_registry(tmp_path / "nonesuch", tmp_path / "registry", tmp_path / "remote")
     assert not (tmp_path / "registry").exists()

@@ -32,22 +32,22 @@ def test_gpus_of_one_type() -> None:
 
 
 @pytest.mark.parametrize("types", [("nvidia-l4", "nvidia-t4"), ("nvidia-l4", None), (None, None)])
-def test_gpus_of_several_types_or_of_none_that_is_told_are_any_gpu(types: tuple[str | None, str | None]) -> None:
+def test_mixed_or_unlabeled_gpus_count_as_any_gpu(types: tuple[str | None, str | None]) -> None:
     offer = read_nodes([_node(gpus=1, gpu_type=name) for name in types])
     assert (offer.gpus, offer.gpu_type) == (2, None)
 
 
-def test_a_type_without_gpus_is_no_type() -> None:
+def test_gpu_type_without_gpus_is_ignored() -> None:
     offer = read_nodes([_node(gpu_type="nvidia-l4")])
     assert (offer.gpus, offer.gpu_type, offer.slots) == (0, None, 2)
 
 
 @pytest.mark.parametrize(("gpus", "slots"), [(1, 1), (4, 4), (16, 4)])
-def test_a_chunk_a_gpu_and_four_at_most(gpus: int, slots: int) -> None:
+def test_slots_are_one_per_gpu_up_to_four(gpus: int, slots: int) -> None:
     assert read_nodes([_node(gpus=gpus)]).slots == slots
 
 
-def test_only_nodes_that_take_pods_count() -> None:
+def test_only_schedulable_nodes_count() -> None:
     away = [_node(gpus=8, ready="Unknown", cpu="64"), _node(gpus=8, cordoned=True, cpu="64")]
     offer = read_nodes([*away, _node(cpu="1930m", address="10.0.0.9")])
     assert (offer.nodes, offer.gpus, offer.cpus, offer.address) == (1, 0, 1.93, "10.0.0.9")
@@ -57,7 +57,7 @@ def test_only_nodes_that_take_pods_count() -> None:
         read_nodes([])
 
 
-def test_taints_keep_chunks_away_unless_they_are_those_of_gpus() -> None:
+def test_tainted_nodes_are_excluded_except_gpu_nodes() -> None:
     control_plane = _node(taint="NoSchedule", cpu="64")
     assert read_nodes([control_plane, _node()]).cpus == 4
     assert read_nodes([control_plane, _node(taint="PreferNoSchedule")]).nodes == 1
@@ -66,12 +66,12 @@ def test_taints_keep_chunks_away_unless_they_are_those_of_gpus() -> None:
         read_nodes([control_plane, _node(taint="NoExecute")])
 
 
-def test_pods_reach_back_by_ipv4() -> None:
+def test_node_address_is_ipv4() -> None:
     assert read_nodes([_node(address="fd00::7"), _node(address="10.0.0.9")]).address == "10.0.0.9"
     with pytest.raises(LocalError, match="internal IPv4 address"):
         read_nodes([_node(address="fd00::7")])
 
 
-def test_docker_below_all_nodes() -> None:
+def test_docker_runtime_of_all_nodes() -> None:
     assert read_nodes([_node(runtime="docker://20.10")]).docker
     assert not read_nodes([_node(runtime="docker://20.10"), _node()]).docker

@@ -32,29 +32,29 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_images_below_a_folder(folder: Path) -> None:
+def test_images_are_found_in_subfolders(folder: Path) -> None:
     assert find_images(folder) == ["2026/08/größe 1#.PNG", "2026/a.jpeg", "b.jpg"]
 
 
-def test_a_folder_is_uploaded_with_its_subfolders(store: Store, bucket: str, folder: Path) -> None:
+def test_folder_is_uploaded_with_its_subfolders(store: Store, bucket: str, folder: Path) -> None:
     assert upload_photographs(store, folder, None) == 3 + len(BROKEN)
     assert names_in(store, bucket) == sorted([*find_images(folder), *BROKEN], key=str.encode)
     assert store.read(GcsUri(bucket, "2026/08/größe 1#.PNG")) == "2026/08/größe 1#.PNG".encode()
 
 
-def test_at_most_so_many(store: Store, bucket: str, folder: Path) -> None:
+def test_upload_is_limited_to_a_number(store: Store, bucket: str, folder: Path) -> None:
     assert upload_photographs(store, folder, 1) == 1 + len(BROKEN)
     assert names_in(store, bucket) == ["2026/08/größe 1#.PNG", *BROKEN]
     assert upload_photographs(store, folder, 99) == 3 + len(BROKEN)
 
 
-def test_generated_scenes(store: Store, bucket: str) -> None:
+def test_generated_scenes_are_uploaded(store: Store, bucket: str) -> None:
     assert upload_photographs(store, None, 3) == 3 + len(BROKEN)
     assert len(set(names_in(store, bucket)) - set(BROKEN)) == 3
     assert SCENES > 3
 
 
-def test_a_folder_that_will_not_do(tmp_path: Path, store: Store, bucket: str) -> None:
+def test_unusable_folder_is_rejected(tmp_path: Path, store: Store, bucket: str) -> None:
     with pytest.raises(LocalError, match="no such folder"):
         find_images(tmp_path / "nonesuch")
     with pytest.raises(LocalError, match="no jpg, png"):

@@ -16,7 +16,7 @@ DIGEST = "europe-docker.pkg.dev/p/r/cloudseg-inference@sha256:" + "0" * 64
 
 
 def _settings(tmp_path: Path, image: str = "mine:dev", **offer: Any) -> tuple[Settings, dict[str, str]]:
-    """As the DAG reads them in the environment that the demo gives it."""
+    """The settings that the DAG reads in the demo's environment."""
     state = LocalState(tmp_path, 1, 4443, gcs_host="172.18.0.1")
     found = Offer(
         **{"nodes": 1, "gpus": 0, "gpu_type": None, "cpus": 8.0, "address": "172.18.0.2", "docker": False} | offer
@@ -27,7 +27,7 @@ def _settings(tmp_path: Path, image: str = "mine:dev", **offer: Any) -> tuple[Se
     return Settings.from_environment(environment), environment
 
 
-def test_the_dag_reads_what_the_demo_says(tmp_path: Path) -> None:
+def test_settings_of_the_dag_match_the_demo(tmp_path: Path) -> None:
     settings, environment = _settings(tmp_path, gpus=2, gpu_type="nvidia-l4")
     assert settings.runtime == "kubernetes"
     pods = settings.pods
@@ -40,7 +40,7 @@ def test_the_dag_reads_what_the_demo_says(tmp_path: Path) -> None:
     assert environment["STORAGE_EMULATOR_HOST"] == "http://172.18.0.1:4443"
 
 
-def test_a_cluster_without_gpus(tmp_path: Path) -> None:
+def test_cluster_without_gpus(tmp_path: Path) -> None:
     pods = _settings(tmp_path)[0].pods
     assert (pods.gpus, pods.gpu_type) == (0, None)
 
@@ -50,11 +50,11 @@ def test_gpus_of_any_type(tmp_path: Path) -> None:
     assert (pods.gpus, pods.gpu_type) == (1, None)
 
 
-def test_an_image_with_a_digest_is_pulled(tmp_path: Path) -> None:
+def test_image_with_a_digest_is_pulled(tmp_path: Path) -> None:
     assert _settings(tmp_path, DIGEST)[0].pods.image_pull_policy == "IfNotPresent"
 
 
-def test_a_demo_without_pods_does_not_wait_for_the_kubernetes_client() -> None:
+def test_demo_without_pods_does_not_import_the_kubernetes_client() -> None:
     code = "import cloudseg_local.__main__, sys; sys.exit('kubernetes' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False, timeout=60).returncode == 0
 

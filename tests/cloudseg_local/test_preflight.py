@@ -8,20 +8,20 @@ from cloudseg_local.preflight import require_free_disk, require_free_port, requi
 from cloudseg_ops.contracts.errors import LocalError
 
 
-def test_a_port_that_is_taken_is_told_with_its_variable() -> None:
+def test_taken_port_is_reported_with_its_variable() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
         with pytest.raises(LocalError) as raised:
             require_free_port(port, "GCS_PORT", "the GCS emulator")
-    told = str(raised.value)
-    assert told.startswith(f"port {port}, meant for the GCS emulator, is taken")
-    assert "make demo GCS_PORT=" in told
-    assert f"(process {os.getpid()})" in told
+    message = str(raised.value)
+    assert message.startswith(f"port {port}, meant for the GCS emulator, is taken")
+    assert "make demo GCS_PORT=" in message
+    assert f"(process {os.getpid()})" in message
 
 
-def test_a_port_that_all_addresses_listen_on_is_taken_too() -> None:
+def test_port_taken_on_all_addresses_is_rejected() -> None:
     with socket.socket() as listener:
         listener.bind(("0.0.0.0", 0))
         listener.listen()
@@ -29,7 +29,7 @@ def test_a_port_that_all_addresses_listen_on_is_taken_too() -> None:
             require_free_port(listener.getsockname()[1], "UI_PORT", "Airflow's UI")
 
 
-def test_a_port_is_taken_on_an_address() -> None:
+def test_port_is_checked_on_the_given_address() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.2", 0))
         listener.listen()
@@ -39,7 +39,7 @@ def test_a_port_is_taken_on_an_address() -> None:
             require_free_port(port, "GCS_PORT", "the GCS emulator", "127.0.0.2")
 
 
-def test_a_free_port_stays_free() -> None:
+def test_free_port_stays_free() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -48,12 +48,12 @@ def test_a_free_port_stays_free() -> None:
 
 
 @pytest.mark.parametrize("port", [65_536, -1, 99_999])
-def test_a_number_that_is_no_port_is_told_with_its_variable(port: int) -> None:
+def test_invalid_port_is_reported_with_its_variable(port: int) -> None:
     with pytest.raises(LocalError, match="UI_PORT"):
         require_free_port(port, "UI_PORT", "Airflow's UI")
 
 
-def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_disk_space_is_checked_for_a_missing_folder(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     require_free_disk(folder, 1)
     with pytest.raises(LocalError) as raised:
@@ -64,7 +64,7 @@ def test_room_on_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> N
     assert not folder.exists()
 
 
-def test_a_program_that_is_missing() -> None:
+def test_missing_program_is_reported() -> None:
     require_program("git")
     with pytest.raises(LocalError, match="`nonesuch-program` is not on the PATH"):
         require_program("nonesuch-program")

@@ -1,4 +1,4 @@
-"""Real processes: services that die, children that do not want to, and what a killed command leaves behind."""
+"""Real processes: services that die, children that ignore SIGTERM, and leftovers of a killed command."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from cloudseg_local.processes import MARKER, Service, Supervisor, end_processes,
 from cloudseg_ops.contracts.errors import LocalError
 
 SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)")
-# Neither of them ends when it is asked to.
+# Both ignore SIGTERM.
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -29,7 +29,7 @@ time.sleep(60)
 
 @pytest.fixture
 def started() -> Iterator[list[int]]:
-    """Ids of processes that a test is responsible for."""
+    """Ids of processes that the test must end."""
     ids: list[int] = []
     yield ids
     for process_id in ids:
@@ -67,22 +67,22 @@ def _kill(service: Service) -> None:
     _wait(lambda: service.died() is not None)
 
 
-def test_a_service_that_is_killed_is_started_again_and_given_up_after_three_times(tmp_path: Path) -> None:
-    told: list[str] = []
-    supervisor = Supervisor(told.append)
+def test_killed_service_is_restarted_up_to_three_times(tmp_path: Path) -> None:
+    messages: list[str] = []
+    supervisor = Supervisor(messages.append)
     service = _service(tmp_path)
     supervisor.start(service)
     try:
         supervisor.check()
-        assert told == []
+        assert messages == []
         for times in range(1, 4):
             before = supervisor.process_ids
             _kill(service)
             supervisor.check()
             assert supervisor.process_ids != before
-            assert len(told) == times
+            assert len(messages) == times
             assert service.died() is None
-        assert told[0] == "the service ended (exit code -9); restarting it"
+        assert messages[0] == "the service ended (exit code -9); restarting it"
         _wait(lambda: "up" in service.log.read_text())
         _kill(service)
         with pytest.raises(LocalError) as raised:
@@ -94,7 +94,7 @@ def test_a_service_that_is_killed_is_started_again_and_given_up_after_three_time
         supervisor.stop()
 
 
-def test_one_that_dies_costs_the_others_nothing(tmp_path: Path, supervisor: Supervisor) -> None:
+def test_dying_service_does_not_affect_the_others(tmp_path: Path, supervisor: Supervisor) -> None:
     mortal, other = _service(tmp_path), _service(tmp_path)
     supervisor.start(mortal)
     supervisor.start(other)
@@ -106,7 +106,7 @@ def test_one_that_dies_costs_the_others_nothing(tmp_path: Path, supervisor: Supe
     assert other.died() is None
 
 
-def test_restarting_one_leaves_the_others(tmp_path: Path, supervisor: Supervisor) -> None:
+def test_restart_of_one_service_keeps_the_others(tmp_path: Path, supervisor: Supervisor) -> None:
     services = [Service(name, SLEEP, dict(os.environ), tmp_path / name) for name in ("one", "other")]
     for service in services:
         supervisor.start(service)
@@ -118,7 +118,7 @@ def test_restarting_one_leaves_the_others(tmp_path: Path, supervisor: Supervisor
     assert after[1] == before[1]
 
 
-def test_stopping_ends_all_of_them(tmp_path: Path, supervisor: Supervisor) -> None:
+def test_stop_ends_all_services(tmp_path: Path, supervisor: Supervisor) -> None:
     for _ in range(2):
         supervisor.start(_service(tmp_path))
     ids = supervisor.process_ids
@@ -128,26 +128,26 @@ def test_stopping_ends_all_of_them(tmp_path: Path, supervisor: Supervisor) -> No
     supervisor.stop()
 
 
-def test_leaving_ends_none_of_them(tmp_path: Path, started: list[int]) -> None:
+def test_leave_keeps_all_services(tmp_path: Path, started: list[int]) -> None:
     supervisor = Supervisor(lambda text: None)
     service = _service(tmp_path)
     supervisor.start(service)
     assert service.process is not None
     started.append(service.process.pid)
-    supervisor.leave()
+    supervisor.detach()
     supervisor.stop()
     assert service.died() is None
     service.process.kill()
     service.process.wait()
 
 
-def test_a_signal_to_the_commands_group_does_not_reach_a_service(tmp_path: Path, supervisor: Supervisor) -> None:
+def test_service_is_in_a_separate_process_group(tmp_path: Path, supervisor: Supervisor) -> None:
     supervisor.start(_service(tmp_path))
     (process_id,) = supervisor.process_ids
     assert os.getpgid(process_id) != os.getpgid(0)
 
 
-def test_children_that_ignore_the_asking_are_killed(tmp_path: Path, started: list[int]) -> None:
+def test_children_that_ignore_sigterm_are_killed(tmp_path: Path, started: list[int]) -> None:
     script = tmp_path / "stubborn.py"
     script.write_text(STUBBORN)
     parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, start_new_session=True)
@@ -164,7 +164,7 @@ def test_children_that_ignore_the_asking_are_killed(tmp_path: Path, started: lis
     parent.communicate()
 
 
-def test_those_that_end_when_asked_are_not_waited_for(started: list[int]) -> None:
+def test_terminated_process_is_not_waited_for(started: list[int]) -> None:
     process = subprocess.Popen(SLEEP, stdout=subprocess.PIPE)
     started.append(process.pid)
     assert process.stdout is not None
@@ -176,14 +176,14 @@ def test_those_that_end_when_asked_are_not_waited_for(started: list[int]) -> Non
     process.communicate()
 
 
-def test_what_is_gone_already_is_no_error() -> None:
+def test_ended_process_is_ignored() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     end_processes([process.pid])
     end_processes([])
 
 
-def test_only_what_this_state_has_started_is_left_over(tmp_path: Path, started: list[int]) -> None:
+def test_leftovers_are_only_processes_of_this_state(tmp_path: Path, started: list[int]) -> None:
     mine, other = tmp_path / "mine", tmp_path / "other"
     processes = [
         subprocess.Popen(SLEEP, env={**os.environ, **marked}, stdout=subprocess.PIPE)
@@ -203,14 +203,14 @@ def test_only_what_this_state_has_started_is_left_over(tmp_path: Path, started: 
         process.communicate()
 
 
-def test_the_end_of_a_log(tmp_path: Path) -> None:
+def test_tail_of_a_log(tmp_path: Path) -> None:
     log = tmp_path / "x.log"
     assert tail(log) == "(no log)"
     log.write_bytes("".join(f"{number}\n" for number in range(30)).encode() + b"\xff last\n")
     assert tail(log, 2) == "  29\n  � last"
 
 
-def test_waiting() -> None:
+def test_wait_until() -> None:
     checks: list[int] = []
     wait_until(lambda: len(checks) == 3, "it", seconds=5, check=lambda: checks.append(1), pause=0.01)
     with pytest.raises(LocalError, match="the emulator was not ready after 0 s"):

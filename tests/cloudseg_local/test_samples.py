@@ -20,7 +20,7 @@ def test_photographs_come_in_several_formats_sizes_and_modes(tmp_path: Path) -> 
     assert len({picture.size for picture in pictures}) >= 5
 
 
-def test_first_photograph_lies_on_its_side_until_its_exif_is_heeded(tmp_path: Path) -> None:
+def test_first_photograph_is_rotated_by_its_exif_orientation(tmp_path: Path) -> None:
     [path] = write_photographs(tmp_path, 1, seed=9)
     stored = Image.open(path)
     shown = ImageOps.exif_transpose(stored)

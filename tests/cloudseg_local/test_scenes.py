@@ -5,7 +5,7 @@ import pytest
 from cloudseg_local.scenes import make_scene
 
 
-def test_scene_has_the_stated_shape_and_values() -> None:
+def test_scene_has_the_requested_shape_and_valid_values() -> None:
     scene = make_scene(3, 57, 40)
 
     assert scene.image.shape == (40, 57, 3)
@@ -14,7 +14,7 @@ def test_scene_has_the_stated_shape_and_values() -> None:
     assert set(np.unique(scene.mask)) <= {0, 1}
 
 
-def test_scene_depends_on_its_seed_alone() -> None:
+def test_scene_depends_only_on_its_seed() -> None:
     first, again, other = make_scene(5, 64, 48), make_scene(5, 64, 48), make_scene(6, 64, 48)
 
     np.testing.assert_array_equal(first.image, again.image)
@@ -46,6 +46,6 @@ def test_cloud_is_less_blue_than_clear_sky_in_the_same_scene() -> None:
 
 
 @pytest.mark.parametrize(("seed", "width", "height"), [(-1, 64, 64), (0, 7, 64), (0, 64, 0)])
-def test_impossible_scene_is_refused_with_the_limits(seed: int, width: int, height: int) -> None:
+def test_impossible_scene_is_rejected_with_the_limits(seed: int, width: int, height: int) -> None:
     with pytest.raises(ValueError, match="at least 8"):
         make_scene(seed, width, height)

@@ -25,7 +25,7 @@ def state(tmp_path: Path) -> LocalState:
     return LocalState(tmp_path / "state", 8080, 4443)
 
 
-def test_one_command_at_a_time(state: LocalState) -> None:
+def test_state_is_locked_by_one_command(state: LocalState) -> None:
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(state.root)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY,
@@ -35,7 +35,7 @@ def test_one_command_at_a_time(state: LocalState) -> None:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(LocalError, match=rf"another command is using .*\(process {holder.pid}\)"), state.locked():
             pytest.fail("two commands hold the state at once")
-        # However it ends, the lock goes with the process.
+        # The lock is released whenever the process ends.
         holder.kill()
         holder.wait(10)
         with state.locked():
@@ -45,13 +45,13 @@ def test_one_command_at_a_time(state: LocalState) -> None:
         holder.communicate()
 
 
-def test_the_lock_is_free_again_afterwards(state: LocalState) -> None:
+def test_lock_is_released_afterwards(state: LocalState) -> None:
     for _ in range(2):
         with state.locked():
             pass
 
 
-def test_secrets_are_kept_and_are_nobodys_else(state: LocalState) -> None:
+def test_secrets_are_kept_and_private(state: LocalState) -> None:
     first = state.secret("a")
     assert len(first) >= 16
     assert state.secret("b") != first
@@ -60,13 +60,13 @@ def test_secrets_are_kept_and_are_nobodys_else(state: LocalState) -> None:
     assert [path.name for path in state.root.iterdir()] == ["secrets.json"]
 
 
-def test_a_setup_has_a_name_that_is_a_label_of_its_own(tmp_path: Path) -> None:
+def test_setup_name_is_a_unique_label(tmp_path: Path) -> None:
     names = {LocalState(tmp_path / folder, 1, 2).setup for folder in ("a", "a", "b")}
     assert len(names) == 2
     assert all(re.fullmatch("[0-9a-f]{16}", name) for name in names)
 
 
-def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_private_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "up.json"
     write_private(path, {"a": 1})
     path.chmod(0o644)
@@ -78,7 +78,7 @@ def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     assert path.read_text() == '{"a": 2}'
 
 
-def test_everything_lies_below_the_root(state: LocalState) -> None:
+def test_all_paths_are_below_the_root(state: LocalState) -> None:
     places = [state.gcs, state.registry, state.registry_remote, state.airflow_home, state.logs, state.reports,
               state.up_file, state.cluster_file]  # fmt: skip
     assert len(set(places)) == len(places)

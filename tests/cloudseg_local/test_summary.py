@@ -18,7 +18,7 @@ def _rows(table: str) -> dict[str, str]:
     return {name: value.strip() for name, value in lines}
 
 
-def test_a_run_as_a_table(store: Store, layout: RunLayout) -> None:
+def test_summary_of_a_run(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg", 0.25), done("b.jpg", 0.75), quarantined("c.jpg", "no image")])
     report = write_report(store, layout, facts_of(layout, planned(layout, 3)))
     rows = _rows(summary_table(report.to_json(), _audit(masked=2, quarantined=1), Path("/r/report.html"), "success"))
@@ -32,24 +32,24 @@ def test_a_run_as_a_table(store: Store, layout: RunLayout) -> None:
     assert "newer uploaded" not in rows
 
 
-def test_a_run_that_left_no_report() -> None:
+def test_summary_without_a_report() -> None:
     rows = _rows(summary_table(None, _audit(input=5), None, "failed"))
     assert rows["report"] == "none was written"
     assert rows["left in input"] == "5"
 
 
-def test_a_run_that_segmented_nothing(store: Store, layout: RunLayout) -> None:
+def test_summary_of_a_run_without_a_model(store: Store, layout: RunLayout) -> None:
     report = write_report(store, layout, facts_of(layout, planned(layout, 3), model=None))
     rows = _rows(summary_table(report.to_json(), _audit(input=3), Path("r"), "failed"))
     assert "model" not in rows
     assert "cloud fraction" not in rows
 
 
-def test_what_is_lost_cannot_be_overlooked() -> None:
+def test_lost_inputs_are_shown() -> None:
     rows = _rows(summary_table(None, _audit(lost=2, superseded=1), None, "failed"))
     assert rows["LOST"] == "2"
     assert rows["newer uploaded"] == "1"
 
 
-def test_columns_are_aligned_between_rules_as_wide() -> None:
+def test_columns_are_aligned_between_rules() -> None:
     assert frame([("a", "1"), ("long", "22")]).splitlines() == ["─" * 10, " a     1", " long  22", "─" * 10]

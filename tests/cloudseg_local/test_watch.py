@@ -21,14 +21,14 @@ def _task(task_id: str, state: str | None, map_index: int = -1) -> TaskState:
         (["success"] * 6, "finished"),
     ],
 )
-def test_the_first_task_that_is_not_finished(states: list[str | None], expected: str) -> None:
+def test_first_unfinished_task_is_described(states: list[str | None], expected: str) -> None:
     tasks = [_task(task_id, state) for task_id, state in zip(TASKS[:6], states, strict=True)]
     assert describe(tasks) == expected
     # Airflow gives them in any order.
     assert describe(tasks[::-1]) == expected
 
 
-def test_the_teardown_is_told_when_nothing_else_is_left() -> None:
+def test_teardown_is_described_last() -> None:
     tasks = [_task(task_id, "success") for task_id in TASKS]
     assert describe(tasks) == "finished"
     assert describe([*tasks[:-2], _task("report", "running"), _task("release_pods", "running")]) == "report: running"
@@ -42,13 +42,13 @@ def test_chunks_are_counted_by_state() -> None:
     assert describe([*done, *chunks]) == "segment: 1 queued, 2 running, 1 success, 1 waiting"
 
 
-def test_a_stall_is_queued_tasks_and_none_that_runs_for_half_a_minute() -> None:
+def test_stall_is_half_a_minute_with_only_queued_tasks() -> None:
     queued, running = TaskState("segment", 0, "queued", 1), TaskState("segment", 1, "running", 1)
     stall = Stall()
-    assert not stall.seen([queued], 0)
-    assert not stall.seen([queued], 29)
-    assert stall.seen([queued], 30)
-    assert not stall.seen([queued], 31)  # it was acted upon; the clock begins again
-    assert not stall.seen([queued, running], 50)
-    assert not stall.seen([queued], 62)
-    assert not stall.seen([TaskState("report", -1, None, 0)], 99)
+    assert not stall.is_stalled([queued], 0)
+    assert not stall.is_stalled([queued], 29)
+    assert stall.is_stalled([queued], 30)
+    assert not stall.is_stalled([queued], 31)  # it was reported; the time starts again
+    assert not stall.is_stalled([queued, running], 50)
+    assert not stall.is_stalled([queued], 62)
+    assert not stall.is_stalled([TaskState("report", -1, None, 0)], 99)

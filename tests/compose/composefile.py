@@ -24,17 +24,17 @@ def used_variables() -> set[str]:
 
 
 def composefile(**changes: str) -> dict[str, Any]:
-    """The file with its variables filled in as .env has them, but for some."""
+    """The file with the variables of .env, some of them overridden."""
     given = {**defaults(), **changes}
     text = _VARIABLE.sub(lambda found: given[found[1]], FILE.read_text("utf-8"))
     return cast("dict[str, Any]", yaml.safe_load(text))
 
 
 def services(**changes: str) -> dict[str, dict[str, Any]]:
-    """Its services by name."""
+    """The services by name."""
     return cast("dict[str, dict[str, Any]]", composefile(**changes)["services"])
 
 
 def airflow_environment(**changes: str) -> dict[str, str]:
-    """The environment that all of Airflow's services have."""
+    """The environment that all Airflow services share."""
     return cast("dict[str, str]", services(**changes)["scheduler"]["environment"])

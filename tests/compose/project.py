@@ -1,4 +1,4 @@
-"""A whole setup under Docker, as tests bring it up and look at it."""
+"""A whole setup under Docker, as the tests start and inspect it."""
 
 import json
 import os
@@ -26,14 +26,14 @@ LOGIN = "/var/lib/cloudseg/login"
 
 
 def compose_command() -> list[str] | None:
-    """The Compose that is here: v2, or else v1."""
+    """The installed Compose: v2, or else v1."""
     if docker("compose", "version").returncode == 0:
         return ["docker", "compose"]
     return ["docker-compose"] if shutil.which("docker-compose") else None
 
 
 def why_no_compose() -> str:
-    """Say in a line why the setup cannot be brought up here; empty: it can."""
+    """One line saying why the setup cannot be started here; empty if it can."""
     if reason := why_no_docker():
         return reason
     if compose_command() is None:
@@ -47,7 +47,7 @@ def why_no_compose() -> str:
 
 
 def clone(folder: Path) -> None:
-    """Copy what a clone of this tree has."""
+    """Copy the files that a clone of this tree has."""
     listed = subprocess.run(
         ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True,
@@ -72,7 +72,7 @@ class Project:
     changes: dict[str, str] = field(default_factory=dict)
 
     def compose(self, *arguments: str, timeout: float = 900, stdin: IO[bytes] | int | None = None) -> str:
-        """Run Compose in the folder, and return what it says."""
+        """Run Compose in the folder; returns its output."""
         environment = {
             **os.environ,
             "COMPOSE_PROJECT_NAME": self.project,
@@ -97,18 +97,18 @@ class Project:
         return self.compose("exec", "-T", service, *command, timeout=120)
 
     def containers(self) -> dict[str, dict[str, Any]]:
-        """What `docker inspect` says of each container, by service."""
+        """The output of `docker inspect` for each container, by service."""
         ids = docker("ps", "--all", "--quiet", "--filter", self._label).stdout.split()
         found = json.loads(docker("inspect", *ids).stdout) if ids else []
         return {each["Config"]["Labels"]["com.docker.compose.service"]: each for each in found}
 
     def left(self) -> list[str]:
-        """Ids of the containers, volumes and networks that bear the project's name."""
+        """Ids of the containers, volumes and networks with the project's name."""
         kinds = (("ps", "--all"), ("volume", "ls"), ("network", "ls"))
         return [name for kind in kinds for name in docker(*kind, "--quiet", "--filter", self._label).stdout.split()]
 
     def health(self) -> dict[str, str]:
-        """State of each service: its health, or how it runs or ended."""
+        """State of each service: its health, or whether it runs or how it exited."""
         states = {name: each["State"] for name, each in self.containers().items()}
         return {
             name: state.get("Health", {}).get("Status") or f"{state['Status']} {state['ExitCode']}"
@@ -129,13 +129,13 @@ class Project:
                 if (value := found()) is not None:
                     return value
             except (CloudsegError, OSError, ValueError):
-                pass  # Airflow, or its database, is starting again.
+                pass  # Airflow or its database is restarting.
             time.sleep(1)
         raise AssertionError(f"it did not come about in {seconds:.0f} s; {self.health()}")
 
     @cached_property
     def password(self) -> str:
-        """The administrator's, by the command that the docs give."""
+        """The administrator's password, from the command in the docs."""
         return self.execute("api-server", "cat", f"{LOGIN}/password").strip()
 
     @cached_property
@@ -160,12 +160,12 @@ class Project:
         return self.wait_for(end, seconds)
 
     def audit(self, run_id: str) -> dict[str, Any]:
-        """As an operator asks for it; fails when an input is lost."""
-        said = self.execute("scheduler", "cloudseg", "audit", "--json", "--run", run_id)
-        return cast("dict[str, Any]", json.loads(said))
+        """Run the audit as an operator does; fails if an input is lost."""
+        output = self.execute("scheduler", "cloudseg", "audit", "--json", "--run", run_id)
+        return cast("dict[str, Any]", json.loads(output))
 
     def assert_all_done(self, run_id: str, objects: int, masks: int, prefix: str = "") -> None:
-        """Nothing is lost, nothing is left in INPUT, and so many masks lie under the prefix."""
+        """Assert that nothing is lost or left in INPUT, and that the prefix has this many masks."""
         audit = self.audit(run_id)
         assert audit["holds"]
         assert audit["objects"] == objects

@@ -1,4 +1,4 @@
-"""What can be said of docker-compose.yaml without Docker."""
+"""Checks of docker-compose.yaml that do not need Docker."""
 
 import re
 from pathlib import Path
@@ -38,7 +38,7 @@ DIFFERENT = {
 
 
 def mounts(service: dict[str, Any]) -> dict[str, str]:
-    """Volumes and folders of a service: what is mounted, and where with which options."""
+    """Volumes and folders of a service: source → target and options."""
     return dict(mount.split(":", 1) for mount in service.get("volumes", ()))
 
 
@@ -49,17 +49,17 @@ def test_every_image_has_an_exact_tag() -> None:
     assert re.fullmatch(r"apache/airflow:slim-3\.\d+\.\d+-python3\.11", defaults()["AIRFLOW_BASE"])
 
 
-def test_the_base_is_the_dockerfile_s_own() -> None:
+def test_base_image_is_that_of_the_dockerfile() -> None:
     text = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text("utf-8")
     assert re.findall(r"^ARG BASE=(.*)$", text, flags=re.MULTILINE) == [defaults()["AIRFLOW_BASE"]]
 
 
-def test_ports_are_on_loopback_alone() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     ports = {port: name for name, service in services().items() for port in service.get("ports", ())}
     assert ports == {"127.0.0.1:8080:8080": "api-server", "127.0.0.1:4443:4443": "emulator"}
 
 
-def test_nobody_but_the_cluster_has_root_or_rights() -> None:
+def test_only_the_cluster_has_root_or_capabilities() -> None:
     for name, service in services().items():
         if name == "k3s":
             assert service["profiles"] == ["k8s"]
@@ -70,7 +70,7 @@ def test_nobody_but_the_cluster_has_root_or_rights() -> None:
         assert "privileged" not in service
 
 
-def test_no_secret_is_in_the_file_or_in_its_defaults() -> None:
+def test_file_and_defaults_contain_no_secret() -> None:
     named = {
         key: value
         for service in services().values()
@@ -82,7 +82,7 @@ def test_no_secret_is_in_the_file_or_in_its_defaults() -> None:
     assert not [name for name in defaults() if SECRET.search(name)]
 
 
-def test_airflow_takes_its_secrets_from_commands() -> None:
+def test_airflow_reads_its_secrets_with_commands() -> None:
     from airflow.configuration import conf
 
     commands = {key: value for key, value in airflow_environment().items() if key.endswith("_CMD")}
@@ -102,11 +102,11 @@ def test_airflow_takes_its_secrets_from_commands() -> None:
         ("kube", {"cluster", "scheduler", "triggerer"}),
     ],
 )
-def test_who_reads_which_secret(volume: str, readers: set[str]) -> None:
+def test_readers_of_each_secret_volume(volume: str, readers: set[str]) -> None:
     assert {name for name, service in services().items() if volume in mounts(service)} == readers
 
 
-def test_only_who_makes_a_secret_may_write_it_but_for_airflow_s_passwords() -> None:
+def test_secrets_are_writable_only_where_they_are_made() -> None:
     writable = {
         (volume, name)
         for name, service in services().items()
@@ -117,7 +117,7 @@ def test_only_who_makes_a_secret_may_write_it_but_for_airflow_s_passwords() -> N
     assert writable == makers | {("login", "api-server")}
 
 
-def test_code_is_mounted_and_cannot_be_written() -> None:
+def test_code_is_mounted_read_only() -> None:
     for name in OURS:
         found = {source: where for source, where in mounts(services()[name]).items() if source.startswith("./")}
         assert "./cloudseg_ops" in found
@@ -130,17 +130,17 @@ def test_every_volume_is_used_and_named() -> None:
     assert used == set(composefile()["volumes"])
 
 
-def test_what_the_demo_s_airflow_is_told_this_one_is_told_as_well(tmp_path: Path) -> None:
+def test_airflow_options_match_those_of_the_demo(tmp_path: Path) -> None:
     demo = airflow_server.airflow_environment(LocalState(tmp_path, 8080, 4443), {"chunk_objects": 10})
     here = airflow_environment()
-    told = {key: str(value).lower() for key, value in demo.items() if key.startswith(("AIRFLOW__", PREFIX))}
-    told.pop("CLOUDSEG_LOCAL_STATE")
-    same = {key: value for key, value in told.items() if key not in DIFFERENT}
+    configured = {key: str(value).lower() for key, value in demo.items() if key.startswith(("AIRFLOW__", PREFIX))}
+    configured.pop("CLOUDSEG_LOCAL_STATE")
+    same = {key: value for key, value in configured.items() if key not in DIFFERENT}
     assert {key: str(here[key]).lower() for key in same} == same
-    assert told.keys() >= DIFFERENT
+    assert configured.keys() >= DIFFERENT
 
 
-def test_every_service_that_runs_on_has_a_health_check_of_its_own() -> None:
+def test_every_long_running_service_has_a_health_check() -> None:
     for name, service in services().items():
         assert ("healthcheck" in service) == (service.get("restart") == "unless-stopped")
         if name in SERVICES:
@@ -149,7 +149,7 @@ def test_every_service_that_runs_on_has_a_health_check_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["local", "kubernetes"])
-def test_its_settings_are_ones_that_cloudseg_knows(runtime: str) -> None:
+def test_settings_are_valid(runtime: str) -> None:
     environment = airflow_environment(CLOUDSEG_RUNTIME=runtime)
     settings = Settings.from_environment(environment)
     assert settings.runtime == runtime
@@ -159,18 +159,18 @@ def test_its_settings_are_ones_that_cloudseg_knows(runtime: str) -> None:
     assert {key for key in environment if key.startswith(PREFIX)} <= set(variables())
 
 
-def test_the_emulator_s_address_is_the_one_that_all_are_told() -> None:
+def test_emulator_address_is_the_same_everywhere() -> None:
     address = services()["emulator"]["networks"]["default"]["ipv4_address"]
     (network,) = composefile()["networks"]["default"]["ipam"]["config"]
     assert address.startswith(network["subnet"].removesuffix("0/24"))
     assert int(address.rsplit(".", 1)[1]) < 128 == int(network["ip_range"].split(".")[3].partition("/")[0])
-    told = airflow_environment()
-    assert told["STORAGE_EMULATOR_HOST"] == f"http://{address}:4443"
-    assert told["CLOUDSEG_POD_ENV"] == f"STORAGE_EMULATOR_HOST=http://{address}:4443"
+    configured = airflow_environment()
+    assert configured["STORAGE_EMULATOR_HOST"] == f"http://{address}:4443"
+    assert configured["CLOUDSEG_POD_ENV"] == f"STORAGE_EMULATOR_HOST=http://{address}:4443"
 
 
-def test_every_variable_has_a_default_and_is_told_of() -> None:
+def test_every_variable_has_a_default_and_is_documented() -> None:
     assert set(defaults()) - used_variables() == {"COMPOSE_PROJECT_NAME"}
     assert used_variables() <= set(defaults())
-    told = (REPOSITORY / "docs" / "compose.md").read_text("utf-8")
-    assert [name for name in defaults() if f"`{name}`" not in told] == []
+    page = (REPOSITORY / "docs" / "compose.md").read_text("utf-8")
+    assert [name for name in defaults() if f"`{name}`" not in page] == []

@@ -1,8 +1,8 @@
 """The profile k8s of docker-compose.yaml on a real Docker engine: chunks as pods of the cluster next to Airflow.
 
-One story, in the order in which the tests stand. They take two minutes, the two images that tests/compose/try.sh
-builds, and k3s' own. Where no registry is reached, try.sh can make a stand-in of that one as well, of the programs of
-another Kubernetes; then these tests say nothing of k3s itself: that it takes its options and runs on this kernel.
+The tests depend on each other and run in this order. They take two minutes, and need the two images that
+tests/compose/try.sh builds and the image of k3s. Without access to a registry, try.sh can build a stand-in for k3s from
+another Kubernetes; then these tests do not check k3s itself: whether it accepts its options and runs on this kernel.
 """
 
 import json
@@ -41,7 +41,7 @@ def _why_no_cluster() -> str:
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     if reason := _why_no_cluster():
-        pytest.skip(f"{reason}; the profile k8s is tried where one can")
+        pytest.skip(f"{reason}; the profile k8s is not tested")
     folder = tmp_path_factory.mktemp("clone")
     clone(folder)
     changes = {
@@ -60,21 +60,21 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         made.compose("down", "--volumes", "--timeout", "5")
 
 
-def test_the_cluster_is_ready_and_asks_for_the_image(setup: Project) -> None:
+def test_cluster_is_ready_and_asks_for_the_image(setup: Project) -> None:
     assert setup.health()["k3s"] == "healthy"
-    said = setup.compose("logs", "--no-color", "cluster")
-    assert f"cluster with 1 node, namespace {NAMESPACE} (created)" in said
-    assert f"the node does not have the image {ENGINE} yet" in said
+    output = setup.compose("logs", "--no-color", "cluster")
+    assert f"cluster with 1 node, namespace {NAMESPACE} (created)" in output
+    assert f"the node does not have the image {ENGINE} yet" in output
 
 
-def test_the_image_is_handed_over(setup: Project) -> None:
+def test_image_is_imported(setup: Project) -> None:
     with subprocess.Popen(["docker", "save", ENGINE], stdout=subprocess.PIPE) as saved:
-        said = setup.compose("exec", "-T", "k3s", "ctr", "images", "import", "-", stdin=saved.stdout)
+        output = setup.compose("exec", "-T", "k3s", "ctr", "images", "import", "-", stdin=saved.stdout)
     assert saved.returncode == 0
-    assert ENGINE in said
+    assert ENGINE in output
 
 
-def test_chunks_are_pods(setup: Project) -> None:
+def test_chunks_run_as_pods(setup: Project) -> None:
     assert len(names_in(setup.store, INPUT_BUCKET)) == SCENES + 2
     setup.wait_for(lambda: setup.api.has_dag(DAG_ID) or None)
     run_id = setup.trigger()
@@ -92,12 +92,12 @@ def test_only_the_cluster_has_root_and_it_publishes_no_port(setup: Project) -> N
     assert not containers["k3s"]["NetworkSettings"]["Ports"].get("6443/tcp")
 
 
-def test_down_removes_the_cluster_as_well(setup: Project) -> None:
+def test_down_removes_the_cluster(setup: Project) -> None:
     setup.compose("down", "--volumes", "--timeout", "5")
     assert setup.left() == []
 
 
 def _pods(setup: Project) -> list[dict[str, Any]]:
-    said = setup.execute("k3s", "kubectl", "--namespace", NAMESPACE, "get", "pods", "--output=json")
-    found: list[dict[str, Any]] = json.loads(said)["items"]
+    output = setup.execute("k3s", "kubectl", "--namespace", NAMESPACE, "get", "pods", "--output=json")
+    found: list[dict[str, Any]] = json.loads(output)["items"]
     return found

@@ -1,11 +1,11 @@
-"""The setup of docker-compose.yaml, brought up on a real Docker engine from a copy of what a clone has.
+"""The setup of docker-compose.yaml, started on a real Docker engine from a copy of the repository.
 
-The tests are one story, in the order in which they stand: up, a run, an edit, a run through which the database and the
-scheduler are restarted, down. They take five minutes, and the image that tests/compose/try.sh builds.
+The tests depend on each other and run in this order: up, a run, an edit, a run during which the database and the
+scheduler are restarted, down. They take five minutes, and need the image that tests/compose/try.sh builds.
 
-Where no registry is reached, tests/compose/try.sh makes stand-ins of the two base images, and these tests say nothing
-of what stand-ins cannot show: that the official images have what is used of them (docs/compose.md lists that). With
-Compose v1 they say nothing of v2, and the other way round.
+Without access to a registry, tests/compose/try.sh builds stand-ins for the two base images. Then these tests do not
+check that the official images have what is used of them (docs/compose.md lists that). With Compose v1 they do not check
+v2, and vice versa.
 """
 
 import time
@@ -32,7 +32,7 @@ MORE = 90
 @pytest.fixture(scope="module")
 def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     if reason := why_no_compose():
-        pytest.skip(f"{reason}; docker-compose.yaml is tried where one can")
+        pytest.skip(f"{reason}; docker-compose.yaml is not tested")
     folder = tmp_path_factory.mktemp("clone")
     clone(folder)
     made = Project(folder, f"cloudseg-test-{free_port()}", free_port(), free_port(), {"SUBNET": "10.213.98"})
@@ -46,12 +46,12 @@ def setup(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         made.compose("down", "--volumes", "--timeout", "5")
 
 
-def test_the_file_is_one_that_compose_takes(setup: Project) -> None:
+def test_compose_accepts_the_file(setup: Project) -> None:
     assert "postgres:15" in setup.compose("config")
     setup.compose("--profile", "k8s", "config", "--quiet")
 
 
-def test_one_shots_ended_well_and_the_rest_is_healthy(setup: Project) -> None:
+def test_one_shot_services_exit_and_the_others_are_healthy(setup: Project) -> None:
     assert setup.health() == {
         "keys": "exited 0",
         "init": "exited 0",
@@ -64,7 +64,7 @@ def test_one_shots_ended_well_and_the_rest_is_healthy(setup: Project) -> None:
     }
 
 
-def test_the_first_run_takes_the_example_photographs(setup: Project) -> None:
+def test_first_run_segments_the_example_photographs(setup: Project) -> None:
     assert len(names_in(setup.store, INPUT_BUCKET)) == SCENES + 2
     setup.wait_for(lambda: setup.api.has_dag(DAG_ID) or None)
     run_id = setup.trigger()
@@ -73,7 +73,7 @@ def test_the_first_run_takes_the_example_photographs(setup: Project) -> None:
     setup.assert_all_done(run_id, SCENES + 2, SCENES)
 
 
-def test_ports_are_on_loopback_and_nobody_is_root(setup: Project) -> None:
+def test_ports_are_on_loopback_and_no_process_is_root(setup: Project) -> None:
     published = {
         (name, bound["HostIp"])
         for name, each in setup.containers().items()
@@ -83,14 +83,14 @@ def test_ports_are_on_loopback_and_nobody_is_root(setup: Project) -> None:
     assert published == {("api-server", "127.0.0.1"), ("emulator", "127.0.0.1")}
     for name, each in setup.containers().items():
         if each["State"]["Running"]:
-            # The first process is Docker's own init, where there is one, as the same user.
+            # The first process may be Docker's init, as the same user.
             processes = setup.execute(name, "sh", "-c", "cat /proc/[0-9]*/status | grep ^Uid").splitlines()
             users = {line.split()[1] for line in processes}
             assert users
             assert "0" not in users, name
 
 
-def test_no_secret_is_in_an_environment_or_a_log(setup: Project) -> None:
+def test_environments_and_logs_contain_no_secret(setup: Project) -> None:
     files = {
         "api-server": [
             *("login/password", "login/viewer-password"),
@@ -104,11 +104,11 @@ def test_no_secret_is_in_an_environment_or_a_log(setup: Project) -> None:
         for name in names
     ]
     assert len(set(secrets)) == 6
-    said = f"{setup.containers()} {setup.compose('logs', '--no-color')} {setup.compose('config')}"
-    assert not [secret for secret in secrets if secret in said]
+    output = f"{setup.containers()} {setup.compose('logs', '--no-color')} {setup.compose('config')}"
+    assert not [secret for secret in secrets if secret in output]
 
 
-def test_without_the_login_nobody_is_let_in(setup: Project) -> None:
+def test_access_requires_the_login(setup: Project) -> None:
     url = f"http://127.0.0.1:{setup.ui_port}"
     assert requests.get(f"{url}/api/v2/dags", timeout=30).status_code == 401
     for password in ("admin", "airflow"):
@@ -116,7 +116,7 @@ def test_without_the_login_nobody_is_let_in(setup: Project) -> None:
         assert requests.post(f"{url}/auth/token", json=login, timeout=30).status_code == 401
 
 
-def test_a_viewer_looks_and_changes_nothing(setup: Project) -> None:
+def test_viewer_has_read_only_access(setup: Project) -> None:
     url = f"http://127.0.0.1:{setup.ui_port}"
     login = {"username": "viewer", "password": setup.execute("api-server", "cat", f"{LOGIN}/viewer-password").strip()}
     token = requests.post(f"{url}/auth/token", json=login, timeout=30).json()["access_token"]
@@ -126,7 +126,7 @@ def test_a_viewer_looks_and_changes_nothing(setup: Project) -> None:
     assert requests.post(runs, headers=headers, json={"logical_date": None}, timeout=30).status_code == 403
 
 
-def test_an_edit_of_the_dag_shows_without_a_build(setup: Project) -> None:
+def test_edited_dag_is_shown_without_a_build(setup: Project) -> None:
     dag = setup.folder / "dags" / "cloud_segmentation.py"
     dag.write_text(dag.read_text("utf-8").replace("Segments the photographs", "Edited: segments the photographs"))
 
@@ -137,10 +137,10 @@ def test_an_edit_of_the_dag_shows_without_a_build(setup: Project) -> None:
     setup.wait_for(shown)
 
 
-def test_a_run_outlives_its_database_and_its_scheduler(setup: Project, tmp_path: Path) -> None:
+def test_run_survives_restarts_of_database_and_scheduler(setup: Project, tmp_path: Path) -> None:
     for path in write_photographs(tmp_path, MORE, seed=1000):
         setup.store.write(GcsUri(INPUT_BUCKET, f"more/{path.name}"), path.read_bytes())
-    time.sleep(1.1)  # settled, as the setup has it
+    time.sleep(1.1)  # settled, with the settings of the setup
     run_id = setup.trigger()
     setup.wait_for(lambda: "running" in setup.states(run_id, "segment") or None, 180)
     setup.compose("restart", "--timeout", "10", "postgres")
@@ -153,7 +153,7 @@ def test_a_run_outlives_its_database_and_its_scheduler(setup: Project, tmp_path:
     setup.await_healthy()
 
 
-def test_another_up_keeps_what_is_there(setup: Project) -> None:
+def test_second_up_keeps_the_data(setup: Project) -> None:
     before = setup.password, names_in(setup.store, OUTPUT_BUCKET)
     setup.compose("down", "--timeout", "10")
     setup.compose("up", "--detach")
@@ -164,7 +164,7 @@ def test_another_up_keeps_what_is_there(setup: Project) -> None:
     assert setup.api.has_dag(DAG_ID)
 
 
-def test_down_leaves_nothing(setup: Project) -> None:
+def test_down_removes_everything(setup: Project) -> None:
     assert setup.left()
     setup.compose("down", "--volumes", "--timeout", "5")
     assert setup.left() == []

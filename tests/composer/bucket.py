@@ -1,4 +1,4 @@
-"""A folder laid out as a Composer bucket by the deploy's own code, and an Airflow of Composer's versions over it."""
+"""A folder laid out as a Composer bucket by the delivery's code, and a parse of it by Composer's Airflow."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_delivery.targets import FOLDER, PLACEHOLDER, read_pairs
+from cloudseg_ops import __version__
 
 ROOT = Path(__file__).parents[2]
 COMMIT = "1a2b3c4d5e6f" + "0" * 28
-IMAGE = "registry.example.org/engine:0.1.0@sha256:" + "0" * 64
+IMAGE = f"registry.example.org/engine:{__version__}@sha256:" + "0" * 64
 
 
 def production() -> dict[str, str]:
-    """The variables of the environment `production`, filled in, and the image that a deploy adds."""
+    """The filled-in variables of the environment `production`, and the image that a delivery adds."""
     text = (ROOT / FOLDER / "production.env").read_text().replace(PLACEHOLDER, "my-project")
     pairs = {key: value for key, value in read_pairs(text, "production").items() if key.startswith("CLOUDSEG_")}
     return {**pairs, "CLOUDSEG_IMAGE": IMAGE}
 
 
 def parse(python: Path, dags: Path, plugins: Path, home: Path, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Have a Python that has Airflow parse the folders, in a process that knows nothing of this repository."""
+    """Parse the folders with another Python that has Airflow, in a process without access to this repository."""
     packages = python.parent.parent / "lib/python3.11/site-packages"
     done = subprocess.run(
         [str(python), "-W", "ignore", "-S", str(Path(__file__).with_name("parse_bucket.py")), str(packages), str(dags),

@@ -1,9 +1,9 @@
-"""Parses a Composer bucket's folders as Composer does, and prints what came of it as JSON.
+"""Parses a Composer bucket's folders as Composer does, and prints the result as JSON.
 
     python -S parse_bucket.py SITE_PACKAGES DAGS PLUGINS
 
-`-S` leaves out what `.pth` files add, an editable install of cloudseg among it: what is imported comes from the bucket,
-or from the packages of the environment. Runs on any of Composer's versions, without cloudseg's tests.
+`-S` ignores `.pth` files, such as that of an editable install of cloudseg: imports come from the bucket or from the
+packages of the environment. Runs on any of Composer's versions, without cloudseg's tests.
 """
 
 import json
@@ -14,18 +14,18 @@ from importlib.metadata import version
 packages, dags, plugins = sys.argv[1:]
 sys.path[:] = [path for path in sys.path[1:] if path] + [packages]
 
-from airflow import plugins_manager  # noqa: E402  (found only now)
+from airflow import plugins_manager  # noqa: E402  (importable only now)
 
 try:
     from airflow.dag_processing.dagbag import DagBag
-except ImportError:  # where it was before
+except ImportError:  # where it was in earlier versions
     from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
 
 before = sys.path.copy()
-# Airflow itself has put the plugins there, from its configuration; the DAGs follow.
+# Airflow has already added the plugins, from its configuration; the DAGs come after them.
 sys.path.append(dags)
 bag = DagBag(dag_folder=dags)
-# From the start of the process: Airflow's own imports are part of what a parse costs.
+# From the start of the process: Airflow's imports are part of the time of a parse.
 cpu_seconds = time.process_time()
 package = sys.modules.get("cloudseg_ops")
 plugins_manager.ensure_plugins_loaded()

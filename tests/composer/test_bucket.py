@@ -1,6 +1,6 @@
 """A DAG folder laid out exactly as in a Composer bucket parses in an environment of Composer's versions.
 
-On the Airflow of these tests; COMPOSER_PYTHON names the Python of another build, which scripts/composer-venv.sh makes.
+Uses the Airflow of the tests; COMPOSER_PYTHON names the Python of another build, made by scripts/composer-venv.sh.
 """
 
 import os
@@ -31,18 +31,18 @@ def parsed(bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return parse(python, bucket / "dags", bucket / "plugins", tmp_path_factory.mktemp("home"), production())
 
 
-def test_the_dag_is_there_and_says_which_release_it_is(parsed: dict[str, Any]) -> None:
+def test_dag_is_parsed_and_tagged_with_its_release(parsed: dict[str, Any]) -> None:
     assert parsed["errors"] == {}
     dag = parsed["dags"]["cloud_segmentation"]
     assert {"sense_inputs", "pull_model", "plan_chunks", "segment", "clean_inputs", "report"} <= set(dag["tasks"])
     assert any(tag.endswith(f"-{COMMIT[:12]}") for tag in dag["tags"])
 
 
-def test_the_package_comes_from_the_bucket(bucket: Path, parsed: dict[str, Any]) -> None:
+def test_package_is_imported_from_the_bucket(bucket: Path, parsed: dict[str, Any]) -> None:
     assert Path(parsed["package"]).is_relative_to(bucket)
 
 
-def test_no_module_of_the_package_is_taken_for_a_plugin(parsed: dict[str, Any]) -> None:
+def test_package_modules_are_not_loaded_as_plugins(parsed: dict[str, Any]) -> None:
     assert parsed["plugin_errors"] == {}
 
 
@@ -51,7 +51,7 @@ def test_nothing_heavy_is_imported(parsed: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(not OTHER, reason="COMPOSER_PYTHON names no Python of a Composer build")
-def test_the_versions_are_composers(parsed: dict[str, Any]) -> None:
+def test_versions_are_those_of_composer(parsed: dict[str, Any]) -> None:
     lines = (LIST / f"composer-3-airflow-{parsed['airflow']}.txt").read_text().splitlines()
     pins = dict(line.split("==") for line in lines if "==" in line)
     for name, version in parsed["providers"].items():
@@ -59,7 +59,7 @@ def test_the_versions_are_composers(parsed: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("runtime", ["local", "kubernetes"])
-def test_the_other_runtimes_parse_too(bucket: Path, tmp_path: Path, runtime: str) -> None:
+def test_dag_parses_with_other_runtimes(bucket: Path, tmp_path: Path, runtime: str) -> None:
     variables = {**production(), "CLOUDSEG_RUNTIME": runtime, "CLOUDSEG_IMAGE": IMAGE}
     python = Path(OTHER) if OTHER else this_python()
     found = parse(python, bucket / "dags", bucket / "plugins", tmp_path, variables)
@@ -83,12 +83,12 @@ with DAG(dag_id="control", schedule="@daily", params={"one": Param("x", type="st
 '''
 
 
-def test_a_parse_costs_little_more_than_its_airflow_imports(bucket: Path, tmp_path: Path) -> None:
+def test_parse_takes_little_longer_than_its_airflow_imports(bucket: Path, tmp_path: Path) -> None:
     python = Path(OTHER) if OTHER else this_python()
     (tmp_path / "control").mkdir()
     (tmp_path / "control/control.py").write_text(CONTROL)
     folders = {"ours": bucket / "dags", "control": tmp_path / "control"}
-    # CPU seconds, and the best of some: what else the machine does is not to be measured.
+    # The minimum CPU time of several parses excludes other load of the machine.
     best = dict.fromkeys(folders, float("inf"))
     for _ in range(4):
         for name, dags in folders.items():

@@ -1,4 +1,4 @@
-"""requirements.txt against what Composer has preinstalled. The proof itself asks an index: `make requirements`."""
+"""requirements.txt against Composer's preinstalled packages. `make requirements` resolves them with an index."""
 
 import os
 import re
@@ -21,7 +21,7 @@ def test_both_builds_are_listed() -> None:
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: path.stem)
-def test_a_list_says_its_source_and_its_day(path: Path) -> None:
+def test_list_states_its_source_and_date(path: Path) -> None:
     text = path.read_text()
     assert "docs.cloud.google.com/composer/docs/versions-packages" in text
     assert re.search(r"^# released: 2026-\d\d-\d\d$", text, re.MULTILINE)
@@ -29,7 +29,7 @@ def test_a_list_says_its_source_and_its_day(path: Path) -> None:
     assert {"apache-airflow-providers-cncf-kubernetes", "apache-airflow-providers-common-compat"} <= pins(text).keys()
 
 
-def test_the_laptop_has_the_newest_builds_airflow() -> None:
+def test_demo_uses_the_airflow_of_the_newest_build() -> None:
     demo = pins((ROOT / "requirements/demo.lock").read_text())
     newest = pins(LISTS[-1].read_text())
     names = [name for name in newest if name.startswith("apache-airflow")]
@@ -40,7 +40,7 @@ def test_the_laptop_has_the_newest_builds_airflow() -> None:
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """The script in its own repository, whose `uv` resolves nothing and answers with a file."""
+    """The script in a separate repository, with a `uv` that returns a file instead of resolving."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/check-requirements.sh", tmp_path / "scripts")
     shutil.copytree(ROOT / "requirements/composer", tmp_path / "requirements/composer")
@@ -62,7 +62,7 @@ def call(root: Path, *builds: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-def test_what_resolves_is_told_for_each_build(script: Path) -> None:
+def test_resolution_is_reported_for_each_build(script: Path) -> None:
     (script / "answer").write_text("dvc==3.67.1\npathspec==1.1.1\n")
     done = call(script)
     assert done.returncode == 0, done.stderr
@@ -72,21 +72,21 @@ def test_what_resolves_is_told_for_each_build(script: Path) -> None:
     assert (script / f"{LISTS[0].stem}.lock").read_text() == (script / "answer").read_text()
 
 
-def test_what_does_not_resolve_fails(script: Path) -> None:
+def test_conflicting_requirements_fail(script: Path) -> None:
     done = call(script, LISTS[0].stem)
     assert done.returncode == 1
     assert f"does not resolve together with {LISTS[0].stem}" in done.stderr
     assert "no solution found" in done.stderr
 
 
-def test_pytorch_has_no_business_on_the_workers(script: Path) -> None:
+def test_pytorch_on_the_workers_is_rejected(script: Path) -> None:
     (script / "answer").write_text("dvc==3.67.1\ntorch==2.13.0\n")
     done = call(script, LISTS[0].stem)
     assert done.returncode == 1
     assert "torch==2.13.0\ncloudseg: the packages above would be installed on the workers of" in done.stderr
 
 
-def test_an_unknown_build(script: Path) -> None:
+def test_unknown_build_is_rejected(script: Path) -> None:
     done = call(script, "composer-3-airflow-9.9.9")
     assert done.returncode == 1
     assert "there is no requirements/composer/composer-3-airflow-9.9.9.txt" in done.stderr

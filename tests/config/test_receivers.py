@@ -12,7 +12,7 @@ from cloudseg_ops.config.receivers import Receiver, checked_webhook
         ("team.alerts:page", "function", "team.alerts:page"),
     ],
 )
-def test_receivers(text: str, kind: str, value: str) -> None:
+def test_receiver_kinds(text: str, kind: str, value: str) -> None:
     receiver = Receiver.parse(text)
     assert (receiver.kind, receiver.value) == (kind, value)
     assert value not in repr(receiver)
@@ -23,13 +23,13 @@ def test_receivers(text: str, kind: str, value: str) -> None:
     ["", "hooks.slack.com/services/secret", "http://hooks.example/secret", "ftp://a/secret", "conn:", "conn:a secret",
      "https://", "https://[secret", "a.b.secret", "a b:secret", "1a:secret", "https:///secret"],
 )  # fmt: skip
-def test_what_is_no_receiver_is_refused_and_not_repeated(text: str) -> None:
+def test_invalid_receiver_is_rejected_without_showing_it(text: str) -> None:
     with pytest.raises(ValueError, match="https:// address") as raised:
         Receiver.parse(text)
     assert "secret" not in str(raised.value)
 
 
-def test_a_webhook_that_a_network_would_see_is_refused() -> None:
+def test_unencrypted_webhook_is_rejected_except_on_localhost() -> None:
     assert checked_webhook("http://localhost:1/x") == "http://localhost:1/x"
     with pytest.raises(ValueError, match="https://"):
         checked_webhook("http://10.0.0.1/x")

@@ -5,63 +5,58 @@ import pytest
 
 from cloudseg_ops.config.extensions import find_entry
 from cloudseg_ops.config.runtimes import RUNTIMES, Runtime, find_runtime
-from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import SettingsError
-from tests.support.environment import REQUIRED
+from tests.support.environment import settings_with
 
 
 @pytest.fixture
 def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A team's own module."""
+    """A custom module of a team."""
     made = ModuleType("my_module")
     monkeypatch.setitem(sys.modules, "my_module", made)
     return made
 
 
-def settings(**changes: str) -> Settings:
-    return Settings.from_environment(REQUIRED | {f"CLOUDSEG_{key.upper()}": value for key, value in changes.items()})
-
-
 @pytest.mark.parametrize("name", RUNTIMES)
-def test_each_has_an_operator_that_is_mapped_over_chunks(name: str) -> None:
+def test_every_runtime_has_an_operator_mapped_over_chunks(name: str) -> None:
     operator = RUNTIMES[name].load_operator()
     assert "chunk" in operator.template_fields
     assert operator.__doc__
 
 
 @pytest.mark.parametrize("name", [name for name, runtime in RUNTIMES.items() if runtime.cluster])
-def test_pods_with_a_gpu_are_told_to_use_it_and_can_be_released(name: str) -> None:
-    given = settings(runtime=name, image="x.io/y@sha256:" + "0" * 64, gke_cluster="c", gke_location="europe-west1")
+def test_pod_runtimes_use_the_gpu(name: str) -> None:
+    given = settings_with(runtime=name, image="x.io/y@sha256:" + "0" * 64, gke_cluster="c", gke_location="europe-west1")
     assert given.engine_device == "cuda"
-    assert settings().engine_device == "auto"
+    assert settings_with().engine_device == "auto"
 
 
-def test_one_of_a_team_s_own_is_found(module: ModuleType) -> None:
+def test_custom_runtime_is_found(module: ModuleType) -> None:
     module.BATCH = Runtime(operator="my_module:Operator")  # type: ignore[attr-defined]
-    given = settings(runtime="my_module:BATCH")
+    given = settings_with(runtime="my_module:BATCH")
     assert find_runtime(given) is module.BATCH
     assert given.engine_device == "auto"
     assert find_runtime(given).arguments(given, "model") == {"settings": given, "model": "model"}
 
 
-def test_it_may_require_settings_of_both_kinds(module: ModuleType) -> None:
+def test_custom_runtime_can_require_settings_of_both_kinds(module: ModuleType) -> None:
     module.BATCH = Runtime(operator="my_module:Operator", requires=("image", "gcp_conn_id"))  # type: ignore[attr-defined]
     needs = "CLOUDSEG_RUNTIME=my_module:BATCH needs CLOUDSEG_IMAGE, CLOUDSEG_GCP_CONN_ID"
     with pytest.raises(SettingsError, match=needs):
-        find_runtime(settings(runtime="my_module:BATCH"))
+        find_runtime(settings_with(runtime="my_module:BATCH"))
 
 
-def test_what_is_wrong_with_one_is_told(module: ModuleType) -> None:
+def test_invalid_custom_runtime_is_reported(module: ModuleType) -> None:
     module.BATCH = "my_module:Operator"  # type: ignore[attr-defined]
     with pytest.raises(SettingsError, match="'my_module:BATCH': it is a str; a Runtime is needed"):
-        find_runtime(settings(runtime="my_module:BATCH"))
+        find_runtime(settings_with(runtime="my_module:BATCH"))
     with pytest.raises(SettingsError, match="'my_module:NICE': module 'my_module' has no attribute 'NICE'"):
-        find_runtime(settings(runtime="my_module:NICE"))
+        find_runtime(settings_with(runtime="my_module:NICE"))
     with pytest.raises(SettingsError, match="'no_module:NICE': No module named 'no_module'"):
-        find_runtime(settings(runtime="no_module:NICE"))
+        find_runtime(settings_with(runtime="no_module:NICE"))
 
 
-def test_a_name_in_the_table_needs_no_module() -> None:
+def test_name_in_the_table_is_found_without_an_import() -> None:
     table = {"one": 1}
     assert find_entry("CLOUDSEG_X", "one", table, int) == 1
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Readings of answers in which servers differ without harm."""
+"""Reads responses that differ harmlessly between servers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What the contract suite runs against: our emulator, or the server that CLOUDSEG_CONTRACT_ENDPOINT names.
 
-Where another server is known to answer otherwise than Cloud Storage does, a test says so at the place and lets that
-server off (`is_foreign`); ours never is.
+Where another server is known to differ from Cloud Storage, the test accepts that with a comment (`is_foreign`). Our
+emulator has no such exceptions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _FOREIGN = "CLOUDSEG_CONTRACT_ENDPOINT"
 
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the server under test listens."""
+    """The address of the server under test."""
     foreign = os.environ.get(_FOREIGN)
     if foreign:
         yield foreign.rstrip("/")
@@ -47,7 +47,7 @@ def client(endpoint: str) -> storage.Client:
 
 @pytest.fixture
 def bucket(client: storage.Client) -> Iterator[storage.Bucket]:
-    """A bucket of the test's own, emptied and deleted after it."""
+    """A bucket for one test, deleted with its objects afterwards."""
     made = client.create_bucket(f"contract-{uuid.uuid4().hex[:20]}")
     yield made
     for blob in list(client.list_blobs(made)):
@@ -58,9 +58,9 @@ def bucket(client: storage.Client) -> Iterator[storage.Bucket]:
 
 @pytest.fixture
 def unless_foreign_lacks(endpoint: str) -> Callable[[str, Callable[[], requests.Response]], None]:
-    """Skip a test of a call that another server does not implement, with what that server said.
+    """Skip a test of a call that another server does not implement, showing its response.
 
-    Our own emulator is never let off.
+    Tests of our emulator are never skipped.
     """
 
     def check(what: str, call: Callable[[], requests.Response]) -> None:
@@ -75,7 +75,7 @@ def unless_foreign_lacks(endpoint: str) -> Callable[[str, Callable[[], requests.
 
 @pytest.fixture
 def needs_batch(endpoint: str, bucket: Any, unless_foreign_lacks: Callable[..., None]) -> None:
-    """Skip where there is no batch endpoint."""
+    """Skip the test if the server has no batch endpoint."""
     body = f"--b\r\nContent-Type: application/http\r\n\r\nGET /storage/v1/b/{bucket.name} HTTP/1.1\r\n\r\n\r\n--b--\r\n"
     headers = {"Content-Type": 'multipart/mixed; boundary="b"'}
     unless_foreign_lacks(
@@ -85,7 +85,7 @@ def needs_batch(endpoint: str, bucket: Any, unless_foreign_lacks: Callable[..., 
 
 @pytest.fixture
 def needs_pages(endpoint: str, bucket: Any) -> None:
-    """Skip where maxResults is ignored."""
+    """Skip the test if the server ignores maxResults."""
     if not os.environ.get(_FOREIGN):
         return
     for name in ("page-probe-1", "page-probe-2"):
@@ -99,13 +99,13 @@ def needs_pages(endpoint: str, bucket: Any) -> None:
 
 @pytest.fixture(scope="session")
 def is_foreign() -> bool:
-    """Whether the server under test is not ours."""
+    """Whether the server under test is not our emulator."""
     return bool(os.environ.get(_FOREIGN))
 
 
 @pytest.fixture
 def needs_globs(bucket: Any, endpoint: str, is_foreign: bool) -> None:
-    """Skip where a glob's star crosses slashes, which it does not in Cloud Storage."""
+    """Skip the test if a star matches slashes, unlike in Cloud Storage."""
     if not is_foreign:
         return
     bucket.blob("glob/probe").upload_from_string(b"")

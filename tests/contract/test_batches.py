@@ -1,4 +1,4 @@
-"""Batches and the client's own loops from the client's side."""
+"""Batches and the client's loops over many objects, from the client's side."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _delete_in_a_batch(client: storage.Client, bucket: Any, names: list[str]) ->
 
 
 @pytest.mark.usefixtures("needs_batch")
-def test_each_call_of_a_batch_has_a_status_of_its_own(client: storage.Client, bucket: Any) -> None:
+def test_every_call_of_a_batch_has_its_status(client: storage.Client, bucket: Any) -> None:
     kept = _put(bucket, "kept")
     _put(bucket, "gone/a b%+☁")
     with client.batch(raise_exception=False) as batch:
@@ -39,7 +39,7 @@ def test_each_call_of_a_batch_has_a_status_of_its_own(client: storage.Client, bu
 
 
 @pytest.mark.usefixtures("needs_batch")
-def test_a_batch_that_raises_has_done_the_rest(client: storage.Client, bucket: Any) -> None:
+def test_batch_that_raises_executes_the_other_calls(client: storage.Client, bucket: Any) -> None:
     _put(bucket, "a")
     _put(bucket, "b")
     with pytest.raises(NotFound):
@@ -61,7 +61,7 @@ def test_patches_in_a_batch(client: storage.Client, bucket: Any) -> None:
 
 
 @pytest.mark.usefixtures("needs_batch")
-def test_a_hundred_calls_and_no_more(client: storage.Client, bucket: Any) -> None:
+def test_batch_is_limited_to_a_hundred_calls(client: storage.Client, bucket: Any) -> None:
     for number in range(100):
         _put(bucket, f"n{number}")
     with pytest.raises(BadRequest):
@@ -74,7 +74,7 @@ def test_a_hundred_calls_and_no_more(client: storage.Client, bucket: Any) -> Non
     assert list(client.list_blobs(bucket)) == []
 
 
-def test_delete_blobs_with_a_generation_each(client: storage.Client, bucket: Any) -> None:
+def test_delete_blobs_with_generations(client: storage.Client, bucket: Any) -> None:
     generations = {name: _put(bucket, name) for name in ("a", "b")}
     replaced = _put(bucket, "c")
     _put(bucket, "c")

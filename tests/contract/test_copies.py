@@ -17,7 +17,7 @@ def _put(bucket: Any, name: str, content: bytes) -> Any:
     return bucket.get_blob(name)
 
 
-def test_rewrite_takes_content_and_metadata_along(bucket: Any) -> None:
+def test_rewrite_copies_content_and_metadata(bucket: Any) -> None:
     source = _put(bucket, "in/a b.jpg", b"photo")
     token, rewritten, size = bucket.blob("quarantine/a b.jpg").rewrite(
         source, if_source_generation_match=source.generation, if_generation_match=0
@@ -34,7 +34,7 @@ def test_rewrite_takes_content_and_metadata_along(bucket: Any) -> None:
     assert bucket.blob("quarantine/a b.jpg").download_as_bytes() == b"photo"
 
 
-def test_rewrite_holds_the_preconditions_of_both_sides(bucket: Any) -> None:
+def test_rewrite_checks_preconditions_of_source_and_target(bucket: Any) -> None:
     source = _put(bucket, "s", b"photo")
     target = _put(bucket, "t", b"other")
     source_blob = bucket.blob("s")
@@ -55,7 +55,7 @@ def test_rewrite_holds_the_preconditions_of_both_sides(bucket: Any) -> None:
     assert bucket.blob("t").download_as_bytes() == b"photo"
 
 
-def test_rewrite_with_metadata_of_its_own(bucket: Any) -> None:
+def test_rewrite_with_new_metadata(bucket: Any) -> None:
     source = _put(bucket, "s", b"photo")
     target = bucket.blob("t")
     target.metadata = {"reason": "broken"}
@@ -66,7 +66,7 @@ def test_rewrite_with_metadata_of_its_own(bucket: Any) -> None:
     assert found.content_type == "text/plain"
 
 
-def test_rewrite_onto_itself_is_a_new_generation(bucket: Any) -> None:
+def test_rewrite_onto_itself_creates_a_new_generation(bucket: Any) -> None:
     source = _put(bucket, "s", b"photo")
     bucket.blob("s").rewrite(source)
     found = bucket.get_blob("s")
@@ -93,7 +93,7 @@ def test_compose(bucket: Any, is_foreign: bool) -> None:
     found = bucket.get_blob("whole")
     assert found.download_as_bytes() == b"000111222"
     assert found.content_type == "text/plain"
-    if not is_foreign:  # storage-testbench shows no count, and an MD5
+    if not is_foreign:  # storage-testbench returns no count, but an MD5
         assert found.component_count == 3
         assert found.md5_hash is None
     with pytest.raises(PreconditionFailed):
@@ -108,7 +108,7 @@ def test_move_blob(bucket: Any, is_foreign: bool) -> None:
     with pytest.raises(PreconditionFailed):
         bucket.move_blob(source, "out/s", if_source_generation_match=source.generation + 1)
     assert bucket.blob("in/s").download_as_bytes() == b"photo"
-    # storage-testbench holds the target's precondition against the source as well.
+    # storage-testbench also checks the target's precondition on the source.
     fresh = {} if is_foreign else {"if_generation_match": 0}
     bucket.move_blob(source, "out/s", if_source_generation_match=source.generation, **fresh)
     assert bucket.get_blob("in/s") is None

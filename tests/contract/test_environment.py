@@ -17,7 +17,7 @@ def emulator_host(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.usefixtures("emulator_host")
-def test_a_plain_client_needs_no_credentials(bucket: Any) -> None:
+def test_default_client_needs_no_credentials(bucket: Any) -> None:
     plain = storage.Client(project="x")
     plain.bucket(bucket.name).blob("a").upload_from_string(b"content")
     assert bucket.blob("a").download_as_bytes() == b"content"

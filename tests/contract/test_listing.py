@@ -24,11 +24,11 @@ def _names(client: storage.Client, bucket: Any, **options: Any) -> list[str]:
     return [blob.name for blob in client.list_blobs(bucket, **options)]
 
 
-def test_an_empty_bucket(client: storage.Client, bucket: Any) -> None:
+def test_empty_bucket(client: storage.Client, bucket: Any) -> None:
     assert _names(client, bucket) == []
 
 
-def test_the_order_is_that_of_utf8_bytes(client: storage.Client, filled: Any) -> None:
+def test_order_is_by_utf8_bytes(client: storage.Client, filled: Any) -> None:
     assert _names(client, filled) == sorted(NAMES, key=str.encode)
 
 
@@ -49,7 +49,7 @@ def test_offsets(client: storage.Client, filled: Any, start: str | None, end: st
     assert _names(client, filled, start_offset=start, end_offset=end) == expected
 
 
-def test_delimiter_gathers_what_lies_below_into_prefixes(client: storage.Client, filled: Any) -> None:
+def test_delimiter_groups_names_into_prefixes(client: storage.Client, filled: Any) -> None:
     found = client.list_blobs(filled, delimiter="/")
     assert [blob.name for blob in found] == ["A", "a", "b", "Ä", "雲", "\U0001f325"]
     assert found.prefixes == {"2026/", "a/"}
@@ -58,7 +58,7 @@ def test_delimiter_gathers_what_lies_below_into_prefixes(client: storage.Client,
     assert found.prefixes == {"2026/01/", "2026/02/"}
 
 
-def test_a_folder_marker_shows_as_its_own_when_asked(client: storage.Client, bucket: Any) -> None:
+def test_folder_marker_is_listed_on_request(client: storage.Client, bucket: Any) -> None:
     for name in ("dir/", "dir/x"):
         bucket.blob(name).upload_from_string(b"")
     assert _names(client, bucket, delimiter="/") == []
@@ -67,7 +67,7 @@ def test_a_folder_marker_shows_as_its_own_when_asked(client: storage.Client, buc
 
 
 @pytest.mark.usefixtures("needs_pages")
-def test_max_results_bounds_the_whole_listing(client: storage.Client, filled: Any) -> None:
+def test_max_results_limits_the_whole_listing(client: storage.Client, filled: Any) -> None:
     assert _names(client, filled, max_results=3) == sorted(NAMES, key=str.encode)[:3]
 
 
@@ -91,7 +91,7 @@ def test_match_glob(client: storage.Client, filled: Any, glob: str, expected: li
 @pytest.mark.usefixtures("needs_pages")
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
 @pytest.mark.parametrize("options", [{}, {"prefix": "2026/"}, {"start_offset": "A", "end_offset": "b"}], ids=str)
-def test_pages_join_without_gap_or_double(
+def test_pages_have_no_gaps_or_duplicates(
     client: storage.Client, filled: Any, size: int, options: dict[str, str]
 ) -> None:
     pages = [[blob.name for blob in page] for page in client.list_blobs(filled, page_size=size, **options).pages]
@@ -102,14 +102,14 @@ def test_pages_join_without_gap_or_double(
 
 @pytest.mark.usefixtures("needs_pages")
 @pytest.mark.parametrize("size", [1, 2, 3])
-def test_pages_with_prefixes_join_too(client: storage.Client, filled: Any, size: int) -> None:
+def test_pages_with_prefixes_have_no_gaps_or_duplicates(client: storage.Client, filled: Any, size: int) -> None:
     found = client.list_blobs(filled, page_size=size, delimiter="/")
     assert [blob.name for blob in found] == ["A", "a", "b", "Ä", "雲", "\U0001f325"]
     assert found.prefixes == {"2026/", "a/"}
 
 
 @pytest.mark.usefixtures("needs_pages")
-def test_a_page_token_holds_its_place_though_names_come_and_go(client: storage.Client, bucket: Any) -> None:
+def test_page_token_keeps_its_position_when_names_change(client: storage.Client, bucket: Any) -> None:
     for name in ("a", "c", "e"):
         bucket.blob(name).upload_from_string(b"")
     first = client.list_blobs(bucket, page_size=2)
@@ -123,7 +123,7 @@ def test_a_page_token_holds_its_place_though_names_come_and_go(client: storage.C
 
 
 @pytest.mark.usefixtures("needs_pages", "needs_batch")
-def test_a_page_holds_a_thousand_at_most(client: storage.Client, bucket: Any, endpoint: str) -> None:
+def test_page_has_at_most_a_thousand_objects(client: storage.Client, bucket: Any, endpoint: str) -> None:
     with requests.Session() as session:
         for number in range(1001):
             answer = session.post(
@@ -142,7 +142,7 @@ def test_a_page_holds_a_thousand_at_most(client: storage.Client, bucket: Any, en
     assert _names(client, bucket) == []
 
 
-def test_a_partial_response_holds_what_was_asked_for(client: storage.Client, filled: Any) -> None:
+def test_partial_response_has_the_requested_fields(client: storage.Client, filled: Any) -> None:
     (page,) = client.list_blobs(filled, prefix="2026/x", fields="items(name,size),nextPageToken").pages
     (blob,) = page
     assert blob._properties == {"name": "2026/x", "size": "6"}

@@ -1,4 +1,4 @@
-"""Generation and metageneration preconditions, alone and under a race."""
+"""Generation and metageneration preconditions, without and with concurrent writers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _put(bucket: Any, name: str, content: bytes = b"x") -> int:
     return int(blob.generation)
 
 
-def test_generation_zero_means_must_not_exist(bucket: Any) -> None:
+def test_generation_zero_requires_that_no_object_exists(bucket: Any) -> None:
     bucket.blob("z").upload_from_string(b"one", if_generation_match=0)
     with pytest.raises(PreconditionFailed):
         bucket.blob("z").upload_from_string(b"two", if_generation_match=0)
@@ -27,7 +27,7 @@ def test_generation_zero_means_must_not_exist(bucket: Any) -> None:
     assert bucket.blob("z").download_as_bytes() == b"three"
 
 
-def test_an_upload_on_another_generation_changes_nothing(bucket: Any) -> None:
+def test_upload_on_another_generation_changes_nothing(bucket: Any) -> None:
     generation = _put(bucket, "u", b"one")
     with pytest.raises(PreconditionFailed):
         bucket.blob("u").upload_from_string(b"two", if_generation_match=generation + 1)
@@ -39,7 +39,7 @@ def test_an_upload_on_another_generation_changes_nothing(bucket: Any) -> None:
     assert bucket.blob("u").download_as_bytes() == b"two"
 
 
-def test_a_delete_of_a_version_that_was_replaced_is_refused(bucket: Any) -> None:
+def test_delete_of_a_replaced_generation_is_rejected(bucket: Any) -> None:
     old = _put(bucket, "d", b"one")
     new = _put(bucket, "d", b"two")
     with pytest.raises(PreconditionFailed):
@@ -51,7 +51,7 @@ def test_a_delete_of_a_version_that_was_replaced_is_refused(bucket: Any) -> None
         bucket.blob("d").delete(if_generation_match=new)
 
 
-def test_reads_hold_their_preconditions(bucket: Any) -> None:
+def test_reads_check_preconditions(bucket: Any) -> None:
     generation = _put(bucket, "r")
     blob = bucket.blob("r")
     blob.reload(if_generation_match=generation, if_metageneration_match=1)
@@ -66,7 +66,7 @@ def test_reads_hold_their_preconditions(bucket: Any) -> None:
         bucket.blob("r").download_as_bytes(if_metageneration_match=2)
 
 
-def test_a_read_of_what_has_not_changed_is_304(bucket: Any) -> None:
+def test_read_of_an_unchanged_object_is_304(bucket: Any) -> None:
     generation = _put(bucket, "n")
     with pytest.raises(NotModified):
         bucket.blob("n").reload(if_generation_not_match=generation)
@@ -78,7 +78,7 @@ def test_a_read_of_what_has_not_changed_is_304(bucket: Any) -> None:
     bucket.blob("n").reload(if_generation_not_match=0)
 
 
-def test_writes_hold_not_match(bucket: Any) -> None:
+def test_writes_check_not_match_preconditions(bucket: Any) -> None:
     generation = _put(bucket, "w", b"one")
     refused = (PreconditionFailed, NotModified)
     with pytest.raises(refused):
@@ -92,7 +92,7 @@ def test_writes_hold_not_match(bucket: Any) -> None:
     assert bucket.blob("w").download_as_bytes() == b"two"
 
 
-def test_patch_holds_metageneration(bucket: Any) -> None:
+def test_patch_checks_the_metageneration(bucket: Any) -> None:
     generation = _put(bucket, "p")
     blob = bucket.get_blob("p")
     blob.metadata = {"k": "1"}
@@ -111,7 +111,7 @@ def test_patch_holds_metageneration(bucket: Any) -> None:
     bucket.blob("p").delete(if_metageneration_match=2)
 
 
-def test_twenty_writers_of_one_name_and_exactly_one_wins(bucket: Any) -> None:
+def test_exactly_one_of_twenty_writers_wins(bucket: Any) -> None:
     def write(number: int) -> int | None:
         try:
             bucket.blob("race").upload_from_string(str(number).encode(), if_generation_match=0)
@@ -125,7 +125,7 @@ def test_twenty_writers_of_one_name_and_exactly_one_wins(bucket: Any) -> None:
     assert bucket.blob("race").download_as_bytes() == str(winners[0]).encode()
 
 
-def test_twenty_deleters_of_one_version_and_exactly_one_wins(bucket: Any) -> None:
+def test_exactly_one_of_twenty_deleters_wins(bucket: Any) -> None:
     generation = _put(bucket, "race")
 
     def delete(_: int) -> bool:
@@ -139,7 +139,7 @@ def test_twenty_deleters_of_one_version_and_exactly_one_wins(bucket: Any) -> Non
         assert sum(pool.map(delete, range(20))) == 1
 
 
-def test_a_counter_kept_by_compare_and_swap_loses_no_step(bucket: Any) -> None:
+def test_compare_and_swap_counter_loses_no_increment(bucket: Any) -> None:
     bucket.blob("counter").upload_from_string(b"0")
 
     def step(_: int) -> None:
@@ -157,7 +157,7 @@ def test_a_counter_kept_by_compare_and_swap_loses_no_step(bucket: Any) -> None:
     assert bucket.blob("counter").download_as_bytes() == b"20"
 
 
-def test_generations_of_one_name_only_rise(bucket: Any) -> None:
+def test_generations_of_a_name_increase(bucket: Any) -> None:
     seen = [_put(bucket, "g") for _ in range(10)]
     bucket.blob("g").delete()
     seen.append(_put(bucket, "g"))

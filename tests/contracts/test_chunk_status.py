@@ -12,14 +12,14 @@ from cloudseg_ops.engine.scheduling.result_log import ResultLog
 
 
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_mark_and_back(ended: bool) -> None:
-    mark = ChunkStatus(420, 500, 12.125, ended)
-    metadata = mark.to_metadata()
+def test_chunk_status_round_trip(ended: bool) -> None:
+    status = ChunkStatus(420, 500, 12.125, ended)
+    metadata = status.to_metadata()
     assert all(isinstance(value, str) for value in metadata.values())
-    assert ChunkStatus.from_metadata(metadata) == mark
+    assert ChunkStatus.from_metadata(metadata) == status
 
 
-def test_metadata_of_other_objects_are_no_mark() -> None:
+def test_metadata_of_other_objects_is_ignored() -> None:
     whole = ChunkStatus(1, 2, 3.0, ended=False).to_metadata()
     assert ChunkStatus.from_metadata({}) is None
     for key in whole:
@@ -28,8 +28,8 @@ def test_metadata_of_other_objects_are_no_mark() -> None:
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_the_engines_own_lines_are_understood(caplog: pytest.LogCaptureFixture, as_json: bool) -> None:
-    """What a task reads in the log, said by the reporter that writes it."""
+def test_progress_lines_of_the_engine_are_parsed(caplog: pytest.LogCaptureFixture, as_json: bool) -> None:
+    """Lines that the reporter writes to the log, as a task reads them."""
     caplog.set_level(logging.INFO)
     source = InputObject("a.jpg", 1, 1, "")
     result_log = ResultLog(3)
@@ -37,9 +37,9 @@ def test_the_engines_own_lines_are_understood(caplog: pytest.LogCaptureFixture, 
         result_log.record(0, source, Result(source, Outcome.DONE))
     line = JsonFormatter().format(caplog.records[-1]) if as_json else f"03:00:00 INFO {caplog.records[-1].getMessage()}"
     assert json.loads(JsonFormatter().format(caplog.records[-1]))["event"] == "summary"
-    said = parse_progress_line(line)
-    assert said is not None
-    assert (said.done, said.total, said.ended) == (1, 3, True)
+    parsed = parse_progress_line(line)
+    assert parsed is not None
+    assert (parsed.done, parsed.total, parsed.ended) == (1, 3, True)
     progress = parse_progress_line(line.replace("summary", "progress"))
     assert progress is not None
     assert not progress.ended
@@ -55,5 +55,5 @@ def test_the_engines_own_lines_are_understood(caplog: pytest.LogCaptureFixture, 
         f"progress: {5000 * chr(57)} of 3 images, 1.5 images/s",
     ],
 )
-def test_other_lines_say_nothing(line: str) -> None:
+def test_other_lines_are_ignored(line: str) -> None:
     assert parse_progress_line(line) is None

@@ -13,7 +13,7 @@ LAYOUT = RunLayout(GcsUri("staging"), GcsUri("output"), "manual__2026-08-26T03:0
 CHUNK: dict[str, Any] = {"index": 12, "uri": str(LAYOUT.chunk(12)), "objects": 3, "bytes": 30}
 
 
-def test_the_engine_reads_what_the_operator_means() -> None:
+def test_engine_parses_the_arguments_of_the_operator() -> None:
     options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input"))
     assert options.chunk == LAYOUT.chunk(12)
     assert options.chunk_index == 12
@@ -29,25 +29,25 @@ def test_the_engine_reads_what_the_operator_means() -> None:
     assert options.expect_version == __version__
 
 
-def test_the_engine_learns_when_its_task_began() -> None:
+def test_start_time_of_the_task_is_passed_to_the_engine() -> None:
     began = datetime(2026, 8, 26, 3, 0, 0, 125_000, tzinfo=UTC)
     options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", asked=began))
     assert options.asked == began.timestamp()
 
 
-def test_further_options_win() -> None:
+def test_additional_options_take_precedence() -> None:
     extra = ("--tether", "--batch", "4", "--chunk-index", "99")
     options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", options=extra))
     assert (options.tether, options.batch, options.chunk_index) == (True, 4, 99)
 
 
-def test_an_index_that_went_through_xcom_as_text() -> None:
+def test_chunk_index_can_be_text() -> None:
     arguments = engine_arguments(LAYOUT, {**CHUNK, "index": "12"}, input_bucket="input")
     assert str(LAYOUT.results(12)) in arguments
     assert all(isinstance(argument, str) for argument in arguments)
 
 
-def test_the_module_is_there() -> None:
+def test_engine_module_exists() -> None:
     from importlib.util import find_spec
 
     assert find_spec(f"{ENGINE_MODULE}.__main__")
@@ -57,11 +57,11 @@ def test_the_module_is_there() -> None:
     ("previews", "folder", "all_of_them"),
     [("some", LAYOUT.previews_folder, False), ("all", LAYOUT.previews_folder, True), ("none", None, False)],
 )
-def test_previews_are_made_of_some_of_all_or_of_none(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
+def test_previews_of_some_all_or_no_images(previews: str, folder: GcsUri | None, all_of_them: bool) -> None:
     options = parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", previews=previews))
     assert (options.previews, options.preview_all) == (folder, all_of_them)
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda", "cpu"])
-def test_the_engine_is_told_where_to_compute(device: str) -> None:
+def test_device_is_passed_to_the_engine(device: str) -> None:
     assert parse_options(engine_arguments(LAYOUT, CHUNK, input_bucket="input", device=device)).device == device

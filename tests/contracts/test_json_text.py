@@ -10,7 +10,7 @@ from cloudseg_ops.runs.run_plan import parse_dry_run
 DEEP = b"[" * 100_000
 
 
-def test_json_that_is_nested_too_deeply_is_not_json() -> None:
+def test_load_json_rejects_deep_nesting() -> None:
     assert load_json('{"a": [1, null]}') == {"a": [1, None]}
     with pytest.raises(ValueError, match="nested too deeply"):
         load_json(DEEP)
@@ -19,7 +19,7 @@ def test_json_that_is_nested_too_deeply_is_not_json() -> None:
 
 
 @pytest.mark.parametrize("document", [DEEP, b"", b"1", b"{}", b"[1]", b'[{"index": 1e999}]', b"\xff"])
-def test_damaged_files_of_a_run_are_named(document: bytes) -> None:
+def test_damaged_run_files_are_manifest_errors(document: bytes) -> None:
     for parse in (parse_dry_run, ModelRef.parse, *([] if document == b"{}" else [parse_plan])):
         with pytest.raises(ManifestError, match=r"^gs://b/file\.json is not .*; clear `p"):
             parse(document, "gs://b/file.json")
@@ -28,6 +28,6 @@ def test_damaged_files_of_a_run_are_named(document: bytes) -> None:
 @pytest.mark.parametrize(
     "text", ["[" * 5000, "a: 2001-99-99", "? [1]\n: 2", "model: &a [*a]", "!!python/object:os.system x", "\0", "model:"]
 )
-def test_params_that_yaml_cannot_read_are_named(text: str) -> None:
+def test_invalid_yaml_is_a_params_error(text: str) -> None:
     with pytest.raises(ModelParamsError, match=r"^params\.yaml: "):
         parse_params(text, "params.yaml")

@@ -37,12 +37,12 @@ METADATA = {
 }
 
 
-def test_each_type_of_field_is_written() -> None:
+def test_every_field_type_round_trips() -> None:
     assert RECORD.to_metadata() == METADATA
     assert _Outer.from_metadata(METADATA) == _Outer(_Inner("x"), 3, 0.12, whole=True, note="n")
 
 
-def test_none_is_written_as_no_key() -> None:
+def test_none_is_written_as_a_missing_key() -> None:
     metadata = _Outer(_Inner("x"), 3, 0.5, whole=False).to_metadata()
     assert "cloudseg-note" not in metadata
     read = _Outer.from_metadata(metadata)
@@ -55,12 +55,12 @@ def test_other_keys_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("missing", [key for key in METADATA if key != "cloudseg-note"])
-def test_a_missing_key_makes_it_another_object(missing: str) -> None:
+def test_record_with_a_missing_key_is_ignored(missing: str) -> None:
     assert _Outer.from_metadata({key: value for key, value in METADATA.items() if key != missing}) is None
 
 
 @pytest.mark.parametrize(("key", "value"), [("count", "1.0"), ("count", ""), ("share", "much")])
-def test_a_damaged_value_makes_it_another_object(key: str, value: str) -> None:
+def test_record_with_a_damaged_value_is_ignored(key: str, value: str) -> None:
     assert _Outer.from_metadata({**METADATA, f"cloudseg-{key}": value}) is None
 
 
@@ -104,7 +104,7 @@ def test_a_damaged_value_makes_it_another_object(key: str, value: str) -> None:
         ),
     ],
 )
-def test_what_lies_in_buckets(record: MetadataRecord, metadata: dict[str, str]) -> None:
-    """The recorded form: objects of earlier versions must stay readable."""
+def test_metadata_format_is_stable(record: MetadataRecord, metadata: dict[str, str]) -> None:
+    """Recorded metadata: objects of earlier versions must stay readable."""
     assert record.to_metadata() == metadata
     assert type(record).from_metadata({**metadata, "owner": "someone"}) is not None

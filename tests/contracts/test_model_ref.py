@@ -36,7 +36,7 @@ def _ref(params: ModelParams) -> ModelRef:
     )
 
 
-def test_the_smallest_section_and_what_it_leaves_out() -> None:
+def test_minimal_section_and_its_defaults() -> None:
     params = ModelParams.parse(SMALLEST, "here")
     assert params.classes == ("clear sky", "cloud")
     assert params.normalize is None
@@ -67,7 +67,7 @@ def test_the_smallest_section_and_what_it_leaves_out() -> None:
         ({"learning_rate": 1e-3}, "learning_rate"),
     ],
 )
-def test_a_section_that_will_not_do_is_refused_with_the_key_and_the_place(changes: dict[str, Any], named: str) -> None:
+def test_invalid_section_is_rejected_with_key_and_file(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(ModelParamsError) as raised:
         _parse(**changes)
     assert named in str(raised.value)
@@ -75,18 +75,18 @@ def test_a_section_that_will_not_do_is_refused_with_the_key_and_the_place(change
 
 
 @pytest.mark.parametrize("section", [None, [], "unet", 7])
-def test_what_is_no_section_at_all(section: object) -> None:
+def test_section_that_is_not_a_mapping_is_rejected(section: object) -> None:
     with pytest.raises(ModelParamsError, match="the section"):
         ModelParams.parse(section, "params.yaml")
 
 
 @pytest.mark.parametrize("missing", ["architecture", "in_channels", "n_classes"])
-def test_what_is_missing_is_named(missing: str) -> None:
+def test_missing_key_is_named(missing: str) -> None:
     with pytest.raises(ModelParamsError, match=f"{missing}: "):
         ModelParams.parse({key: value for key, value in SMALLEST.items() if key != missing}, "params.yaml")
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(ModelParamsError) as raised:
         _parse(in_channels=2, n_classes=0, max_side=1)
     assert all(name in str(raised.value) for name in ("in_channels", "n_classes", "max_side"))
@@ -110,28 +110,28 @@ def test_all_faults_are_told_at_once() -> None:
     ],
     ids=str,
 )
-def test_another_parameter_is_another_model(changes: dict[str, Any]) -> None:
+def test_changed_parameter_changes_the_digest(changes: dict[str, Any]) -> None:
     assert model_digest(MD5, _parse(**changes)) != model_digest(MD5, _parse())
 
 
-def test_other_weights_are_another_model() -> None:
+def test_changed_weights_change_the_digest() -> None:
     assert model_digest("0" * 32, _parse()) != model_digest(MD5, _parse())
 
 
-def test_the_order_of_keys_and_what_is_spelt_out_make_no_other_model() -> None:
+def test_key_order_and_explicit_defaults_keep_the_digest() -> None:
     backwards = {key: FULL[key] for key in reversed(FULL)} | {"arguments": {"depth": 4, "width": 16}}
     assert model_digest(MD5, ModelParams.parse(backwards, "x")) == model_digest(MD5, _parse())
     spelt_out = {**SMALLEST, "classes": ["clear sky", "cloud"], "arguments": {}, "normalize": None, "max_side": None}
     assert model_digest(MD5, ModelParams.parse(spelt_out, "x")) == model_digest(MD5, ModelParams.parse(SMALLEST, "x"))
 
 
-def test_digests_stay_what_they_are() -> None:
-    # Another digest for the same model would make no mask of yesterday a proof: all inputs would be segmented again.
+def test_digests_of_models_are_stable() -> None:
+    # With another digest for the same model, existing masks would prove nothing: all inputs would be segmented again.
     assert model_digest(MD5, ModelParams.parse(SMALLEST, "x")) == "c48433fe256c988fca39644f6db2375e"
     assert model_digest(MD5, _parse()) == "9c86eb5c89aab817cc6a01327c2fadb5"
 
 
-def test_a_reference_and_back() -> None:
+def test_model_reference_round_trip() -> None:
     ref = _ref(_parse())
     assert ModelRef.from_json(json.loads(json.dumps(ref.to_json()))) == ref
     assert model_digest(MD5, ModelRef.from_json(ref.to_json()).params) == ref.digest
@@ -141,7 +141,7 @@ def test_a_reference_and_back() -> None:
     "fields", [None, [], "v1", {}, {**_ref(ModelParams.parse(SMALLEST, "x")).to_json(), "params": {}},
                {**_ref(ModelParams.parse(SMALLEST, "x")).to_json(), "color": "red"}]
 )  # fmt: skip
-def test_what_is_no_reference_says_which_task_writes_it(fields: object) -> None:
+def test_invalid_reference_names_the_task_that_writes_it(fields: object) -> None:
     with pytest.raises(ManifestError, match=r"gs://staging/model\.json is not a model reference .*clear `pull_model`"):
         ModelRef.from_json(fields, "gs://staging/model.json")
 
@@ -163,12 +163,12 @@ EXPORTED: dict[str, Any] = {
         (EXPORTED, "627e5da8d12995bba2140f847a12b797"),
     ],
 )
-def test_digests_stay_as_they_were(section: dict[str, Any], digest: str) -> None:
-    """Masks in buckets carry them: another digest would have every mask made again."""
+def test_recorded_digests_are_stable(section: dict[str, Any], digest: str) -> None:
+    """Masks in buckets have these digests: another digest would recreate every mask."""
     assert model_digest(MD5, ModelParams.parse(section, "here")) == digest
 
 
-def test_a_parameter_that_is_added_later_counts_where_it_differs_from_its_default() -> None:
+def test_new_parameter_changes_the_digest_only_if_not_default() -> None:
     class Later(ModelParams):
         threshold: float = 0.5
 

@@ -25,8 +25,8 @@ def _cloud(width: int, height: int) -> Image.Image:
     return Image.fromarray(cloud)
 
 
-def test_clouds_are_tinted_and_outlined_and_all_else_is_as_photographed() -> None:
-    """Compared with the mixture of colors in single precision, pixel by pixel."""
+def test_only_clouds_are_tinted_and_outlined() -> None:
+    """Compared pixel by pixel with colors blended in single precision."""
     photograph, cloud = _noise(640, 480), _cloud(640, 480)
     before, drawn = np.asarray(photograph), np.asarray(draw_overlay(photograph, cloud))
     assert np.array_equal(drawn[:120], before[:120])
@@ -38,24 +38,24 @@ def test_clouds_are_tinted_and_outlined_and_all_else_is_as_photographed() -> Non
     assert np.array_equal(drawn[121:, 161:], mixed)
 
 
-def test_the_photograph_itself_is_left_as_it_is() -> None:
+def test_photograph_is_not_modified() -> None:
     photograph = _noise(16, 16)
     draw_overlay(photograph, _cloud(16, 16))
     assert np.array_equal(np.asarray(photograph), np.asarray(_noise(16, 16)))
 
 
-def test_a_mask_of_another_size_is_fitted() -> None:
+def test_mask_of_another_size_is_scaled() -> None:
     assert draw_overlay(_noise(64, 48), _cloud(6, 4)).size == (64, 48)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (9, 2)])
-def test_what_is_too_small_has_no_outline(size: tuple[int, int]) -> None:
+def test_tiny_mask_has_no_outline(size: tuple[int, int]) -> None:
     black = Image.new("RGB", size)
     drawn = np.asarray(draw_overlay(black, Image.new("L", size, 255)))
     assert (drawn == np.round(TINT * np.float32(0.35))).all()
 
 
-def test_both_stand_side_by_side() -> None:
+def test_pair_is_side_by_side() -> None:
     photograph, cloud = _noise(20, 10), _cloud(20, 10)
     pair = draw_pair(photograph, cloud)
     assert pair.size == (2 * 20 + 4, 10)
@@ -64,7 +64,7 @@ def test_both_stand_side_by_side() -> None:
     assert np.array_equal(np.asarray(pair)[:, 24:], np.asarray(draw_overlay(photograph, cloud)))
 
 
-def test_a_jpeg_says_nothing_of_its_file() -> None:
+def test_jpeg_has_no_metadata_of_the_source() -> None:
     image = _noise(8, 8)
     image.info["comment"] = b"where it was taken"
     written = Image.open(io.BytesIO(to_jpeg(image)))
@@ -72,7 +72,7 @@ def test_a_jpeg_says_nothing_of_its_file() -> None:
     assert "comment" not in written.info
 
 
-def test_the_tint_is_what_the_legends_show() -> None:
+def test_tint_matches_the_legend() -> None:
     outlined = np.asarray(draw_overlay(Image.new("RGB", (9, 9)), _cloud(9, 9)))
     assert "#{:02x}{:02x}{:02x}".format(*outlined[2, 4]) == CLOUD_TINT
 
@@ -81,7 +81,7 @@ def _pair(data: bytes, mask: bytes) -> bytes:
     return to_jpeg(draw_pair(decode_photograph(data, 320), cloud_of(decode_mask(mask, 320))))
 
 
-def test_a_pair_is_what_the_engine_previews() -> None:
+def test_pair_matches_the_engine_s_preview() -> None:
     data = photograph((160, 120), "PNG")
     classes = np.zeros((120, 160), np.uint8)
     classes[20:80, 30:150] = 1
@@ -93,17 +93,17 @@ def test_a_pair_is_what_the_engine_previews() -> None:
     assert np.abs(ours - theirs).max() <= 6
 
 
-def test_a_pair_with_a_mask_of_another_size_is_fitted() -> None:
+def test_pair_with_a_mask_of_another_size_is_scaled() -> None:
     pair = _pair(photograph((64, 48)), half_cloud((6, 4)))
     assert Image.open(io.BytesIO(pair)).size == (2 * 64 + 4, 48)
 
 
-def test_the_smallest_photograph() -> None:
+def test_pair_of_a_one_pixel_photograph() -> None:
     pair = _pair(photograph((1, 1)), half_cloud((2, 2)))
     assert Image.open(io.BytesIO(pair)).size == (6, 1)
 
 
-def test_nothing_of_the_files_own_words_is_passed_on() -> None:
+def test_exif_profile_and_comment_are_removed() -> None:
     exif = Image.Exif()
     exif[0x8825] = {1: "N", 2: (51.0, 30.0, 0.0)}  # where it was taken
     data = photograph(exif=exif, icc_profile=b"a profile", comment=b"a comment")
@@ -112,7 +112,7 @@ def test_nothing_of_the_files_own_words_is_passed_on() -> None:
     assert not {"exif", "icc_profile", "comment"} & set(shown.info)
 
 
-def test_a_mask_alone_has_its_palettes_colors() -> None:
+def test_mask_without_photograph_has_palette_colors() -> None:
     shown = Image.open(io.BytesIO(as_png(decode_mask(half_cloud(), 320))))
     assert shown.format == "PNG"
     assert (shown.convert("RGB").getpixel((0, 0)), shown.convert("RGB").getpixel((63, 0))) == (

@@ -44,7 +44,7 @@ def test_sides_are_scaled_down_in_proportion(
 @pytest.mark.parametrize(
     ("wanted", "decoded"), [((320, 240), (640, 480)), ((321, 241), (1280, 960)), ((1280, 960), (1280, 960))]
 )
-def test_a_jpeg_is_decoded_at_twice_what_is_wanted(wanted: tuple[int, int], decoded: tuple[int, int]) -> None:
+def test_jpeg_is_decoded_at_twice_the_requested_size(wanted: tuple[int, int], decoded: tuple[int, int]) -> None:
     image = _opened(Image.new("RGB", (1280, 960)), "JPEG")
     draft_jpeg(image, wanted)
     assert image.size == decoded
@@ -52,13 +52,13 @@ def test_a_jpeg_is_decoded_at_twice_what_is_wanted(wanted: tuple[int, int], deco
     assert image.size == decoded
 
 
-def test_other_formats_are_decoded_whole() -> None:
+def test_other_formats_are_decoded_at_full_size() -> None:
     image = _opened(Image.new("RGB", (1280, 960)), "PNG")
     draft_jpeg(image, (320, 240))
     assert image.size == (1280, 960)
 
 
-def test_an_animation_has_several_frames_and_a_phones_pictures_do_not() -> None:
+def test_animation_has_several_frames_but_an_mpo_does_not() -> None:
     red, blue = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
     assert has_several_frames(_opened(red, "WEBP", save_all=True, append_images=[blue]))
     assert has_several_frames(_opened(red, "TIFF", save_all=True, append_images=[blue]))
@@ -70,19 +70,19 @@ def test_an_animation_has_several_frames_and_a_phones_pictures_do_not() -> None:
     ("mode", "highest", "white"),
     [("F", 0.5, 1), ("F", 1, 1), ("F", 1.5, 255), ("F", 256, 65535), ("I", 200, 65535), ("I;16", 1, 65535)],
 )
-def test_white_of_deep_images(mode: str, highest: float, white: int) -> None:
+def test_white_value_of_deep_images(mode: str, highest: float, white: int) -> None:
     image = Image.new(mode, (1, 1))
     assert is_deep(image)
     assert white_value(image, highest) == white
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK"])
-def test_eight_bits_are_not_deep(mode: str) -> None:
+def test_eight_bit_images_are_not_deep(mode: str) -> None:
     assert not is_deep(Image.new(mode, (1, 1)))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_colors_below_transparency_count(mode: Literal["L", "RGB"]) -> None:
+def test_transparency_is_ignored(mode: Literal["L", "RGB"]) -> None:
     clear = Image.new("RGBA", (2, 2), (200, 30, 30, 0))
     assert convert(clear, mode).getpixel((0, 0)) == Image.new("RGB", (1, 1), (200, 30, 30)).convert(mode).getpixel(
         (0, 0)
@@ -91,7 +91,7 @@ def test_colors_below_transparency_count(mode: Literal["L", "RGB"]) -> None:
     assert convert(same, mode) is same
 
 
-def test_the_orientation_and_what_is_taken_where_there_is_none() -> None:
+def test_exif_orientation_and_its_default() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert exif_orientation(_opened(Image.new("RGB", (2, 2)), "JPEG", exif=exif)) == 6
@@ -101,6 +101,6 @@ def test_the_orientation_and_what_is_taken_where_there_is_none() -> None:
     assert exif_orientation(broken) == 1
 
 
-def test_an_error_is_one_short_line() -> None:
+def test_error_text_is_one_short_line() -> None:
     assert error_text(OSError("broken\n  data")) == "OSError: broken data"
     assert len(error_text(ValueError("x" * 999))) == 200

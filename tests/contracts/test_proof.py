@@ -1,4 +1,4 @@
-"""What proves an input version, and where it is: tables, and properties over all evidence there can be."""
+"""What proves an input version, and where it is: tables, and properties over all possible evidence."""
 
 from dataclasses import replace
 
@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import AfterSuccess, Evidence, Place, Proof, count_places, place_of, proof_of
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source, quarantine_reason
-from cloudseg_ops.runs.cleanup import Cleaned, decide
+from cloudseg_ops.runs.cleanup import decide
+from cloudseg_ops.runs.cleanup_result import Cleaned
 from cloudseg_ops.storage import ObjectInfo
 from tests.support.samples import DIGEST, OTHER_DIGEST, copy_of, described, mask_of, source_of, version
 
@@ -51,11 +52,13 @@ PROOFS = {
 
 @pytest.mark.parametrize(("mask", "copy", "expected"), PROOFS.values(), ids=PROOFS)
 @pytest.mark.parametrize("current", [None, HERE, CHANGED], ids=["gone", "here", "changed"])
-def test_proof(current: ObjectInfo | None, mask: ObjectInfo | None, copy: ObjectInfo | None, expected: Proof) -> None:
+def test_proof_of_each_evidence(
+    current: ObjectInfo | None, mask: ObjectInfo | None, copy: ObjectInfo | None, expected: Proof
+) -> None:
     assert proof_of(V, "in", Evidence(current, mask, copy), DIGEST) is expected
 
 
-def test_for_an_audit_a_mask_by_any_model_counts() -> None:
+def test_audit_accepts_a_mask_of_any_model() -> None:
     assert proof_of(V, "in", Evidence(None, mask_of(S, OTHER_DIGEST), None), None) is Proof.MASKED
     assert proof_of(V, "in", Evidence(None, mask_of(NEWER, OTHER_DIGEST), None), None) is Proof.NONE
 
@@ -100,15 +103,15 @@ PLACES = {
 
 
 @pytest.mark.parametrize(("evidence", "expected"), PLACES.values(), ids=PLACES)
-def test_place(evidence: Evidence, expected: Place) -> None:
+def test_place_of_each_evidence(evidence: Evidence, expected: Place) -> None:
     assert place_of(V, "in", evidence) is expected
 
 
-def test_every_place_is_counted_by_name() -> None:
+def test_places_are_counted_by_name() -> None:
     assert count_places({Place.LOST: 2}) == {"input": 0, "masked": 0, "quarantined": 0, "superseded": 0, "lost": 2}
 
 
-FATES = {
+DECISIONS = {
     "gone": (Evidence(None, mask_of(S), None), "delete", Cleaned.GONE),
     "gone, nothing proves it": (Evidence(None, None, None), "delete", Cleaned.GONE),
     "changed, though masked": (Evidence(CHANGED, mask_of(S), None), "delete", Cleaned.CHANGED),
@@ -127,12 +130,12 @@ FATES = {
 }
 
 
-@pytest.mark.parametrize(("evidence", "after_success", "expected"), FATES.values(), ids=FATES)
-def test_fate(evidence: Evidence, after_success: AfterSuccess, expected: Cleaned) -> None:
+@pytest.mark.parametrize(("evidence", "after_success", "expected"), DECISIONS.values(), ids=DECISIONS)
+def test_decision_for_each_evidence(evidence: Evidence, after_success: AfterSuccess, expected: Cleaned) -> None:
     assert decide(V, "in", evidence, model_digest=DIGEST, after_success=after_success) is expected
 
 
-# Few values of each kind, so that what agrees and what does not are both frequent.
+# Few values of each kind, so that matches and mismatches are both frequent.
 names = st.sampled_from(["a.jpg", "b.jpg"])
 generations = st.integers(6, 8)
 sizes = st.sampled_from([0, 999, 1000])
@@ -160,47 +163,45 @@ choices: st.SearchStrategy[AfterSuccess] = st.sampled_from(["delete", "archive",
 
 
 def _mask_proves(item: InputObject, mask: ObjectInfo | None) -> bool:
-    """The law again, said in another way."""
-    told = MaskProvenance.from_metadata(mask.metadata) if mask else None
+    """An independent implementation of the rule."""
+    provenance = MaskProvenance.from_metadata(mask.metadata) if mask else None
     return bool(
         mask
         and mask.size > 0
-        and told
-        and (told.source.bucket, told.source.name) == ("in", item.name)
-        and (told.source.generation, told.source.crc32c) == (item.generation, item.crc32c)
-        and told.model_digest == DIGEST
+        and provenance
+        and (provenance.source.bucket, provenance.source.name) == ("in", item.name)
+        and (provenance.source.generation, provenance.source.crc32c) == (item.generation, item.crc32c)
+        and provenance.model_digest == DIGEST
     )
 
 
 def _copy_proves(item: InputObject, copy: ObjectInfo | None) -> bool:
-    told = Source.from_metadata(copy.metadata) if copy else None
+    provenance = Source.from_metadata(copy.metadata) if copy else None
     return bool(
         copy
         and copy.size == item.size
         and quarantine_reason(copy.metadata)
-        and told == Source("in", item.name, item.generation, item.crc32c)
+        and provenance == Source("in", item.name, item.generation, item.crc32c)
     )
 
 
 @given(versions, evidences, choices)
 @hypothesis_settings(max_examples=500)
-def test_nothing_is_deleted_that_is_not_proven(
-    item: InputObject, evidence: Evidence, after_success: AfterSuccess
-) -> None:
-    fate = decide(item, "in", evidence, model_digest=DIGEST, after_success=after_success)
+def test_only_proven_versions_are_deleted(item: InputObject, evidence: Evidence, after_success: AfterSuccess) -> None:
+    decision = decide(item, "in", evidence, model_digest=DIGEST, after_success=after_success)
     masked, copied = _mask_proves(item, evidence.mask), _copy_proves(item, evidence.quarantined)
     here = evidence.current is not None and evidence.current.generation == item.generation
-    ordered = fate in (Cleaned.DELETED, Cleaned.ARCHIVED)
+    ordered = decision in (Cleaned.DELETED, Cleaned.ARCHIVED)
     assert ordered == (here and (masked or copied) and after_success != "keep")
-    # An order to archive needs a mask: the archive holds what was segmented.
-    assert fate is not Cleaned.ARCHIVED or masked
-    assert (fate is Cleaned.LEFT) == (here and not masked and not copied)
+    # Archiving needs a mask: the archive has segmented inputs.
+    assert decision is not Cleaned.ARCHIVED or masked
+    assert (decision is Cleaned.LEFT) == (here and not masked and not copied)
 
 
 @given(versions, evidences, choices)
 @hypothesis_settings(max_examples=200)
-def test_no_delete_makes_a_version_lost(item: InputObject, evidence: Evidence, after_success: AfterSuccess) -> None:
-    fate = decide(item, "in", evidence, model_digest=DIGEST, after_success=after_success)
-    if fate in (Cleaned.DELETED, Cleaned.ARCHIVED):
+def test_deletion_never_loses_a_version(item: InputObject, evidence: Evidence, after_success: AfterSuccess) -> None:
+    decision = decide(item, "in", evidence, model_digest=DIGEST, after_success=after_success)
+    if decision in (Cleaned.DELETED, Cleaned.ARCHIVED):
         after = place_of(item, "in", replace(evidence, current=None))
         assert after in (Place.MASKED, Place.QUARANTINED)

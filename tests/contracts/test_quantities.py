@@ -1,6 +1,6 @@
 import pytest
 
-from cloudseg_ops.contracts.quantities import in_bytes, in_words, size
+from cloudseg_ops.contracts.quantities import check_size, format_bytes, in_bytes
 
 
 @pytest.mark.parametrize(
@@ -16,11 +16,11 @@ from cloudseg_ops.contracts.quantities import in_bytes, in_words, size
         (5000 * 2**30, "5000 GiB"),
     ],
 )
-def test_amounts_in_words(amount: float, words: str) -> None:
-    assert in_words(amount) == words
+def test_readable_quantities(amount: float, words: str) -> None:
+    assert format_bytes(amount) == words
 
 
-def test_amounts_as_kubernetes_writes_them() -> None:
-    assert in_bytes(size("1.5Gi")) == 3 * 2**29
+def test_kubernetes_quantities() -> None:
+    assert in_bytes(check_size("1.5Gi")) == 3 * 2**29
     with pytest.raises(ValueError, match="is its unit missing"):
-        size("6")
+        check_size("6")

@@ -20,7 +20,7 @@ KEYS = {"name", "generation", "size", "crc32c", "outcome", "mask", "cloud_fracti
     st.none() | st.text(),
     st.integers(0, 10**8).map(lambda ten_thousandths: ten_thousandths / 10_000),
 )
-def test_a_line_and_back(
+def test_line_round_trip(
     outcome: Outcome, mask: str | None, fraction: float | None, reason: str | None, seconds: float
 ) -> None:
     result = Result(version("ä.jpg"), outcome, mask, fraction, reason, seconds)
@@ -30,18 +30,18 @@ def test_a_line_and_back(
     assert Result.from_line(line) == result
 
 
-def test_a_line_says_how_little_of_its_range_a_photograph_uses_only_if_it_does() -> None:
+def test_range_used_is_written_only_if_it_is_known() -> None:
     result = Result(version(), Outcome.DONE, range_used=0.0625)
     assert json.loads(result.to_line()).keys() == KEYS | {"range_used"}
     assert Result.from_line(result.to_line()) == result
     assert json.loads(replace(result, range_used=None).to_line()).keys() == KEYS
 
 
-def test_a_results_line_is_an_input_line_too() -> None:
+def test_result_line_is_also_an_input_line() -> None:
     assert InputObject.from_line(Result(version(), Outcome.DONE).to_line()) == version()
 
 
-def test_only_the_four_and_the_outcome_must_be_there() -> None:
+def test_optional_keys_may_be_missing() -> None:
     line = json.dumps({**json.loads(version().to_line()), "outcome": "vanished"})
     assert Result.from_line(line) == Result(version(), Outcome.VANISHED)
 
@@ -58,39 +58,39 @@ def test_only_the_four_and_the_outcome_must_be_there() -> None:
         {"range_used": "dark"},
     ],
 )
-def test_a_damaged_line_is_a_manifest_error_that_says_what_to_clear(change: dict[str, object]) -> None:
+def test_damaged_line_is_a_manifest_error_with_the_task_to_clear(change: dict[str, object]) -> None:
     line = json.dumps({**json.loads(Result(version(), Outcome.DONE).to_line()), **change})
     with pytest.raises(ManifestError, match="clear the `segment` task"):
         Result.from_line(line)
 
 
 @pytest.mark.parametrize("line", ["", "{", "[]", version().to_line(), "[" * 100_000])
-def test_a_line_that_is_no_result(line: str) -> None:
+def test_line_without_an_outcome_is_rejected(line: str) -> None:
     with pytest.raises(ManifestError):
         Result.from_line(line)
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_a_chunks_summary_and_back(complete: bool) -> None:
+def test_chunk_summary_round_trip(complete: bool) -> None:
     summary = ChunkSummary(1_788_000_000.125, 1_788_000_100.5, 500, complete)
     metadata = summary.to_metadata()
     assert all(isinstance(value, str) for value in metadata.values())
     assert ChunkSummary.from_metadata(metadata) == summary
 
 
-def test_metadata_of_other_objects_are_no_summary() -> None:
+def test_metadata_of_other_objects_is_ignored() -> None:
     whole = ChunkSummary(1, 2, 3, complete=True).to_metadata()
     assert ChunkSummary.from_metadata({}) is None
     for key in whole:
         assert ChunkSummary.from_metadata({other: value for other, value in whole.items() if other != key}) is None
     assert ChunkSummary.from_metadata(whole | {"cloudseg-images": "many"}) is None
-    # Nothing but the word itself makes a chunk complete.
+    # Only the exact word makes a chunk complete.
     damaged = ChunkSummary.from_metadata(whole | {"cloudseg-complete": "True"})
     assert damaged is not None
     assert not damaged.complete
 
 
-def test_a_summary_tells_how_long_the_engine_was_waited_for() -> None:
+def test_summary_has_the_start_time_of_the_engine() -> None:
     summary = ChunkSummary(1_788_000_000.0, 1_788_000_100.0, 5, complete=True, asked=1_787_999_962.5)
     assert ChunkSummary.from_metadata(summary.to_metadata()) == summary
     assert summary.start_seconds == 37.5

@@ -23,7 +23,7 @@ from cloudseg_ops.contracts.revisions import (
     ["v1.2.0", "main", "feature/new-net", "0123456789abcdef0123456789abcdef01234567", "a", "_x", "v1+cu130", "a@b",
      "release-2026.08", "a" * 200, "a-b_c.d/e+f"],
 )  # fmt: skip
-def test_names_that_git_takes(text: str) -> None:
+def test_valid_revisions(text: str) -> None:
     assert check_revision(text) == text
 
 
@@ -33,20 +33,20 @@ def test_names_that_git_takes(text: str) -> None:
      "v1 ", " v1", "v 1", "v1\n", "\nv1", "v1;ls", "$(ls)", "`ls`", "v1~1", "v1^", "v1:x", "v1?", "v*", "[a]", "a\\b",
      "HEAD@{1}", "größe", "v1\x00", "a" * 201],
 )  # fmt: skip
-def test_what_git_must_never_see(text: str) -> None:
+def test_invalid_revisions_are_rejected(text: str) -> None:
     with pytest.raises(InvalidRevisionError, match="tag, a branch or a commit"):
         check_revision(text)
 
 
-def test_a_long_text_is_cut_in_the_message() -> None:
+def test_long_revision_is_truncated_in_the_message() -> None:
     with pytest.raises(InvalidRevisionError) as raised:
         check_revision("x" * 10_000)
     assert len(str(raised.value)) < 400
 
 
-# A revision is compared with git's own judgement, a hundred names a process.
+# Compared with git's check, for many names per example.
 @given(st.lists(st.from_regex(REVISION_PATTERN, fullmatch=True), min_size=1, max_size=30))
-def test_git_takes_every_name_that_passes(names: list[str]) -> None:
+def test_git_accepts_every_valid_revision(names: list[str]) -> None:
     passed = []
     for name in names:
         try:
@@ -59,28 +59,28 @@ def test_git_takes_every_name_that_passes(names: list[str]) -> None:
 
 
 @given(st.text() | st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._/+@-]{0,20}\n?", fullmatch=True))
-def test_the_pattern_that_the_dag_param_shows_says_the_same(text: str) -> None:
+def test_pattern_of_the_dag_param_accepts_the_same_revisions(text: str) -> None:
     try:
         check_revision(text)
     except InvalidRevisionError:
         passed = False
     else:
         passed = True
-    # As JSON schema looks, which is what refuses a value in the trigger form and in the API.
+    # As JSON schema matches, which validates values in the trigger form and in the API.
     assert bool(re.search(REVISION_PATTERN, text)) is is_revision(text) is passed
 
 
-def test_what_is_no_text_is_no_revision() -> None:
+def test_revision_must_be_text() -> None:
     assert not any(map(is_revision, (None, 7, ["v1"], b"v1")))
 
 
-def test_tags_are_ordered_by_the_versions_in_them() -> None:
+def test_tags_are_ordered_by_version() -> None:
     tags = ["v1", "v10", "v2", "v10rc1", "model-v11", "release/2.1", "old", "zebra"]
     assert newest_first(tags) == ["model-v11", "v10", "v10rc1", "release/2.1", "v2", "v1", "zebra", "old"]
     assert newest_first(["cirrus-2026.08", "cirrus-2026.11"]) == ["cirrus-2026.11", "cirrus-2026.08"]
 
 
-def test_what_is_offered() -> None:
+def test_offered_revisions() -> None:
     assert offer(["v1", "v2", "größe", "-x", "a..b"], ["dev", "main", "x.lock"]) == ["v2", "v1", "main", "dev"]
     assert offer(["main", "v1"], ["main"]) == ["v1", "main"]
     assert offer([], []) == []
@@ -93,7 +93,7 @@ def test_many_tags_leave_room_for_branches() -> None:
     assert offered[OFFERED_TAGS : OFFERED_TAGS + 2] == ["main", "b000"]
 
 
-def test_a_commit_is_forty_hex_digits() -> None:
+def test_commit_is_forty_hex_digits() -> None:
     assert re.fullmatch(COMMIT_PATTERN, "0123456789abcdef" * 2 + "01234567")
     assert not re.fullmatch(COMMIT_PATTERN, "v1")
     assert not re.fullmatch(COMMIT_PATTERN, "0123456789ABCDEF" * 2 + "01234567")

@@ -20,7 +20,7 @@ def test_parse(text: str, bucket: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "b/a", "gs:/b/a", "gs://", "gs:///a", "s3://b/a", "https://b/a", " gs://b/a"])
-def test_what_is_no_address_is_refused_with_what_was_found(text: str) -> None:
+def test_invalid_address_is_rejected_with_the_value(text: str) -> None:
     with pytest.raises(SettingsError) as raised:
         GcsUri.parse(text)
     assert repr(text) in str(raised.value)
@@ -28,10 +28,10 @@ def test_what_is_no_address_is_refused_with_what_was_found(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["gs://b", "gs://b/a", "gs://b/a/", "gs://b//a"])
-def test_text_and_back(text: str) -> None:
+def test_text_round_trip(text: str) -> None:
     assert str(GcsUri.parse(text)) == text
 
 
-def test_below_a_bucket_a_folder_and_a_folder_with_a_slash() -> None:
+def test_join_to_bucket_and_folder() -> None:
     assert str(GcsUri("b") / "runs" / "r" / "x.jsonl") == "gs://b/runs/r/x.jsonl"
     assert GcsUri("b", "folder/") / "x" == GcsUri("b", "folder") / "x" == GcsUri("b", "folder/x")

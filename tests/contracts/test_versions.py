@@ -15,29 +15,29 @@ DIGEST = "@sha256:" + "0" * 64
         ("0.1.0", "0.1.1+local.2", True), ("0.1.0", "0.1.0-abc1234", True), ("0.10.0", "0.1.0", False),
     ],
 )  # fmt: skip
-def test_one_series_goes_together(wanted: str, found: str, fit: bool) -> None:
+def test_versions_of_one_series_are_compatible(wanted: str, found: str, fit: bool) -> None:
     assert fits(wanted, found) is fit
     assert fits(found, wanted) is fit
 
 
-def test_this_version_is_one() -> None:
+def test_this_version_is_compatible_with_itself() -> None:
     assert fits(__version__, __version__)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1.2", "one", "v1.2.3", "1.2.3 4", "1.2.3\n", "latest"])
-def test_what_is_no_version_is_told(text: str) -> None:
+def test_invalid_version_is_reported(text: str) -> None:
     with pytest.raises(VersionMismatchError, match="is not a version of cloudseg"):
         series(text)
 
 
-def test_a_mismatch_says_both_versions_and_what_to_do() -> None:
+def test_mismatch_names_both_versions_and_the_remedy() -> None:
     require_fit("0.1.0", "0.1.4")
     with pytest.raises(VersionMismatchError) as raised:
         require_fit("0.2.0", "0.1.4")
-    told = str(raised.value)
-    assert "this engine is cloudseg 0.1.4, and the DAG that started it is 0.2.0" in told
-    assert "nothing was touched" in told
-    assert "`make deploy`" in told
+    message = str(raised.value)
+    assert "this engine is cloudseg 0.1.4, and the DAG that started it is 0.2.0" in message
+    assert "nothing was touched" in message
+    assert "`make deploy`" in message
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,11 @@ def test_a_mismatch_says_both_versions_and_what_to_do() -> None:
         ("1.2.3/engine:dev", None),
     ],
 )
-def test_an_images_name_may_tell_its_version(image: str, version: str | None) -> None:
+def test_version_is_read_from_the_image_tag(image: str, version: str | None) -> None:
     assert image_version(image) == version
 
 
-def test_an_image_that_says_it_does_not_fit_is_refused() -> None:
+def test_incompatible_image_is_rejected() -> None:
     for image in (f"engine:0.1.9-abc{DIGEST}", f"engine{DIGEST}", "cloudseg-inference:dev", ""):
         require_image("0.1.0", image)
     with pytest.raises(
@@ -64,6 +64,6 @@ def test_an_image_that_says_it_does_not_fit_is_refused() -> None:
         require_image("0.1.0", f"engine:0.2.0-abc{DIGEST}")
 
 
-def test_a_releases_name() -> None:
+def test_release_name() -> None:
     assert release_name("0.1.0", "1a2b3c4d5e6f" + "0" * 28) == "0.1.0-1a2b3c4d5e6f"
     assert release_name("0.1.0", "") == "0.1.0"

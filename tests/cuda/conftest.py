@@ -1,4 +1,4 @@
-"""What the tests on a GPU share; `CLOUDSEG_REHEARSE=1` lets the CPU take the GPU's place in those that it can run."""
+"""Fixtures of the tests on a GPU; with `CLOUDSEG_REHEARSE=1`, the CPU runs those that it can."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def kind() -> DeviceType:
     if torch.cuda.is_available():
         return "cuda"
     if not _REHEARSING:
-        pytest.skip("no GPU that PyTorch can use; CLOUDSEG_REHEARSE=1 takes the CPU in its place")
+        pytest.skip("no GPU that PyTorch can use; CLOUDSEG_REHEARSE=1 uses the CPU instead")
     return "cpu"
 
 
@@ -34,9 +34,9 @@ def device(kind: DeviceType) -> torch.device:
 
 @pytest.fixture
 def gpu(device: torch.device) -> Iterator[torch.device]:
-    """A GPU, whose memory may be limited in a test."""
+    """A GPU whose memory a test may limit."""
     if device.type != "cuda":
-        pytest.skip("needs CUDA itself, which a rehearsal has not")
+        pytest.skip("needs CUDA, which a rehearsal does not have")
     yield device
     torch.cuda.set_per_process_memory_fraction(1.0)
     torch.cuda.empty_cache()
@@ -44,7 +44,7 @@ def gpu(device: torch.device) -> Iterator[torch.device]:
 
 @pytest.fixture
 def count(kind: DeviceType) -> int:
-    """How many small images a test takes: a rehearsal is short."""
+    """How many small images a test uses: fewer in a rehearsal."""
     return 1000 if kind == "cuda" else 60
 
 

@@ -1,4 +1,4 @@
-"""Models and photographs on which masks mean something: the example model, and scenes that it was trained for."""
+"""Models and photographs with meaningful masks: the example model, and scenes that it was trained for."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def scene(seed: int, width: int, height: int) -> DecodedImage:
 
 
 def small_images(number: int, sides: Sequence[int] = (48, 64, 80)) -> list[DecodedImage]:
-    """Parts of a few scenes, all different, of mixed sizes."""
+    """Different parts of a few scenes, of mixed sizes."""
     rng = np.random.default_rng(0)
     found = []
     for _ in range(number):

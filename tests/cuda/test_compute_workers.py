@@ -1,4 +1,4 @@
-"""Two compute workers on one GPU: each image gets its own mask, whatever the other one does with streams and memory."""
+"""Two compute workers on one GPU: each image gets its mask, whatever the other worker does."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _SECONDS = 90.0
 
 
 @pytest.mark.parametrize(("precision", "of_one", "of_all"), [("fp32", 0.02, 0.001), ("bf16", 0.05, 0.002)])
-def test_a_thousand_small_images_one_by_one(
+def test_a_thousand_small_images_get_their_masks(
     device: torch.device, count: int, precision: str, of_one: float, of_all: float
 ) -> None:
     images = small_images(count)
-    there = predictor("unet", device, precision)
+    on_device = predictor("unet", device, precision)
     got: dict[int, Prediction | Exception | None] = {}
     done = threading.Event()
 
@@ -39,7 +39,7 @@ def test_a_thousand_small_images_one_by_one(
         if len(got) == count:
             done.set()
 
-    adaptive = AdaptivePredictor(there, BatchTuner(4, 10**8), Stop(), workers=2, threads=1)
+    adaptive = AdaptivePredictor(on_device, BatchTuner(4, 10**8), Stop(), workers=2, threads=1)
     workers = ComputeWorkers(lambda _: adaptive, Stop(), lambda: True, record)
     workers.start()
     for index, image in enumerate(images):
@@ -55,21 +55,21 @@ def test_a_thousand_small_images_one_by_one(
         assert isinstance(prediction, Prediction), prediction
         (expected,) = exact.predict([image])
         differing = int(np.count_nonzero(prediction.classes != expected.classes))
-        # Rounding turns single pixels; the mask of another image, or half a copy, would turn whole areas.
+        # Rounding changes single pixels; the mask of another image, or half a copy, would change whole areas.
         assert differing <= of_one * expected.classes.size, (index, image.pixels.shape, differing)
         pixels, wrong = pixels + expected.classes.size, wrong + differing
     assert wrong <= of_all * pixels
 
 
-def test_a_wait_for_the_gpu_takes_no_cpu(gpu: torch.device) -> None:
-    there = predictor("unet", gpu)
+def test_waiting_for_the_gpu_uses_no_cpu(gpu: torch.device) -> None:
+    on_device = predictor("unet", gpu)
     images = small_images(64, (64,)) * 16
-    there.predict(images)
+    on_device.predict(images)
     own, began = time.thread_time(), time.monotonic()
     queued = torch.zeros(8192, 8192, device=gpu)
     for _ in range(40):
         queued = queued @ queued
-    there.predict(images[:4])
+    on_device.predict(images[:4])
     waited, took = time.monotonic() - began, time.thread_time() - own
     assert waited > 0.2, "the GPU was done at once: nothing was waited for"
     assert took < 0.5 * waited

@@ -1,4 +1,4 @@
-"""What a driver that is missing, too old or broken makes of a chunk; needs PyTorch's CUDA build, and no GPU."""
+"""A missing, too old or broken driver fails a chunk with a remedy; needs PyTorch's CUDA build, but no GPU."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ except DeviceError as error:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a libcuda.so.1 that can do nothing."""
+    """The folder of a libcuda.so.1 whose functions fail."""
     if not torch.version.cuda:
         pytest.skip("needs PyTorch's CUDA build")
     if not (compiler := shutil.which("cc") or shutil.which("gcc")):
@@ -48,9 +48,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
     ids=["too old", "of another version", "no GPU", "broken", "no memory"],
 )
-def test_errors_of_a_broken_driver_say_what_to_do(
-    driver: Path, variables: dict[str, str], found: str, remedy: str
-) -> None:
+def test_driver_errors_have_a_remedy(driver: Path, variables: dict[str, str], found: str, remedy: str) -> None:
     libraries = os.pathsep.join(filter(None, (str(driver), os.environ.get("LD_LIBRARY_PATH"))))
     done = subprocess.run(
         [sys.executable, "-c", _OPEN],

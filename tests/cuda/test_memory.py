@@ -19,45 +19,45 @@ pytestmark = pytest.mark.cuda
 
 
 def limit_memory(images: int, width: int, height: int, share: float = 1.2) -> None:
-    """Leave a share of the memory that a forward pass of the example model over so many images takes."""
-    there = predictor("unet", torch.device("cuda"))
+    """Limit memory to a share of what a forward pass of the example model over this many images takes."""
+    on_device = predictor("unet", torch.device("cuda"))
     one = DecodedImage(scene(0, width, height).pixels)
-    there.predict([one])
+    on_device.predict([one])
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    there.predict([one] * images)
+    on_device.predict([one] * images)
     need = torch.cuda.max_memory_allocated() - before
-    del there
+    del on_device
     torch.cuda.empty_cache()
     total = torch.cuda.mem_get_info()[1]
     torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + share * need) / total)
 
 
-def test_batches_are_halved_and_every_mask_is_right(gpu: torch.device, caplog: pytest.LogCaptureFixture) -> None:
+def test_batches_are_halved_and_every_mask_is_correct(gpu: torch.device, caplog: pytest.LogCaptureFixture) -> None:
     images = [scene(seed % 6, 512, 512) for seed in range(16)]
-    there = predictor("unet", gpu)
-    expected = there.predict(images)
+    on_device = predictor("unet", gpu)
+    expected = on_device.predict(images)
     limit_memory(4, 512, 512)
-    adaptive = AdaptivePredictor(there, BatchTuner(16, 10**9), Stop(), workers=1, threads=1)
+    adaptive = AdaptivePredictor(on_device, BatchTuner(16, 10**9), Stop(), workers=1, threads=1)
     got = adaptive.predict(images)
     assert "16 images of 512 × 512 did not fit into memory" in caplog.text
     assert adaptive.limit((512, 512)) < 16
     assert agreement(expected, got) >= AGREEMENT
 
 
-def test_one_image_that_does_not_fit_is_cut_into_tiles(gpu: torch.device, caplog: pytest.LogCaptureFixture) -> None:
+def test_image_too_large_for_memory_is_tiled(gpu: torch.device, caplog: pytest.LogCaptureFixture) -> None:
     image = scene(0, 2048, 1536)
-    there = predictor("unet", gpu)
-    (expected,) = there.predict([image])
-    # Far less: cuDNN makes do with a smaller workspace before memory ends.
+    on_device = predictor("unet", gpu)
+    (expected,) = on_device.predict([image])
+    # Far less, because cuDNN uses a smaller workspace before memory runs out.
     limit_memory(1, 2048, 1536, share=0.3)
-    (got,) = AdaptivePredictor(there, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
+    (got,) = AdaptivePredictor(on_device, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
     assert "1 images of 1536 × 2048 did not fit into memory" in caplog.text
     assert agreement([expected], [got]) >= AGREEMENT
 
 
-def test_a_chunk_ends_well_with_less_memory_than_it_counts_on(
+def test_chunk_succeeds_with_less_memory_than_expected(
     gpu: torch.device, lab: Lab, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

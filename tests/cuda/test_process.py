@@ -1,4 +1,4 @@
-"""The engine as a process on a GPU: what it says at its start, how it stops, and what a broken GPU makes of a chunk."""
+"""The engine as a process on a GPU: what it logs at its start, how it stops, and how GPU failures end a chunk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def start(emulator: Emulator) -> Iterator[Start]:
 
 
 def engine(lab: Lab, *more: str, **options: str) -> list[str]:
-    """The engine's command line; an underscore in an option's name stands for a hyphen."""
+    """The engine's command line; underscores in option names become hyphens."""
     given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
     return ["-m", "cloudseg_ops.engine", *lab.arguments(**given), *more]
 
@@ -39,24 +39,24 @@ def stage_chunk(lab: Lab, images: int = 4) -> None:
     lab.write_chunk([lab.put(f"{index}.jpg", photograph(index, 128, 96)) for index in range(images)])
 
 
-def test_the_log_names_the_device(kind: DeviceType, lab: Lab, start: Start) -> None:
+def test_log_names_the_device(kind: DeviceType, lab: Lab, start: Start) -> None:
     stage_chunk(lab)
     code, lines = ended(start(*engine(lab, device=kind, log_format="json")), within=120)
     assert code == 0, lines
-    (told,) = [event for line in lines if (event := json.loads(line))["event"] == "device"]
-    assert told["device"]
+    (device_event,) = [event for line in lines if (event := json.loads(line))["event"] == "device"]
+    assert device_event["device"]
     if kind == "cuda":
-        assert told["capability"].count(".") == 1
-        assert told["memory_bytes"] >= told["free_bytes"] > 2**30
-        assert told["driver"]
-        assert told["cudnn"] > 0
+        assert device_event["capability"].count(".") == 1
+        assert device_event["memory_bytes"] >= device_event["free_bytes"] > 2**30
+        assert device_event["driver"]
+        assert device_event["cudnn"] > 0
 
 
-def test_sigterm_in_the_middle_of_batches_ends_in_time(kind: DeviceType, lab: Lab, start: Start) -> None:
-    # More than are in flight at once: those are finished.
+def test_sigterm_during_batches_stops_in_time(kind: DeviceType, lab: Lab, start: Start) -> None:
+    # More than are in progress at once: those are finished.
     total = 300 if kind == "cuda" else 60
     if kind == "cuda":
-        # Float32 on purpose: a tenth of a second an image, so that the signal comes while the GPU computes.
+        # Float32 on purpose: it takes a tenth of a second per image, so the signal arrives while the GPU computes.
         torch.manual_seed(0)
         large = unet_params(arguments={"width": 64, "depth": 4})
         lab.use_model(state_bytes(UNet(3, 1, 64, 4).eval()), large)
@@ -77,7 +77,7 @@ def test_sigterm_in_the_middle_of_batches_ends_in_time(kind: DeviceType, lab: La
     assert not lab.summary().complete
 
 
-def test_a_gpu_that_is_not_there_fails_the_chunk(kind: DeviceType, lab: Lab, start: Start) -> None:
+def test_missing_gpu_fails_the_chunk(kind: DeviceType, lab: Lab, start: Start) -> None:
     stage_chunk(lab)
     code, lines = ended(start(*engine(lab, device="cuda"), CUDA_VISIBLE_DEVICES="99"), within=120)
     assert code == 1, lines
@@ -86,7 +86,7 @@ def test_a_gpu_that_is_not_there_fails_the_chunk(kind: DeviceType, lab: Lab, sta
     assert lab.results() == []
 
 
-def test_the_cpu_computes_where_that_is_wanted(kind: DeviceType, lab: Lab, start: Start) -> None:
+def test_cpu_is_used_if_requested(kind: DeviceType, lab: Lab, start: Start) -> None:
     stage_chunk(lab)
     code, lines = ended(start(*engine(lab, device="cpu")), within=120)
     assert code == 0, lines
@@ -104,7 +104,7 @@ sys.stdin.read()
 
 
 @pytest.mark.parametrize("left", [100, 700], ids=["none for a context", "a little"])
-def test_a_gpu_whose_memory_another_process_holds_fails_the_chunk(
+def test_gpu_memory_held_by_another_process_fails_the_chunk(
     gpu: torch.device, lab: Lab, start: Start, left: int
 ) -> None:
     stage_chunk(lab)
@@ -146,6 +146,6 @@ except DeviceError as error:
 """
 
 
-def test_a_gpu_that_fails_is_told_from_a_bad_image(gpu: torch.device, start: Start) -> None:
+def test_gpu_failure_is_distinguished_from_a_bad_image(gpu: torch.device, start: Start) -> None:
     output, errors = start("-c", _FAILING).communicate(timeout=120)
     assert "the GPU failed while it computed" in output, errors

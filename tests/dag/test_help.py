@@ -11,16 +11,16 @@ TASKS = ["clean_inputs", "plan_chunks", "pull_model", "release_pods", "report", 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_dag_and_each_task_has_a_page() -> None:
+def test_dag_and_every_task_have_a_page() -> None:
     assert sorted([*TASKS, "dag"]) == PAGES
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_tasks_page_says_what_a_failure_means(name: str) -> None:
+def test_task_page_explains_failures(name: str) -> None:
     assert "**Failed**" in help_text(name)
 
 
-def test_the_dags_page_names_its_tasks_and_params() -> None:
+def test_dag_page_names_its_tasks_and_params() -> None:
     page, dag = help_text("dag"), (ROOT / "dags" / "cloud_segmentation.py").read_text()
     params = re.findall(r'^        "(\w+)": Param\(', dag, re.MULTILINE)
     assert len(params) >= 5
@@ -29,12 +29,12 @@ def test_the_dags_page_names_its_tasks_and_params() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_variables_that_a_page_names_exist(name: str) -> None:
+def test_variables_on_a_page_exist(name: str) -> None:
     from cloudseg_ops.config.settings import variables
 
     assert set(re.findall(r"CLOUDSEG_[A-Z_]+", help_text(name))) <= set(variables())
 
 
-def test_there_is_no_page_for_what_is_not_there() -> None:
+def test_missing_page_is_an_error() -> None:
     with pytest.raises(FileNotFoundError):
         help_text("nonesuch")

@@ -1,4 +1,4 @@
-"""One real Airflow for all tests of whole runs: its four processes, and the emulator."""
+"""One real Airflow for all tests of whole runs: its four processes and the emulator."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Airflow's simple auth manager, with one user more who may see one DAG alone."""
+"""Airflow's simple auth manager, with an additional user who may see only one DAG."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ STRANGERS_DAG = "no_clouds"
 
 
 class StrangerAuthManager(SimpleAuthManager):
-    """Its own users have the same rights on all DAGs: whether the right DAG is asked for would go unseen."""
+    """Its users have the same rights on all DAGs, which would hide a check of the wrong DAG."""
 
     def is_authorized_dag(self, *, user: Any, details: Any = None, **asked: Any) -> bool:
         if user.username == STRANGER and (details is None or details.id != STRANGERS_DAG):

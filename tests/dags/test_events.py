@@ -1,150 +1,54 @@
-"""Events and failures under a real Airflow: photographs start runs, DAGs follow, notifications go out, logs read well.
+"""Events and failures under a real Airflow: photographs start runs, DAGs follow, failures send notifications.
 
-Pub/Sub is `tests.support.pubsub`, which says what of it there is; the trigger, its client and the triggerer are real.
+Pub/Sub is `tests.support.pubsub`, which implements a part of it; the trigger, its client and the triggerer are real.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cloudseg_local.airflow_server import DAG_ID
-from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET, REPOSITORY
+from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
+from tests.dags.event_stack import FOLLOWER, SUBSCRIPTION, EventStack, start_event_stack
 from tests.support import tiny
-from tests.support.pubsub import PubSub, start_pubsub
-from tests.support.running import RunningAirflow, start_airflow
-from tests.support.webhook import Webhook, start_webhook
+from tests.support.running import RunningAirflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
-
-TOPIC = "projects/cloudseg-test/topics/photographs"
-SUBSCRIPTION = "projects/cloudseg-test/subscriptions/photographs"
-FOLLOWER = "follow_masks"
-
-
-@dataclass
-class Eventful:
-    """A real Airflow, and what is around it."""
-
-    airflow: RunningAirflow
-    pubsub: PubSub
-    publisher: Any
-    webhook: Webhook
-    dags: Path
-
-    def notify(self, name: str) -> None:
-        """Publish what Cloud Storage publishes of a new object, with --payload-format=none."""
-        attributes = {
-            "notificationConfig": f"projects/_/buckets/{INPUT_BUCKET}/notificationConfigs/1",
-            "eventType": "OBJECT_FINALIZE",
-            "payloadFormat": "NONE",
-            "bucketId": INPUT_BUCKET,
-            "objectId": name,
-            "objectGeneration": "1",
-        }
-        self.publisher.publish(TOPIC, b"", **attributes).result(10)
-
-    def runs(self, dag_id: str = DAG_ID, kind: str = "asset_triggered") -> list[dict[str, Any]]:
-        found = self.airflow.api._send("GET", f"/dags/{dag_id}/dagRuns", params={"limit": 100}).json()["dag_runs"]
-        return [run for run in found if run["run_type"] == kind]
-
-    def new_run(self, known: set[str], dag_id: str = DAG_ID, seconds: float = 60) -> str:
-        def found() -> str | None:
-            return next((run["dag_run_id"] for run in self.runs(dag_id) if run["dag_run_id"] not in known), None)
-
-        return str(self.airflow.wait_for(found, seconds))
-
-    def known(self, dag_id: str = DAG_ID) -> set[str]:
-        return {run["dag_run_id"] for run in self.runs(dag_id)}
-
-    def end(self, run_id: str, dag_id: str = DAG_ID, seconds: float = 120) -> str:
-        def ended() -> str | None:
-            state = self.airflow.api.run_state(dag_id, run_id)
-            return state if state in ("success", "failed") else None
-
-        return self.airflow.wait_for(ended, seconds)
-
-    def last_lines(self, run_id: str, task_id: str, attempt: int | None = None) -> list[str]:
-        """What a reader of the log in the UI sees last; markers of its folded groups do not count."""
-        task = self.airflow.task(run_id, task_id)
-        path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt or task.tries}"
-        query = {"map_index": task.map_index, "full_content": True}
-        content = self.airflow.api._send("GET", path, params=query).json()["content"]
-        groups, seen = 0, []
-        for line in content:
-            event = str(line["event"] if isinstance(line, dict) else line)
-            if event.startswith("::group::"):
-                groups += 1
-            elif event.startswith("::endgroup::"):
-                groups = max(0, groups - 1)
-            elif not groups:
-                seen.append(event)
-        return seen[-3:]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("events")]
 
 
 @pytest.fixture(scope="module")
-def eventful(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eventful]:
-    from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
-
-    root = tmp_path_factory.mktemp("events")
-    dags = root / "dags"
-    dags.mkdir()
-    for source in (REPOSITORY / "dags" / "cloud_segmentation.py", REPOSITORY / "examples" / "follow_masks.py"):
-        shutil.copy(source, dags)
-    with start_pubsub() as pubsub, start_webhook() as webhook, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PUBSUB_EMULATOR_HOST", pubsub.address)
-        publisher = PublisherClient()
-        publisher.create_topic(name=TOPIC)
-        SubscriberClient().create_subscription(name=SUBSCRIPTION, topic=TOPIC)
-        settings = {
-            "pubsub_subscription": SUBSCRIPTION,
-            "schedule": "0 0 1 1 *",  # in addition to the events, and not while this runs
-            "on_failure": webhook.address,
-            "chunk_objects": 4,
-            "retries": 1,
-            "segment_retries": 1,
-            "retry_delay_seconds": 1,
-            "sense_timeout_seconds": 4,
-        }
-        anonymous = {"conn_type": "google_cloud_platform", "extra": {"is_anonymous": True}}
-        environment = {
-            "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-            "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps(anonymous),
-        }
-        with start_airflow(root / "state", settings, environment) as airflow:
-            yield Eventful(airflow, pubsub, publisher, webhook, dags)
+def event_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventStack]:
+    with start_event_stack(tmp_path_factory.mktemp("events")) as running:
+        yield running
 
 
 @pytest.fixture
-def quiet(eventful: Eventful) -> Eventful:
-    """The same, with empty buckets, no run going on and nothing told yet."""
-    airflow = eventful.airflow
+def idle(event_stack: EventStack) -> EventStack:
+    """The same stack with empty buckets, without unfinished runs or notifications."""
+    airflow = event_stack.airflow
     airflow.wait_for(lambda: True if not airflow.api.unfinished_runs(DAG_ID) else None, 120)
     airflow.empty_inputs()
-    eventful.webhook.received.clear()
-    eventful.webhook.status = 200
-    return eventful
+    event_stack.webhook.received.clear()
+    event_stack.webhook.status = 200
+    return event_stack
 
 
-def test_a_photograph_starts_a_run_and_a_dag_follows_it(quiet: Eventful) -> None:
-    airflow, known, followed = quiet.airflow, quiet.known(), quiet.known(FOLLOWER)
+def test_photograph_starts_a_run_and_a_dag_follows_it(idle: EventStack) -> None:
+    airflow, known, followed = idle.airflow, idle.run_ids(), idle.run_ids(FOLLOWER)
     airflow.upload({"arrived/a.png": tiny.photograph(1, 64, 48), "arrived/broken.jpg": b"no image"})
     began = time.monotonic()
-    quiet.notify("arrived/a.png")
-    run_id = quiet.new_run(known)
+    idle.notify("arrived/a.png")
+    run_id = idle.new_run(known)
     print(f"a run {time.monotonic() - began:.1f} s after the notification")
     assert time.monotonic() - began < 20
-    assert quiet.end(run_id) == "success", airflow.tasks(run_id)
+    assert idle.wait_for_end(run_id) == "success", airflow.tasks(run_id)
     assert airflow.names(OUTPUT_BUCKET, "arrived/") == ["arrived/a.png.mask.png"]
-    assert quiet.pubsub.backlog(SUBSCRIPTION) == 0
+    assert idle.pubsub.backlog(SUBSCRIPTION) == 0
 
-    follower = quiet.new_run(followed, FOLLOWER)
-    assert quiet.end(follower, FOLLOWER) == "success"
+    follower = idle.new_run(followed, FOLLOWER)
+    assert idle.wait_for_end(follower, FOLLOWER) == "success"
     path = f"/dags/{FOLLOWER}/dagRuns/{follower}/taskInstances/read/xcomEntries/return_value"
     value = airflow.api._send("GET", path, params={"deserialize": False}).json()["value"]
     (extra,) = json.loads(value) if isinstance(value, str) else value
@@ -156,136 +60,139 @@ def test_a_photograph_starts_a_run_and_a_dag_follows_it(quiet: Eventful) -> None
     assert extra["report_html"] == str(airflow.layout(run_id).report_folder / "report.html")
 
 
-def test_the_clock_goes_on_beside_the_events(eventful: Eventful) -> None:
+def test_time_schedule_continues_along_with_events(event_stack: EventStack) -> None:
     def clock() -> str | None:
-        found: str | None = eventful.airflow.api._send("GET", f"/dags/{DAG_ID}").json()["next_dagrun_run_after"]
+        found: str | None = event_stack.airflow.api._send("GET", f"/dags/{DAG_ID}").json()["next_dagrun_run_after"]
         return found
 
-    # While as many runs go on as may, Airflow does not say when the next begins.
-    assert "-01-01T00:00:00" in eventful.airflow.wait_for(clock, 60)
+    # While the maximum number of runs is active, Airflow does not report the next one.
+    assert "-01-01T00:00:00" in event_stack.airflow.wait_for(clock, 60)
 
 
-def test_many_notifications_are_few_runs(quiet: Eventful) -> None:
-    airflow, known = quiet.airflow, quiet.known()
+def test_many_notifications_start_few_runs(idle: EventStack) -> None:
+    airflow, known = idle.airflow, idle.run_ids()
     names = [f"many/{number}.png" for number in range(12)]
     airflow.upload({name: tiny.photograph(number, 64, 48) for number, name in enumerate(names)})
     for name in names:
-        quiet.notify(name)
-    airflow.wait_for(lambda: quiet.pubsub.backlog(SUBSCRIPTION) == 0 or None, 120)
-    quiet.new_run(known)
+        idle.notify(name)
+    airflow.wait_for(lambda: idle.pubsub.backlog(SUBSCRIPTION) == 0 or None, 120)
+    idle.new_run(known)
     airflow.wait_for(lambda: not airflow.api.unfinished_runs(DAG_ID) or None, 180)
     time.sleep(5)
     airflow.wait_for(lambda: not airflow.api.unfinished_runs(DAG_ID) or None, 120)
-    started = [run for run in quiet.runs() if run["dag_run_id"] not in known]
+    started = [run for run in idle.runs() if run["dag_run_id"] not in known]
     assert 1 <= len(started) <= 3, [run["dag_run_id"] for run in started]
     assert {run["state"] for run in started} == {"success"}
     assert len(airflow.names(OUTPUT_BUCKET, "many/")) == 12
     assert airflow.names(INPUT_BUCKET) == []
 
 
-def test_a_notification_of_nothing_new_is_a_skipped_run_and_no_event(quiet: Eventful) -> None:
-    known, followed = quiet.known(), quiet.known(FOLLOWER)
-    quiet.notify("gone.png")
-    run_id = quiet.new_run(known)
-    assert quiet.end(run_id) == "success"
-    assert set(quiet.airflow.tasks(run_id)["report"]) == {"skipped"}
+def test_notification_without_new_objects_is_a_skipped_run(idle: EventStack) -> None:
+    known, followed = idle.run_ids(), idle.run_ids(FOLLOWER)
+    idle.notify("gone.png")
+    run_id = idle.new_run(known)
+    assert idle.wait_for_end(run_id) == "success"
+    assert set(idle.airflow.tasks(run_id)["report"]) == {"skipped"}
     time.sleep(5)
-    assert quiet.known(FOLLOWER) == followed
+    assert idle.run_ids(FOLLOWER) == followed
 
 
-def test_a_missing_subscription_is_told_and_taken_up_once_it_is_there(quiet: Eventful) -> None:
-    log = quiet.airflow.stack.state.logs / "triggerer.log"
-    known, before = quiet.known(), len(log.read_text())
-    kept = quiet.pubsub.subscriptions.pop(SUBSCRIPTION)
+def test_missing_subscription_is_logged_and_retried(idle: EventStack) -> None:
+    log = idle.airflow.stack.state.logs / "triggerer.log"
+    known, before = idle.run_ids(), len(log.read_text())
+    kept = idle.pubsub.subscriptions.pop(SUBSCRIPTION)
     try:
-        quiet.airflow.wait_for(
+        idle.airflow.wait_for(
             lambda: f"Error pulling messages from subscription {SUBSCRIPTION}" in log.read_text()[before:] or None, 60
         )
         time.sleep(10)
         print(f"{log.read_text()[before:].count('Error pulling')} lines of it in 10 s")
     finally:
-        quiet.pubsub.subscriptions[SUBSCRIPTION] = kept
-    quiet.notify("back.png")
-    assert quiet.end(quiet.new_run(known)) == "success"
+        idle.pubsub.subscriptions[SUBSCRIPTION] = kept
+    idle.notify("back.png")
+    assert idle.wait_for_end(idle.new_run(known)) == "success"
 
 
-def test_a_dry_run_is_no_event(quiet: Eventful) -> None:
-    followed = quiet.known(FOLLOWER)
-    quiet.airflow.upload({"dry/a.png": tiny.photograph(1, 64, 48)})
-    assert quiet.airflow.run(dry_run=True)[1] == "success"
+def test_dry_run_emits_no_event(idle: EventStack) -> None:
+    followed = idle.run_ids(FOLLOWER)
+    idle.airflow.upload({"dry/a.png": tiny.photograph(1, 64, 48)})
+    assert idle.airflow.run(dry_run=True)[1] == "success"
     time.sleep(5)
-    assert quiet.known(FOLLOWER) == followed
+    assert idle.run_ids(FOLLOWER) == followed
 
 
-def test_an_unknown_revision_fails_at_once_and_somebody_is_told(quiet: Eventful) -> None:
-    airflow, followed = quiet.airflow, quiet.known(FOLLOWER)
+def test_unknown_revision_fails_at_once_and_sends_a_notification(idle: EventStack) -> None:
+    airflow, followed = idle.airflow, idle.run_ids(FOLLOWER)
     airflow.upload({"unknown/a.png": tiny.photograph(1, 64, 48)})
     run_id, state = airflow.run(model_revision="v9")
     assert (state, airflow.task(run_id, "pull_model").tries) == ("failed", 1)
-    standing, happened, todo = quiet.last_lines(run_id, "pull_model")
-    assert standing == "Try 1 of 2 failed, and a retry cannot fix it, so there is none."
-    assert happened.startswith("What happened: UnknownRevisionError: ")
-    assert "no revision 'v9'; its tags are v2, v1" in happened
-    assert todo.startswith("What to do: Push the tag")
-    assert quiet.last_lines(run_id, "report")[1].startswith("What happened: RunIncompleteError: no chunk was planned")
+    outcome, cause, remedy = idle.last_lines(run_id, "pull_model")
+    assert outcome == "Try 1 of 2 failed, and a retry cannot fix it, so there is none."
+    assert cause.startswith("What happened: UnknownRevisionError: ")
+    assert "no revision 'v9'; its tags are v2, v1" in cause
+    assert remedy.startswith("What to do: Push the tag")
+    assert idle.last_lines(run_id, "report")[1].startswith("What happened: RunIncompleteError: no chunk was planned")
 
-    airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+    airflow.wait_for(lambda: idle.webhook.received or None, 60)
     time.sleep(5)
-    (told,) = quiet.webhook.received
-    assert (told["dag_id"], told["run_id"], told["reason"]) == (DAG_ID, run_id, "task_failure")
-    assert [task["task_id"] for task in told["failed_tasks"]] == ["pull_model", "report"]
-    assert told["message"].startswith("pull_model: UnknownRevisionError: ")
-    assert told["report"] == str(airflow.layout(run_id).report_folder / "report.html")
-    assert told["log"].startswith(f"{airflow.stack.state.ui_url}/dags/{DAG_ID}/runs/manual__")
-    assert "What to do: Push the tag" in told["text"]
+    (message,) = idle.webhook.received
+    assert (message["dag_id"], message["run_id"], message["reason"]) == (DAG_ID, run_id, "task_failure")
+    assert [task["task_id"] for task in message["failed_tasks"]] == ["pull_model", "report"]
+    assert message["message"].startswith("pull_model: UnknownRevisionError: ")
+    assert message["report"] == str(airflow.layout(run_id).report_folder / "report.html")
+    assert message["log"].startswith(f"{airflow.stack.state.ui_url}/dags/{DAG_ID}/runs/manual__")
+    assert "What to do: Push the tag" in message["text"]
     assert "very-secret" not in _all_logs(airflow)
-    assert quiet.known(FOLLOWER) == followed
+    assert idle.run_ids(FOLLOWER) == followed
 
 
-def test_what_a_retry_may_mend_is_tried_again(quiet: Eventful) -> None:
-    airflow = quiet.airflow
+def test_temporary_error_is_retried(idle: EventStack) -> None:
+    airflow = idle.airflow
     airflow.upload({"refused/0.png": tiny.photograph(0, 64, 48)})
     with airflow.faults({"action": "status", "status": 403, "path": r"/refused/0\.png.*alt=media", "times": 1000}):
         run_id, state = airflow.run()
     assert (state, airflow.task(run_id, "segment").tries) == ("failed", 2)
-    first, last = (quiet.last_lines(run_id, "segment", attempt) for attempt in (1, 2))
+    first, last = (idle.last_lines(run_id, "segment", attempt) for attempt in (1, 2))
     assert first[0] == "Try 1 of 2 failed; Airflow tries again."
     assert last[0] == "Try 2 of 2 failed; it was the last one."
     for lines in (first, last):
         assert lines[1].startswith("What happened: ChunkUnfinishedError: chunk 0 ")
         assert "403" in lines[1]
         assert lines[2].startswith("What to do: ")
-    airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+    airflow.wait_for(lambda: idle.webhook.received or None, 60)
     time.sleep(5)
-    (told,) = quiet.webhook.received
-    assert [(task["task_id"], task["map_index"]) for task in told["failed_tasks"]] == [("segment", 0), ("report", -1)]
+    (message,) = idle.webhook.received
+    assert [(task["task_id"], task["map_index"]) for task in message["failed_tasks"]] == [
+        ("segment", 0),
+        ("report", -1),
+    ]
 
 
-def test_a_receiver_that_hangs_harms_nothing(quiet: Eventful) -> None:
-    airflow = quiet.airflow
+def test_hanging_receiver_does_not_affect_the_run(idle: EventStack) -> None:
+    airflow = idle.airflow
     airflow.upload({"hanging/a.png": tiny.photograph(1, 64, 48)})
-    quiet.webhook.hang.clear()
+    idle.webhook.hang.clear()
     try:
         assert airflow.run(model_revision="v9")[1] == "failed"
-        airflow.wait_for(lambda: quiet.webhook.received or None, 60)
+        airflow.wait_for(lambda: idle.webhook.received or None, 60)
         airflow.wait_for(lambda: "notification of the failed run timed out" in _all_logs(airflow) or None, 60)
     finally:
-        quiet.webhook.hang.set()
+        idle.webhook.hang.set()
     assert airflow.run()[1] == "success"
     airflow.wait_for(lambda: airflow.api.healthy() or None, 60)
     assert "very-secret" not in _all_logs(airflow)
 
 
-def test_wrong_settings_are_an_import_error_that_ends_with_what_to_do(quiet: Eventful) -> None:
-    broken = quiet.dags / "broken.py"
+def test_invalid_settings_are_an_import_error_with_a_remedy(idle: EventStack) -> None:
+    broken = idle.dags / "broken.py"
     broken.write_text(
         "# Airflow reads only files that have the words airflow and dag in them.\n"
         "from cloudseg_ops.config.settings import Settings\n"
         "Settings.from_environment({'CLOUDSEG_INPUT_BUCKET': 'photos'})\n"
     )
     try:
-        errors = quiet.airflow.wait_for(
-            lambda: quiet.airflow.api._send("GET", "/importErrors").json()["import_errors"] or None, 90
+        errors = idle.airflow.wait_for(
+            lambda: idle.airflow.api._send("GET", "/importErrors").json()["import_errors"] or None, 90
         )
     finally:
         broken.unlink()

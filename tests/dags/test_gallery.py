@@ -1,4 +1,4 @@
-"""The gallery in a real Airflow, as its API server shows it to those who may see a run, and to nobody else."""
+"""The gallery in a real Airflow: its API server shows it only to users who may see the run."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from tests.support import tiny
 from tests.support.pagesource import Page, check
 from tests.support.running import RunningAirflow
 
-# One Airflow serves them all, so one worker runs them all.
+# All tests share one Airflow, so one worker runs them.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 HOSTILE = 'gallery/"><script>alert(1)</script>.png'
@@ -24,7 +24,7 @@ HOSTILE = 'gallery/"><script>alert(1)</script>.png'
 
 @dataclass
 class Browser:
-    """A user's browser: it has Airflow's cookie, or none."""
+    """A user's browser, with or without Airflow's cookie."""
 
     url: str
     session: requests.Session
@@ -39,7 +39,7 @@ class Browser:
 
 @dataclass
 class Visit:
-    """A run to look at, and who looks."""
+    """A run, and browsers of several users."""
 
     airflow: RunningAirflow
     run_id: str
@@ -74,14 +74,14 @@ def _trigger_other(airflow: RunningAirflow) -> str | None:
 
 
 @pytest.mark.parametrize("user", [VIEWER, ADMIN])
-def test_whoever_may_see_the_run_sees_its_images(visit: Visit, user: str) -> None:
+def test_authorized_user_sees_the_images_of_a_run(visit: Visit, user: str) -> None:
     browser = visit.browser(user)
     page = Page(browser.get(visit.path("gallery"), 200).text)
     check(page)
     for name in ("gallery/0.png", "gallery/3.png", "gallery/bad.jpg", HOSTILE):
         assert name in page.text
     assert "not an image, or none of the formats" in page.text
-    # Deleted, for their masks are proven; the engine has previewed the first of each chunk.
+    # The photographs are deleted, because their masks are proven; the engine made previews of the first of each chunk.
     pictures = [image for image in page.all("img") if image["class"] == "preview"]
     assert len(pictures) == 5
     for image in pictures:
@@ -95,7 +95,7 @@ def test_whoever_may_see_the_run_sees_its_images(visit: Visit, user: str) -> Non
     assert "replaced by its mask" in detail.text or "in quarantine" in detail.text
 
 
-def test_the_counts_are_the_reports(visit: Visit) -> None:
+def test_outcome_filter(visit: Visit) -> None:
     page = Page(visit.browser(VIEWER).get(visit.path("gallery?outcome=quarantined"), 200).text)
     assert "masks\n" in page.text or "masks" in page.text
     assert "gallery/bad.jpg" in page.text
@@ -109,21 +109,23 @@ def test_progress(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("rest", ["gallery", "progress", "tasks/segment/0", f"images/0/0/{'0' * 32}/small"])
-def test_nobody_sees_anything_without_a_login_and_is_shown_the_way_in(visit: Visit, rest: str) -> None:
+def test_anonymous_user_sees_only_a_link_to_the_login(visit: Visit, rest: str) -> None:
     browser = visit.browser(None)
     answer = browser.get(visit.path(rest), 401)
     page = Page(answer.text)
     assert "gallery/" not in page.text
     assert "You are not logged in" in page.text
     (link,) = page.links()
-    led = requests.get(f"{browser.url}{link}", allow_redirects=False, timeout=30)
-    assert led.status_code == 307
-    way = urlsplit(led.headers["Location"])
-    assert way.path == "/auth/login"
-    assert parse_qs(way.query)["next"] == [visit.path(rest)] or parse_qs(way.query)["next"][0].startswith("/cloudseg/")
+    redirected = requests.get(f"{browser.url}{link}", allow_redirects=False, timeout=30)
+    assert redirected.status_code == 307
+    location = urlsplit(redirected.headers["Location"])
+    assert location.path == "/auth/login"
+    assert parse_qs(location.query)["next"] == [visit.path(rest)] or parse_qs(location.query)["next"][0].startswith(
+        "/cloudseg/"
+    )
 
 
-def test_a_token_that_is_none_is_no_login(visit: Visit) -> None:
+def test_invalid_token_is_rejected(visit: Visit) -> None:
     browser = visit.browser(None)
     browser.session.cookies.set("_token", "not.a.token")
     answer = browser.session.get(f"{browser.url}{visit.path('gallery')}", timeout=30)
@@ -132,18 +134,18 @@ def test_a_token_that_is_none_is_no_login(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("rest", ["gallery", "progress", "tasks/segment/0", f"images/0/0/{'0' * 32}/small"])
-def test_who_may_not_see_the_dag_sees_nothing_of_it(visit: Visit, rest: str) -> None:
+def test_unauthorized_user_sees_nothing_of_the_dag(visit: Visit, rest: str) -> None:
     browser = visit.browser(STRANGER)
     page = Page(browser.get(visit.path(rest), 403).text)
     assert "You may not see this" in page.text
-    # Nor through a DAG that the stranger may see.
+    # Access through a DAG that the user may see is rejected too.
     page = Page(browser.get(visit.path(rest, dag_id=STRANGERS_DAG), 404).text)
     assert "has no run" in page.text
     browser.get(f"{visit.path(rest, dag_id='~')}", 403)
     browser.get(f"{visit.path(rest)}?dag_id={STRANGERS_DAG}", 403)
 
 
-def test_a_dag_of_others_has_no_gallery_and_says_so(visit: Visit) -> None:
+def test_other_dag_has_no_gallery(visit: Visit) -> None:
     for user in (STRANGER, VIEWER):
         page = Page(visit.browser(user).get(visit.path("gallery", STRANGERS_DAG, visit.other_run), 404).text)
         assert "it is not a cloudseg run, so it has no gallery" in page.text
@@ -152,7 +154,7 @@ def test_a_dag_of_others_has_no_gallery_and_says_so(visit: Visit) -> None:
 @pytest.mark.parametrize(
     "run_id", ["../x", "..%2F", "nowhere", "x/../../models", "%00", "' OR 1=1 --", "<script>alert(1)</script>", "."]
 )
-def test_only_runs_that_airflow_knows_are_looked_for(visit: Visit, run_id: str) -> None:
+def test_unknown_run_is_404(visit: Visit, run_id: str) -> None:
     browser = visit.browser(ADMIN)
     prepared = requests.Request("GET", f"{browser.url}{visit.path('gallery', run_id=run_id)}").prepare()
     prepared.url = f"{browser.url}{visit.path('gallery', run_id=run_id)}"
@@ -162,7 +164,7 @@ def test_only_runs_that_airflow_knows_are_looked_for(visit: Visit, run_id: str) 
     check(Page(answer.text))
 
 
-def test_airflow_knows_the_views(visit: Visit) -> None:
+def test_views_are_registered_in_airflow(visit: Visit) -> None:
     plugins: Any = visit.airflow.api._send("GET", "/plugins").json()["plugins"]
     (ours,) = [plugin for plugin in plugins if plugin["name"] == "cloudseg"]
     assert [view["destination"] for view in ours["external_views"]] == ["dag_run", "dag_run", "task_instance"]

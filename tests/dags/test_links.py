@@ -1,4 +1,4 @@
-"""Links on tasks, as Airflow's UI asks for them: each leads somewhere, and none shows where there is nothing."""
+"""Links on tasks, as Airflow's UI requests them: every link works, and is shown only if its target exists."""
 
 import pytest
 import requests
@@ -24,7 +24,7 @@ def _open(address: str) -> str:
     return answer.text
 
 
-def test_every_link_of_a_run_leads_somewhere(clean_airflow: RunningAirflow) -> None:
+def test_every_link_of_a_run_works(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     _upload(airflow, "links", 6)
     airflow.upload({"links/broken.jpg": b"no image"})
@@ -38,7 +38,7 @@ def test_every_link_of_a_run_leads_somewhere(clean_airflow: RunningAirflow) -> N
     for map_index in (0, 1):
         assert airflow.links(run_id, "segment", map_index) == {"Run folder": folder}
     assert "snapshot.jsonl" in _open(folder)
-    # The example registry is a folder on this machine: no page of its commits is better than a wrong one.
+    # The example registry is a local folder, so there is no page of its commits.
     assert airflow.links(run_id, "pull_model") == airflow.links(run_id, "clean_inputs") == {}
 
     report = airflow.links(run_id, "report")
@@ -51,7 +51,7 @@ def test_every_link_of_a_run_leads_somewhere(clean_airflow: RunningAirflow) -> N
     assert "broken.jpg" in _open(report["Quarantine"])
 
 
-def test_the_plans_link_shows_where_there_is_a_page(clean_airflow: RunningAirflow) -> None:
+def test_plan_link_is_shown_if_the_page_exists(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     _upload(airflow, "planned", 1)
     run_id, state = airflow.run(dry_run=True)
@@ -62,7 +62,7 @@ def test_the_plans_link_shows_where_there_is_a_page(clean_airflow: RunningAirflo
     assert airflow.links(run_id, "report") == {}
 
 
-def test_a_failed_run_has_its_report(clean_airflow: RunningAirflow) -> None:
+def test_failed_run_has_a_report(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     _upload(airflow, "failed", 8)
     refused = {"action": "status", "status": 403, "path": r"/failed/7\.png.*alt=media", "times": 1000}
@@ -72,11 +72,11 @@ def test_a_failed_run_has_its_report(clean_airflow: RunningAirflow) -> None:
     links = airflow.links(run_id, "report")
     assert set(links) == {"Run report", "Output folder", "Run folder"}
     assert "cloudseg run report" in _open(links["Run report"])
-    # The chunk that failed has its link as well.
+    # The failed chunk has its link too.
     assert set(airflow.links(run_id, "segment", 1)) == {"Run folder"}
 
 
-def test_a_link_shows_while_its_task_runs(clean_airflow: RunningAirflow) -> None:
+def test_link_is_shown_while_its_task_runs(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     _upload(airflow, "running", 4)
     with airflow.faults(latency=0.5):
@@ -88,12 +88,12 @@ def test_a_link_shows_while_its_task_runs(clean_airflow: RunningAirflow) -> None
     assert airflow.wait(run_id) == "success"
 
 
-def test_a_run_without_anything_new_has_no_link(clean_airflow: RunningAirflow) -> None:
+def test_run_without_new_objects_has_no_links(clean_airflow: RunningAirflow) -> None:
     run_id, _ = clean_airflow.run()
     assert [clean_airflow.links(run_id, task_id) for task_id in TASKS] == [{}] * len(TASKS)
 
 
-def test_a_run_without_a_model_has_a_report_and_no_masks(clean_airflow: RunningAirflow) -> None:
+def test_run_without_a_model_has_a_report_but_no_masks(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     _upload(airflow, "unknown", 1)
     run_id, state = airflow.run(model_revision="v9")

@@ -1,4 +1,4 @@
-"""What docs/operations.md promises of redoing, draining and restoring, under a real scheduler."""
+"""Redoing, draining and restoring as docs/operations.md describes them, under a real scheduler."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +38,7 @@ def _paused(airflow: RunningAirflow) -> Iterator[None]:
         airflow.api._send("PATCH", f"/dags/{DAG_ID}", json={"is_paused": False})
 
 
-def test_archived_inputs_are_redone_once_they_are_copied_back(clean_airflow: RunningAirflow) -> None:
+def test_archived_inputs_are_redone_after_copying_them_back(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     names = _upload(airflow, "from-archive", 2)
     assert airflow.run(model_revision="v1", after_success="archive")[1] == "success"
@@ -47,12 +47,12 @@ def test_archived_inputs_are_redone_once_they_are_copied_back(clean_airflow: Run
     run_id, state = airflow.run(model_revision="v2", after_success="archive", input_prefix="from-archive/")
     assert (state, _revisions(airflow, names)) == ("success", {"v2"})
     assert airflow.audit(run_id).places["masked"] == 2
-    # What the alerts on logs read.
+    # The line that the alerts on logs match.
     assert "figures: objects=2 quarantined=0 quarantined_share=0.000000 lost=0 " in airflow.log(run_id, "report")
     assert airflow.names(OUTPUT_BUCKET, "archive/from-archive/") == [archive_name(name) for name in names]
 
 
-def test_kept_inputs_are_redone_by_another_revision_and_by_that_one_only_once(clean_airflow: RunningAirflow) -> None:
+def test_kept_inputs_are_redone_once_by_another_revision(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     names = _upload(airflow, "kept", 2)
     for revision in ("v1", "v2"):
@@ -64,11 +64,11 @@ def test_kept_inputs_are_redone_by_another_revision_and_by_that_one_only_once(cl
     assert airflow.names(INPUT_BUCKET) == names
 
 
-def test_a_version_that_comes_back_is_segmented_again(clean_airflow: RunningAirflow) -> None:
+def test_restored_version_is_segmented_again(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     (name,) = _upload(airflow, "restored", 1)
     first, _ = airflow.run(after_success="delete")
-    # As soft delete restores it: the same bytes under the same name, as a new generation.
+    # Like a restore from soft delete: the same bytes and name, a new generation.
     _upload(airflow, "restored", 1)
     second, state = airflow.run(after_success="delete")
     assert (state, airflow.names(INPUT_BUCKET)) == ("success", [])
@@ -77,7 +77,7 @@ def test_a_version_that_comes_back_is_segmented_again(clean_airflow: RunningAirf
     assert airflow.names(OUTPUT_BUCKET, "restored/") == [mask_name(name)]
 
 
-def test_a_paused_dag_finishes_its_chunks_and_starts_nothing_else(clean_airflow: RunningAirflow) -> None:
+def test_paused_dag_finishes_its_chunks_and_starts_nothing_else(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     names = _upload(airflow, "drained", 4)
     with airflow.faults(latency=0.5):

@@ -15,7 +15,7 @@ from cloudseg_ops.runs.progress import ChunkPhase, RunProgress, read_run_progres
 from tests.support import tiny
 from tests.support.running import RunningAirflow, kill_process
 
-# One Airflow serves them all, so one worker runs them all.
+# All tests share one Airflow, so one worker runs them.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("airflow")]
 
 
@@ -45,7 +45,7 @@ def test_photographs_become_masks(clean_airflow: RunningAirflow) -> None:
     assert b"happy/0.png" in airflow.store.read(airflow.layout(run_id).report_folder / "report.html")
 
 
-def test_a_run_tells_how_far_it_is_and_names_its_chunks(clean_airflow: RunningAirflow) -> None:
+def test_run_reports_progress_and_names_its_chunks(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("seen", 8))
     with airflow.faults(latency=0.4):
@@ -60,7 +60,7 @@ def test_a_run_tells_how_far_it_is_and_names_its_chunks(clean_airflow: RunningAi
     labels = [instance["rendered_map_index"] for instance in chunks]
     assert [label.split(",")[0] for label in labels] == ["chunk 0: 4 of 4 images", "chunk 1: 4 of 4 images"]
     assert airflow.xcom(run_id, "segment", "progress", map_index=1)["done"] == 4
-    # The report tells the next plan how fast a chunk goes, and how long one waits for its engine.
+    # The next plan reads the speed of a chunk and the start time of its engine from the report.
     report = json.loads(airflow.store.read(layout.report_folder / "report.json"))
     assert all(chunk["seconds"] > 0 and chunk["start_seconds"] > 0 for chunk in report["chunks"])
     plan = airflow.xcom(run_id, "plan_chunks", "plan")
@@ -73,7 +73,7 @@ def _under_way(airflow: RunningAirflow, layout: RunLayout) -> RunProgress | None
     return found if found.count(ChunkPhase.RUNNING) else None
 
 
-def test_a_run_with_nothing_new_is_skipped_in_green(clean_airflow: RunningAirflow) -> None:
+def test_run_without_new_objects_is_skipped(clean_airflow: RunningAirflow) -> None:
     run_id, state = clean_airflow.run()
     assert state == "success"
     assert {task: set(states) for task, states in clean_airflow.tasks(run_id).items()} == {
@@ -81,7 +81,7 @@ def test_a_run_with_nothing_new_is_skipped_in_green(clean_airflow: RunningAirflo
     }
 
 
-def test_a_dry_run_touches_nothing(clean_airflow: RunningAirflow) -> None:
+def test_dry_run_changes_nothing(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("dry", 6))
     run_id, state = airflow.run(dry_run=True)
@@ -109,7 +109,7 @@ def test_a_dry_run_touches_nothing(clean_airflow: RunningAirflow) -> None:
     assert read_run_progress(airflow.store, layout).chunks == []
 
 
-def test_a_dry_run_reckons_with_the_rate_of_the_runs_before(clean_airflow: RunningAirflow) -> None:
+def test_dry_run_uses_the_rate_of_earlier_runs(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("measured", 4))
     measured, state = airflow.run(after_success="keep")
@@ -120,14 +120,14 @@ def test_a_dry_run_reckons_with_the_rate_of_the_runs_before(clean_airflow: Runni
     assert plan["rate"]["measured_in"][0] == measured
     assert plan["rate"]["same_model"]
     assert plan["rate"]["start_seconds"] > 0
-    # Kept inputs have their masks already.
+    # Kept inputs already have masks.
     assert (plan["objects"], plan["dealt_with"], plan["estimate"]["images"]) == (4, 4, 0)
     log = airflow.log(planned, "plan_chunks")
     assert re.search(rf"measured in +{re.escape(measured)}", log)
     assert "the next run finds them again" in log
 
 
-def test_an_unknown_revision_fails_the_run_and_touches_nothing(clean_airflow: RunningAirflow) -> None:
+def test_unknown_revision_fails_the_run_and_changes_nothing(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("revision", 1))
     run_id, state = airflow.run(model_revision="v9")
@@ -139,7 +139,21 @@ def test_an_unknown_revision_fails_the_run_and_touches_nothing(clean_airflow: Ru
     assert airflow.audit(run_id).places["input"] == 1
 
 
-def test_a_chunk_that_fails_for_good_costs_only_itself(clean_airflow: RunningAirflow) -> None:
+def test_misspelled_param_fails_the_run_before_anything_is_read(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("misspelled", 1))
+    run_id, state = airflow.run(dryrun=True)
+    tasks = airflow.tasks(run_id)
+    assert (state, tasks["sense_inputs"], tasks["pull_model"]) == ("failed", ["failed"], ["upstream_failed"])
+    assert airflow.task(run_id, "sense_inputs").tries == 1
+    assert "'dryrun' (did you mean dry_run?)" in airflow.log(run_id, "sense_inputs")
+    assert airflow.names(INPUT_BUCKET) == ["misspelled/0.png"]
+    layout = airflow.layout(run_id)
+    assert airflow.names(STAGING_BUCKET, layout.folder.name) == []
+    assert airflow.names(OUTPUT_BUCKET, layout.report_folder.name) == []
+
+
+def test_permanently_failed_chunk_does_not_affect_others(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("partly", 8))
     refused = {"action": "status", "status": 403, "path": r"/partly/7\.png.*alt=media", "times": 1000}
@@ -148,11 +162,37 @@ def test_a_chunk_that_fails_for_good_costs_only_itself(clean_airflow: RunningAir
     tasks = airflow.tasks(run_id)
     assert (state, tasks["segment"]) == ("failed", ["success", "failed"])
     assert (tasks["clean_inputs"], tasks["report"]) == (["success"], ["failed"])
-    # The failed chunk's finished images are proven, too, and cleaned up.
+    # The failed chunk's finished images are also proven and cleaned up.
     assert airflow.names(INPUT_BUCKET) == ["partly/7.png"]
     assert airflow.audit(run_id).places == {"input": 1, "masked": 7, "quarantined": 0, "superseded": 0, "lost": 0}
     assert "1 chunks did not finish: [1]" in airflow.log(run_id, "report")
     assert airflow.run()[1] == "success"
+    assert airflow.names(INPUT_BUCKET) == []
+
+
+def test_input_under_a_hold_fails_the_run_and_leaves_the_others(clean_airflow: RunningAirflow) -> None:
+    airflow = clean_airflow
+    airflow.upload(_photographs("held", 6))
+    with airflow.held(INPUT_BUCKET, "held/2.png"):
+        run_id, state = airflow.run()
+        tasks = airflow.tasks(run_id)
+        assert (state, set(tasks["segment"])) == ("failed", {"success"})
+        assert (tasks["clean_inputs"], tasks["report"]) == (["failed"], ["failed"])
+        assert airflow.task(run_id, "clean_inputs").tries == 1
+        assert airflow.names(INPUT_BUCKET) == ["held/2.png"]
+    log = airflow.log(run_id, "clean_inputs")
+    assert "1 proven inputs could not be deleted or archived: 1 under a hold (held/2.png: Object" in log
+    report = json.loads(airflow.store.read(airflow.layout(run_id).report_json))
+    assert report["verdict"]["headline"] == "1 input could not be deleted"
+    assert (report["cleanup"]["counts"]["deleted"], report["cleanup"]["not_deleted"]["held"]["count"]) == (5, 1)
+    assert [task["task_id"] for task in report["failed_tasks"]["first"]] == ["clean_inputs"]
+    page = airflow.store.read(airflow.layout(run_id).report_html).decode()
+    assert "under active Temporary hold" in page
+    assert "neither a proven mask" not in page
+    assert airflow.audit(run_id).holds
+    airflow.change_task(run_id, "clean_inputs", -1, "cleared")
+    airflow.change_task(run_id, "report", -1, "cleared")
+    assert airflow.wait_for(lambda: airflow.wait(run_id)) == "success"
     assert airflow.names(INPUT_BUCKET) == []
 
 
@@ -169,13 +209,13 @@ def test_archive_keeps_a_copy(clean_airflow: RunningAirflow) -> None:
 @pytest.mark.parametrize(
     "params", [{"after_success": "burn"}, {"model_revision": "--upload-pack=x"}, {"max_objects": 0}, {"dry_run": "no"}]
 )
-def test_wrong_params_are_refused_before_a_run_begins(airflow: RunningAirflow, params: dict[str, object]) -> None:
+def test_invalid_params_are_rejected_before_a_run_starts(airflow: RunningAirflow, params: dict[str, object]) -> None:
     with pytest.raises(LocalError, match="Airflow returned 4"):
         airflow.trigger(**params)
 
 
 @pytest.mark.parametrize("victim", ["cloudseg_ops.engine", "airflow scheduler", "gcs_emulator"])
-def test_kill_9_in_the_middle_of_segmenting(clean_airflow: RunningAirflow, victim: str) -> None:
+def test_run_survives_kill_9_during_segmentation(clean_airflow: RunningAirflow, victim: str) -> None:
     airflow = clean_airflow
     prefix = victim.replace(" ", "-")
     airflow.upload(_photographs(prefix, 8))
@@ -189,5 +229,5 @@ def test_kill_9_in_the_middle_of_segmenting(clean_airflow: RunningAirflow, victi
     assert airflow.names(INPUT_BUCKET) == []
 
 
-def test_the_run_shows_in_the_api_that_the_ui_uses(airflow: RunningAirflow) -> None:
+def test_api_lists_no_unfinished_runs(airflow: RunningAirflow) -> None:
     assert airflow.api.unfinished_runs(DAG_ID) == []

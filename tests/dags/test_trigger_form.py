@@ -1,4 +1,4 @@
-"""The DAG's trigger form, as Airflow's UI is given it: its schema, and the revisions that it offers."""
+"""The DAG's trigger form, as Airflow's UI gets it: its schema, and the revisions that it offers."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_ops.contracts.errors import LocalError
-from cloudseg_ops.registry.revision_choices import VARIABLE, forget_offer, read_kept
+from cloudseg_ops.registry.revision_choices import VARIABLE, invalidate_choices, parse_value
 from tests.support import tiny
 from tests.support.running import RunningAirflow
 
@@ -33,10 +33,10 @@ def _set_variable(airflow: RunningAirflow, value: str | None) -> None:
 
 
 def _await_offer(airflow: RunningAirflow, *revisions: str) -> None:
-    """Wait for a parse after a change by a person, without the minutes until the Variable is read again."""
+    """Wait for a parse after a manual change, without waiting for the cached Variable to expire."""
 
     def offers() -> bool | None:
-        forget_offer(str(airflow.stack.state.registry))
+        invalidate_choices(str(airflow.stack.state.registry))
         return _offered(airflow) == list(revisions) or None
 
     airflow.wait_for(offers, 90)
@@ -47,7 +47,7 @@ def _git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_every_param_says_what_it_takes(airflow: RunningAirflow) -> None:
+def test_every_param_has_a_schema_and_description(airflow: RunningAirflow) -> None:
     params = _params(airflow)
     assert list(params) == ["model_revision", "input_prefix", "after_success", "max_objects", "dry_run"]
     for name, param in params.items():
@@ -68,19 +68,20 @@ def test_every_param_says_what_it_takes(airflow: RunningAirflow) -> None:
     [
         {"model_revision": ""}, {"model_revision": None}, {"model_revision": "v1\n"}, {"model_revision": "a..b"},
         {"model_revision": "v1.lock"}, {"model_revision": "x" * 201},
-        {"input_prefix": "gs://bucket/a"}, {"input_prefix": "a\nb"}, {"input_prefix": "a" * 1025}, {"input_prefix": 7},
+        {"input_prefix": "gs://bucket/a"}, {"input_prefix": "GS://bucket/a"}, {"input_prefix": "a\nb"},
+        {"input_prefix": "a" * 1025}, {"input_prefix": 7},
         {"after_success": None}, {"after_success": "DELETE"},
         {"max_objects": 10_000_001}, {"max_objects": 1.5}, {"max_objects": "7"}, {"max_objects": -1},
         {"dry_run": None}, {"dry_run": 1},
     ],
 )  # fmt: skip
-def test_a_wrong_value_is_refused_before_a_run_begins(airflow: RunningAirflow, params: dict[str, object]) -> None:
+def test_invalid_value_is_rejected_before_a_run_starts(airflow: RunningAirflow, params: dict[str, object]) -> None:
     with pytest.raises(LocalError, match="Airflow returned 4") as raised:
         airflow.trigger(**params)
     assert next(iter(params)) in str(raised.value)
 
 
-def test_a_run_refreshes_what_is_offered_and_any_other_revision_is_taken(
+def test_run_refreshes_revisions_and_others_are_accepted(
     clean_airflow: RunningAirflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     airflow = clean_airflow
@@ -90,14 +91,14 @@ def test_a_run_refreshes_what_is_offered_and_any_other_revision_is_taken(
     _set_variable(airflow, None)
     _await_offer(airflow, "v2")
     commit = _git(registry, "rev-parse", "v1^{commit}")
-    # None of what is offered, and taken all the same.
+    # Not offered, and accepted anyway.
     assert airflow.run(model_revision=commit)[1] == "success"
     value = airflow.api._send("GET", f"/variables/{VARIABLE}").json()["value"]
-    assert read_kept(value, str(registry)) == ["v2", "v1", "main"]
+    assert parse_value(value, str(registry)) == ["v2", "v1", "main"]
     airflow.wait_for(lambda: _offered(airflow) == ["v2", "v1", "main"] or None, 60)
 
 
-def test_garbage_in_the_variable_breaks_no_parse(airflow: RunningAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_variable_does_not_break_the_parse(airflow: RunningAirflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIRFLOW_HOME", str(airflow.stack.state.airflow_home))
     _set_variable(airflow, json.dumps({"repository": str(airflow.stack.state.registry), "revisions": ["before"]}))
     _await_offer(airflow, "v2", "before")

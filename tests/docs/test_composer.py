@@ -1,4 +1,4 @@
-"""docs/composer.md: its commands, and what they grant."""
+"""docs/composer.md: its commands and its figures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def calls(text: str, tmp_path_factory: pytest.TempPathFactory) -> Calls:
     return run_blocks([names_block(), *shell_blocks(text)], tmp_path_factory.mktemp("composer"))
 
 
-def test_each_block_is_bash(text: str) -> None:
+def test_every_block_is_valid_bash(text: str) -> None:
     check_syntax(shell_blocks(text))
 
 
@@ -39,15 +39,15 @@ def test_every_variable_exists(text: str) -> None:
     assert set(re.findall(r"CLOUDSEG_[A-Z_]*[A-Z]", text)) <= set(variables())
 
 
-def test_places_it_links_to_exist() -> None:
+def test_link_targets_exist() -> None:
     check_links(DOCUMENT)
 
 
-def test_airflow_takes_its_commands(calls: Calls) -> None:
+def test_airflow_accepts_the_commands(calls: Calls) -> None:
     check_airflow_commands(calls)
 
 
-def test_figures_follow_from_its_formulas(text: str) -> None:
+def test_figures_follow_from_the_formulas(text: str) -> None:
     worked = " ".join(text.partition("Worked, for 10 DCU")[2].partition("\n\n")[0].split())
     composer = 730 * 10 * 0.06 + 20 * 730 * 0.000233
     run = (10_000 / 40 / 3600 + 4 * 900 / 3600) * 0.71

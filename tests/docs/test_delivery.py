@@ -15,10 +15,10 @@ TEXT = (ROOT / "docs/delivery.md").read_text()
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def test_each_key_of_an_environment_is_told() -> None:
+def test_every_key_of_an_environment_is_documented() -> None:
     table = re.findall(r"^\| (`[^|]*`) \| [^|]+ \|$", TEXT, re.MULTILINE)
-    told = {key for row in table for key in re.findall(r"`([A-Z_]+)`", row)}
-    assert told == set(targets._KEYS)
+    documented = {key for row in table for key in re.findall(r"`([A-Z_]+)`", row)}
+    assert documented == set(targets._KEYS)
 
 
 def test_every_variable_exists() -> None:
@@ -27,12 +27,12 @@ def test_every_variable_exists() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_each_block_is_bash(block: str) -> None:
+def test_every_block_is_valid_bash(block: str) -> None:
     done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
-def test_the_commands_of_make_exist() -> None:
+def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE)
     assert {"deploy", "rollback", "deployed", "requirements", "lint"} <= set(targets)
@@ -40,14 +40,14 @@ def test_the_commands_of_make_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_places_it_links_to_exist() -> None:
+def test_link_targets_exist() -> None:
     check_links(ROOT / "docs/delivery.md")
 
 
-def test_what_the_smoke_test_needs_is_granted() -> None:
+def test_permissions_of_the_smoke_test_are_granted() -> None:
     granted = {
         name for block in BLOCKS for line in re.findall(r"--permissions=(\S+)", block) for name in line.split(",")
     }
-    # gcloud looks at the destination before it writes or removes.
+    # gcloud reads the destination before it writes or removes.
     assert granted == {f"storage.objects.{name}" for name in ("list", "get", "create", "delete")}
     assert "`storage.objects.list`, `.get`, `.create`, `.delete` on INPUT" in TEXT

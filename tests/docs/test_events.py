@@ -7,9 +7,10 @@ from pathlib import Path
 from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.notifications.message import FailedTask, notice
+from cloudseg_ops.notifications.message import build_notification
 from cloudseg_ops.operators.assets import masks_extra
 from cloudseg_ops.report import write_report
+from cloudseg_ops.runs.failed_tasks import FailedTask
 from cloudseg_ops.storage import Store
 from tests.support.report_runs import facts_of
 
@@ -28,23 +29,25 @@ def test_every_key_of_an_event_is_listed(store: Store, layout: RunLayout) -> Non
     assert _table("DAGs that follow a run") == set(extra)
 
 
-def test_every_field_of_a_notice_is_listed() -> None:
-    told = notice(dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui")
-    assert _table("Being told of failures") == set(told)
-    for key in told["failed_tasks"][0]:
+def test_every_field_of_a_failure_message_is_listed() -> None:
+    message = build_notification(
+        dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui"
+    )
+    assert _table("Being told of failures") == set(message)
+    for key in message["failed_tasks"][0]:
         assert f"`{key}`" in TEXT
 
 
-def test_the_example_is_the_one_that_is_tested() -> None:
+def test_example_is_the_tested_one() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     assert example.strip() in (ROOT / "examples" / "follow_masks.py").read_text()
 
 
-def test_the_variables_exist() -> None:
+def test_variables_exist() -> None:
     assert set(re.findall(r"CLOUDSEG_[A-Z_]+", TEXT)) <= set(variables())
 
 
-def test_only_new_objects_ring_and_old_notifications_are_forgotten() -> None:
+def test_commands_notify_of_new_objects_and_drop_old_messages() -> None:
     (commands,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     calls = [shlex.split(line) for line in commands.replace("\\\n", " ").splitlines()]
     (notification,) = [call for call in calls if "notifications" in call]

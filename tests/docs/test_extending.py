@@ -1,4 +1,4 @@
-"""docs/extending.md, as a person would follow it."""
+"""docs/extending.md, followed step by step."""
 
 import io
 import json
@@ -45,14 +45,14 @@ MODULE, ENTRY = examples("A network architecture", "python")
 
 
 def install(monkeypatch: pytest.MonkeyPatch, name: str, code: str) -> None:
-    """Make an example the module that the page says it is."""
+    """Install an example under the module name that the page uses."""
     module = ModuleType(name)
     exec(code, module.__dict__)
     monkeypatch.setitem(sys.modules, name, module)
 
 
 def settings_with(buckets: Buckets, line: str) -> Settings:
-    """The settings of an environment with the variable that the page sets."""
+    """Settings from an environment with the variable that the page sets."""
     variable, _, value = line.strip().partition("=")
     return Settings.from_environment(
         {
@@ -85,7 +85,7 @@ def weights(section: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def test_a_new_architecture_segments_whole_and_in_tiles_and_in_bfloat16(section: dict[str, Any]) -> None:
+def test_new_architecture_works_whole_tiled_and_in_bfloat16(section: dict[str, Any]) -> None:
     params = ModelParams.parse(section, "params.yaml")
     data = weights(section)
     ref = model_ref(data, params)
@@ -100,20 +100,20 @@ def test_a_new_architecture_segments_whole_and_in_tiles_and_in_bfloat16(section:
     assert np.abs(whole - coarse).max() < 0.05 * np.abs(whole).max() + 0.01
 
 
-def test_an_argument_that_it_does_not_know(section: dict[str, Any]) -> None:
+def test_new_architecture_rejects_unknown_arguments(section: dict[str, Any]) -> None:
     params = ModelParams.parse({**section, "arguments": {"depth": 3}}, "params.yaml")
     with pytest.raises(ModelLoadError, match=r"depth are unknown.*may name width"):
         load_network(model_ref(b"", params), b"", CPU)
 
 
-def test_without_the_entry_it_is_refused_with_those_there_are() -> None:
+def test_unregistered_architecture_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(ModelParamsError, match=r"architecture: .*one of exported, unet"):
         ModelParams.parse(yaml.safe_load(PARAMS)["model"], "params.yaml")
 
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch, emulator: Emulator, buckets: Buckets) -> Settings:
-    """The settings of the page's runtime, with its module where it is imported from."""
+    """Settings with the page's runtime, whose module is importable."""
     (code,), (line,) = examples("A runtime", "python"), examples("A runtime", "sh")
     install(monkeypatch, "my_runtime", code)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
@@ -137,7 +137,8 @@ def chunk_of(layout: RunLayout, objects: int) -> dict[str, Any]:
     return {"index": 0, "uri": str(layout.chunk(0)), "objects": objects, "bytes": 1000}
 
 
-def test_a_new_runtime_segments_a_chunk(runtime: Settings, store: Store, buckets: Buckets, layout: RunLayout) -> None:
+@pytest.mark.slow
+def test_new_runtime_segments_a_chunk(runtime: Settings, store: Store, buckets: Buckets, layout: RunLayout) -> None:
     lab = Lab.open(store, buckets)
     lab.set(chunk=layout.chunk(0), results=layout.results(0))
     lab.write_chunk([*lab.put_many(2), lab.put("broken.jpg", b"no image")])
@@ -151,18 +152,18 @@ def test_a_new_runtime_segments_a_chunk(runtime: Settings, store: Store, buckets
     assert lab.provenance("sky/000.png").run_id == layout.run_id
 
 
-def test_a_new_runtime_fails_a_chunk_that_is_not_there(runtime: Settings, layout: RunLayout) -> None:
+def test_new_runtime_fails_a_missing_chunk(runtime: Settings, layout: RunLayout) -> None:
     with pytest.raises(ChunkUnfinishedError, match="exit code 1"):
         segment_task(runtime, chunk_of(layout, 1)).execute({"run_id": layout.run_id})
 
 
-def test_without_its_module_the_dag_is_refused(buckets: Buckets, layout: RunLayout) -> None:
+def test_new_runtime_without_its_module_is_rejected(buckets: Buckets, layout: RunLayout) -> None:
     settings = settings_with(buckets, examples("A runtime", "sh")[0])
     with pytest.raises(SettingsError, match="CLOUDSEG_RUNTIME = 'my_runtime:NICE': No module named 'my_runtime'"):
         segment_task(settings, chunk_of(layout, 1))
 
 
-def test_a_new_results_format_is_written_beside_the_report(
+def test_new_results_format_is_written_next_to_the_report(
     monkeypatch: pytest.MonkeyPatch, store: Store, buckets: Buckets, layout: RunLayout
 ) -> None:
     (code,), (line,) = examples("A results format", "python"), examples("A results format", "sh")
@@ -179,7 +180,7 @@ def test_a_new_results_format_is_written_beside_the_report(
     }  # fmt: skip
 
 
-def test_without_its_module_the_report_s_task_is_refused(buckets: Buckets) -> None:
+def test_new_results_format_without_its_module_is_rejected(buckets: Buckets) -> None:
     settings = settings_with(buckets, examples("A results format", "sh")[0])
     with pytest.raises(SettingsError, match="CLOUDSEG_RESULTS_FORMATS = 'my_formats:OVERCAST': No module named"):
         RunReportOperator(

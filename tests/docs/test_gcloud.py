@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import DOCS, names_block, run_blocks, shell_blocks
 
-# Hidden in gcloud, and so not among its completions.
+# Hidden in gcloud, so not among its completions.
 HIDDEN = (["config", "get-value"],)
 
 
@@ -29,7 +29,7 @@ def tree() -> Mapping[str, Any]:
 
 
 def _unknown(tree: Mapping[str, Any], words: list[str]) -> list[str]:
-    """What gcloud does not know of a command: the command itself, or flags."""
+    """The parts of a command that gcloud does not know: the command itself, or flags."""
     if words[:2] in HIDDEN:
         return []
     node, flags = tree, dict(tree["flags"])
@@ -61,5 +61,5 @@ def test_gcloud_knows_every_command(tree: Mapping[str, Any], name: str, tmp_path
         ["composer", "environments", "run", "airflow", "--region=us-central1", "dags", "pause", "--", "--yes"],
     ],
 )
-def test_what_gcloud_does_not_know_is_found(tree: Mapping[str, Any], words: list[str]) -> None:
+def test_unknown_commands_and_flags_are_found(tree: Mapping[str, Any], words: list[str]) -> None:
     assert len(_unknown(tree, words)) == 1

@@ -17,7 +17,7 @@ from tests.support.commands import DIGEST, DOCS, Calls, check_links, check_synta
 
 DOCUMENT = DOCS / "gke.md"
 
-# What is done in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
+# Calls in the namespace: apache-airflow-providers-cncf-kubernetes 10.14.0, utils/pod_manager.py (pods: create,
 # get, delete; logs: get; events: list), operators/pod.py (pods: list) and hooks/kubernetes.py for deferred tasks
 # (events: watch); cloudseg_ops/operators/clusters.py (pods: list, delete).
 VERBS = {
@@ -53,7 +53,7 @@ def pod(settings: Settings) -> Mapping[str, Any]:
     return pod_manifest(settings.pods, work)
 
 
-def test_each_block_is_bash(blocks: list[str]) -> None:
+def test_every_block_is_valid_bash(blocks: list[str]) -> None:
     assert len(blocks) > 15
     check_syntax(blocks)
 
@@ -62,7 +62,7 @@ def test_every_variable_exists(text: str) -> None:
     assert set(re.findall(r"CLOUDSEG_[A-Z_]*[A-Z]", text)) <= set(variables())
 
 
-def test_places_it_links_to_exist() -> None:
+def test_link_targets_exist() -> None:
     check_links(DOCUMENT)
 
 
@@ -74,22 +74,22 @@ def test_every_manifest_is_valid(calls: Calls) -> None:
         schemas.validate(document, schemas.latest_version(), strict=True)
 
 
-def test_files_it_writes_parse(calls: Calls) -> None:
+def test_written_files_parse(calls: Calls) -> None:
     (lifecycle,) = json.loads((calls.folder / "staging-lifecycle.json").read_text())["rule"]
     assert lifecycle["condition"]["matchesPrefix"] == ["runs/"]
     node = yaml.safe_load((calls.folder / "spot-nodes.yaml").read_text())["kubeletConfig"]
-    # The rest is the pods', and the engine needs 19 s at most.
+    # The pods get the rest, and the engine needs up to 19 s.
     assert node["shutdownGracePeriodSeconds"] - node["shutdownGracePeriodCriticalPodsSeconds"] >= 20
 
 
-def test_role_has_exactly_the_verbs_that_are_used(calls: Calls) -> None:
+def test_role_has_exactly_the_used_verbs(calls: Calls) -> None:
     (role,) = calls.manifests("Role")
     granted = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
     assert granted == VERBS
     assert all(rule["apiGroups"] == [""] for rule in role["rules"])
 
 
-def test_role_is_bound_to_the_account_that_composer_runs_as(calls: Calls) -> None:
+def test_role_is_bound_to_composer_s_account(calls: Calls) -> None:
     (binding,) = calls.manifests("RoleBinding")
     (create,) = calls.with_words("composer", "environments", "create")
     assert [f"--service-account={subject['name']}" for subject in binding["subjects"]] == [
@@ -97,7 +97,7 @@ def test_role_is_bound_to_the_account_that_composer_runs_as(calls: Calls) -> Non
     ]
 
 
-def test_settings_are_complete_and_name_what_was_made(calls: Calls, settings: Settings) -> None:
+def test_settings_name_the_created_resources(calls: Calls, settings: Settings) -> None:
     pods = settings.pods
     assert settings.runtime == "gke"
     (namespace,) = calls.manifests("Namespace")
@@ -110,7 +110,7 @@ def test_settings_are_complete_and_name_what_was_made(calls: Calls, settings: Se
     assert pods.image == f"{pushed[2].rpartition(':')[0]}@{DIGEST}"
 
 
-def test_pod_is_the_one_that_buckets_and_policies_mean(calls: Calls, pod: Mapping[str, Any]) -> None:
+def test_pod_matches_bucket_grants_and_network_policy(calls: Calls, pod: Mapping[str, Any]) -> None:
     subject = f"/subject/ns/{pod['metadata']['namespace']}/sa/{pod['spec']['serviceAccountName']}"
     grants = [call for call in calls.with_words("add-iam-policy-binding") if "--member=principal:" in " ".join(call)]
     assert len(grants) == 4
@@ -131,7 +131,7 @@ def test_pod_fits_the_nodes_of_the_standard_pools(calls: Calls, settings: Settin
     assert int(settings.pods.pod_memory.removesuffix("Gi")) <= 16 - 2.7 - 1.04 - 0.5
 
 
-def test_pool_is_the_settings_own_and_counts_deferred_tasks(calls: Calls, settings: Settings) -> None:
+def test_pool_matches_the_settings_and_includes_deferred_tasks(calls: Calls, settings: Settings) -> None:
     commands = calls.with_words("pools", "set")
     assert len(commands) == 2
     for command in commands:

@@ -57,19 +57,21 @@ def _tree(root: type[errors.CloudsegError], depth: int = 0) -> list[tuple[str, i
     return found
 
 
-def test_every_error_is_told_in_its_place(text: str) -> None:
-    told = [(re.findall(r"`(\w+)`", cells[0])[0], cells[0].count("–")) for cells in _rows(_section(text, "Errors"))]
-    # The second level stands at the margin, like the root.
-    assert sorted(told) == sorted((name, max(0, depth - 1)) for name, depth in _tree(errors.CloudsegError))
+def test_error_table_matches_the_exception_tree(text: str) -> None:
+    documented = [
+        (re.findall(r"`(\w+)`", cells[0])[0], cells[0].count("–")) for cells in _rows(_section(text, "Errors"))
+    ]
+    # The second level is not indented, like the root.
+    assert sorted(documented) == sorted((name, max(0, depth - 1)) for name, depth in _tree(errors.CloudsegError))
 
 
-def test_every_error_says_what_it_means_and_what_to_do(text: str) -> None:
-    for name, means, todo in _rows(_section(text, "Errors")):
+def test_every_error_has_a_meaning_and_a_remedy(text: str) -> None:
+    for name, means, remedy in _rows(_section(text, "Errors")):
         assert len(means) > 10, name
-        assert len(todo) > 10 or name == "`CloudsegError`", name
+        assert len(remedy) > 10 or name == "`CloudsegError`", name
 
 
-def test_alerts_are_those_that_terraform_makes(text: str) -> None:
+def test_alerts_match_terraform(text: str) -> None:
     made = re.findall(r'^  display_name = "(cloudseg: [^"]+)"$', ALERTS.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(made) > 5
     assert sorted(cells[0].strip("`") for cells in _rows(_section(text, "Alerts"))) == sorted(made)
@@ -79,15 +81,15 @@ def test_every_variable_exists(text: str) -> None:
     assert set(re.findall(r"CLOUDSEG_[A-Z_]*[A-Z]", text)) <= set(variables())
 
 
-def test_places_it_links_to_exist() -> None:
+def test_link_targets_exist() -> None:
     check_links(DOCUMENT)
 
 
-def test_each_block_is_bash(text: str) -> None:
+def test_every_block_is_valid_bash(text: str) -> None:
     check_syntax(shell_blocks(text))
 
 
-def test_airflow_takes_its_commands(calls: Calls) -> None:
+def test_airflow_accepts_the_commands(calls: Calls) -> None:
     check_airflow_commands(calls)
 
 
@@ -99,14 +101,14 @@ def test_runs_are_triggered_with_params_of_the_dag(calls: Calls) -> None:
     assert all(conf.get("after_success", "keep") in ("delete", "archive", "keep") for conf in given)
 
 
-def test_command_line_takes_what_it_is_asked(calls: Calls) -> None:
+def test_command_line_accepts_the_commands(calls: Calls) -> None:
     asked = [call[1:] for call in calls.words if call[0] == "cloudseg"]
     assert len(asked) == 3
     for words in asked:
         assert cli._parser().parse_args(words).command == "audit"
 
 
-def test_a_chunk_is_cleared_as_airflows_api_takes_it(calls: Calls) -> None:
+def test_airflow_s_api_accepts_the_clear_request(calls: Calls) -> None:
     from airflow.api_fastapi.core_api.datamodels.task_instances import ClearTaskInstancesBody
 
     (index,) = [index for index, call in enumerate(calls.words) if call[0] == "curl"]
@@ -115,7 +117,7 @@ def test_a_chunk_is_cleared_as_airflows_api_takes_it(calls: Calls) -> None:
     assert (body.dry_run, body.only_failed, body.include_downstream) == (False, False, True)
 
 
-def test_pods_are_stopped_by_their_labels_and_quota(calls: Calls) -> None:
+def test_pods_are_stopped_by_labels_and_quota(calls: Calls) -> None:
     (delete,) = calls.with_words("kubectl", "delete", "pods")
     selector = next(word for word in delete if word.startswith("--selector=")).removeprefix("--selector=")
     name, _, value = selector.partition("=")
@@ -127,13 +129,13 @@ def test_pods_are_stopped_by_their_labels_and_quota(calls: Calls) -> None:
     assert limits == ["0", "8"]
 
 
-def test_restoring_never_covers_what_lives(calls: Calls) -> None:
+def test_restore_never_overwrites_live_objects(calls: Calls) -> None:
     restored = calls.with_words("gcloud", "storage", "restore")
     assert len(restored) == 4
     assert all("--if-generation-match=0" in call or "--async" in call for call in restored)
     assert not any("--allow-overwrite" in call for call in restored)
 
 
-def test_soft_delete_is_as_the_guide_sets_it(text: str) -> None:
+def test_soft_delete_duration_matches_the_guide(text: str) -> None:
     guide = Path(DOCS / "gke.md").read_text(encoding="utf-8")
     assert set(re.findall(r"--soft-delete-duration=\S+", text)) <= set(re.findall(r"--soft-delete-duration=\S+", guide))

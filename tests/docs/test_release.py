@@ -1,4 +1,4 @@
-"""A release's version, licence and changelog: each in one place, and the others agree."""
+"""A release's version, licence and changelog: each is defined once, and its copies agree."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
-def test_the_version_is_semantic_and_in_one_place() -> None:
+def test_version_is_semantic_and_defined_once() -> None:
     assert series(__version__)
     assert "version" in PROJECT["project"]["dynamic"]
     assert PROJECT["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "cloudseg_ops.__version__"}
@@ -24,14 +24,14 @@ def test_the_version_is_semantic_and_in_one_place() -> None:
     assert done.stdout.strip() == __version__
 
 
-def test_the_changelog_begins_with_what_is_to_come() -> None:
+def test_changelog_starts_with_unreleased_changes() -> None:
     sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert sections[0] == "[Unreleased]"
     for section in sections[1:]:
         assert re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d{2}-\d{2}", section)
 
 
-def test_the_licence_is_one() -> None:
+def test_licence_is_the_same_everywhere() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert PROJECT["project"]["license"] == metadata("cloudseg")["License-Expression"] == "Apache-2.0"
     assert 'image.licenses="Apache-2.0"' in (ROOT / "docker/inference/Dockerfile").read_text()

@@ -12,7 +12,7 @@ def _kilobytes(key):
 
 def measured(work):
     before = _kilobytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the highest so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     result = work()
     print((_kilobytes("VmHWM") - before) * 1024)
     return result

@@ -11,16 +11,18 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
+import torch
 
 from cloudseg_ops import __version__
 from cloudseg_ops.contracts.chunk_status import ChunkStatus
-from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, permanent_failure
+from cloudseg_ops.contracts.errors import NonFiniteWeightsError, ObjectNotFoundError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator, Fault, FaultPlan
 from tests.conftest import Buckets
 from tests.support.engine_process import ended, masks, wait_for_masks
-from tests.support.lab import Lab
+from tests.support.lab import Lab, state_bytes, tiny_unet, unet_params
 from tests.support.processes import Start, starting
 
 
@@ -49,7 +51,7 @@ def progress_of(lab: Lab) -> GcsUri:
     return GcsUri(lab.buckets.staging, "progress/00003")
 
 
-def check_what_a_stop_leaves(lab: Lab) -> int:
+def check_results_after_a_stop(lab: Lab) -> int:
     results = lab.results()
     assert 0 < len(results) < 60
     assert {str(result.outcome) for result in results} == {"done"}
@@ -59,7 +61,8 @@ def check_what_a_stop_leaves(lab: Lab) -> int:
     return len(results)
 
 
-def test_sigterm_and_a_lost_parent_save_what_is_done(
+@pytest.mark.slow
+def test_sigterm_and_a_lost_parent_save_the_results_so_far(
     lab: Lab, other_buckets: Buckets, faults: FaultPlan, start: Start
 ) -> None:
     tethered_lab = Lab.open(lab.store, other_buckets)
@@ -79,14 +82,15 @@ def test_sigterm_and_a_lost_parent_save_what_is_done(
     for one, process, cause in ((lab, signaled, "SIGTERM"), (tethered_lab, tethered, "the end of standard input")):
         code, lines = ended(process, within=20)
         assert code == 143, lines
-        saved = check_what_a_stop_leaves(one)
+        saved = check_results_after_a_stop(one)
         found = one.store.stat(progress_of(one))
         assert found
         assert ChunkStatus.from_metadata(found.metadata) == ChunkStatus(saved, 60, ANY, ended=True)
         assert any(f"{cause}: taking no new image" in line for line in lines)
 
 
-def test_killed_and_run_again_it_completes(lab: Lab, faults: FaultPlan, start: Start) -> None:
+@pytest.mark.slow
+def test_killed_engine_completes_when_run_again(lab: Lab, faults: FaultPlan, start: Start) -> None:
     first = start(*slow_chunk(lab, faults))
     wait_for_masks(lab, first)
     first.kill()
@@ -124,38 +128,55 @@ def test_sigterm_during_the_start_ends_immediately(lab: Lab, faults: FaultPlan, 
     assert masks(lab) == 0
 
 
-def test_an_unfinished_chunk_says_so_on_its_last_line(lab: Lab, start: Start) -> None:
+def test_last_line_of_an_unfinished_chunk_has_the_error(lab: Lab, faults: FaultPlan, start: Start) -> None:
     lab.write_chunk(lab.put_many(1))
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
+    faults.add(Fault(status=403, method="GET", path=r"/o/chunks", times=100))
     code, lines = ended(start(*lab.arguments()), within=60)
     assert code == 1
-    assert "CorruptModelError" in lines[-1]
-    assert lab.ref.md5 in lines[-1]
+    assert "PermissionDeniedError" in lines[-1]
+    assert str(lab.options.chunk) in lines[-1]
+
+
+def test_weights_that_are_nan_end_the_engine_with_the_exit_code_of_a_permanent_failure(lab: Lab, start: Start) -> None:
+    network = tiny_unet()
+    with torch.no_grad():
+        network.head.weight.fill_(float("nan"))
+    lab.use_model(state_bytes(network), unet_params())
+    lab.write_chunk(lab.put_many(1))
+    code, lines = ended(start(*lab.arguments(**{"--log-format": "json"})), within=60)
+    assert code == PERMANENT_EXIT
+    failure = permanent_failure(lines[-3:], "pod p")
+    assert type(failure) is NonFiniteWeightsError
+    assert str(failure).startswith("pod p: model v1 ")
+    assert "head.weight (4 of 4 values, float32)" in str(failure)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_another_version_is_refused_before_anything_is_touched(lab: Lab, start: Start, log_format: str) -> None:
+def test_version_mismatch_is_rejected_before_any_work(lab: Lab, start: Start, log_format: str) -> None:
     lab.write_chunk(lab.put_many(1))
     # The mismatch is reported even if the command line has an unknown option.
     arguments = [*lab.arguments(), "--expect-version", "99.0.0", "--of-tomorrow", "yes", "--log-format", log_format]
     code, lines = ended(start(*arguments), within=30)
     assert code == 3, lines
     assert len(lines) == 1
-    told = json.loads(lines[0])["message"] if log_format == "json" else lines[0]
-    assert f"VersionMismatchError: this engine is cloudseg {__version__}, and the DAG that started it is 99.0.0" in told
+    message = json.loads(lines[0])["message"] if log_format == "json" else lines[0]
+    assert (
+        f"VersionMismatchError: this engine is cloudseg {__version__}, and the DAG that started it is 99.0.0" in message
+    )
     assert masks(lab) == 0
     with pytest.raises(ObjectNotFoundError):
         lab.results()
 
 
-def test_the_first_line_says_which_version_runs(lab: Lab, start: Start) -> None:
+def test_first_line_has_the_version(lab: Lab, start: Start) -> None:
     lab.write_chunk(lab.put_many(1))
     code, lines = ended(start(*lab.arguments(), "--expect-version", __version__), within=60)
     assert code == 0, lines
     assert lines[0].endswith(f"cloudseg {__version__}")
 
 
-def test_bad_usage(start: Start) -> None:
+def test_invalid_arguments_exit_with_status_2(start: Start) -> None:
     process = start("--chunk", "nowhere")
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image
 
 from cloudseg_ops.contracts.chunk_status import ChunkStatus, parse_progress_line
+from cloudseg_ops.contracts.engine_failure import permanent_failure
 from cloudseg_ops.contracts.errors import (
     BadImageError,
     DecoderMissingError,
@@ -26,7 +27,7 @@ from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
 from cloudseg_ops.contracts.tiff_pages import read_pages
 from cloudseg_ops.engine.images.decode import decode
 from cloudseg_ops.gallery.decoding import decode_mask, decode_photograph
-from cloudseg_ops.gallery.lines import parse_line
+from cloudseg_ops.gallery.results_file import parse_line
 from cloudseg_ops.registry._repository import parse_params
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.runs.chunk_plan import Chunk, parse_plan
@@ -72,6 +73,11 @@ def _show(data: bytes) -> None:
 def _explain(data: bytes) -> None:
     assert 10 < len(explain_unidentified(data).reason) < 300
     assert all(page.bits >= 0 for page in read_pages(data))
+
+
+def _failure(data: bytes) -> None:
+    found = permanent_failure(data.decode("utf-8", "replace").split("\n"), "pod")
+    assert found is None or str(found).startswith("pod: ")
 
 
 def _input_line(data: bytes) -> None:
@@ -174,6 +180,7 @@ TARGETS: dict[str, Target] = {
     "plan": Target(lambda data: parse_dry_run(data, "plan.json"), (ManifestError,), lambda: [b'{"dry_run": true}']),
     "model": Target(_model, (ManifestError,), _models),
     "params": Target(_params, (ModelParamsError,), _sections),
+    "failure": Target(_failure, (), lambda: [b'{"message": "ModelLoadError: x"}\nstopped', b"1 DeviceError: lost"]),
     "log line": Target(
         lambda data: parse_progress_line(data.decode("utf-8", "replace")),
         (),

@@ -11,7 +11,7 @@ from tests.fuzz.targets import TARGETS, photographs
 
 @pytest.mark.parametrize("name", TARGETS)
 @pytest.mark.filterwarnings("ignore")
-def test_nothing_but_the_errors_that_a_target_names(name: str) -> None:
+def test_targets_raise_only_expected_errors(name: str) -> None:
     target = TARGETS[name]
     seeds = target.seeds()
     for seed in seeds:
@@ -25,7 +25,7 @@ def test_nothing_but_the_errors_that_a_target_names(name: str) -> None:
     fuzz()
 
 
-def test_inputs_follow_from_their_numbers() -> None:
+def test_mutations_are_reproducible() -> None:
     seeds = photographs()
     assert [mutated(seeds, number) for number in range(20)] == [mutated(seeds, number) for number in range(20)]
     assert len({mutated(seeds, number) for number in range(50)}) > 45

@@ -1,4 +1,4 @@
-"""Runs to look at: results as the engine writes them, and real photographs and masks in the buckets."""
+"""Runs for the gallery: results as the engine writes them, and real photographs and masks in the buckets."""
 
 import io
 import json
@@ -48,7 +48,7 @@ def put_photograph(store: Store, buckets: Buckets, name: str, data: bytes | None
     return put_input(store, buckets.input, name, photograph() if data is None else data)
 
 
-def told_by(buckets: Buckets, version: InputObject) -> MaskProvenance:
+def provenance_of(buckets: Buckets, version: InputObject) -> MaskProvenance:
     return provenance(source(buckets, version))
 
 
@@ -61,7 +61,7 @@ def put_mask(store: Store, buckets: Buckets, version: InputObject, data: bytes |
         GcsUri(buckets.output, mask_name(version.name)),
         half_cloud() if data is None else data,
         content_type="image/png",
-        metadata=told_by(buckets, version).to_metadata(),
+        metadata=provenance_of(buckets, version).to_metadata(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Photographs as strangers upload them: shown upright, or refused before they cost anything."""
+"""Untrusted photographs: shown upright, or rejected before they use memory or time."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ from PIL import Image
 
 from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery import decoding
-from cloudseg_ops.gallery.decoding import MOST_PIXELS, decode_mask, decode_photograph
+from cloudseg_ops.gallery.decoding import MAX_PIXELS, decode_mask, decode_photograph
 from tests.gallery.runs import half_cloud, photograph
 from tests.support.lab import encoded
 
@@ -20,7 +20,7 @@ ORIENTATION = 0x0112
 
 
 def _png(width: int, height: int, body: bytes = b"") -> bytes:
-    """A PNG whose header promises a size, whatever follows."""
+    """A PNG with a size in its header and arbitrary data."""
 
     def piece(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -40,7 +40,7 @@ def _gradient(mode: str) -> Image.Image:
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
-def test_what_the_engine_takes_is_shown(image_format: str) -> None:
+def test_every_format_of_the_engine_is_shown(image_format: str) -> None:
     shown = decode_photograph(photograph((640, 480), image_format), 320)
     assert (shown.size, shown.mode) == ((320, 240), "RGB")
     assert np.abs(np.asarray(shown).astype(int) - (90, 140, 220)).max() < 12
@@ -53,14 +53,14 @@ def test_what_the_engine_takes_is_shown(image_format: str) -> None:
         ("F", "TIFF"), ("CMYK", "JPEG"), ("CMYK", "TIFF"), ("YCbCr", "JPEG"), ("RGBA", "WEBP"),
     ],
 )  # fmt: skip
-def test_each_kind_of_pixel_is_shown(mode: str, image_format: str) -> None:
+def test_every_pixel_mode_is_shown(mode: str, image_format: str) -> None:
     shown = np.asarray(decode_photograph(encoded(_gradient(mode), image_format), 320)).astype(int)
     assert shown.shape == (48, 64, 3)
     assert shown[:, :4].mean() < 40
     assert shown[:, -4:].mean() > 215
 
 
-def test_colors_below_transparency_are_the_photographs() -> None:
+def test_transparency_is_ignored() -> None:
     clear = Image.new("RGBA", (640, 480), (200, 30, 30, 0))
     shown = np.asarray(decode_photograph(encoded(clear, "PNG"), 320)).astype(int)
     assert np.abs(shown - (200, 30, 30)).max() < 5
@@ -68,7 +68,7 @@ def test_colors_below_transparency_are_the_photographs() -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_upright_as_the_engine_has_it(orientation: int, image_format: str) -> None:
+def test_orientation_matches_the_engine(orientation: int, image_format: str) -> None:
     from cloudseg_ops.engine.images.decode import decode
 
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (3, 4, 3), np.uint8)).resize(
@@ -83,7 +83,7 @@ def test_upright_as_the_engine_has_it(orientation: int, image_format: str) -> No
     assert np.abs(shown - seen).mean() < 3
 
 
-def test_the_first_of_a_phones_pictures_is_shown() -> None:
+def test_first_picture_of_an_mpo_is_shown() -> None:
     stream = io.BytesIO()
     first, second = Image.new("RGB", (64, 48), "red"), Image.new("RGB", (64, 48), "blue")
     first.save(stream, "MPO", save_all=True, append_images=[second])
@@ -106,7 +106,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_what_is_no_photograph_is_refused_with_a_reason(kind: str) -> None:
+def test_invalid_photograph_is_rejected_with_a_reason(kind: str) -> None:
     with pytest.raises(NotShownError) as raised:
         decode_photograph(BAD[kind], 320)
     assert len(str(raised.value)) > 10
@@ -114,14 +114,14 @@ def test_what_is_no_photograph_is_refused_with_a_reason(kind: str) -> None:
     assert " object at 0x" not in str(raised.value)
 
 
-def test_an_animation_is_refused() -> None:
+def test_animation_is_rejected() -> None:
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     data = encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:])
     with pytest.raises(NotShownError, match="several frames"):
         decode_photograph(data, 320)
 
 
-def test_a_bomb_costs_no_memory() -> None:
+def test_decompression_bomb_uses_little_memory() -> None:
     data = BAD["bomb"]
     tracemalloc.start()
     with pytest.raises(NotShownError):
@@ -131,21 +131,21 @@ def test_a_bomb_costs_no_memory() -> None:
     assert peak < 5_000_000
 
 
-def test_a_large_jpeg_is_decoded_at_a_fraction_and_a_progressive_one_is_not() -> None:
+def test_large_jpeg_is_decoded_at_reduced_size_unless_progressive() -> None:
     size = (8000, 4000)
-    assert size[0] * size[1] > MOST_PIXELS
+    assert size[0] * size[1] > MAX_PIXELS
     assert decode_photograph(photograph(size), 320).size == (320, 160)
     with pytest.raises(NotShownError, match="more than the 25,000,000 that are decoded"):
         decode_photograph(photograph(size, progressive=True), 320)
 
 
-def test_decoding_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "DECODING_SECONDS", -1.0)
     with pytest.raises(NotShownError, match="TimeoutError"):
         decode_photograph(photograph(), 320)
 
 
-def test_a_mask_keeps_its_classes_and_its_colors() -> None:
+def test_mask_keeps_its_classes_and_colors() -> None:
     mask = decode_mask(half_cloud((640, 480)), 320)
     assert (mask.size, mask.mode) == ((320, 240), "P")
     assert sorted({int(value) for value in np.asarray(mask).ravel()}) == [0, 1]
@@ -158,6 +158,6 @@ def test_a_mask_keeps_its_classes_and_its_colors() -> None:
     [photograph(), photograph(image_format="PNG"), b"", _png(50_000, 50_000)],
     ids=["jpeg", "rgb", "empty", "bomb"],
 )
-def test_what_is_no_mask_is_refused(data: Any) -> None:
+def test_invalid_mask_is_rejected(data: Any) -> None:
     with pytest.raises(NotShownError):
         decode_mask(data, 320)

@@ -13,12 +13,12 @@ from tests.storage.conftest import Counter
 from tests.support.report_runs import facts_of, planned, quarantined
 
 
-def test_before_the_plan_there_is_nothing(store: Store, layout: RunLayout) -> None:
+def test_run_without_a_plan_is_empty(store: Store, layout: RunLayout) -> None:
     overview = read_overview(store, layout)
     assert (list(overview.chunks), overview.objects, overview.outcomes) == ([], 0, {})
 
 
-def test_a_run_that_is_going_on(store: Store, layout: RunLayout, emulator: Emulator) -> None:
+def test_run_in_progress(store: Store, layout: RunLayout, emulator: Emulator) -> None:
     write_plan(store, layout, 2, 3, 4)
     write_results(store, layout, 0, [made_up("a.jpg"), made_up("b.jpg")])
     write_results(store, layout, 1, [made_up("c.jpg")], complete=False)
@@ -32,7 +32,7 @@ def test_a_run_that_is_going_on(store: Store, layout: RunLayout, emulator: Emula
     assert overview.outcomes == {}
 
 
-def test_a_run_with_a_report_has_its_counts(store: Store, layout: RunLayout) -> None:
+def test_counts_come_from_the_report(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 3)
     write_results(store, layout, 0, [made_up("a.jpg"), made_up("b.jpg"), quarantined("c.jpg", "no image")])
     write_report(store, layout, facts_of(layout, planned(layout, 3)))
@@ -40,7 +40,7 @@ def test_a_run_with_a_report_has_its_counts(store: Store, layout: RunLayout) -> 
     assert (outcomes[Outcome.DONE], outcomes[Outcome.QUARANTINED], outcomes[Outcome.CHANGED]) == (2, 1, 0)
 
 
-def test_the_head_of_a_report_is_all_that_is_read_of_it(store: Store, layout: RunLayout) -> None:
+def test_only_the_head_of_a_report_is_read(store: Store, layout: RunLayout) -> None:
     assert read_head(store, layout) is None
     write_plan(store, layout, 2000)
     write_results(store, layout, 0, [made_up(f'{number}",\n"chunks": [.jpg') for number in range(2000)])
@@ -52,13 +52,13 @@ def test_the_head_of_a_report_is_all_that_is_read_of_it(store: Store, layout: Ru
 
 
 @pytest.mark.parametrize("text", [b"{}", b"[]", b"", b'{"a": \n,\n"chunks": []'])
-def test_what_is_no_report_is_none(store: Store, layout: RunLayout, text: bytes) -> None:
+def test_invalid_report_is_ignored(store: Store, layout: RunLayout, text: bytes) -> None:
     store.write(layout.report_folder / "report.json", text)
     assert read_head(store, layout) is None
 
 
 @pytest.mark.parametrize("text", [b"{", b"5", b'[{"index": 0}]', b'[{"index": "x", "objects": 1}]', b"[7]"])
-def test_a_plan_that_is_none_is_told(store: Store, layout: RunLayout, text: bytes) -> None:
+def test_invalid_plan_is_reported(store: Store, layout: RunLayout, text: bytes) -> None:
     store.write(layout.plan, text)
     with pytest.raises(ManifestError, match="clear `plan_chunks`"):
         read_overview(store, layout)

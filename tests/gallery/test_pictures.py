@@ -19,7 +19,7 @@ def put(store: Store, buckets: Buckets, data: bytes) -> ObjectInfo:
     return store.write(GcsUri(buckets.input, "a.jpg"), data)
 
 
-def test_each_shape_is_drawn(store: Store, buckets: Buckets) -> None:
+def test_every_shape_is_drawn(store: Store, buckets: Buckets) -> None:
     version = put_photograph(store, buckets, "a.jpg", photograph((640, 480)))
     found, mask = store.stat(GcsUri(buckets.input, "a.jpg")), put_mask(store, buckets, version)
     sizes = {}
@@ -31,18 +31,18 @@ def test_each_shape_is_drawn(store: Store, buckets: Buckets) -> None:
     assert sizes == {"pair": (644, 240), "photograph": (320, 240), "mask": (64, 48), "preview": (640, 480)}
 
 
-def test_a_file_that_is_too_large_is_not_read(store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "MOST_BYTES", 100)
+def test_large_file_is_not_read(store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "MAX_BYTES", 100)
     with pytest.raises(NotShownError, match="more than the 100 that are read"):
         make_picture(store, Shown(put(store, buckets, photograph())), 320)
 
 
-def test_an_empty_file_is_told(store: Store, buckets: Buckets) -> None:
+def test_empty_file_is_reported(store: Store, buckets: Buckets) -> None:
     with pytest.raises(NotShownError, match="empty"):
         make_picture(store, Shown(put(store, buckets, b"")), 320)
 
 
-def test_what_calls_itself_packed_is_not_unpacked(store: Store, buckets: Buckets) -> None:
+def test_compressed_content_is_not_decompressed(store: Store, buckets: Buckets) -> None:
     blob = store._client.bucket(buckets.input).blob("a.jpg")
     blob.content_encoding = "gzip"
     blob.upload_from_string(gzip.compress(bytes(50_000_000)))
@@ -51,13 +51,15 @@ def test_what_calls_itself_packed_is_not_unpacked(store: Store, buckets: Buckets
         make_picture(store, Shown(info), 320)
 
 
-def test_a_preview_that_is_no_jpeg_is_not_passed_on(store: Store, buckets: Buckets) -> None:
+def test_preview_must_be_a_jpeg(store: Store, buckets: Buckets) -> None:
     info = put(store, buckets, b"<script>alert(1)</script>")
     with pytest.raises(NotShownError, match="not a JPEG"):
         make_picture(store, Shown(None, None, info), 320)
 
 
-def test_few_pictures_are_made_at_once(store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_concurrent_pictures_is_limited(
+    store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shown = Shown(put(store, buckets, photograph()))
     monkeypatch.setattr(pictures, "_slots", threading.BoundedSemaphore(1))
     monkeypatch.setattr(pictures, "_WAIT_SECONDS", 0.05)

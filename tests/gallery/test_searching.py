@@ -1,4 +1,4 @@
-"""Paging: every image on exactly one page, whatever is asked for, with bounded reading and memory."""
+"""Paging: every image is on exactly one page, with bounded reads and memory."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import PIECE_BYTES, Cursor
 from cloudseg_ops.gallery.overview import read_overview
-from cloudseg_ops.gallery.searching import MOST_LINES, Found, find_images
+from cloudseg_ops.gallery.results_file import PIECE_BYTES, Cursor
+from cloudseg_ops.gallery.searching import MAX_LINES, Found, find_images
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.gallery.runs import failed, made_up, write_plan, write_results
@@ -33,7 +33,7 @@ def names(found: Found) -> list[str]:
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 6, 7, 100])
-def test_each_image_is_on_one_page(store: Store, layout: RunLayout, page: int) -> None:
+def test_every_image_is_on_exactly_one_page(store: Store, layout: RunLayout, page: int) -> None:
     write_plan(store, layout, 3, 1, 2)
     write_results(store, layout, 0, [made_up(f"größe {number}.jpg") for number in range(3)])
     write_results(store, layout, 1, [made_up("b.jpg")])
@@ -46,7 +46,7 @@ def test_each_image_is_on_one_page(store: Store, layout: RunLayout, page: int) -
     assert found[-1].entries
 
 
-def test_lines_go_across_the_pieces_that_are_read(store: Store, layout: RunLayout) -> None:
+def test_lines_can_span_several_reads(store: Store, layout: RunLayout) -> None:
     long = "ü" * 300
     results = [made_up(f"{number:05d}-{long}.jpg") for number in range(700)]
     write_plan(store, layout, 700)
@@ -58,7 +58,7 @@ def test_lines_go_across_the_pieces_that_are_read(store: Store, layout: RunLayou
     assert found == [result.source.name for result in results]
 
 
-def test_a_page_reads_no_more_than_it_shows(store: Store, layout: RunLayout, emulator: Emulator) -> None:
+def test_page_reads_only_the_chunks_it_shows(store: Store, layout: RunLayout, emulator: Emulator) -> None:
     write_plan(store, layout, *[5] * 50)
     for chunk in range(50):
         write_results(store, layout, chunk, [made_up(f"{chunk}-{number}.jpg") for number in range(5)])
@@ -69,18 +69,18 @@ def test_a_page_reads_no_more_than_it_shows(store: Store, layout: RunLayout, emu
     assert calls["objects.download"] <= 3
 
 
-def test_a_search_stops_after_so_many_lines_and_goes_on_there(store: Store, layout: RunLayout) -> None:
+def test_search_stops_at_the_line_limit_and_resumes_there(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 40, 40)
     for chunk in range(2):
         write_results(store, layout, chunk, [made_up(f"{chunk}-{number}.jpg") for number in range(40)])
     bad = failed(InputObject("bad.jpg", 7, 9, "AAAAAA=="), Outcome.QUARANTINED, "no image")
     write_results(store, layout, 1, [*(made_up(f"1-{number}.jpg") for number in range(39)), bad])
-    found = list(pages(store, layout, Filter(kind="quarantined"), most_lines=30))
+    found = list(pages(store, layout, Filter(kind="quarantined"), max_lines=30))
     assert [one.searched for one in found] == [30, 30, 20]
     assert [names(one) for one in found] == [[], [], ["bad.jpg"]]
 
 
-def test_one_chunk_alone(store: Store, layout: RunLayout) -> None:
+def test_filter_by_chunk(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 2, 2)
     for chunk in range(2):
         write_results(store, layout, chunk, [made_up(f"{chunk}-{number}.jpg") for number in range(2)])
@@ -88,7 +88,7 @@ def test_one_chunk_alone(store: Store, layout: RunLayout) -> None:
     assert (names(found), found.searched) == (["1-0.jpg", "1-1.jpg"], 2)
 
 
-def test_chunks_without_results_are_passed_over(store: Store, layout: RunLayout) -> None:
+def test_chunks_without_results_are_skipped(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 1, 1, 1)
     write_results(store, layout, 2, [made_up("c.jpg")])
     overview = read_overview(store, layout)
@@ -96,7 +96,7 @@ def test_chunks_without_results_are_passed_over(store: Store, layout: RunLayout)
     assert names(find_images(store, overview, ALL, Cursor())) == ["c.jpg"]
 
 
-def test_results_written_anew_are_shown_from_their_beginning_and_it_is_said(store: Store, layout: RunLayout) -> None:
+def test_rewritten_results_are_shown_from_the_start_with_a_note(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 3)
     write_results(store, layout, 0, [made_up("a.jpg"), made_up("c.jpg")], complete=False)
     first = find_images(store, read_overview(store, layout), ALL, Cursor(), page=1)
@@ -107,7 +107,7 @@ def test_results_written_anew_are_shown_from_their_beginning_and_it_is_said(stor
     assert "rewritten since the previous page" in second.notes[0]
 
 
-def test_results_replaced_while_they_are_read_are_told(store: Store, layout: RunLayout) -> None:
+def test_results_replaced_during_reading_are_noted(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 1, 1)
     write_results(store, layout, 0, [made_up("a.jpg")])
     write_results(store, layout, 1, [made_up("b.jpg")])
@@ -119,7 +119,7 @@ def test_results_replaced_while_they_are_read_are_told(store: Store, layout: Run
 
 
 @pytest.mark.parametrize("line", [b"not json", b'{"name": "a.jpg"}', b"\xff\xfe", b"[]", b"null"])
-def test_a_damaged_line_hides_nothing_else(store: Store, layout: RunLayout, line: bytes) -> None:
+def test_damaged_line_hides_only_itself(store: Store, layout: RunLayout, line: bytes) -> None:
     write_plan(store, layout, 3)
     write_results(store, layout, 0, [made_up("a.jpg"), line, made_up("b.jpg")])
     (found,) = pages(store, layout)
@@ -127,7 +127,7 @@ def test_a_damaged_line_hides_nothing_else(store: Store, layout: RunLayout, line
     assert found.notes[0].startswith("The results of chunk 0 have 1 invalid line;")
 
 
-def test_a_line_without_end_stops_its_chunk_alone(store: Store, layout: RunLayout) -> None:
+def test_endless_line_stops_only_its_chunk(store: Store, layout: RunLayout) -> None:
     write_plan(store, layout, 1, 1)
     store.write(layout.results(0), b"x" * (4 * PIECE_BYTES))
     write_results(store, layout, 1, [made_up("b.jpg")])
@@ -150,16 +150,16 @@ def test_a_hundred_thousand_images_are_paged_in_bounded_memory(store: Store, lay
     assert overview.objects == 100_000
     tracemalloc.start()
     searched, cursor = 0, Cursor()
-    # Nothing is like that: every line is read.
+    # There is no match: every line is read.
     while True:
         found = find_images(store, overview, Filter(kind="masked", least=99.9, most=99.95), cursor)
         searched += found.searched
-        assert found.searched <= MOST_LINES
+        assert found.searched <= MAX_LINES
         if found.following is None:
             break
         cursor = found.following
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert searched == 100_000
-    # The results have some 20 MB.
+    # The results have about 20 MB.
     assert peak < 6_000_000

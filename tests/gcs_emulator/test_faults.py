@@ -35,7 +35,7 @@ def bucket(emulator: Emulator) -> Any:
     return emulator.client().bucket("bucket")
 
 
-def test_a_status_fault_hits_the_calls_it_names_and_no_more(emulator: Emulator, bucket: Any) -> None:
+def test_status_fault_only_affects_matching_calls(emulator: Emulator, bucket: Any) -> None:
     emulator.faults.add(Fault(status=503, method="DELETE", path="/o/a b", times=2))
     bucket.blob("a b").upload_from_string(b"x")
     for _ in range(2):
@@ -45,7 +45,7 @@ def test_a_status_fault_hits_the_calls_it_names_and_no_more(emulator: Emulator, 
     bucket.blob("a b").delete(retry=None)
 
 
-def test_the_clients_own_retry_gets_over_a_status_fault(emulator: Emulator, bucket: Any) -> None:
+def test_client_retries_after_a_status_fault(emulator: Emulator, bucket: Any) -> None:
     emulator.faults.add(Fault(status=429, method="GET", path="/o/r"))
     bucket.blob("r").upload_from_string(b"x")
     before = emulator.calls().get("faults.status", 0)
@@ -63,27 +63,27 @@ def test_skip_lets_the_first_calls_pass(emulator: Emulator, bucket: Any) -> None
     bucket.get_blob("s", retry=None)
 
 
-def test_a_connection_cut_before_the_work_leaves_nothing(emulator: Emulator, bucket: Any) -> None:
+def test_connection_cut_before_the_work_changes_nothing(emulator: Emulator, bucket: Any) -> None:
     emulator.faults.add(Fault(action="cut_before", method="POST", path="/upload/"))
     with pytest.raises(requests.ConnectionError):
         bucket.blob("before").upload_from_string(b"x", retry=None)
     assert bucket.get_blob("before") is None
 
 
-def test_a_connection_cut_after_the_work_leaves_the_work(emulator: Emulator, bucket: Any) -> None:
+def test_connection_cut_after_the_work_keeps_the_change(emulator: Emulator, bucket: Any) -> None:
     emulator.faults.add(Fault(action="cut_after", method="POST", path="/upload/"))
     with pytest.raises(requests.ConnectionError):
         bucket.blob("after").upload_from_string(b"x", retry=None)
     assert bucket.blob("after").download_as_bytes() == b"x"
     emulator.faults.add(Fault(action="cut_after", method="DELETE"))
     with pytest.raises(NotFound):
-        # The client asks again when the connection breaks, and its first call has already done the work.
+        # The client retries when the connection breaks, but its first call has already succeeded.
         bucket.blob("after").delete(if_generation_match=bucket.get_blob("after").generation)
 
 
 @pytest.mark.parametrize("action", ["cut_before", "cut_after", "status"])
 @pytest.mark.parametrize("chunk", [0, 1, 2])
-def test_a_resumable_upload_gets_over_any_broken_chunk(
+def test_resumable_upload_survives_any_broken_chunk(
     emulator: Emulator, bucket: Any, action: Action, chunk: int
 ) -> None:
     content = os.urandom(600_000)
@@ -95,7 +95,7 @@ def test_a_resumable_upload_gets_over_any_broken_chunk(
     bucket.blob("resumed").delete()
 
 
-def test_a_refusal_before_the_body_was_read_leaves_the_connection_usable(emulator: Emulator) -> None:
+def test_connection_is_usable_after_an_early_rejection(emulator: Emulator) -> None:
     url = f"{emulator.url}/upload/storage/v1/b/bucket/o?uploadType=media&name=taken&ifGenerationMatch=0"
     with requests.Session() as session:
         statuses = [session.post(url, data=os.urandom(8_000_000), timeout=10).status_code for _ in range(3)]
@@ -103,7 +103,7 @@ def test_a_refusal_before_the_body_was_read_leaves_the_connection_usable(emulato
         assert session.get(f"{emulator.url}/_emulator/health", timeout=5).status_code == 200
 
 
-def test_a_body_that_breaks_off_leaves_nothing(emulator: Emulator, bucket: Any) -> None:
+def test_truncated_body_creates_no_object(emulator: Emulator, bucket: Any) -> None:
     host, port = emulator.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as connection:
         head = "POST /upload/storage/v1/b/bucket/o?uploadType=media&name=broken HTTP/1.1\r\nHost: x\r\n"
@@ -113,7 +113,7 @@ def test_a_body_that_breaks_off_leaves_nothing(emulator: Emulator, bucket: Any) 
     assert requests.get(f"{emulator.url}/_emulator/health", timeout=5).status_code == 200
 
 
-def test_a_status_fault_hits_one_call_of_a_batch(emulator: Emulator, bucket: Any) -> None:
+def test_status_fault_affects_one_call_of_a_batch(emulator: Emulator, bucket: Any) -> None:
     for name in ("a", "b", "c"):
         bucket.blob(name).upload_from_string(b"x")
     emulator.faults.add(Fault(status=503, method="DELETE", path="/o/b"))
@@ -124,7 +124,7 @@ def test_a_status_fault_hits_one_call_of_a_batch(emulator: Emulator, bucket: Any
     assert bucket.get_blob("b") is not None
 
 
-def test_latency_makes_every_call_wait(emulator: Emulator, bucket: Any) -> None:
+def test_latency_delays_every_call(emulator: Emulator, bucket: Any) -> None:
     bucket.exists()
     emulator.faults.latency = 0.1
     start = time.monotonic()
@@ -140,7 +140,10 @@ def test_faults_over_http(emulator: Emulator, bucket: Any) -> None:
     url = f"{emulator.url}/_emulator/faults"
     described = {"action": "status", "status": 500, "method": "GET", "path": "/o/h", "times": 3}
     answer = requests.post(url, json={"latency": 0.01, "faults": [described]}, timeout=5)
-    assert answer.json() == {"latency": 0.01, "faults": [{**described, "skip": 0}]}
+    assert answer.json() == {
+        "latency": 0.01,
+        "faults": [{**described, "skip": 0, "message": "", "seconds": 0.05}],
+    }
     assert requests.get(f"{emulator.url}/storage/v1/b/bucket/o/h", timeout=5).status_code == 500
     assert requests.get(url, timeout=5).json()["faults"][0]["times"] == 2
     assert requests.delete(url, timeout=5).json() == {"latency": 0.0, "faults": []}
@@ -153,7 +156,7 @@ def test_faults_over_http(emulator: Emulator, bucket: Any) -> None:
      {"latency": -1}, {"fault": {}}, {"faults": [{"times": "many"}]}],
     ids=str,
 )  # fmt: skip
-def test_a_fault_that_means_nothing_is_refused(emulator: Emulator, body: dict[str, Any]) -> None:
+def test_invalid_fault_is_rejected(emulator: Emulator, body: dict[str, Any]) -> None:
     answer = requests.post(f"{emulator.url}/_emulator/faults", json=body, timeout=5)
     assert answer.status_code == 400
     assert emulator.faults.pending() == []
@@ -168,7 +171,7 @@ def test_health_and_counters(emulator: Emulator, bucket: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [1000, 3_000_000])
-def test_a_cut_within_leaves_the_beginning_of_an_answer(emulator: Emulator, bucket: Any, size: int) -> None:
+def test_cut_within_truncates_the_response(emulator: Emulator, bucket: Any, size: int) -> None:
     data = os.urandom(size)
     bucket.blob("w").upload_from_string(data)
     emulator.faults.add(Fault(action="cut_within", path="/o/w\\?alt=media"))

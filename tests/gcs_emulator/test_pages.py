@@ -1,4 +1,4 @@
-"""The emulator's pages, as a browser asks for them."""
+"""The emulator's pages, as a browser requests them."""
 
 import re
 from html import unescape
@@ -27,7 +27,7 @@ HOSTILE = [
 
 
 class _Links(HTMLParser):
-    """Gathers where a page leads, what it shows, and the elements that it has."""
+    """Collects the links, images and elements of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def _get(emulator: Emulator, address: str, status: int = 200) -> requests.Respon
 
 
 def _walk(emulator: Emulator, bucket: str) -> dict[str, requests.Response]:
-    """Follow every link there is from a bucket's page, within the bucket."""
+    """Follow every link from a bucket's page, within the bucket."""
     start = emulator_folder(GcsUri(bucket))
     seen: dict[str, requests.Response] = {}
     waiting = [start]
@@ -67,7 +67,7 @@ def _walk(emulator: Emulator, bucket: str) -> dict[str, requests.Response]:
     return seen
 
 
-def test_from_the_buckets_a_person_finds_everything(emulator: Emulator, store: Store, buckets: Buckets) -> None:
+def test_every_object_is_reachable_from_the_bucket_list(emulator: Emulator, store: Store, buckets: Buckets) -> None:
     contents = {name: name.encode() for name in HOSTILE}
     for name, data in contents.items():
         store.write(GcsUri(buckets.input, name), data, content_type="text/html", metadata={"from": SCRIPT})
@@ -79,7 +79,7 @@ def test_from_the_buckets_a_person_finds_everything(emulator: Emulator, store: S
         assert f"gs://{buckets.input}/{name}" in unescape(seen[emulator_object(uri)].text)
 
 
-def test_names_and_metadata_are_text_and_nothing_else(emulator: Emulator, store: Store, buckets: Buckets) -> None:
+def test_names_and_metadata_are_escaped(emulator: Emulator, store: Store, buckets: Buckets) -> None:
     for name in HOSTILE:
         store.write(GcsUri(buckets.input, name), b"x", content_type="x/y", metadata={"m": f'"{SCRIPT}'})
     for address, answer in _walk(emulator, buckets.input).items():
@@ -95,7 +95,7 @@ def test_names_and_metadata_are_text_and_nothing_else(emulator: Emulator, store:
 
 
 @pytest.mark.parametrize("page", ["buckets", "folder", "object"])
-def test_a_page_runs_nothing_and_asks_for_nothing_elsewhere(
+def test_page_allows_no_scripts_or_external_resources(
     emulator: Emulator, store: Store, buckets: Buckets, page: str
 ) -> None:
     uri = GcsUri(buckets.output, "a.png")
@@ -110,7 +110,7 @@ def test_a_page_runs_nothing_and_asks_for_nothing_elsewhere(
     assert headers["Content-Type"] == "text/html; charset=utf-8"
 
 
-def test_the_pages_own_style_is_let_through(emulator: Emulator) -> None:
+def test_policy_allows_the_style_of_the_page(emulator: Emulator) -> None:
     import base64
     import hashlib
 
@@ -122,7 +122,7 @@ def test_the_pages_own_style_is_let_through(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("route", ["content", "alt=media", "download"])
-def test_a_strangers_page_is_sandboxed_whichever_way_it_is_opened(
+def test_stored_html_is_sandboxed_on_every_route(
     emulator: Emulator, store: Store, buckets: Buckets, route: str
 ) -> None:
     uri = GcsUri(buckets.input, "page.html")
@@ -134,21 +134,21 @@ def test_a_strangers_page_is_sandboxed_whichever_way_it_is_opened(
     }[route]
     headers = _get(emulator, address).headers
     directives = [part.strip() for part in headers["Content-Security-Policy"].split(";")]
-    # Without any word after it: no scripts, no forms, and a separate origin.
+    # Without values: no scripts, no forms, and a separate origin.
     assert directives[0] == "sandbox"
     assert "default-src 'none'" in directives
     assert not any(part.startswith("script-src") for part in directives)
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_report_opens_as_a_page_within_its_sandbox(emulator: Emulator, store: Store, layout: RunLayout) -> None:
+def test_report_is_shown_within_the_sandbox(emulator: Emulator, store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg")])
     report = write_report(store, layout, facts_of(layout, planned(layout, 1)))
     answer = _get(emulator, emulator_content(report.html_uri))
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Content-Disposition" not in answer.headers
     found = _Links(answer.text)
-    # All that it needs, the sandbox lets through: its own style, and pictures within itself.
+    # The sandbox allows what the report needs: inline style and data images.
     assert not {"script", "form", "iframe", "object", "link"} & found.elements
     assert all(source.startswith("data:") for source in found.sources)
     policy = answer.headers["Content-Security-Policy"]
@@ -156,7 +156,7 @@ def test_a_report_opens_as_a_page_within_its_sandbox(emulator: Emulator, store: 
     assert "img-src data:" in policy
 
 
-def test_a_mask_is_shown_as_a_picture(emulator: Emulator, store: Store, buckets: Buckets) -> None:
+def test_mask_is_shown_as_an_image(emulator: Emulator, store: Store, buckets: Buckets) -> None:
     uri = GcsUri(buckets.output, "2026/a b.jpg.mask.png")
     store.write(uri, tiny.photograph(1, 8, 6), content_type="image/png", metadata={"cloudseg-run-id": "r1"})
     page = _get(emulator, emulator_object(uri)).text
@@ -168,14 +168,14 @@ def test_a_mask_is_shown_as_a_picture(emulator: Emulator, store: Store, buckets:
     assert "r1" in page
 
 
-def test_what_is_no_picture_is_not_shown_as_one(emulator: Emulator, store: Store, buckets: Buckets) -> None:
+def test_other_content_types_are_not_shown_as_images(emulator: Emulator, store: Store, buckets: Buckets) -> None:
     for content_type in ("image/svg+xml", "text/html", "image/tiff"):
         uri = GcsUri(buckets.output, "a")
         store.write(uri, b"x", content_type=content_type)
         assert _Links(_get(emulator, emulator_object(uri)).text).sources == []
 
 
-def test_a_large_folder_has_pages(emulator: Emulator, store: Store, buckets: Buckets) -> None:
+def test_large_folder_is_paged(emulator: Emulator, store: Store, buckets: Buckets) -> None:
     names = [f"many/{number:04}" for number in range(PAGE_ENTRIES + 1)] + ["many/z/1", "many/z/2"]
     for name in names:
         store.write(GcsUri(buckets.staging, name), b"")
@@ -188,7 +188,7 @@ def test_a_large_folder_has_pages(emulator: Emulator, store: Store, buckets: Buc
     assert emulator_folder(GcsUri(buckets.staging, "many/z/")) in second
 
 
-def test_the_way_back_is_shown(emulator: Emulator, store: Store, buckets: Buckets) -> None:
+def test_breadcrumbs_lead_to_the_parents(emulator: Emulator, store: Store, buckets: Buckets) -> None:
     uri = GcsUri(buckets.input, "2026/08/a.jpg")
     store.write(uri, b"")
     hrefs = _Links(_get(emulator, emulator_object(uri)).text).hrefs
@@ -202,20 +202,20 @@ def test_the_way_back_is_shown(emulator: Emulator, store: Store, buckets: Bucket
 
 
 @pytest.mark.parametrize("path", ["nowhere-1", "nowhere-1/a", "nowhere-1/a/content", "{input}/a", "{input}/a/content"])
-def test_what_is_not_there_is_told_on_a_page(emulator: Emulator, buckets: Buckets, path: str) -> None:
+def test_missing_object_is_a_404_page(emulator: Emulator, buckets: Buckets, path: str) -> None:
     answer = _get(emulator, f"{emulator_buckets()}/{path.format(input=buckets.input)}", 404)
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_a_bad_page_token_is_told_on_a_page(emulator: Emulator, buckets: Buckets) -> None:
+def test_invalid_page_token_is_a_400_page(emulator: Emulator, buckets: Buckets) -> None:
     answer = _get(emulator, f"{emulator_folder(GcsUri(buckets.input))}?pageToken={SCRIPT}", 400)
     assert SCRIPT not in answer.text
     assert "Invalid page token" in answer.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_pages_change_nothing(emulator: Emulator, store: Store, buckets: Buckets, method: str) -> None:
+def test_pages_reject_writes(emulator: Emulator, store: Store, buckets: Buckets, method: str) -> None:
     uri = GcsUri(buckets.input, "kept")
     store.write(uri, b"kept")
     for address in (emulator_buckets(), emulator_folder(uri), emulator_object(uri), emulator_content(uri)):
@@ -223,7 +223,7 @@ def test_pages_change_nothing(emulator: Emulator, store: Store, buckets: Buckets
     assert store.read(uri) == b"kept"
 
 
-def test_pages_take_no_fault_that_a_test_has_switched_on(emulator: Emulator, buckets: Buckets) -> None:
+def test_pages_do_not_consume_faults(emulator: Emulator, buckets: Buckets) -> None:
     faults = f"{emulator.url}/_emulator/faults"
     requests.post(faults, json={"faults": [{"action": "status", "status": 503, "path": "kept-for-others"}]}, timeout=10)
     try:

@@ -1,4 +1,4 @@
-"""Payloads in a directory: the same whether they lie in the database or in a file."""
+"""Payloads in a directory: the same in the database and in a file."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def files(directory: Path) -> int:
 
 @pytest.mark.parametrize("size", [0, 1, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES])
 @pytest.mark.parametrize("pieces", [1, 2, 5])
-def test_a_payload_is_what_was_written_and_a_copy_stands_alone(tmp_path: Path, size: int, pieces: int) -> None:
+def test_payload_round_trip_and_independent_copy(tmp_path: Path, size: int, pieces: int) -> None:
     data = os.urandom(size)
     store = Store(tmp_path)
     payload = written(store, *(data[size * n // pieces : size * (n + 1) // pieces] for n in range(pieces)))
@@ -46,7 +46,7 @@ def test_a_payload_is_what_was_written_and_a_copy_stands_alone(tmp_path: Path, s
 
 
 @pytest.mark.parametrize("size", [10, SMALL_BYTES + 1])
-def test_a_payload_that_was_given_up_leaves_nothing(tmp_path: Path, size: int) -> None:
+def test_discarded_payload_leaves_nothing(tmp_path: Path, size: int) -> None:
     store = Store(tmp_path)
     writer = store.writer()
     writer.write(bytes(size))
@@ -55,7 +55,7 @@ def test_a_payload_that_was_given_up_leaves_nothing(tmp_path: Path, size: int) -
     store.close()
 
 
-def test_what_nothing_refers_to_is_gone_after_a_restart(tmp_path: Path) -> None:
+def test_unreferenced_payloads_are_removed_on_restart(tmp_path: Path) -> None:
     store = Store(tmp_path)
     kept = [written(store, bytes(size)) for size in (5, SMALL_BYTES + 5)]
     lost = [written(store, bytes(size)) for size in (6, SMALL_BYTES + 6)]
@@ -65,7 +65,7 @@ def test_what_nothing_refers_to_is_gone_after_a_restart(tmp_path: Path) -> None:
         with pytest.raises(FileNotFoundError):
             store.payloads.open(payload)
     store.close()
-    again = Store(tmp_path)  # no object refers to any
+    again = Store(tmp_path)  # no object refers to a payload
     for payload in kept:
         with pytest.raises(FileNotFoundError):
             again.payloads.open(payload)

@@ -35,7 +35,7 @@ def emulator() -> Iterator[Emulator]:
 
 
 def _run(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-    """Start the emulator as its own process, and return it with its address."""
+    """Start the emulator as a separate process; returns it with its address."""
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     line = process.stdout.readline().strip()
@@ -48,7 +48,7 @@ def _client(url: str) -> Any:
     return storage.Client(project="x", credentials=credentials, client_options={"api_endpoint": url})
 
 
-def test_a_directory_is_found_again(tmp_path: Path) -> None:
+def test_directory_persists_objects(tmp_path: Path) -> None:
     names = ["a", "a/b", "über/%2F?#.jpg", "x" * 1024]
     with start_emulator(tmp_path) as first:
         bucket = first.client().create_bucket("bucket")
@@ -71,19 +71,19 @@ def test_a_directory_is_found_again(tmp_path: Path) -> None:
         assert blob.generation > max(int(properties["generation"]) for properties in before.values())
 
 
-def test_memory_forgets() -> None:
+def test_memory_does_not_persist() -> None:
     with start_emulator() as first:
         first.client().create_bucket("bucket")
     with start_emulator() as second:
         assert list(second.client().list_buckets()) == []
 
 
-def test_a_kill_in_a_storm_of_writes_leaves_no_half_object(tmp_path: Path) -> None:
+def test_kill_during_writes_leaves_no_partial_object(tmp_path: Path) -> None:
     process, url = _run("--port", "0", "--directory", str(tmp_path))
     _client(url).create_bucket("bucket")
     acknowledged: dict[str, int] = {}
 
-    def storm(worker: int) -> None:
+    def write_repeatedly(worker: int) -> None:
         session = requests.Session()
         for number in range(10_000):
             name = f"{worker}-{number % 7}"
@@ -100,7 +100,7 @@ def test_a_kill_in_a_storm_of_writes_leaves_no_half_object(tmp_path: Path) -> No
                 return
 
     with ThreadPoolExecutor(4) as pool:
-        storms = [pool.submit(storm, worker) for worker in range(4)]
+        storms = [pool.submit(write_repeatedly, worker) for worker in range(4)]
         time.sleep(1.0)
         process.send_signal(signal.SIGKILL)
         for each in storms:
@@ -128,7 +128,7 @@ def test_a_kill_in_a_storm_of_writes_leaves_no_half_object(tmp_path: Path) -> No
     assert rows == len(found) + 1 - len(kept)
 
 
-def test_generations_rise_even_when_the_clock_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generations_increase_even_if_the_clock_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with start_emulator(tmp_path) as emulator:
         bucket = emulator.client().create_bucket("bucket")
         blob = bucket.blob("a")
@@ -143,12 +143,12 @@ def test_generations_rise_even_when_the_clock_goes_back(tmp_path: Path, monkeypa
         assert blob.generation > first
 
 
-def test_a_directory_belongs_to_one_emulator(tmp_path: Path) -> None:
+def test_directory_is_used_by_one_emulator(tmp_path: Path) -> None:
     with start_emulator(tmp_path), pytest.raises(EmulatorStartError, match="another emulator"):
         start_emulator(tmp_path)
 
 
-def test_a_taken_port_is_said_and_exits_2() -> None:
+def test_taken_port_is_reported_and_exits_2() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -161,7 +161,7 @@ def test_a_taken_port_is_said_and_exits_2() -> None:
             start_emulator(port=port)
 
 
-def test_a_process_ends_in_order_when_asked(tmp_path: Path) -> None:
+def test_sigterm_stops_the_process_cleanly(tmp_path: Path) -> None:
     process, url = _run("--port", "0", "--directory", str(tmp_path), "--latency", "0.05")
     start = time.monotonic()
     assert requests.get(f"{url}/storage/v1/b", timeout=5).status_code == 200
@@ -176,14 +176,14 @@ def test_a_process_ends_in_order_when_asked(tmp_path: Path) -> None:
     ("method", "path"),
     [("GET", "/storage/v1/b/x/notificationConfigs"), ("POST", "/storage/v1/b/x/o/y/restore"), ("HEAD", "/nothing")],
 )
-def test_an_unknown_call_is_501_and_named(emulator: Emulator, method: str, path: str) -> None:
+def test_unknown_call_is_501_and_named(emulator: Emulator, method: str, path: str) -> None:
     answer = requests.request(method, emulator.url + path, timeout=5)
     assert answer.status_code == 501
     if method != "HEAD":
         assert f"{method} {path}" in answer.json()["error"]["message"]
 
 
-def test_a_batch_of_more_than_a_hundred_does_nothing(emulator: Emulator) -> None:
+def test_batch_of_more_than_a_hundred_calls_is_rejected(emulator: Emulator) -> None:
     client = emulator.client()
     bucket = client.create_bucket("batched")
     for number in range(101):
@@ -199,7 +199,7 @@ def test_a_batch_of_more_than_a_hundred_does_nothing(emulator: Emulator) -> None
 
 @pytest.mark.parametrize("call", ["GET /download/storage/v1/b/parts/o/a", "GET /storage/v1/b/parts/o/a?alt=media",
                                   "POST /upload/storage/v1/b/parts/o?uploadType=media&name=x", "nonsense"])  # fmt: skip
-def test_what_a_batch_may_not_hold_fails_alone(emulator: Emulator, call: str) -> None:
+def test_invalid_call_of_a_batch_does_not_affect_the_others(emulator: Emulator, call: str) -> None:
     if not emulator.client().bucket("parts").exists():
         emulator.client().create_bucket("parts")
     part = "--b\r\nContent-Type: application/http\r\nContent-ID: <x+{}>\r\n\r\n{} HTTP/1.1\r\n\r\n\r\n"
@@ -213,7 +213,7 @@ def test_what_a_batch_may_not_hold_fails_alone(emulator: Emulator, call: str) ->
 
 
 @pytest.mark.parametrize("name", [".", "..", "line\nfeed", "x" * 1025, "☁" * 342])
-def test_a_name_that_gcs_refuses(emulator: Emulator, name: str) -> None:
+def test_invalid_object_name_is_rejected(emulator: Emulator, name: str) -> None:
     client = emulator.client()
     bucket = client.bucket("refusing")
     if not bucket.exists():
@@ -227,6 +227,6 @@ def test_a_name_that_gcs_refuses(emulator: Emulator, name: str) -> None:
     assert answer.status_code == 400
 
 
-def test_a_precondition_that_is_no_number_is_400(emulator: Emulator) -> None:
+def test_precondition_that_is_not_a_number_is_400(emulator: Emulator) -> None:
     answer = requests.delete(f"{emulator.url}/storage/v1/b/b/o/o?ifGenerationMatch=abc", timeout=5)
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""The image under test: `CLOUDSEG_TEST_IMAGE`, or else what `make image` made of this very code."""
+"""The image under test: `CLOUDSEG_TEST_IMAGE`, or else the one that `make image` built from this code."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -28,14 +28,14 @@ print(digest.hexdigest())
 @pytest.fixture(scope="session")
 def image() -> ImageUnderTest:
     if reason := why_no_docker():
-        pytest.skip(f"{reason}; the image is tested where one does")
+        pytest.skip(f"{reason}; the image is not tested")
     named = os.environ.get("CLOUDSEG_TEST_IMAGE", "")
     found = ImageUnderTest(named or "cloudseg-inference:dev")
     if docker("image", "inspect", found.name).returncode:
         assert not named, f"CLOUDSEG_TEST_IMAGE={named}: there is no such image here"
         pytest.skip(f"there is no image {found.name}: make image")
     if not named and found.python(DIGEST_THERE).strip() != code_digest(REPOSITORY, copied_modules()):
-        pytest.skip(f"{found.name} is of other code than this tree: make image")
+        pytest.skip(f"{found.name} was built from other code than this tree: make image")
     return found
 
 

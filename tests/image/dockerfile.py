@@ -13,21 +13,21 @@ PACKAGE = "cloudseg_ops"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The instructions and what follows them, in order, with continued lines joined."""
+    """The instructions with their arguments, in order, with continued lines joined."""
     text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text("utf-8"), flags=re.MULTILINE).replace("\\\n", " ")
     parts = (line.split(maxsplit=1) for line in text.splitlines() if line.strip())
     return [(name.upper(), " ".join(rest.split())) for name, rest in parts]
 
 
 def final_stage() -> list[tuple[str, str]]:
-    """The instructions of the last stage, which make the image."""
+    """The instructions of the final stage."""
     every = instructions()
     last = max(index for index, (name, _) in enumerate(every) if name == "FROM")
     return every[last:]
 
 
 def copied_modules() -> set[Path]:
-    """The Python files of cloudseg that the image gets, relative to the repository."""
+    """The Python files of cloudseg in the image, relative to the repository."""
     sources = [
         REPOSITORY / source
         for name, rest in instructions()
@@ -40,7 +40,7 @@ def copied_modules() -> set[Path]:
 
 
 def needed_modules() -> set[Path]:
-    """The Python files that the engine imports at any time, inside functions too, relative to the repository."""
+    """The Python files that the engine imports, also inside functions, relative to the repository."""
     waiting = list((REPOSITORY / PACKAGE / "engine").rglob("*.py"))
     needed: set[Path] = set()
     while waiting:
@@ -71,7 +71,7 @@ def _imports(file: Path) -> set[str]:
 
 
 def _files_of(names: Iterable[str]) -> list[Path]:
-    """The files behind dotted names: each package on the way, and the module; a name in a module has none."""
+    """The files of dotted names: every parent package and the module; names in a module have no file."""
     files = []
     for name in names:
         parts = name.split(".")

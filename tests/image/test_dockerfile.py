@@ -1,4 +1,4 @@
-"""What can be said of the image without building it."""
+"""Checks of the image that do not need a build."""
 
 import json
 import re
@@ -21,34 +21,34 @@ def pins(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==([^\s;]+)", text, flags=re.MULTILINE))
 
 
-def test_it_gets_whole_folders_and_with_them_all_that_the_engine_imports() -> None:
+def test_image_gets_every_module_that_the_engine_imports() -> None:
     copied = copied_modules()
     assert needed_modules() <= copied
     assert {path.parts[1] for path in copied} == {"__init__.py", "contracts", "storage", "engine"}
     assert len({path.parts[1] for path in needed_modules()}) == 4
 
 
-def test_it_runs_the_engine_as_nobody_and_without_a_shell() -> None:
+def test_engine_runs_unprivileged_and_without_a_shell() -> None:
     user, group = value("USER").split(":")
     assert int(user) > 0
     assert int(group) > 0
     assert json.loads(value("ENTRYPOINT")) == ["python", "-m", "cloudseg_ops.engine"]
 
 
-def test_both_stages_stand_on_one_exact_base() -> None:
+def test_both_stages_use_the_same_pinned_base() -> None:
     (base,) = [rest for name, rest in instructions() if name == "ARG" and rest.startswith("BASE=")]
     assert re.fullmatch(r"BASE=python:3\.11\.\d+-slim-bookworm", base)
     assert [rest for name, rest in instructions() if name == "FROM"] == ["${BASE} AS builder", "${BASE}"]
 
 
-def test_the_last_stage_takes_files_from_the_builder_alone() -> None:
+def test_final_stage_copies_only_from_the_builder() -> None:
     copies = [rest for name, rest in final_stage() if name in {"COPY", "ADD"}]
     assert copies
     assert all(re.fullmatch(r"--from=builder /layers/[a-z]+/ /", rest) for rest in copies)
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_names_hashes_and_neither_airflow_nor_dvc(lock: str) -> None:
+def test_lock_has_hashes_but_neither_airflow_nor_dvc(lock: str) -> None:
     text = (REPOSITORY / "requirements" / f"{lock}.lock").read_text("utf-8")
     requirements = re.findall(r"^[a-z0-9-]+==[^\n]*\\\n\s+--hash=sha256:[0-9a-f]{64}", text, flags=re.MULTILINE)
     assert len(requirements) == len(pins(lock)) > 20
@@ -56,7 +56,7 @@ def test_a_lock_names_hashes_and_neither_airflow_nor_dvc(lock: str) -> None:
     assert not [name for name in pins(lock) if re.match(r"apache-airflow|dvc|gcsfs|scmrepo", name)]
 
 
-def test_a_decoder_of_heic_is_added_on_request_alone() -> None:
+def test_heic_decoder_is_optional() -> None:
     assert pins("engine-heif") == {"pi-heif": pins("test")["pi-heif"]}
     assert not [lock for lock in LOCKS if "pi-heif" in pins(lock)]
     (install,) = [rest for name, rest in instructions() if name == "RUN" and "--require-hashes" in rest]
@@ -65,7 +65,7 @@ def test_a_decoder_of_heic_is_added_on_request_alone() -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_agrees_with_what_the_tests_run_on(lock: str) -> None:
+def test_lock_agrees_with_the_lock_of_the_tests(lock: str) -> None:
     tested = pins("test")
     pinned = {name: version.removesuffix("+cpu") for name, version in pins(lock).items() if name in tested}
     assert pinned == {name: tested[name] for name in pinned}

@@ -1,4 +1,4 @@
-"""The image, looked at: its labels, its user, what is in it and what is not."""
+"""Inspection of the image: its labels, its user, its contents."""
 
 import json
 import os
@@ -22,13 +22,13 @@ def test_labels(image: ImageUnderTest) -> None:
         assert labels["version"] == cloudseg_ops.__version__
 
 
-def test_no_two_layers_are_the_same(image: ImageUnderTest) -> None:
-    # GKE streams no image that has empty or duplicate layers.
+def test_layers_are_unique(image: ImageUnderTest) -> None:
+    # GKE does not stream images with empty or duplicate layers.
     layers = image.description["RootFS"]["Layers"]
     assert len(layers) == len(set(layers)) >= 7
 
 
-def test_it_is_nobody_and_may_write_to_tmp_alone(image: ImageUnderTest) -> None:
+def test_user_is_unprivileged_and_writes_only_to_tmp(image: ImageUnderTest) -> None:
     assert image.description["Config"]["User"] == "10001:10001"
     program = """
 import json, os, tempfile
@@ -49,7 +49,7 @@ print(json.dumps({
     }
 
 
-def test_it_holds_the_engine_and_no_airflow_dvc_or_pip(image: ImageUnderTest) -> None:
+def test_image_has_the_engine_but_no_airflow_dvc_or_pip(image: ImageUnderTest) -> None:
     program = """
 import importlib.util as u, json
 names = ["torch", "numpy", "PIL", "google.cloud.storage", "pydantic", "cloudseg_ops.engine", "cloudseg_ops.storage",
@@ -61,7 +61,7 @@ print(json.dumps([name for name in names if u.find_spec(name)]))
     ]
 
 
-def test_nothing_of_the_build_is_left(image: ImageUnderTest) -> None:
+def test_build_files_are_removed(image: ImageUnderTest) -> None:
     program = """
 import os
 print([p for p in ("/inputs", "/opt/pip", "/engine.lock", "/layers") if os.path.exists(p)])
@@ -69,8 +69,8 @@ print([p for p in ("/inputs", "/opt/pip", "/engine.lock", "/layers") if os.path.
     assert image.python(program).strip() == "[]"
 
 
-def test_every_module_of_a_start_comes_as_bytecode(image: ImageUnderTest) -> None:
-    # It cannot write any itself: what lacks it would be compiled again at each start.
+def test_every_module_of_a_start_has_bytecode(image: ImageUnderTest) -> None:
+    # It cannot write bytecode: modules without it would be compiled at every start.
     program = """
 import os, sys
 import torch, google.cloud.storage, pydantic
@@ -85,7 +85,7 @@ print(sorted(s.origin for s in loaded if s.cached and s.has_location and not os.
     assert image.python(program).strip() == "[]"
 
 
-def test_bad_usage_says_so(image: ImageUnderTest) -> None:
+def test_invalid_usage_is_reported(image: ImageUnderTest) -> None:
     done = image.run("--chunk", "nowhere")
     assert done.returncode == 2
     assert "not a Cloud Storage address" in done.stderr

@@ -1,4 +1,4 @@
-"""The engine in a container that may do no more than a hardened pod: read-only, no capabilities, nobody."""
+"""The engine in a container with the rights of a hardened pod: read-only, no capabilities, unprivileged."""
 
 import json
 import time
@@ -26,7 +26,7 @@ def wait_for_masks(lab: Lab, container: Container) -> None:
 
 
 @pytest.mark.parametrize("architecture", ["unet", "exported"])
-def test_a_chunk(lab: Lab, start: Start, architecture: str) -> None:
+def test_chunk_is_segmented(lab: Lab, start: Start, architecture: str) -> None:
     if architecture == "unet":
         lab.use_model(state_bytes(tiny_unet()), unet_params())
     else:
@@ -38,7 +38,7 @@ def test_a_chunk(lab: Lab, start: Start, architecture: str) -> None:
     assert sorted(lab.outcomes().values()) == ["done"] * 5 + ["quarantined"]
     assert lab.mask("sky/000.png").size == (40, 30)
     assert lab.provenance("sky/000.png").source.generation == lab.results()[0].source.generation
-    events = [json.loads(line) for line in container.logs]  # nothing but the log: no warning of a library's
+    events = [json.loads(line) for line in container.logs]  # only the log, without warnings of libraries
     assert events[-1]["event"] == "summary"
 
 

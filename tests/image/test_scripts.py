@@ -1,4 +1,4 @@
-"""The scripts around the image say in one sentence what is missing."""
+"""The image's scripts report what is missing in one sentence."""
 
 import os
 import re
@@ -23,7 +23,7 @@ def run(script: str, *arguments: str, **environment: str) -> subprocess.Complete
     )
 
 
-def refusal(done: subprocess.CompletedProcess[str]) -> str:
+def error_of(done: subprocess.CompletedProcess[str]) -> str:
     assert done.returncode == 1, done
     assert done.stdout == ""
     last = done.stderr.splitlines()[-1]
@@ -41,31 +41,31 @@ def few_programs(tmp_path: Path) -> str:
     return str(tmp_path)
 
 
-def test_no_docker_client(few_programs: str) -> None:
-    assert "no docker client" in refusal(run("image.sh", PATH=few_programs))
+def test_missing_docker_client_is_reported(few_programs: str) -> None:
+    assert "no docker client" in error_of(run("image.sh", PATH=few_programs))
 
 
 @pytest.mark.skipif(not shutil.which("docker"), reason="there is no docker client on the PATH")
-def test_no_daemon(tmp_path: Path) -> None:
+def test_missing_docker_daemon_is_reported(tmp_path: Path) -> None:
     done = run("image.sh", DOCKER_HOST=f"unix://{tmp_path}/none.sock")
-    assert "the Docker daemon does not answer" in refusal(done)
+    assert "the Docker daemon does not answer" in error_of(done)
     assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.skipif(bool(why_no_docker()), reason="no Docker daemon answers")
-def test_no_base() -> None:
-    said = refusal(run("image.sh", BASE="127.0.0.1:1/none:0"))
-    assert "cannot pull the base image 127.0.0.1:1/none:0" in said
-    assert "scripts/stand-in-base.sh" in said
+def test_missing_base_image_is_reported() -> None:
+    error = error_of(run("image.sh", BASE="127.0.0.1:1/none:0"))
+    assert "cannot pull the base image 127.0.0.1:1/none:0" in error
+    assert "scripts/stand-in-base.sh" in error
 
 
 @pytest.mark.parametrize(("name", "given"), [("VARIANT", "tpu"), ("WHEELS", "/nowhere"), ("CA_BUNDLE", "/nowhere.crt")])
-def test_a_wrong_option(name: str, given: str) -> None:
+def test_invalid_option_is_reported(name: str, given: str) -> None:
     done = run("image.sh", **{name: given})
-    assert re.search(rf"{name}={given}: ", refusal(done))
+    assert re.search(rf"{name}={given}: ", error_of(done))
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_stand_in_needs_debootstrap(few_programs: str) -> None:
-    said = refusal(run("stand-in-base.sh", PATH=few_programs))
-    assert re.search("debootstrap|root|only be made on Linux", said)
+def test_stand_in_base_needs_debootstrap(few_programs: str) -> None:
+    error = error_of(run("stand-in-base.sh", PATH=few_programs))
+    assert re.search("debootstrap|root|only be made on Linux", error)

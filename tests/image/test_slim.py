@@ -1,4 +1,4 @@
-"""What the image leaves out of PyTorch: the list, how it is applied, and the stand-ins."""
+"""The parts of PyTorch that the image leaves out: the list, its application, and the stand-ins."""
 
 import platform
 import re
@@ -61,7 +61,7 @@ def library(tmp_path: Path) -> Path:
     return path
 
 
-def test_each_entry_gives_its_reason() -> None:
+def test_every_entry_has_a_reason() -> None:
     entries = read_entries()
     assert len(entries) > 20
     assert not [e.paths for e in entries if not re.fullmatch(r"[^\n]{10,}\.", e.reason) or not e.paths]
@@ -82,7 +82,7 @@ def test_only_shared_objects_are_replaced() -> None:
     assert not [e.paths for e in read_entries() if e.replace for path in e.paths if ".so" not in path]
 
 
-def test_metadata_is_that_of_locked_packages() -> None:
+def test_metadata_patterns_match_locked_packages() -> None:
     text = (REPOSITORY / "requirements" / "engine-cuda.lock").read_text("utf-8")
     locked = {name.replace("-", "_") for name in re.findall(r"^([a-z0-9-]+)==", text, flags=re.MULTILINE)}
     patterns = [path for e in read_entries() for path in e.paths if path.endswith(".dist-info")]
@@ -90,7 +90,7 @@ def test_metadata_is_that_of_locked_packages() -> None:
     assert not [p for p in patterns if not any(fnmatch(f"{name}-1.dist-info", p) for name in locked)]
 
 
-def test_the_builder_prunes_after_it_has_checked_the_lock() -> None:
+def test_builder_prunes_after_checking_the_lock() -> None:
     before_final = instructions()[: [name for name, _ in instructions()].index("FROM", 2)]
     assert ("COPY", "docker/inference/slim/ /slim/") in before_final
     (run,) = [rest for name, rest in before_final if name == "RUN" and "--requirement" in rest]
@@ -100,19 +100,19 @@ def test_the_builder_prunes_after_it_has_checked_the_lock() -> None:
     assert "!docker/inference/slim" in (REPOSITORY / ".dockerignore").read_text("utf-8").splitlines()
 
 
-def test_the_dockerfile_names_the_features() -> None:
+def test_dockerfile_names_the_features() -> None:
     features = sorted(set().union(*(e.features for e in read_entries())))
     assert f"leaves out: {', '.join(features)}." in (FOLDER / "Dockerfile").read_text("utf-8")
 
 
-def test_it_removes_files_and_folders_and_counts_their_bytes(tmp_path: Path) -> None:
+def test_prune_removes_files_and_folders_and_counts_bytes(tmp_path: Path) -> None:
     write(tmp_path, "triton/a.py", "triton/_C/b.so", "triton-3.dist-info/RECORD", "torch/lib/c.so", "torch/lib/d.so")
     (pruned,) = prune(tmp_path, [entry("triton", "triton-*.dist-info", "torch/*/c.so")])
     assert files(tmp_path) == ["torch/lib/d.so"]
     assert pruned.size == 40
 
 
-def test_a_pattern_that_matches_nothing_fails_before_anything_is_removed(tmp_path: Path) -> None:
+def test_pattern_without_matches_fails_before_any_removal(tmp_path: Path) -> None:
     write(tmp_path, "triton/a.py")
     with pytest.raises(PruneError, match=r"nvidia/nccl/\*\.so matches nothing"):
         prune(tmp_path, [entry("triton"), entry("nvidia/nccl/*.so")])
@@ -120,7 +120,7 @@ def test_a_pattern_that_matches_nothing_fails_before_anything_is_removed(tmp_pat
     assert matches(entry("nvidia/nccl/*.so"), tmp_path, strict=False) == []
 
 
-def test_the_build_step_fails_when_a_pattern_matches_nothing(tmp_path: Path) -> None:
+def test_build_step_fails_on_a_pattern_without_matches(tmp_path: Path) -> None:
     write(tmp_path, "lib/python3.11/site-packages/torch/__init__.py")
     command = [sys.executable, "-B", "-m", "slim", str(tmp_path), "--variant", "cuda"]
     done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60, check=False)
@@ -128,7 +128,7 @@ def test_the_build_step_fails_when_a_pattern_matches_nothing(tmp_path: Path) -> 
     assert re.match(r"cloudseg: triton matches nothing in .*; adapt removed\.toml", done.stderr)
 
 
-def test_a_feature_to_keep_keeps_what_it_needs() -> None:
+def test_kept_feature_keeps_its_files() -> None:
     entries = [entry("a", features=("fft",)), entry("b", features=("fft", "linalg")), entry("c")]
     assert [e.paths for e in selected(entries, "cuda", ["linalg"])] == [("a",), ("c",)]
     assert [e.paths for e in selected(entries, "cuda", ["fft"])] == [("c",)]
@@ -146,7 +146,7 @@ def test_all_libraries_can_be_kept() -> None:
 
 
 @on_linux
-def test_a_stand_in_reports_an_error(library: Path) -> None:
+def test_stand_in_reports_an_error(library: Path) -> None:
     program = """
 import ctypes, sys
 library = ctypes.CDLL(sys.argv[1])
@@ -160,7 +160,7 @@ print(library.fooCreate(1, 2), library.fooDestroy(), library.fooGetErrorString(3
 
 
 @on_linux
-def test_a_stand_in_has_the_symbol_versions(library: Path) -> None:
+def test_stand_in_has_the_symbol_versions(library: Path) -> None:
     program = """
 import ctypes, sys
 find = ctypes.CDLL(None).dlvsym
@@ -172,7 +172,7 @@ print(bool(find(handle, b"fooCreate", b"libfoo.so.1")), bool(find(handle, b"fooC
 
 
 @on_linux
-def test_a_library_is_replaced_by_a_stand_in_with_its_functions(tmp_path: Path) -> None:
+def test_library_is_replaced_by_a_stand_in_with_its_functions(tmp_path: Path) -> None:
     (original,) = (NUMPY / "numpy" / "_core").glob("_multiarray_umath.*.so")
     copy = tmp_path / "lib" / "libmath.so"
     copy.parent.mkdir()
@@ -186,7 +186,7 @@ def test_a_library_is_replaced_by_a_stand_in_with_its_functions(tmp_path: Path) 
 
 
 @on_linux
-def test_what_the_dynamic_linker_would_miss(tmp_path: Path, library: Path) -> None:
+def test_unresolved_libraries_are_found(tmp_path: Path, library: Path) -> None:
     (module,) = (NUMPY / "numpy" / "_core").glob("_multiarray_umath.*.so")
     (bundled,) = [name for name in SharedObject.read(module).needed if "openblas" in name]
     link = tmp_path / "numpy" / "_core" / "_multiarray_umath.so"

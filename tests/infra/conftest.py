@@ -1,4 +1,4 @@
-"""One plan of each kind of environment, and what the guides' commands do."""
+"""One plan of each kind of environment, and the effects of the guides' commands."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A stand-in for Terraform's providers: it has their schemas, and plans without any cloud.
+"""A stand-in for Terraform's providers: it has their schemas, and plans without a cloud.
 
 Terraform itself checks a configuration against the schemas, evaluates it, and asks a provider for the plan of each
-resource. The answer here is the configuration, with what only an apply can tell left unknown, except for names that
-Google makes by a rule (`RULES`).
+resource. The answer here is the configuration. Values known only after an apply stay unknown, except for names that
+follow a rule of Google (`RULES`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ DATA: Mapping[str, Callable[[Json], Mapping[str, Any]]] = {
 
 
 class Provider:
-    """Answers the calls of one provider.
+    """Responds to the calls of one provider.
 
     Args:
         schemas: Its schemas, as `terraform providers schema -json` writes them.
@@ -78,7 +78,7 @@ class Provider:
         self.schemas = schemas
 
     def handler(self) -> Any:
-        """What answers the calls that a plan makes; others are told that they are not implemented."""
+        """The handler of the calls that a plan makes; others are not implemented."""
         methods: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
             "GetSchema": ("Empty", self.get_schema),
             "PrepareProviderConfig": ("PrepareRequest", self.prepare),
@@ -102,7 +102,7 @@ class Provider:
         return response
 
     def prepare(self, request: Any) -> Any:
-        """Take the provider's configuration as it is."""
+        """Accept the provider's configuration unchanged."""
         return message("PrepareResponse")(prepared_config=request.config)
 
     def plan(self, request: Any) -> Any:
@@ -133,7 +133,7 @@ def _agree(_: Any) -> Any:
 
 
 def _open(block: Json, value: Any) -> Any:
-    """Leave unknown what the configuration does not say and the provider would."""
+    """Mark as unknown the values that the provider would compute."""
     result = dict(value)
     for name, attribute in block.get("attributes", {}).items():
         if attribute.get("computed") and result.get(name) is None:
@@ -169,7 +169,7 @@ def _block(block: Json) -> Any:
 
 @contextmanager
 def serving(schemas: Json) -> Iterator[str]:
-    """Serve one provider on loopback; gives its address."""
+    """Serve one provider on loopback; returns its address."""
     server = grpc.server(ThreadPoolExecutor(max_workers=8), handlers=[Provider(schemas).handler()])
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

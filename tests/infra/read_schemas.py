@@ -4,10 +4,10 @@
     # of each, unzip _jsii/*.tgz, and unpack that
     python -m tests.infra.read_schemas FOLDER_OF_GOOGLE FOLDER_OF_GOOGLE_BETA FOLDER_OF_KUBERNETES
 
-Where the providers themselves can be had, `terraform providers schema -json` tells the same and more. Those packages
-are generated from what it tells: a class a resource and a class a block, which say of each argument its type, and
-whether it is required, optional or computed. What they leave out: the most items of a block that may be repeated, and
-the types of composite attributes that only a provider sets, which are left out here.
+If the providers are available, `terraform providers schema -json` prints the same and more. Those packages are
+generated from its output: a class for each resource and block, with each argument's type, and whether it is required,
+optional or computed. They do not have the maximum number of items of a repeated block, nor the types of composite
+attributes that only a provider sets; those are left out here.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def _block(text: str, owner: str, entries: str) -> dict[str, Any]:
 
     Args:
         text: All code of the resource.
-        owner: The code of the block's class, and what follows it.
-        entries: The list of its arguments, and what follows it.
+        owner: The code of the block's class, and the code after it.
+        entries: The list of its arguments, and the code after it.
     """
     owner = re.split(r"^(?:export )?class ", owner, maxsplit=1, flags=re.MULTILINE)[0]
-    # A block without arguments lists none.
+    # The list of a block without arguments is empty.
     entries = re.split(r"^function |^class |// remove undefined", entries[1:], maxsplit=1, flags=re.MULTILINE)[0]
     flags = {
         name: {"computed": computed == "true", "optional": optional == "true", "required": required == "true"}
@@ -93,18 +93,18 @@ def _block(text: str, owner: str, entries: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     blocks: dict[str, Any] = {}
     for name, value, is_block, kind, storage in re.findall(_ENTRY, entries, re.MULTILINE | re.DOTALL):
-        told = flags.get(name, _OPTIONAL)
+        argument = flags.get(name, _OPTIONAL)
         if is_block == "true":
             once = re.search(rf'new (?:\w+\.)?\w+OutputReference\(this, "{name}"\)', owner) is not None
             blocks[name] = {
                 "nesting_mode": "single" if kind == "struct" else kind,
                 "block": _nested(text, value),
-                **({"min_items": 1} if told["required"] else {}),
+                **({"min_items": 1} if argument["required"] else {}),
                 **({"max_items": 1} if once and kind != "struct" else {}),
             }
         else:
             inner = SIMPLE[storage]
-            attributes[name] = {"type": inner if kind == "simple" else [kind, inner], **_true(told)}
+            attributes[name] = {"type": inner if kind == "simple" else [kind, inner], **_true(argument)}
     for name in flags.keys() - attributes.keys() - blocks.keys():
         getter = re.search(rf"this\.(get\w+Attribute)\(['\"]{name}['\"]\)", owner)
         if getter and getter[1] in GETTERS:
@@ -112,8 +112,8 @@ def _block(text: str, owner: str, entries: str) -> dict[str, Any]:
     return {"attributes": dict(sorted(attributes.items())), "block_types": dict(sorted(blocks.items()))}
 
 
-def _true(told: dict[str, bool]) -> dict[str, bool]:
-    return {flag: value for flag, value in told.items() if value}
+def _true(flags: dict[str, bool]) -> dict[str, bool]:
+    return {flag: value for flag, value in flags.items() if value}
 
 
 def _nested(text: str, value: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _nested(text: str, value: str) -> dict[str, Any]:
         found for found in re.findall(r"(\w+)ToHclTerraform\b", value) if f"function {found}ToHclTerraform" in text
     ]
     owner = re.search(rf"class {function[0].upper()}{function[1:]}OutputReference extends", text)
-    # A block of the provider's own has no such class, and only optional arguments.
+    # A block of the provider has no such class, and only optional arguments.
     return _block(text, text[owner.end() :] if owner else "", text[text.index(f"function {function}ToHclTerraform") :])
 
 
@@ -151,7 +151,7 @@ def main(google: str, google_beta: str, kubernetes: str) -> None:
         "provider_schemas": {f"registry.terraform.io/hashicorp/{name}": schema for name, schema in schemas.items()},
     }
     text = json.dumps(document, separators=(",", ":"), sort_keys=True)
-    # A line a resource, so that a renewal shows which have changed.
+    # One line per resource, so that an update shows which have changed.
     SCHEMAS.write_text(re.sub(r'(?<=[{,])(?="\w+":\{"block":\{"attributes")', "\n", text) + "\n", encoding="utf-8")
 
 

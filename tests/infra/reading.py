@@ -49,7 +49,7 @@ def only(plan: Plan, kind: str) -> dict[str, Any]:
 
 
 def grants_in(plan: Plan) -> set[tuple[str, ...]]:
-    """Every grant of a plan: what on, to whom, which role, under which condition."""
+    """Every grant of a plan: resource, member, role and condition."""
     on = ("bucket", "repository", "topic", "subscription", "service_account_id", "project")
     grants: set[tuple[str, ...]] = set()
     for address, values in plan.resources.items():

@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[2]
 CONFIGURATION = ROOT / "deploy" / "terraform"
 SCHEMAS = Path(__file__).with_name("schemas.json")
 
-# The state stays here; the configuration's own is a bucket.
+# A local state; that of the configuration is in a bucket.
 _LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command of Terraform's said.
+    """The result of a Terraform command.
 
     Attributes:
         code: Its exit code.
@@ -36,7 +36,7 @@ class Outcome:
 
 
 class Plan:
-    """A plan, as `terraform show -json` tells it."""
+    """A plan, as `terraform show -json` prints it."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.resources: dict[str, dict[str, Any]] = {
@@ -56,7 +56,7 @@ class Terraform:
     """A copy of the configuration, initialized.
 
     Args:
-        folder: Where the copy lies.
+        folder: The folder of the copy.
         environment: Variables of Terraform's process.
     """
 
@@ -79,7 +79,7 @@ class Terraform:
         return Outcome(done.returncode, done.stdout)
 
     def try_plan(self, variables: Mapping[str, Any]) -> Outcome:
-        """Plan, whatever comes of it."""
+        """Plan, and return the outcome even if it fails."""
         (self.folder / "test.auto.tfvars.json").write_text(json.dumps(variables))
         return self.run("plan", "-input=false", "-no-color", "-lock=false", "-refresh=false", "-out=plan")
 

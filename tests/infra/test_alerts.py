@@ -1,4 +1,4 @@
-"""The alerts of deploy/terraform against what the code writes into its logs."""
+"""The alerts of deploy/terraform against the log lines of the code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.commands import DOCS, ROOT
 
 
 def _logged(filters: str, line: str, field: str) -> bool:
-    """Whether a log entry of `report` passes a filter, as far as its text is concerned."""
+    """Whether the text of a log entry of `report` passes a filter."""
     patterns = re.findall(rf'^{re.escape(field)}=~"([^"]*)"$', filters, re.MULTILINE)
     assert patterns
     return all(re.search(pattern, line) for pattern in patterns)
@@ -25,16 +25,17 @@ def _figures(lost: int, quarantined: int) -> str:
         counts={"quarantined": quarantined},
         unfinished_chunks=(),
         lost=lost,
+        failed_tasks=(),
         verdict=Verdict(Level.GOOD, "", ""),
         json_uri=GcsUri("output"),
         html_uri=GcsUri("output"),
         head={"objects": 1000},
     )
-    # As Airflow's task log has it, whatever Composer puts before it.
+    # A line of Airflow's task log, with any prefix of Composer.
     return f"[2026-11-24T00:10:00Z] INFO - {figures_line(report)}"
 
 
-def test_alert_on_losses_reads_the_line_that_the_report_writes(autopilot: Plan, terraform: Terraform) -> None:
+def test_alert_on_lost_inputs_matches_the_line_of_the_report(autopilot: Plan, terraform: Terraform) -> None:
     nested = terraform.plan(NAMES | {"task_log_field": "jsonPayload.message"})
     for plan, field in ((autopilot, "textPayload"), (nested, "jsonPayload.message")):
         policy = plan.resources["google_monitoring_alert_policy.inputs_lost"]
@@ -44,7 +45,7 @@ def test_alert_on_losses_reads_the_line_that_the_report_writes(autopilot: Plan, 
         assert not _logged(condition["filter"], "[…] INFO - Every input accounted for: gs://output/report.html", field)
 
 
-def test_quarantined_share_is_read_from_that_line(autopilot: Plan) -> None:
+def test_quarantined_share_is_extracted_from_the_line(autopilot: Plan) -> None:
     metric = autopilot.resources["google_logging_metric.quarantined_share"]
     line = _figures(lost=0, quarantined=51)
     assert _logged(metric["filter"], line, "textPayload")
@@ -59,7 +60,7 @@ def test_quarantined_share_is_read_from_that_line(autopilot: Plan) -> None:
     assert condition["query"].endswith("> 0.05")
 
 
-def test_logs_are_those_of_the_dags_last_task(autopilot: Plan) -> None:
+def test_logs_of_the_report_task_are_filtered(autopilot: Plan) -> None:
     dag = (ROOT / "dags" / "cloud_segmentation.py").read_text(encoding="utf-8")
     filters = autopilot.resources["google_logging_metric.quarantined_share"]["filter"]
     assert 'labels.workflow="cloud_segmentation"' in filters
@@ -68,13 +69,13 @@ def test_logs_are_those_of_the_dags_last_task(autopilot: Plan) -> None:
     assert re.search(r'RunReportOperator\(\s+task_id="report"', dag)
 
 
-def test_alerts_go_to_the_channels_of_their_project(everything: Plan) -> None:
+def test_alerts_use_the_channels_of_their_project(everything: Plan) -> None:
     for policy in everything.of("google_monitoring_alert_policy").values():
         channels = policy["notification_channels"]
         assert len(channels) == (2 if policy["project"] == "my-airflow" else 1), policy["display_name"]
 
 
-def test_without_daily_runs_none_is_missed(autopilot: Plan, everything: Plan) -> None:
+def test_without_daily_runs_there_is_no_missed_run_alert(autopilot: Plan, everything: Plan) -> None:
     (config,) = only(autopilot, "google_composer_environment")["config"]
     assert config["software_config"][0]["env_variables"]["CLOUDSEG_SCHEDULE"] == "none"
     assert "google_monitoring_alert_policy.no_success[0]" not in autopilot.resources
@@ -83,7 +84,7 @@ def test_without_daily_runs_none_is_missed(autopilot: Plan, everything: Plan) ->
     assert "[26h]" in condition["query"]
 
 
-def test_step_that_makes_runs_daily_asks_for_that_alert() -> None:
+def test_guide_step_for_daily_runs_enables_that_alert() -> None:
     guide = " ".join((DOCS / "composer.md").read_text(encoding="utf-8").split())
     _, found, rest = guide.partition("1. Set `CLOUDSEG_SCHEDULE=@daily`")
     assert found

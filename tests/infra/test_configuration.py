@@ -1,7 +1,7 @@
-"""deploy/terraform, as Terraform itself reads and plans it, and against the settings of the code.
+"""deploy/terraform, as Terraform reads and plans it, and against the settings of the code.
 
-The providers are stand-ins (`provider.py`) with the schemas of the real ones: what Terraform checks is checked, down to
-each argument's name, type and place; what Google's API would refuse is not.
+The providers are stand-ins (`provider.py`) with the schemas of the real ones: Terraform's checks apply, down to
+each argument's name, type and place; those of Google's API do not.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def test_configuration_is_valid(terraform: Terraform) -> None:
     assert outcome.code == 0, outcome.text
 
 
-def test_providers_are_those_whose_schemas_it_is_checked_against() -> None:
+def test_provider_versions_match_the_schemas() -> None:
     text = (CONFIGURATION / "versions.tf").read_text(encoding="utf-8")
     pinned = dict(re.findall(r'source  = "hashicorp/([\w-]+)"\n +version = "~> ([\d.]+)"', text))
     versions = json.loads(SCHEMAS.read_text(encoding="utf-8"))["versions"]
     assert pinned == {name: version.rpartition(".")[0] for name, version in versions.items()}
 
 
-def test_a_wrong_argument_is_found(terraform: Terraform, tmp_path: Path) -> None:
+def test_misspelled_argument_is_found(terraform: Terraform, tmp_path: Path) -> None:
     with initialized(tmp_path) as broken:
         file = broken.folder / "buckets.tf"
         file.write_text(file.read_text().replace("public_access_prevention ", "public_acces_prevention ", 1))
@@ -47,7 +47,7 @@ def test_a_wrong_argument_is_found(terraform: Terraform, tmp_path: Path) -> None
     assert 'An argument named "public_acces_prevention" is not expected here' in outcome.text
 
 
-def test_every_variable_says_what_it_is_for() -> None:
+def test_every_variable_has_a_description() -> None:
     text = (CONFIGURATION / "variables.tf").read_text(encoding="utf-8")
     blocks = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}$', text, re.MULTILINE | re.DOTALL)
     assert len(blocks) > 20
@@ -87,11 +87,11 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("values", "told"), WRONG)
-def test_a_wrong_value_is_refused(terraform: Terraform, values: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("values", "error"), WRONG)
+def test_invalid_value_is_rejected(terraform: Terraform, values: dict[str, Any], error: str) -> None:
     outcome = terraform.try_plan(NAMES | values)
     assert outcome.code == 1
-    assert told in " ".join(outcome.text.split()), outcome.text
+    assert error in " ".join(outcome.text.split()), outcome.text
 
 
 def test_variables_of_the_environment_are_settings(autopilot: Plan) -> None:
@@ -102,7 +102,7 @@ def test_variables_of_the_environment_are_settings(autopilot: Plan) -> None:
     assert settings.pods.node_selector == {"cloud.google.com/gke-gpu-driver-version": "latest"}
 
 
-def test_pool_is_made_as_the_command_line_makes_it(autopilot: Plan, everything: Plan) -> None:
+def test_pool_command_matches_the_command_line(autopilot: Plan, everything: Plan) -> None:
     for plan, pool in ((autopilot, Settings.model_fields["pool"].default), (everything, "gpus")):
         (command,) = only(plan, "terraform_data")["triggers_replace"]
         assert plan.outputs["pool_command"] == command

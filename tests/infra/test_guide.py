@@ -1,4 +1,4 @@
-"""deploy/terraform against docs/gke.md: what one plans is what the other's commands make."""
+"""deploy/terraform against docs/gke.md: the plan has the resources that the guide's commands create."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from tests.infra.terraform import Plan
 from tests.support.commands import Calls
 
 
-def test_grants_are_those_of_the_guide(standard: Plan, autopilot: Plan, gke: Calls) -> None:
+def test_grants_match_the_guide(standard: Plan, autopilot: Plan, gke: Calls) -> None:
     commanded = grants_by(gke)
     assert len(commanded) == 12
     assert grants_in(standard) == commanded
     assert grants_in(autopilot) == commanded
 
 
-def test_own_roles_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_custom_roles_and_accounts_match_the_guide(standard: Plan, gke: Calls) -> None:
     (call,) = gke.with_words("iam", "roles", "create")
     role = only(standard, "google_project_iam_custom_role")
     assert role["role_id"] == call[4]
@@ -26,7 +26,7 @@ def test_own_roles_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
     } == accounts
 
 
-def test_buckets_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_buckets_match_the_guide(standard: Plan, gke: Calls) -> None:
     rules = (gke.folder / "staging-lifecycle.json").read_text()
     planned = {bucket["name"]: bucket for bucket in standard.of("google_storage_bucket").values()}
     made = {
@@ -51,7 +51,7 @@ def test_buckets_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
     assert f'"type": "{action["type"]}"' in rules
 
 
-def test_apis_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_apis_match_the_guide(standard: Plan, gke: Calls) -> None:
     planned = {(api["project"], api["service"]) for api in standard.of("google_project_service").values()}
     enabled = {
         (flag(call, "--project"), word)
@@ -59,11 +59,11 @@ def test_apis_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
         for word in call
         if word.endswith(".googleapis.com")
     }
-    # By which the guide asks for quota.
+    # The guide requests quota with this API.
     assert enabled - planned == {("my-project", "cloudquotas.googleapis.com")}
 
 
-def test_network_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_network_matches_the_guide(standard: Plan, gke: Calls) -> None:
     (call,) = gke.with_words("subnets", "create")
     subnet = only(standard, "google_compute_subnetwork")
     assert (subnet["name"], subnet["ip_cidr_range"]) == (call[5], flag(call, "--range"))
@@ -72,7 +72,7 @@ def test_network_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
     assert only(standard, "google_compute_network")["auto_create_subnetworks"] is False
 
 
-def test_clusters_are_those_of_the_guide(standard: Plan, autopilot: Plan, gke: Calls) -> None:
+def test_clusters_match_the_guide(standard: Plan, autopilot: Plan, gke: Calls) -> None:
     calls = gke.with_words("clusters", "create-auto") + gke.with_words("clusters", "create")
     assert len(calls) == 2
     for plan, call in zip((autopilot, standard), calls, strict=True):
@@ -101,7 +101,7 @@ def test_clusters_are_those_of_the_guide(standard: Plan, autopilot: Plan, gke: C
     )
 
 
-def test_gpu_pools_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_gpu_pools_match_the_guide(standard: Plan, gke: Calls) -> None:
     planned = {pool["name"]: pool for pool in standard.of("google_container_node_pool").values()}
     made = {call[4]: call for call in gke.with_words("node-pools", "create")}
     assert planned.keys() - {"system"} == made.keys()
@@ -128,7 +128,7 @@ def test_gpu_pools_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
         assert taints == ([given] if (given := flag(call, "--node-taints")) else [])
 
 
-def test_repository_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_repository_matches_the_guide(standard: Plan, gke: Calls) -> None:
     (call,) = gke.with_words("repositories", "create")
     repository = only(standard, "google_artifact_registry_repository")
     assert (repository["repository_id"], repository["format"].lower()) == (call[4], flag(call, "--repository-format"))
@@ -138,7 +138,7 @@ def test_repository_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
     assert standard.outputs["image"] == pushed[2].rpartition(":")[0]
 
 
-def test_namespace_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_namespace_matches_the_guide(standard: Plan, gke: Calls) -> None:
     for kind, resource in (
         ("Namespace", "kubernetes_namespace_v1"),
         ("ServiceAccount", "kubernetes_service_account_v1"),
@@ -151,7 +151,7 @@ def test_namespace_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
         assert metadata(only(standard, resource)) == manifest["metadata"]
 
 
-def test_what_airflow_may_do_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_rights_of_airflow_match_the_guide(standard: Plan, gke: Calls) -> None:
     (role,), (binding,), (account,) = (gke.manifests(kind) for kind in ("Role", "RoleBinding", "ServiceAccount"))
     planned = only(standard, "kubernetes_role_v1")["rule"]
     assert {(resource, verb) for rule in planned for resource in rule["resources"] for verb in rule["verbs"]} == {
@@ -167,7 +167,7 @@ def test_what_airflow_may_do_is_that_of_the_guide(standard: Plan, gke: Calls) ->
     assert mounted is account["automountServiceAccountToken"] is False
 
 
-def test_limits_of_the_namespace_are_those_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_limits_of_the_namespace_match_the_guide(standard: Plan, gke: Calls) -> None:
     (quota,), (policy,) = gke.manifests("ResourceQuota"), gke.manifests("NetworkPolicy")
     assert only(standard, "kubernetes_resource_quota_v1")["spec"][0]["hard"] == quota["spec"]["hard"]
     (spec,) = only(standard, "kubernetes_network_policy_v1")["spec"]
@@ -188,7 +188,7 @@ def test_limits_of_the_namespace_are_those_of_the_guide(standard: Plan, gke: Cal
     ]
 
 
-def test_environment_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
+def test_environment_matches_the_guide(standard: Plan, gke: Calls) -> None:
     (call,) = gke.with_words("composer", "environments", "create")
     environment = only(standard, "google_composer_environment")
     (config,) = environment["config"]
@@ -200,5 +200,5 @@ def test_environment_is_that_of_the_guide(standard: Plan, gke: Calls) -> None:
     assert config["software_config"][0]["env_variables"] == commanded
     written = dict(line.split("=", 1) for line in standard.outputs["environment_file"].split())
     assert {name: value for name, value in written.items() if name.startswith("CLOUDSEG_")} == commanded
-    # What the delivery adds makes them complete.
+    # With the image that the delivery adds, they are complete.
     assert Settings.from_environment({**commanded, "CLOUDSEG_IMAGE": image}).runtime == "gke"

@@ -9,14 +9,14 @@ from tests.infra.terraform import Plan, Terraform
 from tests.support.commands import DOCS, Calls
 
 
-def test_grants_of_the_options_are_those_of_the_guide(everything: Plan, gke: Calls, options: Calls) -> None:
+def test_grants_of_the_options_match_the_guide(everything: Plan, gke: Calls, options: Calls) -> None:
     models = ("team-models", "serviceAccount:cloudseg-airflow@my-airflow.iam.gserviceaccount.com")
     commanded = grants_by(options)
     assert len(commanded) == 10
     assert grants_in(everything) - grants_by(gke) == {*commanded, (*models, "roles/storage.objectViewer", "")}
 
 
-def test_delivery_is_identified_as_in_the_guide(everything: Plan, options: Calls) -> None:
+def test_identity_of_the_delivery_matches_the_guide(everything: Plan, options: Calls) -> None:
     (pool,) = options.with_words("workload-identity-pools", "create")
     (provider,) = options.with_words("providers", "create-oidc")
     planned = only(everything, "google_iam_workload_identity_pool_provider")
@@ -29,10 +29,10 @@ def test_delivery_is_identified_as_in_the_guide(everything: Plan, options: Calls
     assert planned["attribute_mapping"] == mapping
 
 
-def test_delivery_is_bound_to_one_environment_of_a_repository_by_its_id(everything: Plan) -> None:
+def test_delivery_is_bound_to_an_environment_and_repository_id(everything: Plan) -> None:
     provider = only(everything, "google_iam_workload_identity_pool_provider")
     assert provider["attribute_condition"] == "assertion.repository_id == '123456789'"
-    # What a claim's value is, and what the grant asks for, must be the same text: ID:ENVIRONMENT.
+    # The claim's value and the grant's condition must be the same text: ID:ENVIRONMENT.
     assert provider["attribute_mapping"]["attribute.deploys"] == (
         'assertion.repository_id + ":" + assertion.environment'
     )
@@ -41,7 +41,7 @@ def test_delivery_is_bound_to_one_environment_of_a_repository_by_its_id(everythi
     assert grant["member"] == f"principalSet://iam.googleapis.com/{pool}/attribute.deploys/123456789:staging"
 
 
-def test_production_takes_the_image_of_staging(autopilot: Plan, terraform: Terraform) -> None:
+def test_production_uses_the_image_of_staging(autopilot: Plan, terraform: Terraform) -> None:
     image = "us-central1-docker.pkg.dev/my-project/cloudseg/engine"
     assert autopilot.outputs["image"] == image
     names = NAMES | {"project": "my-production", "airflow_project": "my-production-airflow"}
@@ -60,7 +60,7 @@ def test_guide_shows_both_sides_of_one_image(everything: Plan) -> None:
     assert re.findall(r'"(serviceAccount:[^"]+)"', shown) == EVERYTHING["image_readers"]
 
 
-def test_roles_of_the_delivery_are_those_of_the_guide(everything: Plan, options: Calls) -> None:
+def test_roles_of_the_delivery_match_the_guide(everything: Plan, options: Calls) -> None:
     made = {
         call[4]: (flag(call, "--project"), set(str(flag(call, "--permissions")).split(",")))
         for call in options.with_words("iam", "roles", "create")
@@ -73,7 +73,7 @@ def test_roles_of_the_delivery_are_those_of_the_guide(everything: Plan, options:
     assert {name: planned[name] for name in made} == made
 
 
-def test_notifications_are_those_of_the_guide(everything: Plan, options: Calls) -> None:
+def test_notifications_match_the_guide(everything: Plan, options: Calls) -> None:
     (notify,) = options.with_words("notifications", "create")
     (subscribe,) = options.with_words("subscriptions", "create")
     notification = only(everything, "google_storage_notification")

@@ -1,4 +1,4 @@
-"""scripts/check-terraform.sh, with stand-ins for the providers that it would fetch."""
+"""scripts/check-terraform.sh, with stand-ins for the providers that it would download."""
 
 import shutil
 import subprocess
@@ -28,7 +28,7 @@ def check(tree: Path, terraform: Terraform) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_right_passes_and_stays_as_it_is(tree: Path, terraform: Terraform) -> None:
+def test_valid_configuration_passes_unchanged(tree: Path, terraform: Terraform) -> None:
     before = sorted(tree.rglob("*"))
     done = check(tree, terraform)
     assert done.returncode == 0, done.stderr
@@ -37,21 +37,21 @@ def test_what_is_right_passes_and_stays_as_it_is(tree: Path, terraform: Terrafor
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "error"),
     [("public_acces_prevention  ", "is not expected here"), ("public_access_prevention         ", "buckets.tf")],
 )
-def test_what_is_wrong_fails(tree: Path, terraform: Terraform, wrong: str, told: str) -> None:
+def test_invalid_configuration_fails(tree: Path, terraform: Terraform, wrong: str, error: str) -> None:
     file = tree / "deploy" / "terraform" / "buckets.tf"
     file.write_text(file.read_text().replace("public_access_prevention ", wrong, 1))
     done = check(tree, terraform)
     assert done.returncode != 0
-    assert told in done.stdout + done.stderr
+    assert error in done.stdout + done.stderr
 
 
-def test_without_terraform(tree: Path, terraform: Terraform) -> None:
+def test_missing_terraform_is_reported(tree: Path, terraform: Terraform) -> None:
     terraform.environment["PATH"] = "/usr/bin:/bin"
     if shutil.which("terraform", path="/usr/bin:/bin"):
-        pytest.skip("Terraform lies where every program does")
+        pytest.skip("Terraform is in /usr/bin, so it cannot be hidden")
     done = check(tree, terraform)
     assert done.returncode == 1
     assert "there is no terraform on the PATH; install it" in done.stderr

@@ -1,4 +1,4 @@
-"""The cluster that KUBECONFIG names, as the tests see it and hurt it."""
+"""The cluster of KUBECONFIG, and the faults that tests inject into it."""
 
 import os
 import socket
@@ -30,7 +30,7 @@ class Cluster:
                 raise
 
     def address_of_this_machine(self) -> str:
-        """The address at which pods reach this machine: the one it uses towards a node."""
+        """Return the address at which pods reach this machine: that of its route to a node."""
         node = self.api.list_node().items[0]
         internal = next(address.address for address in node.status.addresses if address.type == "InternalIP")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -50,11 +50,11 @@ class Cluster:
         return self._wait(lambda: next((pod for pod in self.pods() if wanted(pod)), None), seconds)
 
     def preempt(self, name: str, grace_seconds: int = 25) -> None:
-        """What a Spot node's end is to a pod."""
+        """Delete a pod like the end of its Spot node."""
         self.api.delete_namespaced_pod(name, self.namespace, grace_period_seconds=grace_seconds)
 
     def kill_container(self, pod: Any) -> None:
-        """SIGKILL, unannounced."""
+        """Send SIGKILL without warning."""
         runtime, _, container = pod.status.container_statuses[0].container_id.partition("://")
         if runtime == "docker":
             command = ["docker", "kill", "--signal", "KILL", container]
@@ -63,7 +63,7 @@ class Cluster:
         subprocess.run(command, check=True, capture_output=True, timeout=30)
 
     def await_empty(self, seconds: float = 60) -> None:
-        """Wait until no pod of cloudseg's is left; deletions take their grace."""
+        """Wait until no pod of cloudseg is left; deletions take their grace period."""
         self._wait(lambda: True if not self.pods() else None, seconds)
 
     def clear(self) -> None:
@@ -81,10 +81,10 @@ class Cluster:
                 return value
             time.sleep(0.2)
         left = [(pod.metadata.name, pod.status.phase) for pod in self.pods()]
-        raise AssertionError(f"it did not come about in {seconds} s; pods: {left}")
+        raise AssertionError(f"timed out after {seconds} s; pods: {left}")
 
 
 def kubeconfig_path() -> Path | None:
-    """KUBECONFIG's file, if it is set."""
+    """Return the file that KUBECONFIG names, if it is set."""
     named = os.environ.get("KUBECONFIG")
     return Path(named) if named else None

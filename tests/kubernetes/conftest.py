@@ -1,4 +1,4 @@
-"""A real cluster, and a real Airflow that runs its chunks there. Without KUBECONFIG, all of this is skipped."""
+"""A real cluster, and a real Airflow that runs its chunks there. Skipped without KUBECONFIG."""
 
 import os
 import subprocess
@@ -15,8 +15,8 @@ import yaml
 from cloudseg_local.airflow_server import DAG_ID
 from cloudseg_local.state import INPUT_BUCKET, OUTPUT_BUCKET
 from tests.kubernetes.cluster import Cluster, kubeconfig_path
-from tests.kubernetes.gate import Gate, gated_kubeconfig
 from tests.kubernetes.gke import control_plane
+from tests.kubernetes.proxy import ApiServerProxy, proxied_kubeconfig
 from tests.support import tiny
 from tests.support.running import RunningAirflow, free_port, start_airflow
 
@@ -31,11 +31,11 @@ _MANY = 10**6
 
 @dataclass
 class Site:
-    """An Airflow, its cluster, the gate between them, and the template that tests lay over the pods."""
+    """An Airflow, its cluster, the proxy between them, and the pod template of the tests."""
 
     airflow: RunningAirflow
     cluster: Cluster
-    gate: Gate
+    proxy: ApiServerProxy
     template: Path
 
     def overlay(self, template: dict[str, Any]) -> None:
@@ -48,23 +48,23 @@ class Site:
         return self.airflow.names(OUTPUT_BUCKET, f"{prefix}/")
 
     def run_until(self, prefix: str, masks: int, **params: Any) -> str:
-        """Start a run, and come back in the middle of segmenting."""
+        """Start a run, and return when it has written this number of masks."""
         run_id = self.airflow.trigger(**params)
         self.airflow.wait_for(lambda: True if len(self.masks(prefix)) >= masks else None, 120)
         return run_id
 
     def uploads_begun(self) -> int:
-        """How many uploads into OUTPUT there were since the last `slowly`."""
+        """Return the number of uploads into OUTPUT since the last `slow_storage`."""
         faults = requests.get(f"{self.airflow.stack.state.gcs_url}/_emulator/faults", timeout=10).json()["faults"]
         return _MANY - int(faults[0]["skip"])
 
-    def slowly(self, latency: float = 0.3) -> Any:
-        """Let Cloud Storage take its time, and count uploads into OUTPUT meanwhile."""
+    def slow_storage(self, latency: float = 0.3) -> Any:
+        """Delay every response of Cloud Storage, and count uploads into OUTPUT."""
         counter = {"action": "status", "method": "POST", "path": f"/upload/.*/{OUTPUT_BUCKET}/", "skip": _MANY}
         return self.airflow.faults(counter, latency=latency)
 
     def assert_all_done(self, run_id: str, prefix: str, count: int) -> None:
-        """Every input is a mask, none is left, and neither is a pod."""
+        """Assert that every input has a mask, and that no input and no pod is left."""
         assert self.airflow.audit(run_id).places == {
             "input": 0, "masked": count, "quarantined": 0, "superseded": 0, "lost": 0,
         }  # fmt: skip
@@ -73,17 +73,17 @@ class Site:
         self.cluster.await_empty()
 
     def tries(self, run_id: str) -> list[int]:
-        """How many tries each chunk took."""
+        """Return the number of tries of each chunk."""
         tasks = self.airflow.api.task_states(DAG_ID, run_id)
         return [task.tries for task in sorted(tasks, key=lambda task: task.map_index) if task.task_id == "segment"]
 
     def failure_summary(self, run_id: str) -> str:
-        """The last lines of a failed chunk's log, without Airflow's: how it stands, what happened, what to do."""
+        """Return the last lines of a failed chunk's log, without Airflow's: tries, error and remedy."""
         log = self.airflow.log(run_id, "segment").strip().splitlines()
         return "\n".join([line for line in log if line and not line.startswith("::")][-3:])
 
     def logs(self, run_id: str, index: int = 0) -> str:
-        """What all tries of a chunk's task have logged."""
+        """Return the logs of all tries of a chunk's task."""
         return self.airflow.all_logs(run_id, "segment", index)
 
 
@@ -91,7 +91,7 @@ class Site:
 def cluster() -> Cluster:
     found = kubeconfig_path()
     if found is None:
-        pytest.skip("no cluster: KUBECONFIG names none")
+        pytest.skip("no cluster: KUBECONFIG is not set")
     cluster = Cluster(found, NAMESPACE)
     cluster.create_namespace()
     cluster.clear()
@@ -100,7 +100,7 @@ def cluster() -> Cluster:
 
 
 def settings_of(cluster: Cluster, template: Path, gcs_url: str) -> dict[str, object]:
-    """Small pods for the tests, with an engine that takes its time."""
+    """Return settings for small pods with a slow engine."""
     return {
         "runtime": "kubernetes",
         "image": IMAGE,
@@ -126,24 +126,24 @@ def settings_of(cluster: Cluster, template: Path, gcs_url: str) -> dict[str, obj
 
 @contextmanager
 def open_site(cluster: Cluster, root: Path, **settings: object) -> Iterator[Site]:
-    """Start an Airflow that runs its chunks as pods, with these settings over those of the tests."""
+    """Start an Airflow that runs its chunks as pods; the settings override those of `settings_of`."""
     template, kubeconfig = root / "template.yaml", root / "kubeconfig"
-    gate = gated_kubeconfig(cluster.kubeconfig, kubeconfig)
+    proxy = proxied_kubeconfig(cluster.kubeconfig, kubeconfig)
     host, port = cluster.address_of_this_machine(), free_port()
     template.write_text("{}")
     environment = {"KUBECONFIG": str(kubeconfig)}
     if settings.get("runtime") == "gke":
-        environment = control_plane(cluster, gate, root)
+        environment = control_plane(cluster, proxy, root)
     merged = {**settings_of(cluster, template, f"http://{host}:{port}"), **settings}
     with start_airflow(root / "state", merged, environment, host, port) as airflow:
         airflow.api.set_pool("cloudseg_gpu", 4, "Chunks at once, deferred ones included")
-        yield Site(airflow, cluster, gate, template)
-    gate.close()
+        yield Site(airflow, cluster, proxy, template)
+    proxy.close()
 
 
 @contextmanager
 def swept(site: Site) -> Iterator[Site]:
-    """The same, with an empty input bucket, no template and no pods."""
+    """Reset the site: an empty input bucket, no template and no pods."""
     site.airflow.empty_inputs()
     site.overlay({})
     site.cluster.clear()
@@ -167,4 +167,4 @@ def site(running_site: Site) -> Iterator[Site]:
 def _require_image() -> None:
     found = subprocess.run(["docker", "image", "inspect", IMAGE], capture_output=True, check=False, timeout=30)
     if found.returncode:
-        pytest.fail(f"the image {IMAGE} is not there; `make image` builds it, CLOUDSEG_TEST_IMAGE names another")
+        pytest.fail(f"the image {IMAGE} does not exist; build it with `make image`, or set CLOUDSEG_TEST_IMAGE")

@@ -1,4 +1,4 @@
-"""Makes a plain cluster answer as a GKE cluster does to Airflow: only Google's control plane is stood in for."""
+"""Makes a plain cluster look like a GKE cluster to Airflow: only Google's control plane is replaced."""
 
 import base64
 import json
@@ -11,16 +11,16 @@ from kubernetes import client, utils
 from kubernetes.client.exceptions import ApiException
 
 from tests.kubernetes.cluster import Cluster
-from tests.kubernetes.gate import Gate
+from tests.kubernetes.proxy import ApiServerProxy
 
 _HERE = Path(__file__).parent
 _ACCOUNT = "cloudseg-workers"
 
 
-def control_plane(cluster: Cluster, gate: Gate, root: Path) -> dict[str, str]:
-    """Write down what Google's control plane would say, and give the environment in which Airflow believes it."""
+def control_plane(cluster: Cluster, proxy: ApiServerProxy, root: Path) -> dict[str, str]:
+    """Write the responses of Google's control plane to a file, and return the environment that makes Airflow use it."""
     described = root / "control-plane.json"
-    endpoint = f"localhost:{gate.port}"
+    endpoint = f"localhost:{proxy.port}"
     described.write_text(
         json.dumps({"endpoint": endpoint, "ca": _certificate(cluster, endpoint), "token": _token(cluster)})
     )
@@ -29,13 +29,13 @@ def control_plane(cluster: Cluster, gate: Gate, root: Path) -> dict[str, str]:
         "CONTROL_PLANE": str(described),
         "PYTHONPATH": os.pathsep.join([str(_HERE / "control_plane"), str(_HERE.parents[1])]),
         "AIRFLOW_CONN_GOOGLE_CLOUD_DEFAULT": json.dumps({"conn_type": "google_cloud_platform"}),
-        # Whatever reaches the cluster must have found it through the google provider.
+        # The cluster must be found through the google provider.
         "KUBECONFIG": "/nonexistent",
     }
 
 
 def _token(cluster: Cluster) -> str:
-    """A token of a service account with exactly the documented role."""
+    """Return a token of a service account with exactly the documented role."""
     try:
         cluster.api.create_namespaced_service_account(cluster.namespace, {"metadata": {"name": _ACCOUNT}})
     except ApiException as error:
@@ -55,7 +55,7 @@ def _token(cluster: Cluster) -> str:
 
 
 def _certificate(cluster: Cluster, endpoint: str) -> str:
-    """The cluster's certificate authority: from the kubeconfig, else the last certificate that the server shows."""
+    """Return the cluster's certificate authority: from the kubeconfig, or the last certificate from the server."""
     if authority := cluster.api.api_client.configuration.ssl_ca_cert:
         return base64.b64encode(Path(authority).read_bytes()).decode()
     shown = subprocess.run(

@@ -25,10 +25,10 @@ def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield site
 
 
-def test_nothing_is_lost_left_or_done_twice_without_need(site: Site) -> None:
+def test_no_image_is_lost_or_segmented_twice_without_need(site: Site) -> None:
     chance = random.Random(7)
     site.upload("chaos", COUNT)
-    with site.slowly(0.15):
+    with site.slow_storage(0.15):
         run_id = site.run_until("chaos", 10)
         for fault in ("preempt", "kill", "scheduler", "preempt", "kill", "preempt", "kill"):
             pod = site.airflow.wait_for(lambda: chance.choice(site.cluster.running() or [None]), 120)
@@ -40,6 +40,6 @@ def test_nothing_is_lost_left_or_done_twice_without_need(site: Site) -> None:
                 site.cluster.preempt(pod.metadata.name)
             time.sleep(6)
         assert site.airflow.wait(run_id, 900) == "success", site.airflow.tasks(run_id)
-        # A pod that is preempted finishes what it has begun; only one that is killed leaves images to do again.
+        # A preempted pod finishes its images in flight; only a killed one leaves images to segment again.
         assert site.uploads_begun() <= COUNT + REPORT + KILLS * IN_FLIGHT
     site.assert_all_done(run_id, "chaos", COUNT)

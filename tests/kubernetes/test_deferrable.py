@@ -1,4 +1,4 @@
-"""CLOUDSEG_DEFERRABLE: the triggerer waits for the pods, and the same faults end as well."""
+"""CLOUDSEG_DEFERRABLE: the triggerer waits for the pods, and runs survive the same faults."""
 
 import time
 from collections.abc import Iterator
@@ -23,10 +23,10 @@ def deferred(running: Site) -> Iterator[Site]:
         yield site
 
 
-def test_the_task_is_deferred_while_its_pod_runs_and_takes_a_slot_of_the_pool(deferred: Site) -> None:
+def test_deferred_task_occupies_a_pool_slot_while_its_pod_runs(deferred: Site) -> None:
     deferred.upload("deferred", 32)
     deferred.airflow.api.set_pool("cloudseg_gpu", 1, "One chunk at once")
-    with deferred.slowly():
+    with deferred.slow_storage():
         run_id = deferred.run_until("deferred", 2)
         assert sorted(map(str, deferred.airflow.tasks(run_id)["segment"])) == ["deferred", "scheduled"]
         assert len(deferred.cluster.pods()) == 1
@@ -37,9 +37,9 @@ def test_the_task_is_deferred_while_its_pod_runs_and_takes_a_slot_of_the_pool(de
     deferred.assert_all_done(run_id, "deferred", 32)
 
 
-def test_preemption(deferred: Site) -> None:
+def test_preempted_pod_is_replaced_by_a_retry(deferred: Site) -> None:
     deferred.upload("gone", 16)
-    with deferred.slowly():
+    with deferred.slow_storage():
         run_id = deferred.run_until("gone", 3)
         pod = deferred.cluster.running()[0].metadata.name
         deferred.cluster.preempt(pod)
@@ -49,7 +49,7 @@ def test_preemption(deferred: Site) -> None:
     deferred.assert_all_done(run_id, "gone", 16)
 
 
-def test_no_node_takes_the_pod(deferred: Site) -> None:
+def test_unschedulable_pod_fails_the_run(deferred: Site) -> None:
     deferred.upload("nowhere", 2)
     deferred.overlay({"spec": {"nodeSelector": {"cloud.google.com/gke-accelerator": "nvidia-h100-mega"}}})
     run_id = deferred.airflow.trigger()
@@ -59,9 +59,9 @@ def test_no_node_takes_the_pod(deferred: Site) -> None:
     deferred.cluster.await_empty()
 
 
-def test_a_person_fails_the_task_and_the_teardown_takes_its_pod(deferred: Site) -> None:
+def test_teardown_deletes_the_pod_of_a_task_marked_failed(deferred: Site) -> None:
     deferred.upload("orphan", 16)
-    with deferred.slowly():
+    with deferred.slow_storage():
         run_id = deferred.run_until("orphan", 2)
         deferred.airflow.change_task(run_id, "segment", 0, "failed")
         assert deferred.airflow.wait(run_id) == "failed"
@@ -69,11 +69,11 @@ def test_a_person_fails_the_task_and_the_teardown_takes_its_pod(deferred: Site) 
     assert deferred.airflow.audit(run_id).holds
 
 
-def test_the_api_server_is_away_for_a_minute(deferred: Site) -> None:
+def test_run_survives_a_minute_without_the_api_server(deferred: Site) -> None:
     deferred.upload("away", 24)
-    with deferred.slowly(0.5):
+    with deferred.slow_storage(0.5):
         run_id = deferred.run_until("away", 2)
-        with deferred.gate.shut():
+        with deferred.proxy.blocked():
             time.sleep(60)
         assert deferred.airflow.wait(run_id) == "success", deferred.airflow.tasks(run_id)
         assert deferred.uploads_begun() == 24 + REPORT

@@ -1,4 +1,4 @@
-"""What Spot nodes do to pods, done on purpose: nothing is lost, nothing is left, little is done twice."""
+"""Faults of Spot nodes, injected: no image is lost, no pod is left, few images are segmented twice."""
 
 import time
 from pathlib import Path
@@ -14,16 +14,16 @@ from tests.support.running import TASK, kill_process
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500), pytest.mark.xdist_group("kubernetes")]
 
 
-def test_preemption_with_25_seconds_of_grace(site: Site) -> None:
+def test_pod_preempted_with_25_s_of_grace_loses_no_work(site: Site) -> None:
     site.upload("preempted", 16)
-    with site.slowly(0.5):
+    with site.slow_storage(0.5):
         run_id = site.run_until("preempted", 3)
         pod = site.cluster.running()[0].metadata.name
         site.cluster.preempt(pod)
         site.airflow.wait_for(lambda: True if pod not in _names(site) else None, 60)
         kept = len(site.masks("preempted"))
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
-        # It stopped cleanly: what it had begun is done, and is not done again.
+        # It stopped cleanly: its images in flight were finished, and are not segmented again.
         assert site.uploads_begun() == 16 + REPORT
     assert kept > 3
     assert site.tries(run_id) == [2]
@@ -33,9 +33,9 @@ def test_preemption_with_25_seconds_of_grace(site: Site) -> None:
     site.assert_all_done(run_id, "preempted", 16)
 
 
-def test_a_container_killed_without_warning(site: Site) -> None:
+def test_killed_container_is_replaced_by_a_retry(site: Site) -> None:
     site.upload("killed", 16)
-    with site.slowly():
+    with site.slow_storage():
         run_id = site.run_until("killed", 3)
         site.cluster.kill_container(site.cluster.running()[0])
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
@@ -45,8 +45,8 @@ def test_a_container_killed_without_warning(site: Site) -> None:
     site.assert_all_done(run_id, "killed", 16)
 
 
-def test_out_of_memory(cluster: Cluster, tmp_path: Path) -> None:
-    # It believes that it has more than the pod has; otherwise it would ask the container, and refuse to begin.
+def test_out_of_memory_pod_is_replaced_by_a_retry(cluster: Cluster, tmp_path: Path) -> None:
+    # With its default, the limit of the container, the engine would not start.
     options = f"{settings_of(cluster, tmp_path, '')['engine_options']} --memory 2Gi"
     with open_site(cluster, tmp_path, engine_options=options) as running, swept(running) as site:
         site.upload("memory", 4)
@@ -61,7 +61,7 @@ def test_out_of_memory(cluster: Cluster, tmp_path: Path) -> None:
         site.assert_all_done(run_id, "memory", 4)
 
 
-def test_a_pod_that_is_too_small_says_how_much_it_takes(site: Site) -> None:
+def test_pod_with_too_little_memory_reports_how_much_is_needed(site: Site) -> None:
     site.upload("small", 2)
     small = {"requests": {"memory": "512Mi"}, "limits": {"memory": "512Mi"}}
     site.overlay({"spec": {"containers": [{"name": CONTAINER, "resources": small}]}})
@@ -71,8 +71,8 @@ def test_a_pod_that_is_too_small_says_how_much_it_takes(site: Site) -> None:
     assert site.airflow.audit(run_id).places["input"] == 2
 
 
-def test_a_gpu_that_cannot_be_used_fails_the_chunk_with_the_reason(cluster: Cluster, tmp_path: Path) -> None:
-    """The pod is told to use the GPU that it pays for; this image's PyTorch has no CUDA."""
+def test_unusable_gpu_fails_the_chunk_with_the_reason(cluster: Cluster, tmp_path: Path) -> None:
+    """The pod must use the GPU that it pays for, but this image's PyTorch has no CUDA."""
     with open_site(cluster, tmp_path, device="cuda", segment_retries=0) as running, swept(running) as site:
         site.upload("device", 2)
         run_id = site.airflow.trigger()
@@ -82,7 +82,7 @@ def test_a_gpu_that_cannot_be_used_fails_the_chunk_with_the_reason(cluster: Clus
         assert site.airflow.audit(run_id).places["input"] == 2
 
 
-def test_a_missing_image(site: Site) -> None:
+def test_missing_image_fails_the_run(site: Site) -> None:
     site.upload("image", 2)
     site.overlay({"spec": {"containers": [{"name": CONTAINER, "image": "cloudseg-inference:no-such-tag"}]}})
     run_id, state = site.airflow.run()
@@ -94,13 +94,13 @@ def test_a_missing_image(site: Site) -> None:
     _assert_untouched(site, run_id, 2)
 
 
-def test_no_node_takes_the_pod(site: Site) -> None:
+def test_unschedulable_pod_fails_the_run(site: Site) -> None:
     site.upload("unschedulable", 2)
     site.overlay({"spec": {"nodeSelector": {"cloud.google.com/gke-accelerator": "nvidia-h100-mega"}}})
     began = time.monotonic()
     run_id = site.airflow.trigger()
     assert site.airflow.wait(run_id, 300) == "failed"
-    # Three tries of 40 s, and not for ever.
+    # Three tries of 40 s each.
     assert 3 * 40 < time.monotonic() - began < 3 * 40 + 100
     last = site.failure_summary(run_id)
     assert "found no node" in last, last
@@ -109,9 +109,9 @@ def test_no_node_takes_the_pod(site: Site) -> None:
     _assert_untouched(site, run_id, 2)
 
 
-def test_the_task_process_is_killed_and_its_retry_takes_the_pod_up(site: Site) -> None:
+def test_retry_of_a_killed_task_process_resumes_the_pod(site: Site) -> None:
     site.upload("worker", 16)
-    with site.slowly():
+    with site.slow_storage():
         run_id = site.run_until("worker", 2)
         before = _names(site)
         assert kill_process(site.airflow, TASK)
@@ -122,25 +122,25 @@ def test_the_task_process_is_killed_and_its_retry_takes_the_pod_up(site: Site) -
     site.assert_all_done(run_id, "worker", 16)
 
 
-def test_the_scheduler_and_its_workers_are_killed(site: Site) -> None:
+def test_run_survives_killed_scheduler_and_workers(site: Site) -> None:
     site.upload("scheduler", 24)
-    with site.slowly(0.6):
+    with site.slow_storage(0.6):
         run_id = site.run_until("scheduler", 2)
         assert kill_process(site.airflow, "airflow scheduler", "airflow worker")
         assert site.airflow.wait(run_id, 240) == "success", site.airflow.tasks(run_id)
-        # No pod was restarted: what ran went on, and what had ended was recognized.
+        # No pod was restarted: running pods continued, and ended ones were recognized.
         assert site.uploads_begun() == 24 + REPORT
     site.assert_all_done(run_id, "scheduler", 24)
 
 
 @pytest.mark.parametrize("change", ["failed", "cleared"])
-def test_a_person_changes_the_task(site: Site, change: str) -> None:
+def test_pod_stops_when_its_task_is_failed_or_cleared(site: Site, change: str) -> None:
     site.upload(change, 16)
-    with site.slowly(0.5):
+    with site.slow_storage(0.5):
         run_id = site.run_until(change, 2)
         pod = site.cluster.running()[0].metadata.name
         site.airflow.change_task(run_id, "segment", 0, change)
-        # The pod is told at once, and stops within its grace.
+        # The pod gets SIGTERM immediately, and stops within its grace period.
         site.airflow.wait_for(lambda: True if pod not in _names(site) else None, 60)
         state = site.airflow.wait(run_id)
         assert site.uploads_begun() == len(site.masks(change)) + REPORT
@@ -155,9 +155,9 @@ def test_a_person_changes_the_task(site: Site, change: str) -> None:
     site.cluster.await_empty()
 
 
-def test_a_person_fails_the_whole_run(site: Site) -> None:
+def test_pods_are_deleted_when_the_run_is_marked_failed(site: Site) -> None:
     site.upload("marked", 16)
-    with site.slowly(0.5):
+    with site.slow_storage(0.5):
         run_id = site.run_until("marked", 2)
         site.airflow.api.fail_run(DAG_ID, run_id)
         site.cluster.await_empty(90)
@@ -165,11 +165,11 @@ def test_a_person_fails_the_whole_run(site: Site) -> None:
     assert site.airflow.tasks(run_id)["segment"] == ["failed"]
 
 
-def test_the_api_server_is_away_for_a_minute(site: Site) -> None:
+def test_run_survives_a_minute_without_the_api_server(site: Site) -> None:
     site.upload("away", 16)
-    with site.slowly(0.5):
+    with site.slow_storage(0.5):
         run_id = site.run_until("away", 2)
-        with site.gate.shut():
+        with site.proxy.blocked():
             time.sleep(60)
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
         assert site.uploads_begun() == 16 + REPORT

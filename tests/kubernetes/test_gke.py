@@ -1,4 +1,4 @@
-"""The runtime `gke`: the same pods, through the google provider, with the documented role and no more."""
+"""The runtime `gke`: the same pods, through the google provider, with only the documented role."""
 
 from collections.abc import Iterator
 
@@ -32,7 +32,7 @@ def gke(running: Site) -> Iterator[Site]:
         yield site
 
 
-def test_photographs_become_masks(gke: Site) -> None:
+def test_run_on_gke_writes_masks(gke: Site) -> None:
     gke.upload("gke", 20)
     run_id = gke.airflow.trigger()
     assert gke.airflow.wait(run_id) == "success", gke.airflow.tasks(run_id)
@@ -43,9 +43,9 @@ def test_photographs_become_masks(gke: Site) -> None:
     assert links["Pod log"].endswith("?project=test-project")
 
 
-def test_preemption(gke: Site) -> None:
+def test_preempted_pod_is_replaced_by_a_retry(gke: Site) -> None:
     gke.upload("gke-preempted", 16)
-    with gke.slowly():
+    with gke.slow_storage():
         run_id = gke.run_until("gke-preempted", 3)
         gke.cluster.preempt(gke.cluster.running()[0].metadata.name)
         assert gke.airflow.wait(run_id) == "success", gke.airflow.tasks(run_id)
@@ -54,7 +54,7 @@ def test_preemption(gke: Site) -> None:
     gke.assert_all_done(run_id, "gke-preempted", 16)
 
 
-def test_no_node_takes_the_pod(gke: Site) -> None:
+def test_unschedulable_pod_fails_the_run(gke: Site) -> None:
     gke.upload("gke-nowhere", 2)
     gke.overlay({"spec": {"nodeSelector": {"cloud.google.com/gke-accelerator": "nvidia-h100-mega"}}})
     run_id = gke.airflow.trigger()

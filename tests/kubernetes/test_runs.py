@@ -11,9 +11,9 @@ from tests.kubernetes.conftest import REPORT, Site
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400), pytest.mark.xdist_group("kubernetes")]
 
 
-def test_photographs_become_masks_in_pods(site: Site) -> None:
+def test_run_on_kubernetes_writes_masks(site: Site) -> None:
     site.upload("pods", 20)
-    with site.slowly(0.1):
+    with site.slow_storage(0.1):
         run_id = site.airflow.trigger(model_revision="v1")
         pod = site.cluster.wait_for_pod(lambda pod: pod.status.phase == "Running", 150)
         assert site.airflow.wait(run_id) == "success", site.airflow.tasks(run_id)
@@ -39,7 +39,7 @@ def test_a_third_chunk_waits_for_one_of_two_gpus(site: Site) -> None:
     if site.cluster.gpus() != 2:
         pytest.skip("the cluster has not exactly two GPUs")
     site.upload("third", 48)
-    with site.slowly(0.1):
+    with site.slow_storage(0.1):
         run_id = site.airflow.trigger()
         site.cluster.wait_for_pod(_unschedulable, 150)
         site.airflow.wait_for(lambda: True if len(site.cluster.running()) == 2 else None)

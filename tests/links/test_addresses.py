@@ -1,4 +1,4 @@
-"""Addresses for browsers, taken apart again as a browser would."""
+"""Addresses for browsers, parsed again as a browser does."""
 
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -31,13 +31,13 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def test_a_report_is_opened_by_whoever_has_logged_in() -> None:
+def test_report_address_requires_a_login() -> None:
     assert object_address(REPORT) == (
         "https://storage.cloud.google.com/masks/reports/manual__2026-11-24T10%3A00%3A00%2B00%3A00/report.html"
     )
 
 
-def test_a_folder_is_listed_in_the_console() -> None:
+def test_folder_address_is_in_the_cloud_console() -> None:
     assert folder_address(GcsUri("staging", "runs/manual__2026-11-24T10:00:00+00:00"), project="p-1") == (
         "https://console.cloud.google.com/storage/browser/staging/runs/manual__2026-11-24T10%3A00%3A00%2B00%3A00"
         "?project=p-1"
@@ -49,17 +49,17 @@ def test_a_folder_is_listed_in_the_console() -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_browser_finds_every_name_again(name: str) -> None:
+def test_object_names_survive_url_parsing(name: str) -> None:
     url = urlsplit(object_address(GcsUri("masks", name)))
     assert url.netloc == "storage.cloud.google.com"
     assert (url.query, url.fragment) == ("", "")
     assert unquote(url.path) == f"/masks/{name}"
-    # Or it would take these for steps up and down.
+    # A browser would resolve these as relative path segments.
     assert not {".", ".."} & set(unquote(url.path.replace("%2F", "|")).split("/"))
 
 
 @given(st.text(min_size=1, max_size=50))
-def test_no_name_leaves_its_place(name: str) -> None:
+def test_object_names_cannot_escape_their_url_path(name: str) -> None:
     if any("\ud800" <= letter <= "\udfff" for letter in name):
         return
     for address in (
@@ -69,7 +69,7 @@ def test_no_name_leaves_its_place(name: str) -> None:
         assert re.fullmatch(r"http://e/_emulator/browse/masks[/?][\w.~%=-]+", address)
 
 
-def test_on_a_laptop_the_emulators_pages_take_their_place() -> None:
+def test_emulator_pages_replace_those_of_google() -> None:
     base = emulator_address("127.0.0.1:4443")
     assert base == emulator_address("http://127.0.0.1:4443/") == "http://127.0.0.1:4443"
     assert emulator_address("https://gcs.example") == "https://gcs.example"
@@ -85,11 +85,11 @@ def test_on_a_laptop_the_emulators_pages_take_their_place() -> None:
 @pytest.mark.parametrize(
     ("prefix", "folder"), [("", ""), ("img_", ""), ("2026/", "2026/"), ("2026/08/img", "2026/08/"), ("/x", "/")]
 )
-def test_the_folder_of_a_prefix(prefix: str, folder: str) -> None:
+def test_folder_of_a_prefix_ends_at_its_last_slash(prefix: str, folder: str) -> None:
     assert folder_of("masks", prefix) == GcsUri("masks", folder)
 
 
-def test_a_log_is_that_of_one_container() -> None:
+def test_log_address_queries_one_container() -> None:
     logged = LoggedContainer(
         "p-1", "europe-west4", "gpus", "cloudseg", "cloudseg-00003-x1", "engine", "2026-11-24T10:00:00+00:00"
     )
@@ -110,7 +110,7 @@ def test_a_log_is_that_of_one_container() -> None:
     ]
 
 
-def test_no_value_leaves_its_quotes_in_a_query() -> None:
+def test_log_query_values_are_escaped() -> None:
     logged = LoggedContainer('p" OR "', "l\\", "c", "n", "pod", "engine", "t")
     query = unquote(urlsplit(log_address(logged)).path)
     assert 'project_id="p\\" OR \\""' in query
@@ -137,7 +137,7 @@ def test_no_value_leaves_its_quotes_in_a_query() -> None:
         ("git@bitbucket.org:sky/models.git", "https://bitbucket.org/sky/models/commits/"),
     ],
 )
-def test_a_commits_page(repository: str, page: str) -> None:
+def test_commit_address_follows_the_git_host(repository: str, page: str) -> None:
     assert commit_address(repository, COMMIT) == page + COMMIT
 
 
@@ -154,17 +154,17 @@ def test_a_commits_page(repository: str, page: str) -> None:
         "ssh://git@bitbucket.example.com/sky/models", "s3://github.com/sky/models", "javascript://github.com/sky/models",
     ],
 )  # fmt: skip
-def test_no_page_rather_than_a_wrong_one(repository: str) -> None:
+def test_unknown_repository_has_no_commit_address(repository: str) -> None:
     assert commit_address(repository, COMMIT) is None
 
 
 @pytest.mark.parametrize("commit", ["", "main", "0123456", COMMIT.upper(), COMMIT + "\n", COMMIT + "/../x"])
-def test_no_page_of_what_is_no_commit(commit: str) -> None:
+def test_invalid_commit_has_no_address(commit: str) -> None:
     assert commit_address("https://github.com/sky/models", commit) is None
 
 
 @pytest.mark.parametrize(("bucket", "name"), [("masks", ""), ("masks", "a/b c.png"), ("masks", "../x?y#z/")])
-def test_the_emulators_pages_are_where_it_serves_them(bucket: str, name: str) -> None:
+def test_emulator_addresses_match_its_routes(bucket: str, name: str) -> None:
     uri = GcsUri(bucket, name)
     assert emulator_buckets() == paths.buckets_path()
     assert emulator_folder(uri) == paths.folder_path(bucket, name)

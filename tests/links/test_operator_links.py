@@ -1,4 +1,4 @@
-"""How a link comes to be shown, and what keeps it from being."""
+"""When an operator link is shown, and when it is not."""
 
 import logging
 from typing import Any
@@ -25,14 +25,14 @@ def ti(monkeypatch: pytest.MonkeyPatch) -> _TaskInstance:
     return _TaskInstance()
 
 
-def test_a_link_shows_the_moment_it_has_an_address(ti: _TaskInstance) -> None:
+def test_link_is_pushed_with_its_address(ti: _TaskInstance) -> None:
     show_object({"ti": ti}, RunReportLink, REPORT)
     assert ti.xcoms == {"_link_RunReportLink": "https://storage.cloud.google.com/masks/reports/r%201/report.html"}
     show_folder({"ti": ti}, RunReportLink, GcsUri("masks", "a"), "p")
     assert ti.xcoms["_link_RunReportLink"].endswith("/masks/a?project=p")
 
 
-def test_on_a_laptop_it_leads_to_the_emulator(ti: _TaskInstance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_link_points_to_the_emulator(ti: _TaskInstance, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "localhost:4443")
     show_object({"ti": ti}, RunReportLink, REPORT)
     assert ti.xcoms["_link_RunReportLink"] == (
@@ -41,12 +41,12 @@ def test_on_a_laptop_it_leads_to_the_emulator(ti: _TaskInstance, monkeypatch: py
 
 
 @pytest.mark.parametrize("address", [None, ""])
-def test_without_an_address_there_is_no_link(ti: _TaskInstance, address: str | None) -> None:
+def test_no_link_is_pushed_without_an_address(ti: _TaskInstance, address: str | None) -> None:
     show({"ti": ti}, RunReportLink, address)
     assert ti.xcoms == {}
 
 
-def test_a_link_that_cannot_be_shown_fails_no_task(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_link_does_not_fail_the_task(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         show({"ti": None}, RunReportLink, "https://example.org")
     assert "could not show the link 'Run report'" in caplog.text

@@ -8,7 +8,7 @@ from tests.conftest import Buckets
 
 
 @pytest.mark.parametrize("gcp_conn_id", [None, "google_anonymous"])
-def test_a_store_with_the_workers_own_identity_or_a_connections(
+def test_store_uses_the_worker_identity_or_a_connection(
     emulator: Emulator, store: Store, buckets: Buckets, monkeypatch: pytest.MonkeyPatch, gcp_conn_id: str | None
 ) -> None:
     from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
@@ -31,7 +31,7 @@ def test_a_store_with_the_workers_own_identity_or_a_connections(
     assert store.read(buckets.layout("a-run").snapshot) == b"written"
 
 
-def test_an_unknown_connection_is_told(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
+def test_unknown_connection_raises(monkeypatch: pytest.MonkeyPatch, emulator: Emulator) -> None:
     from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)
@@ -52,24 +52,28 @@ def test_an_unknown_connection_is_told(monkeypatch: pytest.MonkeyPatch, emulator
     ("rendered", "expected"), [("True", True), ("true", True), (True, True), (" TRUE ", True), ("False", False),
                                ("false", False), (False, False)]
 )  # fmt: skip
-def test_flags(rendered: object, expected: bool) -> None:
+def test_boolean_params_are_parsed(rendered: object, expected: bool) -> None:
     assert as_bool(rendered) is expected
 
 
 @pytest.mark.parametrize("rendered", ["", "yes", "1", 0, None, "None", "truee", "{{ params.dry_run }}"])
-def test_what_is_neither_true_nor_false_is_no_dry_run_by_chance(rendered: object) -> None:
+def test_invalid_boolean_params_are_rejected(rendered: object) -> None:
     with pytest.raises(SettingsError, match="neither true nor false"):
         as_bool(rendered)
 
 
 @pytest.mark.parametrize(
-    ("rendered", "expected"), [("7", 7), (7, 7), (" 7 ", 7), ("", None), ("None", None), (None, None), ("null", None)]
-)
-def test_numbers(rendered: object, expected: int | None) -> None:
+    ("rendered", "expected"),
+    [("7", 7), (7, 7), (" 7 ", 7), ("", None), ("None", None), (None, None), ("null", None),
+     (1.0, 1), ("1.0", 1), (1e7, 10_000_000), ("10000000.0", 10_000_000)],
+)  # fmt: skip
+def test_integer_params_are_parsed(rendered: object, expected: int | None) -> None:
     assert as_optional_int(rendered) == expected
 
 
-@pytest.mark.parametrize("rendered", ["many", "7.5", 7.5, "none at all", "{{ params.max_objects }}", "1e3"])
-def test_what_is_no_number(rendered: object) -> None:
+@pytest.mark.parametrize(
+    "rendered", ["many", "7.5", 7.5, "none at all", "{{ params.max_objects }}", "1e3", ".0", "inf"]
+)
+def test_invalid_integer_params_are_rejected(rendered: object) -> None:
     with pytest.raises(SettingsError, match="not a whole number"):
         as_optional_int(rendered)

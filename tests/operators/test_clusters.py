@@ -1,4 +1,4 @@
-"""Errors of the Kubernetes client and of Google's, told in one sentence."""
+"""Errors of the Kubernetes and Google clients are translated to one sentence."""
 
 import json
 import traceback
@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import ClusterError, PodLostError
 from cloudseg_ops.operators.clusters import translate_gke_errors, translate_kubernetes_errors
 
 
-def test_a_refusal_names_what_was_refused_and_where_to_look() -> None:
+def test_refusal_names_the_resource_and_the_setting() -> None:
     refused = ApiException(status=403, reason="Forbidden")
     refused.body = json.dumps({"message": 'pods is forbidden: User "w" cannot create resource "pods"'})
     with (
@@ -27,14 +27,14 @@ def test_a_refusal_names_what_was_refused_and_where_to_look() -> None:
 
 
 @pytest.mark.parametrize("body", [None, "", "not JSON", "[]"])
-def test_a_refusal_without_words_has_its_reason(body: str | None) -> None:
+def test_refusal_without_a_message_has_its_reason(body: str | None) -> None:
     refused = ApiException(status=401, reason="Unauthorized")
     refused.body = body
     with pytest.raises(ClusterError, match=r"\(401\): Unauthorized"), translate_kubernetes_errors():
         raise refused
 
 
-def test_an_outage_says_that_the_pod_is_taken_up() -> None:
+def test_outage_message_says_that_the_pod_is_resumed() -> None:
     with (
         pytest.raises(ClusterError, match=r"does not answer.*the next try resumes the pod"),
         translate_kubernetes_errors(),
@@ -42,7 +42,7 @@ def test_an_outage_says_that_the_pod_is_taken_up() -> None:
         raise MaxRetryError(None, parse_url("https://cluster").url, None)  # type: ignore[arg-type]
 
 
-def test_errors_of_ours_lose_their_trace_and_others_are_let_through() -> None:
+def test_our_errors_lose_their_context_and_others_pass_through() -> None:
     with pytest.raises(PodLostError) as raised, translate_kubernetes_errors():
         _fail_in_handling_another()
     assert "inner" not in "".join(traceback.format_exception(raised.value))
@@ -57,8 +57,8 @@ def _fail_in_handling_another() -> None:
         raise PodLostError("gone")  # noqa: B904
 
 
-@pytest.mark.parametrize(("kind", "words"), [(NotFound, "no cluster gpus"), (DefaultCredentialsError, "no identity")])
-def test_a_gke_cluster_that_google_does_not_find(kind: Any, words: str) -> None:
+@pytest.mark.parametrize(("kind", "message"), [(NotFound, "no cluster gpus"), (DefaultCredentialsError, "no identity")])
+def test_unknown_gke_cluster_names_its_settings(kind: Any, message: str) -> None:
     settings = Settings.from_environment(
         {
             "CLOUDSEG_INPUT_BUCKET": "photos",
@@ -73,4 +73,4 @@ def test_a_gke_cluster_that_google_does_not_find(kind: Any, words: str) -> None:
         pytest.raises(ClusterError, match=r"'gpus' in 'europe-west4'.*CLOUDSEG_GKE_CLUSTER"),
         translate_gke_errors(settings),
     ):
-        raise kind(words)
+        raise kind(message)

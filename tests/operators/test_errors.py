@@ -41,12 +41,12 @@ def clean_inputs(emulator: Emulator, buckets: Buckets, monkeypatch: pytest.Monke
 
 
 def _fail(task: Any, ti: Any = None) -> BaseException:
-    with pytest.raises(Exception) as raised:  # noqa: PT011  which one it is, is what is tested
+    with pytest.raises(Exception) as raised:  # noqa: PT011  the callers check its type
         task.execute(_context(task, ti))
     return raised.value
 
 
-def test_what_no_retry_can_mend_fails_at_once(clean_inputs: Any) -> None:
+def test_permanent_error_fails_without_a_retry(clean_inputs: Any) -> None:
     from airflow.providers.common.compat.sdk import AirflowFailException
 
     error = _fail(clean_inputs("burn"))
@@ -54,14 +54,14 @@ def test_what_no_retry_can_mend_fails_at_once(clean_inputs: Any) -> None:
     assert str(error).startswith("SettingsError: after_success is 'burn'")
 
 
-def test_what_a_retry_may_mend_is_left_to_it(clean_inputs: Any, emulator: Emulator) -> None:
+def test_transient_error_is_left_to_airflows_retries(clean_inputs: Any, emulator: Emulator) -> None:
     emulator.faults.add(Fault(status=403, times=1000))
     error = _fail(clean_inputs())
     assert type(error) is PermissionDeniedError
 
 
 @pytest.mark.parametrize("fault", [Fault(status=403, times=1000), None])
-def test_the_trace_is_none_but_airflows_own(clean_inputs: Any, emulator: Emulator, fault: Fault | None) -> None:
+def test_our_errors_are_raised_without_our_frames(clean_inputs: Any, emulator: Emulator, fault: Fault | None) -> None:
     if fault:
         emulator.faults.add(fault)
     error = _fail(clean_inputs("keep" if fault else "burn"))
@@ -73,23 +73,23 @@ def test_the_trace_is_none_but_airflows_own(clean_inputs: Any, emulator: Emulato
     }
 
 
-def test_the_failure_is_told_by_xcom(clean_inputs: Any) -> None:
+def test_failure_is_pushed_as_xcom(clean_inputs: Any) -> None:
     ti = TaskInstance()
     _fail(clean_inputs("burn"), ti)
-    told = ti.pushed["failure"]
-    assert told["error"] == "SettingsError"
-    assert told["message"].startswith("after_success is 'burn'")
+    failure = ti.pushed["failure"]
+    assert failure["error"] == "SettingsError"
+    assert failure["message"].startswith("after_success is 'burn'")
 
 
-def test_a_failure_is_told_also_when_xcom_is_away(clean_inputs: Any) -> None:
-    class Away(TaskInstance):
+def test_failure_is_raised_if_xcom_is_unavailable(clean_inputs: Any) -> None:
+    class UnavailableXCom(TaskInstance):
         def xcom_push(self, key: str, value: Any) -> None:
             raise ConnectionError("no API server")
 
-    assert "after_success is 'burn'" in str(_fail(clean_inputs("burn"), Away()))
+    assert "after_success is 'burn'" in str(_fail(clean_inputs("burn"), UnavailableXCom()))
 
 
-def test_errors_that_are_not_ours_keep_their_trace(clean_inputs: Any) -> None:
+def test_other_errors_keep_their_traceback(clean_inputs: Any) -> None:
     task = clean_inputs()
     task.model = {"nonsense": object}
     task.layout = None
@@ -99,7 +99,7 @@ def test_errors_that_are_not_ours_keep_their_trace(clean_inputs: Any) -> None:
 
 
 @pytest.mark.parametrize(("callbacks", "again"), [("on_failure_callback", False), ("on_retry_callback", True)])
-def test_the_last_lines_say_what_happened_and_what_to_do(clean_inputs: Any, callbacks: str, again: bool) -> None:
+def test_last_log_lines_have_the_error_and_the_remedy(clean_inputs: Any, callbacks: str, again: bool) -> None:
     task = clean_inputs()
     context = _context(task, TaskInstance(try_number=2), StorageError("gs://photos/100%/a.jpg: refused"))
     with capture_logs() as logged:
@@ -112,7 +112,7 @@ def test_the_last_lines_say_what_happened_and_what_to_do(clean_inputs: Any, call
     ]
 
 
-def test_a_task_that_was_ended_from_outside_says_nothing(clean_inputs: Any) -> None:
+def test_externally_ended_task_logs_no_remedy(clean_inputs: Any) -> None:
     task = clean_inputs()
     with capture_logs() as logged:
         for callback in task.on_failure_callback:
@@ -120,7 +120,7 @@ def test_a_task_that_was_ended_from_outside_says_nothing(clean_inputs: Any) -> N
     assert not logged
 
 
-def test_callbacks_of_a_teams_own_are_called_as_well(clean_inputs: Any) -> None:
+def test_callbacks_of_the_team_are_kept(clean_inputs: Any) -> None:
     def page(context: Any) -> None:
         pass
 
@@ -132,7 +132,7 @@ def test_callbacks_of_a_teams_own_are_called_as_well(clean_inputs: Any) -> None:
     assert defaults.on_retry_callback[0] is page
 
 
-def test_every_operator_of_the_dag_fails_like_this() -> None:
+def test_every_operator_translates_errors() -> None:
     from cloudseg_ops.operators._pod import PodSegmentOperator
     from cloudseg_ops.operators.clean_inputs import CleanInputsOperator
     from cloudseg_ops.operators.plan_chunks import PlanChunksOperator
@@ -146,10 +146,10 @@ def test_every_operator_of_the_dag_fails_like_this() -> None:
         PodSegmentOperator, CleanInputsOperator, PlanChunksOperator, DVCPullModelOperator, ReleasePodsOperator,
         RunReportOperator, LocalSegmentOperator, GCSNewObjectsSensor,
     ):  # fmt: skip
-        assert _is_plain(kind.execute), kind
+        assert _translates_errors(kind.execute), kind
 
 
-def _is_plain(method: Any) -> bool:
+def _translates_errors(method: Any) -> bool:
     from cloudseg_ops.operators._errors import translate_errors
 
     ours = translate_errors(lambda self, context: None).__code__

@@ -11,7 +11,7 @@ LINE = "03:00:00 INFO progress: 420 of 1500 images, 10.5 images/s, 0:01:43 left 
 
 
 @pytest.mark.parametrize(
-    ("chunk", "said", "expected"),
+    ("chunk", "status", "expected"),
     [
         (CHUNK, None, "chunk 3: 1,500 images, 12.3 MB"),
         (CHUNK, ChunkStatus(1420, 1500, 1.0, ended=False), "chunk 3: 1,420 of 1,500 images, 12.3 MB"),
@@ -19,8 +19,8 @@ LINE = "03:00:00 INFO progress: 420 of 1500 images, 10.5 images/s, 0:01:43 left 
         ({"index": "3", "uri": "", "objects": "2", "bytes": "0"}, None, "chunk 3: 2 images, 0 B"),
     ],
 )
-def test_a_chunks_name(chunk: dict[str, Any], said: ChunkStatus | None, expected: str) -> None:
-    assert chunk_label(chunk, said) == expected
+def test_label_has_the_chunk_and_its_progress(chunk: dict[str, Any], status: ChunkStatus | None, expected: str) -> None:
+    assert chunk_label(chunk, status) == expected
 
 
 class _Task(LabelledChunk):
@@ -33,7 +33,7 @@ class _Pushed(list[Any]):
         self.append((key, value))
 
 
-def test_the_engines_lines_become_label_and_xcom_but_not_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_lines_update_label_and_xcom_at_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     labels: list[str] = []
     monkeypatch.setattr(_label, "_set_label", labels.append)
     task, pushed = _Task(), _Pushed()
@@ -52,19 +52,19 @@ def test_the_engines_lines_become_label_and_xcom_but_not_each_of_them(monkeypatc
     assert task.label == labels[-1]
 
 
-def test_where_airflow_takes_neither_the_chunk_goes_on() -> None:
+def test_failing_label_and_xcom_do_not_fail_the_chunk() -> None:
     class Refusing:
         def xcom_push(self, **_: Any) -> None:
             raise RuntimeError("the API is away")
 
     task = _Task()
-    task.on_log_line(LINE, {"ti": Refusing()})  # outside of a task, Airflow has nobody to send a label to, either
+    task.on_log_line(LINE, {"ti": Refusing()})  # outside of a task, sending the label fails too
     assert task.label.startswith("chunk 3: 420 of")
     task.on_log_line(LINE.replace("progress: 420", "summary: 430"), {"ti": None})
     assert task.label.startswith("chunk 3: 430 of")
 
 
-def test_the_template_reads_the_task() -> None:
+def test_label_template_renders_the_task() -> None:
     from jinja2.sandbox import SandboxedEnvironment
 
     rendered = SandboxedEnvironment().from_string(_label.LABEL_TEMPLATE).render(task=_Task())

@@ -1,4 +1,4 @@
-"""What to do about each error, class by class over the whole tree."""
+"""The remedies, for every class of the exception tree."""
 
 import re
 
@@ -18,26 +18,28 @@ def _tree(kind: type[CloudsegError]) -> list[type[CloudsegError]]:
 
 
 TREE = [kind for kind in _tree(CloudsegError) if kind.__module__ == errors.__name__]
-AT_ONCE = {
+PERMANENT = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
-    "DecoderMissingError", "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError",
-    "RunIncompleteError", "GalleryError", "NotShownError",
+    "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError",
+    "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
+    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
+    "ContentEncodingError", "DecoderMissingError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 
 
-def test_every_error_has_an_entry_of_its_own() -> None:
+def test_every_error_class_has_a_remedy() -> None:
     assert set(REMEDIES) == set(TREE)
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_what_no_retry_can_mend_fails_at_once(kind: type[CloudsegError]) -> None:
-    assert remedy(kind("x")).retry is (kind.__name__ not in AT_ONCE)
+def test_permanent_errors_are_not_retried(kind: type[CloudsegError]) -> None:
+    assert remedy(kind("x")).retry is (kind.__name__ not in PERMANENT)
 
 
 @pytest.mark.parametrize("kind", TREE)
-def test_the_last_lines_say_what_happened_to_what_and_what_to_do(kind: type[CloudsegError]) -> None:
+def test_failure_summary_has_the_error_and_the_remedy(kind: type[CloudsegError]) -> None:
     lines = failure_summary(kind("gs://photos/a.jpg is not there"), attempt=1, attempts=3, again=REMEDIES[kind].retry)
     assert len(lines) == 3
     assert lines[1] == f"What happened: {kind.__name__}: gs://photos/a.jpg is not there"
@@ -45,7 +47,7 @@ def test_the_last_lines_say_what_happened_to_what_and_what_to_do(kind: type[Clou
     assert lines[2].endswith((".", "`"))
 
 
-def test_the_tries_are_told() -> None:
+def test_failure_summary_counts_the_tries() -> None:
     broken = StorageError("x")
     assert failure_summary(broken, attempt=1, attempts=3, again=True)[0] == "Try 1 of 3 failed; Airflow tries again."
     assert failure_summary(broken, attempt=3, attempts=3, again=False)[0] == "Try 3 of 3 failed; it was the last one."
@@ -56,20 +58,20 @@ def test_the_tries_are_told() -> None:
     )
 
 
-def test_a_class_without_an_entry_has_that_of_the_one_above() -> None:
+def test_class_without_a_remedy_inherits_one() -> None:
     class PortTakenError(LocalError):
         pass
 
     assert remedy(PortTakenError("x")) is REMEDIES[LocalError]
 
 
-def test_other_errors_point_to_the_trace() -> None:
+def test_other_errors_point_to_the_traceback() -> None:
     lines = failure_summary(ZeroDivisionError("by zero"), attempt=1, attempts=1, again=False)
     assert lines[1] == "What happened: ZeroDivisionError: by zero"
     assert "the traceback above" in lines[2]
 
 
-def test_the_error_behind_another_is_found() -> None:
+def test_original_error_is_found() -> None:
     def refuse() -> None:
         raise StorageError("gs://a/b: refused")
 
@@ -89,20 +91,20 @@ def test_the_error_behind_another_is_found() -> None:
     assert origin(other) is other
 
 
-def test_errors_that_go_round_in_a_circle() -> None:
+def test_cyclic_error_contexts_terminate() -> None:
     one, two = ValueError("one"), ValueError("two")
     one.__context__, two.__context__ = two, one
     assert origin(one) is one
 
 
-def test_a_failure_is_small_json() -> None:
-    told = Failure.of(StorageError("x" * 5000)).to_json()
-    assert told["error"] == "StorageError"
-    assert len(told["message"]) == 2000
-    assert told["todo"] == REMEDIES[StorageError].todo
+def test_failure_is_json_of_bounded_size() -> None:
+    fields = Failure.of(StorageError("x" * 5000)).to_json()
+    assert fields["error"] == "StorageError"
+    assert len(fields["message"]) == 2000
+    assert fields["todo"] == REMEDIES[StorageError].todo
 
 
-def test_all_advice_on_a_pods_memory_is_the_same() -> None:
+def test_advice_on_pod_memory_is_consistent() -> None:
     seen = {"metadata": {"name": "p"}, "status": {"containerStatuses": [
         {"name": CONTAINER, "state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}
     ]}}  # fmt: skip
@@ -111,12 +113,12 @@ def test_all_advice_on_a_pods_memory_is_the_same() -> None:
     assert MORE_MEMORY in Failure.of(found).todo
 
 
-def test_advice_names_options_and_variables_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_remedies_name_existing_options_and_variables(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parse_options(["--help"])
     options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-    told = " ".join(entry.todo for entry in REMEDIES.values())
-    assert set(re.findall(r"--[a-z-]+", told)) <= options
-    assert "--memory" in told
-    named = set(re.findall(r"CLOUDSEG_[A-Z_]+[A-Z]", told.replace("CLOUDSEG_*_BUCKET", "")))
+    advice = " ".join(entry.todo for entry in REMEDIES.values())
+    assert set(re.findall(r"--[a-z-]+", advice)) <= options
+    assert "--memory" in advice
+    named = set(re.findall(r"CLOUDSEG_[A-Z_]+[A-Z]", advice.replace("CLOUDSEG_*_BUCKET", "")))
     assert named <= set(variables())

@@ -21,13 +21,13 @@ def own_cluster(settings: Settings) -> Any:
     ("runtime", "connects"),
     [("kubernetes", "connect_kubernetes"), ("gke", "connect_gke"), ("local", "connect_kubernetes")],
 )
-def test_each_runtime_has_its_way_to_the_cluster(monkeypatch: pytest.MonkeyPatch, runtime: str, connects: str) -> None:
+def test_each_runtime_connects_to_its_cluster(monkeypatch: pytest.MonkeyPatch, runtime: str, connects: str) -> None:
     for name in ("connect_kubernetes", "connect_gke"):
         monkeypatch.setattr(clusters, name, lambda settings, name=name: (name, settings.runtime))
     assert clusters.connect(settings(runtime)) == (connects, runtime)
 
 
-def test_a_further_runtime_brings_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_custom_runtime_connects_to_its_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime(operator="nowhere:Operator", cluster=f"{__name__}:own_cluster")
     monkeypatch.setitem(RUNTIMES, "further", runtime)
     assert clusters.connect(settings("further")) == "the cluster of further"

@@ -41,28 +41,37 @@ def operator(emulator: Emulator, buckets: Buckets, chunk: dict[str, Any], monkey
     )
 
 
-def test_a_chunk_that_is_not_there_is_told_by_the_engines_last_lines(operator: Any, chunk: dict[str, Any]) -> None:
+def test_missing_chunk_fails_with_the_engines_last_lines(operator: Any, chunk: dict[str, Any]) -> None:
     with pytest.raises(ChunkUnfinishedError) as raised:
         operator.execute(CONTEXT)
-    told = str(raised.value)
-    assert told.startswith(f"chunk 3 ({chunk['uri']}): the engine ended with exit code 1: ")
-    assert f"ObjectNotFoundError: read {chunk['uri']}: there is no such object" in told
-    assert told.endswith("a retry does the rest")
+    message = str(raised.value)
+    assert message.startswith(f"chunk 3 ({chunk['uri']}): the engine ended with exit code 1: ")
+    assert f"ObjectNotFoundError: read {chunk['uri']}: there is no such object" in message
+    assert message.endswith("a retry does the rest")
 
 
-def test_options_that_the_engine_does_not_know_end_in_its_own_words(operator: Any) -> None:
+def test_unknown_engine_option_fails_with_the_usage_error(operator: Any) -> None:
     operator.engine_options = ("--nonesuch",)
     with pytest.raises(ChunkUnfinishedError, match=r"exit code 2: .*unrecognized arguments: --nonesuch"):
         operator.execute(CONTEXT)
 
 
-def test_another_version_is_refused_with_both_named(operator: Any) -> None:
+def test_version_mismatch_names_both_versions(operator: Any) -> None:
     operator.engine_options = ("--expect-version", "99.0.0")
     with pytest.raises(VersionMismatchError, match=f"^this engine is cloudseg {__version__}, .* it is 99.0.0: "):
         operator.execute(CONTEXT)
 
 
-def test_a_chunk_without_images_ends_well(operator: Any, store: Store, layout: RunLayout) -> None:
+def test_a_model_that_cannot_be_used_fails_the_task_at_once(operator: Any, store: Store, layout: RunLayout) -> None:
+    from airflow.providers.common.compat.sdk import AirflowFailException
+
+    store.write_lines(layout.chunk(3), [])
+    store.write(layout.model, json.dumps(MODEL.model_copy(update={"digest": "0" * 32}).to_json()).encode())
+    with pytest.raises(AirflowFailException, match=r"^CorruptModelError: chunk 3 .*has the digest 0{32}, but"):
+        operator.execute(CONTEXT)
+
+
+def test_empty_chunk_completes(operator: Any, store: Store, layout: RunLayout) -> None:
     model = MODEL.model_copy(update={"digest": model_digest(MODEL.md5, MODEL.params)})
     store.write_lines(layout.chunk(3), [])
     store.write(layout.model, json.dumps(model.to_json()).encode())
@@ -74,7 +83,7 @@ def test_a_chunk_without_images_ends_well(operator: Any, store: Store, layout: R
     assert (summary.images, summary.complete) == (0, True)
 
 
-def test_killed_it_ends_the_engine(operator: Any, emulator: Emulator, store: Store, layout: RunLayout) -> None:
+def test_on_kill_ends_the_engine(operator: Any, emulator: Emulator, store: Store, layout: RunLayout) -> None:
     store.write_lines(layout.chunk(3), [InputObject("a.jpg", 7, 10, "c").to_line()])
     ended: list[BaseException] = []
 
@@ -84,7 +93,7 @@ def test_killed_it_ends_the_engine(operator: Any, emulator: Emulator, store: Sto
         except ChunkUnfinishedError as error:
             ended.append(error)
 
-    emulator.faults.latency = 5.0  # The engine waits for its first answer meanwhile.
+    emulator.faults.latency = 5.0  # The engine waits for its first response.
     try:
         task = threading.Thread(target=execute)
         task.start()
@@ -104,14 +113,14 @@ def test_killed_it_ends_the_engine(operator: Any, emulator: Emulator, store: Sto
     assert "the engine ended with exit code" in str(ended[0])
 
 
-def test_killed_before_and_after_there_is_an_engine(operator: Any) -> None:
+def test_on_kill_without_an_engine_does_nothing(operator: Any) -> None:
     operator.on_kill()
     with pytest.raises(ChunkUnfinishedError):
         operator.execute(CONTEXT)
     operator.on_kill()
 
 
-def test_the_chunk_is_a_template_so_that_it_can_be_mapped_over() -> None:
+def test_chunk_is_a_template_field() -> None:
     from cloudseg_ops.operators.segment_local import LocalSegmentOperator
 
     assert "chunk" in LocalSegmentOperator.template_fields

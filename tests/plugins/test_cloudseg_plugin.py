@@ -1,4 +1,4 @@
-"""The plugin as Airflow loads it, each time in its own process."""
+"""The plugin, loaded by Airflow in a separate process each time."""
 
 import json
 import os
@@ -59,13 +59,13 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return describe(ROOT / "plugins", tmp_path_factory.mktemp("airflow"), str(ROOT))
 
 
-def test_it_loads_without_settings_and_without_weight(loaded: dict[str, Any]) -> None:
+def test_plugin_loads_without_settings_or_heavy_imports(loaded: dict[str, Any]) -> None:
     assert loaded["errors"] == {}
     assert loaded["apps"] == [["/cloudseg"]]
     assert not {"torch", "dvc", "google.cloud.storage", "PIL", "numpy"} & set(loaded["heavy"])
 
 
-def test_its_views_are_of_runs_and_tasks(loaded: dict[str, Any]) -> None:
+def test_plugin_views_are_for_runs_and_tasks(loaded: dict[str, Any]) -> None:
     (views,) = loaded["views"]
     assert [(view["name"], view["destination"]) for view in views] == [
         ("Gallery", "dag_run"),
@@ -77,7 +77,7 @@ def test_its_views_are_of_runs_and_tasks(loaded: dict[str, Any]) -> None:
         assert view["href"].startswith("cloudseg/dags/{DAG_ID}/runs/{RUN_ID}/")
 
 
-def test_beside_its_package_as_in_a_bucket_of_composers(tmp_path: Path) -> None:
+def test_plugin_loads_next_to_its_package_as_in_composer(tmp_path: Path) -> None:
     folder = tmp_path / "plugins"
     shutil.copytree(ROOT / "plugins", folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "cloudseg_ops", folder / "cloudseg_ops", ignore=shutil.ignore_patterns("__pycache__"))
@@ -87,7 +87,7 @@ def test_beside_its_package_as_in_a_bucket_of_composers(tmp_path: Path) -> None:
     assert found["from"] == str(folder / "cloudseg_ops" / "__init__.py")
 
 
-def test_nothing_imports_plugins() -> None:
+def test_no_module_imports_the_plugins() -> None:
     sources = [*(ROOT / "dags").glob("*.py"), *(ROOT / "cloudseg_ops").rglob("*.py")]
     assert sources
     for source in sources:

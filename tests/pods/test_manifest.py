@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops import __version__
-from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS, label_value, labels
+from cloudseg_ops.config.pod_grammar import AIRFLOW_LABELS, check_label_value, check_labels
 from cloudseg_ops.contracts.errors import VersionMismatchError
 from cloudseg_ops.pods import CONTAINER
 from tests.support.pod_samples import IMAGE, WORK, manifest
@@ -18,7 +18,7 @@ def _engine(pod: dict[str, Any]) -> dict[str, Any]:
     return dict(container)
 
 
-def test_it_runs_the_engine_once_with_the_chunks_arguments() -> None:
+def test_pod_runs_the_engine_once_with_the_chunk_arguments() -> None:
     pod = manifest()
     assert _engine(pod)["command"] == ["python", "-m", "cloudseg_ops.engine"]
     assert _engine(pod)["args"] == list(WORK.arguments)
@@ -28,7 +28,7 @@ def test_it_runs_the_engine_once_with_the_chunks_arguments() -> None:
     assert pod["metadata"]["namespace"] == "cloudseg"
 
 
-def test_a_gpu_is_in_requests_and_limits_and_its_node_is_asked_for() -> None:
+def test_gpu_is_requested_and_selects_its_nodes() -> None:
     pod = manifest(gpus=2, gpu_type="nvidia-l4")
     resources = _engine(pod)["resources"]
     assert resources["requests"][GPU] == resources["limits"][GPU] == "2"
@@ -36,24 +36,24 @@ def test_a_gpu_is_in_requests_and_limits_and_its_node_is_asked_for() -> None:
     assert {"key": GPU, "operator": "Exists", "effect": "NoSchedule"} in pod["spec"]["tolerations"]
 
 
-def test_without_gpus_nothing_of_them_is_left() -> None:
+def test_pod_without_gpus_has_no_gpu_fields() -> None:
     assert "nvidia" not in str(manifest(gpus=0))
 
 
-def test_any_gpu_is_no_selector() -> None:
+def test_gpu_type_none_sets_no_node_selector() -> None:
     pod = manifest(gpus=1, gpu_type="none")
     assert pod["spec"]["nodeSelector"] == {}
     assert _engine(pod)["resources"]["limits"][GPU] == "1"
 
 
-def test_spot_is_asked_for_and_tolerated_and_otherwise_absent() -> None:
+def test_spot_sets_node_selector_and_toleration() -> None:
     pod = manifest(gpus=0, spot=True)
     assert pod["spec"]["nodeSelector"] == {"cloud.google.com/gke-spot": "true"}
     assert [toleration["key"] for toleration in pod["spec"]["tolerations"]] == ["cloud.google.com/gke-spot"]
     assert "gke-spot" not in str(manifest(spot=False))
 
 
-def test_memory_and_disk_are_limited_to_what_is_requested_and_cpus_are_not() -> None:
+def test_memory_and_disk_have_limits_and_cpus_have_none() -> None:
     resources = _engine(manifest(pod_cpu="500m", pod_memory="4Gi", pod_ephemeral_storage="3Gi"))["resources"]
     assert resources["requests"]["cpu"] == "500m"
     assert "cpu" not in resources["limits"]
@@ -61,7 +61,7 @@ def test_memory_and_disk_are_limited_to_what_is_requested_and_cpus_are_not() -> 
         assert resources["requests"][name] == resources["limits"][name] == amount
 
 
-def test_shared_memory_is_memory_of_the_size_asked_for() -> None:
+def test_shared_memory_has_the_configured_size() -> None:
     pod = manifest(pod_shm="2Gi")
     volumes = {volume["name"]: volume["emptyDir"] for volume in pod["spec"]["volumes"]}
     mounts = {mount["mountPath"]: mount["name"] for mount in _engine(pod)["volumeMounts"]}
@@ -69,13 +69,13 @@ def test_shared_memory_is_memory_of_the_size_asked_for() -> None:
     assert "medium" not in volumes[mounts["/tmp"]]
 
 
-def test_its_time_is_bounded() -> None:
+def test_deadline_and_grace_period_are_set() -> None:
     spec = manifest(pod_deadline_seconds=1800, pod_grace_seconds=20)["spec"]
     assert spec["activeDeadlineSeconds"] == 1800
     assert spec["terminationGracePeriodSeconds"] == 20
 
 
-def test_a_service_accounts_token_is_mounted_only_when_wanted() -> None:
+def test_service_account_token_is_mounted_only_if_configured() -> None:
     spec = manifest()["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert "serviceAccountName" not in spec
@@ -83,53 +83,53 @@ def test_a_service_accounts_token_is_mounted_only_when_wanted() -> None:
     assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == ("segmenter", True)
 
 
-def test_secrets_and_variables() -> None:
+def test_pull_secrets_and_environment_variables_are_set() -> None:
     pod = manifest(image_pull_secrets="one,two", pod_env="B=2,A=1")
     assert pod["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}]
     assert _engine(pod)["env"] == [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]
-    # A service of the name cloudseg would add to them.
+    # A service called cloudseg would add variables.
     assert pod["spec"]["enableServiceLinks"] is False
 
 
-def test_labels_say_chunk_and_model_and_are_labels() -> None:
+def test_labels_have_chunk_and_model_and_are_valid() -> None:
     found = manifest(pod_labels="team=clouds")["metadata"]["labels"]
     assert found["cloudseg-chunk"] == "7"
     assert found["cloudseg-model-commit"] == WORK.model_commit
     assert found["app.kubernetes.io/name"] == "cloudseg"
     assert found["team"] == "clouds"
-    labels(found)
+    check_labels(found)
     assert not AIRFLOW_LABELS & found.keys()
 
 
-def test_a_team_cannot_relabel_what_is_ours() -> None:
+def test_reserved_labels_cannot_be_overridden() -> None:
     found = manifest(pod_labels="cloudseg-chunk=0,app.kubernetes.io/name=mine")["metadata"]["labels"]
     assert (found["cloudseg-chunk"], found["app.kubernetes.io/name"]) == ("7", "cloudseg")
 
 
-def test_a_run_id_that_is_no_label_is_an_annotation() -> None:
+def test_run_id_is_an_annotation() -> None:
     with pytest.raises(ValueError, match="must be at most 63"):
-        label_value(WORK.run_id)
+        check_label_value(WORK.run_id)
     found = manifest(pod_annotations="owner=me")["metadata"]["annotations"]
     assert found == {"owner": "me", "cloudseg-run-id": WORK.run_id}
 
 
-def test_a_development_version_is_a_label_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_development_version_is_a_valid_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.pods.manifest.__version__", "1.2.0.dev3+gabc")
-    assert labels(manifest()["metadata"]["labels"])["app.kubernetes.io/version"] == "1.2.0.dev3-gabc"
+    assert check_labels(manifest()["metadata"]["labels"])["app.kubernetes.io/version"] == "1.2.0.dev3-gabc"
 
 
-def test_no_pod_is_made_of_an_image_that_says_it_does_not_fit() -> None:
+def test_image_tag_of_another_version_is_rejected() -> None:
     digest = IMAGE.partition("@")[2]
     assert _engine(manifest(image=f"host/engine:{__version__}-abc1234@{digest}"))["image"].startswith("host/engine:")
     with pytest.raises(VersionMismatchError, match=r"is cloudseg 99\.0\.0, and this DAG is"):
         manifest(image=f"host/engine:99.0.0-abc1234@{digest}")
 
 
-def test_names_of_chunks_are_those_of_pods() -> None:
+def test_pod_name_is_valid() -> None:
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", manifest()["metadata"]["name"])
 
 
-# kubernetes.io/docs/concepts/security/pod-security-standards, «Restricted», with what it takes over from «Baseline»
+# kubernetes.io/docs/concepts/security/pod-security-standards, "Restricted", including the rules of "Baseline"
 ALLOWED_VOLUMES = {
     "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
 }  # fmt: skip
@@ -137,7 +137,7 @@ ALLOWED_VOLUMES = {
 
 @pytest.mark.parametrize("spot", [False, True])
 @pytest.mark.parametrize("gpus", [0, 1])
-def test_the_restricted_pod_security_standard(gpus: int, spot: bool) -> None:
+def test_pod_meets_the_restricted_pod_security_standard(gpus: int, spot: bool) -> None:
     pod = manifest(gpus=gpus, spot=spot)
     spec, engine = pod["spec"], _engine(pod)
     assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers", "ephemeralContainers"} & spec.keys()

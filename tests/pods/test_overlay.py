@@ -41,13 +41,13 @@ def test_fields_are_added_and_replaced_and_the_others_stay() -> None:
     }
 
 
-def test_a_null_removes() -> None:
+def test_null_removes_a_field() -> None:
     assert "nodeSelector" not in _spec(nodeSelector=None)
     assert "cloud.google.com/gke-spot" not in _spec(nodeSelector={"cloud.google.com/gke-spot": None})["nodeSelector"]
     assert "memory" not in _engine(resources={"limits": {"memory": None}})["resources"]["limits"]
 
 
-def test_a_null_of_what_is_not_there_is_nothing() -> None:
+def test_null_of_a_missing_field_is_ignored() -> None:
     assert "affinity" not in _spec(affinity=None)
     assert _spec(affinity={"nodeAffinity": None})["affinity"] == {}
     [added] = _spec(initContainers=[{"name": "first", "env": None, "securityContext": {"privileged": None}}])[
@@ -56,7 +56,7 @@ def test_a_null_of_what_is_not_there_is_nothing() -> None:
     assert added == {"name": "first", "securityContext": {}}
 
 
-def test_the_engine_is_found_by_its_name_and_others_come_after_it() -> None:
+def test_engine_container_is_merged_by_name_and_stays_first() -> None:
     assert _engine(resources={"limits": {"cpu": "4"}})["resources"]["limits"]["cpu"] == "4"
     spec = _spec(containers=[{"name": "watcher", "image": "w"}, {"name": CONTAINER, "tty": True}])
     assert [container["name"] for container in spec["containers"]] == [CONTAINER, "watcher"]
@@ -68,7 +68,7 @@ def test_variables_are_merged_by_name_in_their_order() -> None:
     assert env == [{"name": "A", "value": "9"}, {"name": "B", "value": "2"}, {"name": "C", "value": "3"}]
 
 
-def test_another_source_takes_the_place_of_the_first() -> None:
+def test_another_source_replaces_the_first() -> None:
     secret = {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
     assert _engine(env=[{"name": "A", **secret}])["env"][0] == {"name": "A", **secret}
     volumes = {volume["name"]: volume for volume in _spec(volumes=[{"name": "tmp", "ephemeral": {"x": {}}}])["volumes"]}
@@ -103,12 +103,12 @@ def test_lists_without_a_key_are_replaced() -> None:
     assert changed["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_several_items_of_one_key_that_the_pod_lacks_all_stay() -> None:
+def test_new_items_with_equal_keys_are_all_kept() -> None:
     ports = [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "protocol": "TCP"}]
     assert _engine(ports=ports)["ports"] == ports
 
 
-def test_the_result_shares_nothing_with_either() -> None:
+def test_result_is_a_deep_copy() -> None:
     template = {"spec": {"affinity": {"a": [{"b": 1}]}, "tolerations": [{"key": "x"}]}}
     pod, before = deepcopy(POD), deepcopy(template)
     merged = overlay(pod, template)
@@ -119,7 +119,7 @@ def test_the_result_shares_nothing_with_either() -> None:
     assert (pod, template) == (POD, before)
 
 
-OURS: list[tuple[dict[str, Any], str]] = [
+RESERVED: list[tuple[dict[str, Any], str]] = [
     ({"metadata": {"name": "x"}}, "metadata.name"),
     ({"metadata": {"generateName": "x-"}}, "metadata.generateName"),
     ({"metadata": {"namespace": "other"}}, "metadata.namespace"),
@@ -139,23 +139,23 @@ OURS: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("template", "place"), OURS)
-def test_what_runs_the_engine_and_finds_its_pod_is_not_to_be_changed(template: dict[str, Any], place: str) -> None:
+@pytest.mark.parametrize(("template", "place"), RESERVED)
+def test_reserved_fields_cannot_be_changed(template: dict[str, Any], place: str) -> None:
     with pytest.raises(PodTemplateError, match=f"the pod template changes .*{place}.*CLOUDSEG_POD_TEMPLATE"):
         overlay(POD, template)
 
 
 @pytest.mark.parametrize("label", sorted(AIRFLOW_LABELS))
-def test_airflows_labels_are_airflows(label: str) -> None:
+def test_labels_of_airflow_cannot_be_set(label: str) -> None:
     with pytest.raises(PodTemplateError, match=f"metadata.labels.{label}"):
         overlay(POD, {"metadata": {"labels": {label: "1"}}})
 
 
-def test_the_same_value_again_is_no_change() -> None:
+def test_reserved_fields_with_the_same_value_are_accepted() -> None:
     assert overlay(POD, deepcopy(POD)) == POD
 
 
-def test_another_image_is_pinned_as_well() -> None:
+def test_image_of_the_template_must_be_pinned() -> None:
     mirror = "mirror.example.org:5000/cloudseg@sha256:" + "0" * 64
     assert _engine(image=mirror)["image"] == mirror
     assert _engine(image="cloudseg:dev", imagePullPolicy="Never")["image"] == "cloudseg:dev"
@@ -165,13 +165,13 @@ def test_another_image_is_pinned_as_well() -> None:
         _engine(image=None)
 
 
-def test_a_pull_policy_does_not_unpin_an_image() -> None:
+def test_pull_policy_always_is_rejected_for_a_tag() -> None:
     by_tag = manifest(image="cloudseg:dev", image_pull_policy="Never")
     with pytest.raises(PodTemplateError, match="'cloudseg:dev', with the pull policy Always"):
         overlay(by_tag, {"spec": {"containers": [{"name": CONTAINER, "imagePullPolicy": "Always"}]}})
 
 
-MISFITS: list[tuple[dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], str]] = [
     ({"metadata": "x"}, "a str .*at metadata, where the pod has a mapping"),
     ({"spec": []}, "a list at spec, where the pod has a mapping"),
     ({"spec": {"containers": {"engine": {}}}}, "a mapping at spec.containers, where the pod has a list"),
@@ -185,13 +185,13 @@ MISFITS: list[tuple[dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("template", "told"), MISFITS)
-def test_what_is_no_part_of_a_pod_is_told_with_its_place(template: dict[str, Any], told: str) -> None:
-    with pytest.raises(PodTemplateError, match=told):
+@pytest.mark.parametrize(("template", "message"), INVALID)
+def test_invalid_template_names_the_field(template: dict[str, Any], message: str) -> None:
+    with pytest.raises(PodTemplateError, match=message):
         overlay(POD, template)
 
 
-# Any JSON, but often with a pod's own names, so that it meets what is there.
+# Any JSON, but often with a pod's field names, so that it overlaps with the pod.
 NAMES = st.sampled_from(
     ["metadata", "spec", "labels", "name", "namespace", "containers", "initContainers", "volumes", "env", "command",
      "volumeMounts", "mountPath", "tolerations", "emptyDir", "key", "resources", "limits", "image", "$patch"]
@@ -215,11 +215,11 @@ TEMPLATES = st.dictionaries(NAMES, VALUES, max_size=4) | st.fixed_dictionaries({
 
 @settings(max_examples=200, deadline=None)
 @given(template=TEMPLATES)
-def test_any_template_is_laid_over_or_refused_in_words_and_never_changed(template: dict[str, Any]) -> None:
+def test_any_template_is_merged_or_rejected_and_never_modified(template: dict[str, Any]) -> None:
     before, pod = repr(template), deepcopy(POD)
-    merged, told = _laid_over(pod, template)
+    merged, message = _merge(pod, template)
     if merged is None:
-        assert "pod template" in told
+        assert "pod template" in message
     else:
         assert merged["metadata"]["labels"].items() >= POD["metadata"]["labels"].items()
         assert merged["spec"]["containers"][0]["args"] == POD["spec"]["containers"][0]["args"]
@@ -227,7 +227,7 @@ def test_any_template_is_laid_over_or_refused_in_words_and_never_changed(templat
     assert (repr(template), pod) == (before, POD)
 
 
-def _laid_over(pod: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
+def _merge(pod: dict[str, Any], template: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
     try:
         return overlay(pod, template), ""
     except PodTemplateError as error:

@@ -1,4 +1,4 @@
-"""The pod against Kubernetes' own OpenAPI schema: of many releases, and of the cluster at hand where there is one."""
+"""The pod is valid against Kubernetes' OpenAPI schema: of many releases, and of the current cluster if there is one."""
 
 import contextlib
 import copy
@@ -47,7 +47,7 @@ TEMPLATE: dict[str, Any] = {
 
 
 def _combinations() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every pod that settings make: each choice with each other."""
+    """Yield the pods of all combinations of settings."""
     choices: list[list[tuple[str, dict[str, Any]]]] = [
         [("cpu", {"gpus": 0}), ("gpu", {"gpus": 1}), ("any-gpu", {"gpus": 1, "gpu_type": "none"})],
         [("on-demand", {}), ("spot", {"spot": True})],
@@ -71,7 +71,7 @@ VERSIONS = sorted({version.rpartition(".")[0] for version in all_versions()}, ke
 CORNERS = (VERSIONS[0], "1.30", VERSIONS[-1])
 
 
-def test_all_choices_are_there() -> None:
+def test_every_combination_of_settings_is_generated() -> None:
     assert len(PODS) == 3 * 2 * 2 * 2 * 2
 
 
@@ -94,13 +94,13 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("template", "told"), BROKEN)
-def test_the_schema_sees_a_slip(template: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValidationError, match=told):
+@pytest.mark.parametrize(("template", "message"), BROKEN)
+def test_schema_rejects_invalid_templates(template: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
         validate(overlay(PODS["gpu-spot-account-all"], template), VERSIONS[-1], strict=True)
 
 
-def test_lists_are_merged_by_the_keys_that_the_schema_names() -> None:
+def test_merge_keys_match_the_schema() -> None:
     folder = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
     text = (folder / f"v{VERSIONS[-1]}.0-local-strict" / "_definitions.json").read_text()
     definitions = json.loads(text)["$defs"]
@@ -124,7 +124,7 @@ def _merge_keys(definitions: Mapping[str, Any], name: str, seen: set[str]) -> It
 def api() -> client.CoreV1Api:
     kubeconfig = os.environ.get("KUBECONFIG")
     if not kubeconfig:
-        pytest.skip("no cluster: KUBECONFIG names none")
+        pytest.skip("no cluster: KUBECONFIG is not set")
     return client.CoreV1Api(config.new_client_from_config(kubeconfig))
 
 
@@ -133,11 +133,11 @@ def _namespace(api: client.CoreV1Api, labels: dict[str, str]) -> Iterator[str]:
     name = f"cloudseg-schema-{secrets.token_hex(4)}"
     api.create_namespace({"metadata": {"name": name, "labels": labels}})
     try:
-        # Admission wants the account that a pod names, or the one that each namespace gets.
+        # Admission requires the service account of a pod, or the default one of the namespace.
         api.create_namespaced_service_account(name, {"metadata": {"name": "segmenter"}})
         deadline = time.monotonic() + 30
         while not any(account.metadata.name == "default" for account in _accounts(api, name)):
-            assert time.monotonic() < deadline, "the namespace has got no default service account"
+            assert time.monotonic() < deadline, "the namespace has no default service account"
             time.sleep(0.2)
         yield name
     finally:
@@ -148,37 +148,37 @@ def _accounts(api: client.CoreV1Api, namespace: str) -> list[Any]:
     return list(api.list_namespaced_service_account(namespace).items)
 
 
-def _try_out(api: client.CoreV1Api, namespace: str, pod: dict[str, Any]) -> Any:
-    """Have the API server admit a pod without starting it; gives what it would store."""
+def _dry_run(api: client.CoreV1Api, namespace: str, pod: dict[str, Any]) -> Any:
+    """Let the API server validate a pod without creating it, and return what it would store."""
     pod = copy.deepcopy(pod)
     pod["metadata"]["namespace"] = namespace
     pod["spec"].pop("priorityClassName", None)  # a cluster has its own
     stored = api.create_namespaced_pod(namespace, pod, dry_run="All", field_validation="Strict")
-    # Older servers drop what they do not know.
+    # Older servers drop unknown fields.
     assert unknown_fields(pod, api.api_client.sanitize_for_serialization(stored)) == []
     return stored
 
 
-def test_the_cluster_admits_every_pod_and_knows_each_field(api: client.CoreV1Api) -> None:
+def test_cluster_admits_every_pod_with_every_field(api: client.CoreV1Api) -> None:
     with _namespace(api, {}) as namespace:
         for name, pod in PODS.items():
-            assert _try_out(api, namespace, pod).metadata.name == pod["metadata"]["name"], name
+            assert _dry_run(api, namespace, pod).metadata.name == pod["metadata"]["name"], name
         with pytest.raises((AssertionError, ApiException)):
-            _try_out(api, namespace, overlay(manifest(), {"spec": {"activeDeadlineSecond": 1}}))
+            _dry_run(api, namespace, overlay(manifest(), {"spec": {"activeDeadlineSecond": 1}}))
 
 
-def test_the_cluster_admits_them_under_the_restricted_standard(api: client.CoreV1Api) -> None:
+def test_cluster_admits_every_pod_under_the_restricted_standard(api: client.CoreV1Api) -> None:
     with _namespace(api, {"pod-security.kubernetes.io/enforce": "restricted"}) as namespace:
         if not _is_refused(api, namespace, overlay(manifest(), {"spec": {"hostNetwork": True}})):
             pytest.skip("this cluster does not enforce Pod Security Standards (Kubernetes does from 1.25 on)")
         for name, pod in PODS.items():
             if not name.endswith("-template"):
-                _try_out(api, namespace, pod)
+                _dry_run(api, namespace, pod)
 
 
 def _is_refused(api: client.CoreV1Api, namespace: str, pod: dict[str, Any]) -> bool:
     try:
-        _try_out(api, namespace, pod)
+        _dry_run(api, namespace, pod)
     except ApiException as error:
         return bool(error.status == 403)
     return False

@@ -3,7 +3,15 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.pods import CONTAINER
-from cloudseg_ops.pods.states import condition, demands, engine_of, engine_state, failed_beside, in_words, waiting
+from cloudseg_ops.pods.states import (
+    condition,
+    describe_state,
+    engine_of,
+    engine_state,
+    other_container_failure,
+    pod_requirements,
+    waiting_state,
+)
 from tests.support.pod_samples import manifest, seen
 
 
@@ -14,14 +22,14 @@ def _status(name: str, **state: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "status", [{}, {"containerStatuses": None}, {"containerStatuses": [{}]}, {"containerStatuses": [{"state": None}]}]
 )
-def test_a_status_without_its_parts_says_nothing(status: dict[str, Any]) -> None:
+def test_incomplete_status_gives_empty_values(status: dict[str, Any]) -> None:
     assert engine_state(status, "terminated") == {}
-    assert waiting(status) == {}
-    assert failed_beside(status) == ""
+    assert waiting_state(status) == {}
+    assert other_container_failure(status) == ""
     assert condition(status, "PodScheduled", "False") == ""
 
 
-def test_the_engine_is_found_among_others() -> None:
+def test_engine_container_is_found_among_others() -> None:
     pod = manifest()
     pod["spec"]["containers"].insert(0, {"name": "proxy"})
     assert engine_of(pod)["name"] == CONTAINER
@@ -30,31 +38,31 @@ def test_the_engine_is_found_among_others() -> None:
     assert engine_state(status, "running") == {"b": 2}
 
 
-def test_trouble_is_told_before_ordinary_waiting_and_the_engines_first() -> None:
+def test_waiting_errors_have_priority_and_the_engines_come_first() -> None:
     status = {
         "initContainerStatuses": [_status("first", waiting={"reason": "ErrImagePull"})],
         "containerStatuses": [_status(CONTAINER, waiting={"reason": "PodInitializing"})],
     }
-    assert waiting(status) == {"reason": "ErrImagePull", "image": "first:1"}
+    assert waiting_state(status) == {"reason": "ErrImagePull", "image": "first:1"}
     status["containerStatuses"][0]["state"]["waiting"]["reason"] = "InvalidImageName"
-    assert waiting(status)["reason"] == "InvalidImageName"
+    assert waiting_state(status)["reason"] == "InvalidImageName"
     ordinary = {"containerStatuses": [_status(CONTAINER, waiting={"reason": "ContainerCreating"})]}
-    assert waiting(ordinary)["reason"] == "ContainerCreating"
+    assert waiting_state(ordinary)["reason"] == "ContainerCreating"
 
 
-def test_a_condition_counts_with_its_value() -> None:
+def test_condition_is_matched_with_its_status() -> None:
     status = {"conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]}
     assert condition(status, "PodScheduled", "False") == ""
     assert condition(status, "Ready", "False") == "Ready"
 
 
-def test_words_are_one_line() -> None:
-    assert in_words({"reason": "A", "message": "b\n  c\n"}) == "A: b c"
-    assert in_words({"message": "b"}) == "b"
-    assert in_words({"reason": "", "message": None}) == ""
+def test_message_is_one_line() -> None:
+    assert describe_state({"reason": "A", "message": "b\n  c\n"}) == "A: b c"
+    assert describe_state({"message": "b"}) == "b"
+    assert describe_state({"reason": "", "message": None}) == ""
 
 
 def test_demands_are_labels_and_requests() -> None:
-    told = demands(seen("Pending", node=None))
-    assert told.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
-    assert demands({"spec": {"containers": [{"name": CONTAINER}]}}) == ""
+    found = pod_requirements(seen("Pending", node=None))
+    assert found.startswith("cloud.google.com/gke-accelerator=nvidia-l4, 3 of cpu, 10Gi of memory")
+    assert pod_requirements({"spec": {"containers": [{"name": CONTAINER}]}}) == ""

@@ -15,7 +15,7 @@ from cloudseg_ops.pods.template import check_template
 from tests.support.pod_samples import IMAGE, manifest
 
 
-def test_a_file_is_read(tmp_path: Path) -> None:
+def test_template_is_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "pod.yaml"
     file.write_text("# the platform team's\nspec:\n  priorityClassName: low\n")
     assert load_template(str(file)) == {"spec": {"priorityClassName": "low"}}
@@ -25,11 +25,11 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     "text",
     ["spec:\n  priorityClassName: low", "spec: {priorityClassName: low}", '{"spec": {"priorityClassName": "low"}}'],
 )
-def test_the_yaml_itself_will_do(text: str) -> None:
+def test_template_is_read_from_inline_yaml(text: str) -> None:
     assert load_template(text) == {"spec": {"priorityClassName": "low"}}
 
 
-def test_a_missing_file_is_told_with_what_the_variable_is(tmp_path: Path) -> None:
+def test_missing_file_names_the_variable(tmp_path: Path) -> None:
     missing = str(tmp_path / "nowhere.yaml")
     with pytest.raises(PodTemplateError, match=rf"{re.escape(missing)}: No such file.*set CLOUDSEG_POD_TEMPLATE to a"):
         load_template(missing)
@@ -37,7 +37,7 @@ def test_a_missing_file_is_told_with_what_the_variable_is(tmp_path: Path) -> Non
         load_template(str(tmp_path))
 
 
-NO_TEMPLATES = [
+INVALID = [
     ("spec: [", "not YAML"),
     ("spec: {}\n--- \nspec: {}", "not YAML"),
     ("a: !!python/object:os.system {}", "not YAML"),
@@ -62,13 +62,13 @@ NO_TEMPLATES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "told"), NO_TEMPLATES, ids=range(len(NO_TEMPLATES)))
-def test_what_is_no_template_is_told_with_its_place(text: str, told: str) -> None:
-    with pytest.raises(PodTemplateError, match=told):
+@pytest.mark.parametrize(("text", "message"), INVALID, ids=range(len(INVALID)))
+def test_invalid_template_names_the_problem(text: str, message: str) -> None:
+    with pytest.raises(PodTemplateError, match=message):
         load_template(text)
 
 
-def test_the_message_names_the_file(tmp_path: Path) -> None:
+def test_error_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "pod.yaml"
     file.write_bytes(b"\xff\xfe\x00 not text")
     with pytest.raises(PodTemplateError, match=re.escape(str(file))):
@@ -80,18 +80,18 @@ def test_the_message_names_the_file(tmp_path: Path) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(text=st.text(alphabet="ab:- \n{}[],&*!\"'#|>1.?", max_size=40))
-def test_any_text_is_a_template_or_refused_in_words(text: str) -> None:
-    # Anything but these two is a trace in a task's log.
+def test_any_text_is_accepted_or_raises_a_template_error(text: str) -> None:
+    # Any other exception would be a traceback in a task's log.
     with contextlib.suppress(PodTemplateError):
         check_template(load_template("\n" + text))
 
 
 @pytest.mark.parametrize("template", [{}, {"a": {"b": [1, 2.5, True, "x", {"c": None}]}}])
-def test_json_is_a_template(template: dict[str, Any]) -> None:
+def test_json_values_are_accepted(template: dict[str, Any]) -> None:
     check_template(template)
 
 
-def test_the_example_of_the_docs_does_what_it_says() -> None:
+def test_documented_example_works() -> None:
     page = (Path(__file__).parents[2] / "docs" / "settings.md").read_text()
     [example] = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     before, after = manifest(), overlay(manifest(), load_template(example))
@@ -104,7 +104,7 @@ def test_the_example_of_the_docs_does_what_it_says() -> None:
     assert engine["image"] == IMAGE
 
 
-def understood(pod: dict[str, Any]) -> Any:
+def deserialized(pod: dict[str, Any]) -> Any:
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
     return ApiClient().sanitize_for_serialization(PodGenerator.deserialize_model_dict(pod))
@@ -116,15 +116,15 @@ def engine_pod() -> dict[str, Any]:
     return pod_manifest(PodSettings(image="i", image_pull_policy="Never", pod_env={"A": "b"}), work)
 
 
-def test_the_client_understands_all_of_the_pod(engine_pod: dict[str, Any]) -> None:
-    assert unknown_fields(engine_pod, understood(engine_pod)) == []
+def test_client_knows_every_field_of_the_pod(engine_pod: dict[str, Any]) -> None:
+    assert unknown_fields(engine_pod, deserialized(engine_pod)) == []
 
 
-def test_a_field_that_is_misspelt_is_named_with_its_place(engine_pod: dict[str, Any]) -> None:
+def test_unknown_fields_are_named_with_their_path(engine_pod: dict[str, Any]) -> None:
     engine_pod["spec"]["containers"][0]["resource"] = {"limits": {"memory": "1Gi"}}
     engine_pod["spec"]["nodeSelectors"] = {"a": "b"}
-    assert unknown_fields(engine_pod, understood(engine_pod)) == ["spec.containers[0].resource", "spec.nodeSelectors"]
+    assert unknown_fields(engine_pod, deserialized(engine_pod)) == ["spec.containers[0].resource", "spec.nodeSelectors"]
 
 
-def test_what_is_empty_is_not_missed() -> None:
+def test_empty_fields_are_not_unknown() -> None:
     assert unknown_fields({"a": {}, "b": [], "c": None}, {}) == []

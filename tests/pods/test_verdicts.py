@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cloudseg_ops.contracts.errors import (
     ChunkUnfinishedError,
     CloudsegError,
+    NonFiniteWeightsError,
     PodDeadlineError,
     PodError,
     PodLostError,
@@ -22,7 +23,7 @@ NAME = "cloudseg-00007-x1"
 KEPT = "the masks so far are kept, and a retry does the rest"
 
 
-# What the API server gives of pods that ended in these ways; the words of the kubelet, of the scheduler and of GKE.
+# Pods as the API server returns them, with the messages of the kubelet, the scheduler and GKE.
 SHUTDOWN = "Pod was terminated in response to imminent node shutdown."
 LOST: list[tuple[str, dict[str, Any], str]] = [
     ("spot node, graceful", seen("Failed", ended(143), reason="Terminated", message=SHUTDOWN), SHUTDOWN),
@@ -47,7 +48,7 @@ LOST: list[tuple[str, dict[str, Any], str]] = [
      "NodeAffinity: Pod was rejected"),
     ("stopped", seen("Failed", ended(143)), "SIGTERM"),
     ("killed", seen("Failed", ended(137)), "container was killed (SIGKILL)"),
-    ("no word of the container", seen("Failed"), "no longer reports"),
+    ("no container status", seen("Failed"), "no longer reports"),
     ("deleted, running", deleted(seen("Running", {"running": {}})), "was deleted while it ran"),
     ("deleted, stopping", deleted(seen("Running", ended(143))), "was deleted while it ran"),
     ("deleted, waiting", deleted(seen("Pending", node=None)), "was deleted while it ran"),
@@ -58,16 +59,16 @@ LOST: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pod", "told"), [case[1:] for case in LOST], ids=[case[0] for case in LOST])
-def test_a_pod_that_was_ended_from_outside_is_lost(pod: dict[str, Any], told: str) -> None:
+@pytest.mark.parametrize(("pod", "expected"), [case[1:] for case in LOST], ids=[case[0] for case in LOST])
+def test_externally_ended_pod_is_lost(pod: dict[str, Any], expected: str) -> None:
     error = final_error(pod, NAME)
     assert type(error) is PodLostError
     assert NAME in str(error)
-    assert told in str(error)
+    assert expected in str(error)
     assert KEPT in str(error)
 
 
-def test_a_pod_that_is_gone_is_lost() -> None:
+def test_missing_pod_is_lost() -> None:
     error = final_error(None, NAME)
     assert type(error) is PodLostError
     assert str(error).startswith(f"pod {NAME} was deleted while it ran: a Spot node was taken back")
@@ -80,12 +81,12 @@ OUT_OF_MEMORY = ended(137, "OOMKilled")
     "pod",
     [
         seen("Failed", OUT_OF_MEMORY),
-        seen("Failed", ended(1, "OOMKilled")),  # a child was killed, and the engine went after it
+        seen("Failed", ended(1, "OOMKilled")),  # a child was killed, and the engine exited after it
         deleted(seen("Failed", OUT_OF_MEMORY)),
         seen("Failed", OUT_OF_MEMORY, **disrupted("TerminationByKubelet", SHUTDOWN)),
     ],
 )
-def test_out_of_memory(pod: dict[str, Any]) -> None:
+def test_out_of_memory_names_limit_and_setting(pod: dict[str, Any]) -> None:
     error = final_error(pod, NAME)
     assert type(error) is PodOutOfMemoryError
     assert "needed more memory than 10Gi" in str(error)
@@ -93,9 +94,9 @@ def test_out_of_memory(pod: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("state", [None, ended(143), ended(137), {"running": {}}, held("ContainerCreating")])
-def test_the_deadline(state: dict[str, Any] | None) -> None:
-    told = "Pod was active on the node longer than the specified deadline"
-    pod = seen("Failed", state, reason="DeadlineExceeded", message=told)
+def test_exceeded_deadline_names_the_setting(state: dict[str, Any] | None) -> None:
+    message = "Pod was active on the node longer than the specified deadline"
+    pod = seen("Failed", state, reason="DeadlineExceeded", message=message)
     for found in (pod, deleted(pod)):
         error = final_error(found, NAME)
         assert type(error) is PodDeadlineError
@@ -111,7 +112,7 @@ def test_the_deadline(state: dict[str, Any] | None) -> None:
         'Usage of EmptyDir volume "tmp" exceeds the limit "2Gi". ',
     ],
 )
-def test_disk_of_its_own_limit(message: str) -> None:
+def test_exceeded_disk_limit_names_the_setting(message: str) -> None:
     error = final_error(seen("Failed", ended(137), reason="Evicted", message=message), NAME)
     assert type(error) is PodError
     assert "used more disk than 2Gi" in str(error)
@@ -120,16 +121,16 @@ def test_disk_of_its_own_limit(message: str) -> None:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(128, "StartError"), (127, "ContainerCannotRun")])
-def test_an_image_that_is_none_of_the_engine(code: int, reason: str) -> None:
-    told = 'exec: "python": executable file not found in $PATH'
-    error = final_error(seen("Failed", ended(code, reason, told)), NAME)
+def test_image_without_the_engine_names_the_setting(code: int, reason: str) -> None:
+    message = 'exec: "python": executable file not found in $PATH'
+    error = final_error(seen("Failed", ended(code, reason, message)), NAME)
     assert type(error) is PodError
-    assert told in str(error)
+    assert message in str(error)
     assert "CLOUDSEG_IMAGE is an image of the engine" in str(error)
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_the_engines_own_failure_is_its_own(gone: bool) -> None:
+def test_engine_failure_has_the_last_lines_of_its_log(gone: bool) -> None:
     log = "first\nsecond\nthird\nModelLoadError: the weights do not fit\n"
     pod = seen("Failed", ended(1, "Error", log), **disrupted("TerminationByKubelet", SHUTDOWN))
     error = final_error(deleted(pod) if gone else pod, NAME)
@@ -138,11 +139,11 @@ def test_the_engines_own_failure_is_its_own(gone: bool) -> None:
     assert KEPT in str(error)
 
 
-def test_a_failure_without_a_message() -> None:
+def test_failure_without_a_message_says_so() -> None:
     assert "it left no message" in str(final_error(seen("Failed", ended(1)), NAME))
 
 
-def test_an_engine_of_another_version_is_told_as_that() -> None:
+def test_version_mismatch_is_recognized() -> None:
     log = (
         "2026-11-24 ERROR VersionMismatchError: this engine is cloudseg 0.1.0, and the DAG that started it is 0.2.0: …"
     )
@@ -151,7 +152,17 @@ def test_an_engine_of_another_version_is_told_as_that() -> None:
     assert str(error) == f"pod {NAME}: {log.partition('VersionMismatchError: ')[2]}"
 
 
-def test_an_engine_too_old_to_know_what_is_expected_of_it() -> None:
+def test_a_failure_that_no_retry_can_fix_is_raised_as_the_engines_error() -> None:
+    log = "first\n2026-11-24 ERROR NonFiniteWeightsError: model v1: head.bias is NaN\n"
+    error = final_error(seen("Failed", ended(4, "Error", log)), NAME)
+    assert type(error) is NonFiniteWeightsError
+    assert str(error) == f"pod {NAME}: model v1: head.bias is NaN"
+    # An engine of an older version ends with 1, as for images that are left.
+    assert type(final_error(seen("Failed", ended(1, "Error", log)), NAME)) is ChunkUnfinishedError
+    assert "exit code 4" in str(final_error(seen("Failed", ended(4)), NAME))
+
+
+def test_engine_without_the_version_option_is_reported_as_older() -> None:
     log = "usage: …\npython -m cloudseg_ops.engine: error: unrecognized arguments: --expect-version 0.2.0"
     error = final_error(seen("Failed", ended(2, "Error", log)), NAME)
     assert type(error) is PodError
@@ -159,19 +170,14 @@ def test_an_engine_too_old_to_know_what_is_expected_of_it() -> None:
     assert "CLOUDSEG_IMAGE is of an older version than the DAG" in str(error)
 
 
-def test_a_container_of_the_template_that_fails_is_told() -> None:
+def test_failed_container_of_the_template_is_named() -> None:
     first = seen("Failed", held("PodInitializing"), initContainerStatuses=[container("first", ended(3, "Error", "no"))])
     error = final_error(first, NAME)
     assert type(error) is PodError
     assert "never started the engine: container first ended with exit code 3: Error: no" in str(error)
-    side = seen("Failed", ended(0, "Completed"))
-    side["status"]["containerStatuses"].insert(0, container("watcher", ended(1)))
-    error = final_error(side, NAME)
-    assert type(error) is PodError
-    assert "the engine finished, but container watcher ended with exit code 1" in str(error)
 
 
-def test_a_sidecar_in_front_does_not_lend_its_limits() -> None:
+def test_limits_of_a_sidecar_are_not_those_of_the_engine() -> None:
     pod = seen("Failed", OUT_OF_MEMORY)
     pod["spec"]["containers"].insert(0, {"name": "proxy", "resources": {"limits": {"memory": "1Mi"}}})
     assert "more memory than 10Gi" in str(final_error(pod, NAME))
@@ -193,9 +199,9 @@ EXPLAINED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("pod", "told"), EXPLAINED)
-def test_a_pod_in_one_line(pod: dict[str, Any], told: str) -> None:
-    assert explain_pod(pod) == told
+@pytest.mark.parametrize(("pod", "expected"), EXPLAINED)
+def test_pod_is_explained_in_one_line(pod: dict[str, Any], expected: str) -> None:
+    assert explain_pod(pod) == expected
 
 
 def _parts(pod: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -211,9 +217,9 @@ PODS = [case[1] for case in LOST] + [case[0] for case in EXPLAINED] + [
 
 @settings(max_examples=150, deadline=None)
 @given(pod=st.sampled_from(PODS), data=st.data())
-def test_no_part_that_is_missing_takes_the_words_away(pod: dict[str, Any], data: st.DataObject) -> None:
+def test_incomplete_pods_are_still_explained(pod: dict[str, Any], data: st.DataObject) -> None:
     pod = json.loads(json.dumps(pod))
-    # Of these the API server lacks none.
+    # The API server always returns these.
     optional = [path for path in _parts(pod) if path not in (("metadata",), ("spec",)) and path[-1] != "name"]
     path = data.draw(st.sampled_from(optional))
     part = pod

@@ -27,7 +27,7 @@ KEPT = "the masks so far are kept, and a retry does the rest"
         ("SignatureValidationFailed", "not signed"),
     ],
 )
-def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
+def test_image_pull_error_names_the_image(reason: str, message: str) -> None:
     error = final_error(seen("Pending", held(reason, message)), NAME)
     assert type(error) is PodImageError
     assert f"cannot get the image {IMAGE}: {reason}: {message}" in str(error)
@@ -35,14 +35,14 @@ def test_an_image_that_cannot_be_had(reason: str, message: str) -> None:
     assert "clear this task" in str(error)
 
 
-def test_an_image_that_is_never_pulled() -> None:
-    told = f'Container image "{IMAGE}" is not present with pull policy of Never'
-    error = final_error(seen("Pending", held("ErrImageNeverPull", told)), NAME)
+def test_missing_image_with_pull_policy_never_must_be_loaded() -> None:
+    message = f'Container image "{IMAGE}" is not present with pull policy of Never'
+    error = final_error(seen("Pending", held("ErrImageNeverPull", message)), NAME)
     assert type(error) is PodImageError
     assert "load it there" in str(error)
 
 
-def test_an_image_of_another_container_is_told_by_its_name() -> None:
+def test_pull_error_of_another_container_names_its_image() -> None:
     first = container("first", held("ErrImagePull", "no"))
     pod = seen("Pending", held("PodInitializing"), initContainerStatuses=[first])
     error = final_error(pod, NAME)
@@ -50,35 +50,35 @@ def test_an_image_of_another_container_is_told_by_its_name() -> None:
     assert "cannot get the image watcher:1: ErrImagePull: no" in str(error)
 
 
-def test_no_node() -> None:
-    told = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
-    pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
+def test_unschedulable_pod_names_its_requirements() -> None:
+    message = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    pod = seen("Pending", node=None, **unscheduled("Unschedulable", message))
     error = final_error(pod, NAME, ["FailedScheduling: old", "FailedScaleUp: GCE quota exceeded"])
     assert type(error) is PodUnschedulableError
     for part in (
-        told.rstrip("."), "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4",
+        message.rstrip("."), "FailedScaleUp: GCE quota exceeded", "cloud.google.com/gke-accelerator=nvidia-l4",
         "1 of nvidia.com/gpu",
         "10Gi of memory", "CLOUDSEG_SCHEDULE_TIMEOUT_SECONDS",
     ):  # fmt: skip
         assert part in str(error)
 
 
-def test_what_the_scheduler_says_is_said_once() -> None:
-    told = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."
-    pod = seen("Pending", node=None, **unscheduled("Unschedulable", told))
-    error = final_error(pod, NAME, [f"FailedScheduling: {told}", f"FailedScheduling: {told}"])
+def test_scheduler_message_is_not_repeated() -> None:
+    message = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity."
+    pod = seen("Pending", node=None, **unscheduled("Unschedulable", message))
+    error = final_error(pod, NAME, [f"FailedScheduling: {message}", f"FailedScheduling: {message}"])
     assert str(error).count("0/1 nodes are available") == 1
     assert "affinity. Check that" in str(error)
 
 
-def test_a_scheduler_that_says_nothing() -> None:
+def test_pod_without_scheduler_messages_is_unschedulable() -> None:
     error = final_error(seen("Pending", node=None), NAME)
     assert type(error) is PodUnschedulableError
     assert "the scheduler has not looked at it" in str(error)
 
 
 @pytest.mark.parametrize(
-    ("state", "events", "told"),
+    ("state", "events", "expected"),
     [
         (
             held("CreateContainerConfigError", 'secret "s" not found'),
@@ -92,9 +92,9 @@ def test_a_scheduler_that_says_nothing() -> None:
         (None, (), "Kubernetes gives no reason"),
     ],
 )
-def test_a_start_that_takes_too_long(state: dict[str, Any] | None, events: tuple[str, ...], told: str) -> None:
+def test_slow_start_names_its_cause(state: dict[str, Any] | None, events: tuple[str, ...], expected: str) -> None:
     error = final_error(seen("Pending", state), NAME, events)
     assert type(error) is PodError
     assert f"pod {NAME} did not start in time" in str(error)
-    assert told in str(error)
+    assert expected in str(error)
     assert "CLOUDSEG_STARTUP_TIMEOUT_SECONDS" in str(error)

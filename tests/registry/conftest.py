@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checkpoints import checkpoint
+
+WEIGHTS_ONE = checkpoint(value=1.0)
+WEIGHTS_TWO = checkpoint(value=2.0)
 PARAMS = """\
 model:
   architecture: unet
@@ -18,7 +22,7 @@ model:
 
 @dataclass
 class Registry:
-    """A registry to be read, with what a test needs to damage it."""
+    """A registry, and the means to damage it."""
 
     path: Path
     remote: Path
@@ -50,7 +54,7 @@ class Registry:
                 repo.push()
 
     def forget_cache(self) -> None:
-        """Leave the bytes in the remote alone, as in a fresh clone."""
+        """Delete DVC's cache, so that the weights are only in the remote, as in a fresh clone."""
         subprocess.run(["rm", "-rf", str(self.path / ".dvc" / "cache")], check=True)
 
     def remote_objects(self) -> list[Path]:
@@ -74,9 +78,9 @@ def _make(root: Path) -> Registry:
 
 def _fill(registry: Registry) -> Registry:
     (registry.path / "params.yaml").write_text(PARAMS)
-    registry.track("model.pt", b"weights one")
+    registry.track("model.pt", WEIGHTS_ONE)
     registry.commit("one", "v1")
-    registry.track("model.pt", b"weights two, longer")
+    registry.track("model.pt", WEIGHTS_TWO)
     registry.commit("two")
     registry.git("tag", "--annotate", "v2", "--message", "second")
     registry.git("branch", "dev", "v1")
@@ -85,13 +89,13 @@ def _fill(registry: Registry) -> Registry:
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    """Tags v1 and v2 (annotated), whose weights differ, on main; a branch `dev`. Shared: only to be read."""
+    """Tags v1 and v2 (annotated) with different weights, on main; a branch `dev`. Shared by all tests: read-only."""
     return _fill(_make(tmp_path_factory.mktemp("registry")))
 
 
 @pytest.fixture
 def own_registry(tmp_path: Path) -> Registry:
-    """The same, for one test alone, which may change and damage it."""
+    """A registry for one test, which may change and damage it."""
     return _fill(_make(tmp_path))
 
 
@@ -115,7 +119,7 @@ def as_bare(registry: Registry) -> str:
 
 @pytest.fixture(params=[as_path, as_url, as_bare])
 def form(request: pytest.FixtureRequest) -> Opener:
-    """Gives a registry's address in each form in which people give it."""
+    """A function that returns a registry's address, in each of its forms."""
     opener: Opener = request.param
     return opener
 

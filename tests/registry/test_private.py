@@ -1,4 +1,4 @@
-"""A registry behind a login: git's own configuration tells the token, as docs/operations.md has it."""
+"""A private registry: git's configuration has the token, as in docs/operations.md."""
 
 import base64
 import re
@@ -64,20 +64,18 @@ def no_other_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def _configure(tmp_path: Path, host: str, token: str) -> None:
     (text,) = re.findall(r"<<'CONFIG'\n(.*?\n)CONFIG\n", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL)
-    told = text.replace("https://git.example.com", host).replace("THE-TOKEN", token)
-    (tmp_path / "gitconfig").write_text(told)
+    config = text.replace("https://git.example.com", host).replace("THE-TOKEN", token)
+    (tmp_path / "gitconfig").write_text(config)
 
 
-def test_the_runbooks_file_lets_the_workers_in(registry: Registry, private: Private, tmp_path: Path) -> None:
+def test_documented_git_configuration_authenticates(registry: Registry, private: Private, tmp_path: Path) -> None:
     _configure(tmp_path, private.host, "secret")
     with open_revision(private.url, "v1") as opened:
         assert opened.commit == registry.git("rev-parse", "v1")
 
 
 @pytest.mark.parametrize("token", [None, "expired"])
-def test_without_a_valid_token_the_registry_is_out_of_reach(
-    private: Private, tmp_path: Path, token: str | None
-) -> None:
+def test_registry_is_unreachable_without_a_valid_token(private: Private, tmp_path: Path, token: str | None) -> None:
     if token:
         _configure(tmp_path, private.host, token)
     with pytest.raises(RepositoryUnreachableError) as raised, open_revision(private.url, "v1"):

@@ -10,21 +10,21 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.registry import pull_model
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
-from tests.registry.conftest import Registry
+from tests.registry.conftest import WEIGHTS_ONE, WEIGHTS_TWO, Registry
 
 
 def _pull(store: Store, layout: RunLayout, registry: Registry, revision: str = "v1"):  # type: ignore[no-untyped-def]
     return pull_model(store, layout, repository=str(registry.path), revision=revision, path="model.pt")
 
 
-def test_stages_the_bytes_and_writes_the_reference(
+def test_pull_stages_the_weights_and_writes_the_reference(
     store: Store, layout: RunLayout, registry: Registry, address: str
 ) -> None:
     model = pull_model(store, layout, repository=address, revision="v2", path="model.pt")
     assert model.commit == registry.git("rev-parse", "v2^{commit}")
-    assert model.md5 == hashlib.md5(b"weights two, longer").hexdigest()
+    assert model.md5 == hashlib.md5(WEIGHTS_TWO).hexdigest()
     assert model.digest == model_digest(model.md5, model.params)
-    assert store.read(GcsUri.parse(model.uri)) == b"weights two, longer"
+    assert store.read(GcsUri.parse(model.uri)) == WEIGHTS_TWO
     assert json.loads(store.read(layout.model)) == model.to_json()
 
 
@@ -50,7 +50,7 @@ def test_a_run_keeps_its_commit_when_the_tag_moves(
     assert _pull(store, buckets.layout("next-run"), own_registry).commit != first.commit
 
 
-def test_corrupt_object_in_the_remote(store: Store, layout: RunLayout, own_registry: Registry) -> None:
+def test_corrupt_object_in_the_remote_is_rejected(store: Store, layout: RunLayout, own_registry: Registry) -> None:
     own_registry.forget_cache()
     for path in own_registry.remote_objects():
         path.chmod(0o644)
@@ -65,7 +65,7 @@ def test_a_corrupt_staged_copy_is_replaced(store: Store, layout: RunLayout, regi
     uri = GcsUri.parse(_pull(store, layout, registry).uri)
     store.write(uri, b"half")
     _pull(store, layout, registry)
-    assert store.read(uri) == b"weights one"
+    assert store.read(uri) == WEIGHTS_ONE
 
 
 def test_the_same_weights_with_other_params_are_another_model(

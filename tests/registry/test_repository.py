@@ -13,25 +13,25 @@ from cloudseg_ops.contracts.errors import (
     UnknownRevisionError,
 )
 from cloudseg_ops.registry._repository import open_revision
-from tests.registry.conftest import Opener, Registry
+from tests.registry.conftest import WEIGHTS_ONE, WEIGHTS_TWO, Opener, Registry
 
 
 @pytest.mark.parametrize("revision", ["v1", "dev", "main", "v2"])
-def test_resolves_any_kind_of_revision(registry: Registry, address: str, revision: str) -> None:
+def test_any_kind_of_revision_is_resolved(registry: Registry, address: str, revision: str) -> None:
     expected = registry.git("rev-parse", f"{revision}^{{commit}}")
     with open_revision(address, revision) as opened:
         assert opened.commit == expected
 
 
-def test_resolves_a_commit(registry: Registry, address: str) -> None:
+def test_commit_is_resolved(registry: Registry, address: str) -> None:
     commit = registry.git("rev-parse", "v1^{commit}")
     with open_revision(address, commit) as opened:
         assert opened.commit == commit
 
 
-def test_a_revision_gives_its_own_bytes(own_registry: Registry, form: Opener, tmp_path: Path) -> None:
+def test_each_revision_has_its_weights(own_registry: Registry, form: Opener, tmp_path: Path) -> None:
     own_registry.forget_cache()
-    for revision, content in [("v1", b"weights one"), ("v2", b"weights two, longer")]:
+    for revision, content in [("v1", WEIGHTS_ONE), ("v2", WEIGHTS_TWO)]:
         with open_revision(form(own_registry), revision) as opened:
             opened.download(opened.find("model.pt"), tmp_path / revision)
         assert (tmp_path / revision).read_bytes() == content
@@ -56,7 +56,7 @@ def test_revisions_outside_the_grammar_never_reach_git(registry: Registry, revis
         pass
 
 
-def test_unreachable_repository() -> None:
+def test_unreachable_repository_raises() -> None:
     with (
         pytest.raises(RepositoryUnreachableError, match="CLOUDSEG_MODEL_REPOSITORY"),
         open_revision("/no/such/registry", "v1"),
@@ -64,17 +64,17 @@ def test_unreachable_repository() -> None:
         pass
 
 
-def test_a_repository_without_dvc(own_registry: Registry) -> None:
+def test_repository_without_dvc_raises(own_registry: Registry) -> None:
     shutil.rmtree(own_registry.path / ".dvc")
     own_registry.commit("no more DVC", "plain")
     with (
-        pytest.raises(RepositoryUnreachableError, match="not under DVC"),
+        pytest.raises(ModelPathError, match="not under DVC"),
         open_revision(own_registry.path.as_uri(), "plain"),
     ):
         pass
 
 
-def test_wrong_path_names_what_is_there(address: str) -> None:
+def test_wrong_path_names_the_tracked_files(address: str) -> None:
     with (
         open_revision(address, "v1") as opened,
         pytest.raises(ModelPathError, match=r"no 'weights\.pt'; DVC tracks there: \['model\.pt'\]"),
@@ -82,12 +82,12 @@ def test_wrong_path_names_what_is_there(address: str) -> None:
         opened.find("weights.pt")
 
 
-def test_a_file_of_gits_is_no_model(address: str) -> None:
+def test_file_tracked_by_git_is_rejected(address: str) -> None:
     with open_revision(address, "v1") as opened, pytest.raises(ModelPathError, match=r"dvc add params\.yaml"):
         opened.find("params.yaml")
 
 
-def test_a_folder_is_no_model(own_registry: Registry) -> None:
+def test_folder_is_rejected(own_registry: Registry) -> None:
     (own_registry.path / "folder").mkdir()
     own_registry.track("folder/model.pt", b"x")
     own_registry.commit("folder", "v3")
@@ -95,7 +95,7 @@ def test_a_folder_is_no_model(own_registry: Registry) -> None:
         opened.find("folder")
 
 
-def test_object_missing_in_the_remote(own_registry: Registry, form: Opener, tmp_path: Path) -> None:
+def test_missing_object_in_the_remote_raises(own_registry: Registry, form: Opener, tmp_path: Path) -> None:
     own_registry.forget_cache()
     shutil.rmtree(own_registry.remote / "files")
     with open_revision(form(own_registry), "v1") as opened:
@@ -115,7 +115,7 @@ def test_object_missing_in_the_remote(own_registry: Registry, form: Opener, tmp_
         ("- 1\n", "no `model` section"),
     ],
 )
-def test_unusable_params(own_registry: Registry, text: str | None, found: str) -> None:
+def test_invalid_params_are_rejected(own_registry: Registry, text: str | None, found: str) -> None:
     params = own_registry.path / "params.yaml"
     if text is None:
         params.unlink()

@@ -1,4 +1,4 @@
-"""What is kept for the trigger form, and what of it is believed."""
+"""The revisions that are stored for the trigger form, and their validation."""
 
 import json
 
@@ -6,24 +6,24 @@ import pytest
 
 from cloudseg_ops.registry.revision_choices import (
     VARIABLE,
-    keep_command,
-    kept,
-    read_kept,
+    parse_value,
     revision_choices,
+    store_command,
+    variable_value,
 )
 
 REPOSITORY = "https://git.example/models.git"
 REVISIONS = ["v2", "v1", "main"]
 
 
-def test_what_is_kept_comes_back() -> None:
-    assert read_kept(kept(REPOSITORY, REVISIONS), REPOSITORY) == REVISIONS
+def test_stored_revisions_are_read_back() -> None:
+    assert parse_value(variable_value(REPOSITORY, REVISIONS), REPOSITORY) == REVISIONS
 
 
-def test_credentials_are_not_kept() -> None:
-    value = kept("https://user:secret@git.example/models.git", REVISIONS)
+def test_credentials_are_not_stored() -> None:
+    value = variable_value("https://user:secret@git.example/models.git", REVISIONS)
     assert "secret" not in value
-    assert read_kept(value, REPOSITORY) == read_kept(value, "https://x:y@git.example/models.git") == REVISIONS
+    assert parse_value(value, REPOSITORY) == parse_value(value, "https://x:y@git.example/models.git") == REVISIONS
 
 
 @pytest.mark.parametrize(
@@ -36,25 +36,25 @@ def test_credentials_are_not_kept() -> None:
         json.dumps({"repository": REPOSITORY, "revisions": {"v1": 1}}),
     ],
 )  # fmt: skip
-def test_garbage_offers_nothing(value: str) -> None:
-    assert read_kept(value, REPOSITORY) == []
+def test_invalid_values_give_no_revisions(value: str) -> None:
+    assert parse_value(value, REPOSITORY) == []
 
 
-def test_of_what_is_kept_only_revisions_are_believed() -> None:
+def test_invalid_revisions_are_dropped() -> None:
     revisions = ["v1", None, 7, ["v2"], "--upload-pack=x", "v3\n", "v4"]
     value = json.dumps({"repository": REPOSITORY, "revisions": revisions})
-    assert read_kept(value, REPOSITORY) == ["v1", "v4"]
-    assert len(read_kept(kept(REPOSITORY, [f"v{number}" for number in range(1000)]), REPOSITORY)) == 50
+    assert parse_value(value, REPOSITORY) == ["v1", "v4"]
+    assert len(parse_value(variable_value(REPOSITORY, [f"v{number}" for number in range(1000)]), REPOSITORY)) == 50
 
 
-def test_outside_of_airflow_the_pinned_revision_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", kept(REPOSITORY, REVISIONS))
+def test_pinned_revision_is_the_only_choice_outside_of_airflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", variable_value(REPOSITORY, REVISIONS))
     assert revision_choices(REPOSITORY, "v1.2") == ["v1.2"]
 
 
-def test_airflow_takes_the_command() -> None:
+def test_airflow_parses_the_command() -> None:
     from airflow.cli.cli_parser import get_parser
 
-    read = get_parser().parse_args(keep_command(REPOSITORY, REVISIONS)[1:])
+    read = get_parser().parse_args(store_command(REPOSITORY, REVISIONS)[1:])
     assert read.key == VARIABLE
-    assert read_kept(read.value, REPOSITORY) == REVISIONS
+    assert parse_value(read.value, REPOSITORY) == REVISIONS

@@ -8,7 +8,7 @@ from cloudseg_ops.report.charts import count_ticks, draw_histogram, stack
 
 
 @given(st.integers(0, 10_000_000))
-def test_ticks_are_few_whole_even_and_reach_the_top(most: int) -> None:
+def test_ticks_are_few_evenly_spaced_and_reach_the_maximum(most: int) -> None:
     ticks = count_ticks(most)
     assert 2 <= len(ticks) <= 5
     assert ticks[0] == 0
@@ -27,7 +27,7 @@ def test_a_histogram_stays_within_its_frame(counts: list[int], mean: float) -> N
     assert chart.left <= chart.mean_x <= chart.right
 
 
-def test_a_bar_is_as_high_as_its_share() -> None:
+def test_bar_height_is_proportional_to_the_count() -> None:
     chart = draw_histogram([100, 50] + [0] * 18, 0.03)
     assert chart.bars[0].height == 2 * chart.bars[1].height > 0
     assert chart.bars[2].height == 0
@@ -40,7 +40,7 @@ def test_large_counts_have_short_labels() -> None:
     assert labels == ["0", "250k", "500k", "750k", "1M"]
 
 
-def test_a_stack_fills_the_bar_and_hides_nothing() -> None:
+def test_stack_fills_the_bar_and_shows_small_parts() -> None:
     segments = stack({"masked": 999_999, "quarantined": 0, "lost": 1})
     assert [segment.key for segment in segments] == ["masked", "lost"]
     assert segments[1].width > 0.5

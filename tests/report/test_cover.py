@@ -19,7 +19,7 @@ def test_mean_and_median_are_those_of_all_values(fractions: list[float]) -> None
     assert sum(cover.bins) == cover.count == len(fractions)
 
 
-def test_a_value_falls_into_the_bin_that_begins_at_or_below_it() -> None:
+def test_histogram_bins_include_their_lower_bound() -> None:
     cover = CloudCover()
     for fraction in (0.0, 0.049, 0.05, 0.999, 1.0):
         cover.add(fraction)
@@ -34,10 +34,10 @@ def test_no_images_have_neither_mean_nor_median() -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, "0.5", math.nan, math.inf, -0.01, 1.01, [0.5]])
-def test_what_is_no_fraction_is_none(value: Any) -> None:
+def test_invalid_fraction_is_none(value: Any) -> None:
     assert checked_fraction(value) is None
 
 
 @pytest.mark.parametrize("value", [0, 1, 0.25])
-def test_a_fraction_stays_as_it_is(value: float) -> None:
+def test_valid_fraction_is_unchanged(value: float) -> None:
     assert checked_fraction(value) == value

@@ -16,7 +16,7 @@ def _rows(store: Store, layout: RunLayout, **facts: Any) -> list[dict[str, str]]
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_a_row_for_each_image(store: Store, layout: RunLayout) -> None:
+def test_csv_has_a_row_per_image(store: Store, layout: RunLayout) -> None:
     gone = Result(done("gone.jpg").source, Outcome.VANISHED, reason="gone")
     write_chunk(store, layout, 0, [done("sky/ä.jpg", 0.25), quarantined("b.jpg", "no image"), gone])
     write_chunk(store, layout, 1, [done("c.jpg", 1 / 3)])
@@ -48,19 +48,19 @@ def test_a_run_without_a_model_and_without_images_has_a_header(store: Store, lay
     assert text == "name,generation,outcome,cloud_fraction,mask_uri,model_revision,model_commit\n"
 
 
-def test_a_repeated_task_replaces_it(store: Store, layout: RunLayout) -> None:
+def test_repeated_task_replaces_the_file(store: Store, layout: RunLayout) -> None:
     assert _rows(store, layout) == []
     write_chunk(store, layout, 0, [done("a.jpg")])
     assert [row["name"] for row in _rows(store, layout)] == ["a.jpg"]
 
 
-def test_it_is_of_the_same_reading_as_the_report(store: Store, layout: RunLayout) -> None:
+def test_csv_and_report_have_the_same_images(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg"), done("a.jpg"), "junk"])
     rows = _rows(store, layout)
     assert [row["name"] for row in rows] == [image["name"] for image in written(store, layout)["images"]] == ["a.jpg"]
 
 
-def test_without_the_setting_there_is_none(store: Store, layout: RunLayout) -> None:
+def test_csv_is_not_written_by_default(store: Store, layout: RunLayout) -> None:
     write_report(store, layout, facts_of(layout, []))
     names = {info.name.rpartition("/")[2] for info in store.list_objects(layout.report_folder)}
     assert names == {"report.json", "report.html"}

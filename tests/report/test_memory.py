@@ -13,7 +13,7 @@ from tests.support.report_runs import done, quarantined, write_chunk, written
 
 _PER_CHUNK = 2500
 
-# In its own process: the emulator of this one keeps what is written in memory, which would be counted as well.
+# In a separate process: the emulator of this one keeps all objects in memory, which would count too.
 _MEASURE = """
 import json, sys, tracemalloc
 from cloudseg_ops.contracts.run_layout import RunLayout

@@ -58,7 +58,7 @@ def hostile(store: Store, layout: RunLayout) -> _Page:
     return _written(store, layout)
 
 
-def test_names_and_reasons_are_text_and_nothing_else(hostile: _Page) -> None:
+def test_names_and_reasons_are_escaped(hostile: _Page) -> None:
     assert hostile.tags.count("img") == 1
     assert not {"script", "iframe", "object", "link", "base", "form", "a"} & set(hostile.tags)
     assert not [name for name, _ in hostile.attributes if name.startswith("on") or name in ("style", "href")]
@@ -66,7 +66,7 @@ def test_names_and_reasons_are_text_and_nothing_else(hostile: _Page) -> None:
         assert name in hostile.texts
 
 
-def test_the_policy_allows_the_page_its_own_style_and_pictures_alone(hostile: _Page) -> None:
+def test_csp_allows_only_the_inline_style_and_images(hostile: _Page) -> None:
     (policy,) = [value for value in hostile.values("content") if "default-src" in value]
     digest = base64.b64encode(hashlib.sha256(hostile.style.encode()).digest()).decode()
     assert policy.split("; ") == [
@@ -78,11 +78,11 @@ def test_the_policy_allows_the_page_its_own_style_and_pictures_alone(hostile: _P
     ]
 
 
-def test_the_policy_stands_before_the_style(hostile: _Page) -> None:
+def test_csp_precedes_the_style(hostile: _Page) -> None:
     assert hostile.tags.index("meta") < hostile.tags.index("style")
 
 
-def test_nothing_is_fetched(hostile: _Page) -> None:
+def test_page_fetches_nothing(hostile: _Page) -> None:
     assert all(value.startswith("data:image/jpeg;base64,") for value in hostile.values("src"))
     assert "url(" not in hostile.style
     assert "@import" not in hostile.style
@@ -90,7 +90,7 @@ def test_nothing_is_fetched(hostile: _Page) -> None:
     assert base64.b64decode(source.partition(",")[2]) == picture()
 
 
-def test_a_good_run_says_so_at_a_glance(store: Store, layout: RunLayout) -> None:
+def test_good_run_has_a_good_verdict(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg", 0.25), done("b.jpg", 0.75)])
     write_report(store, layout, facts_of(layout, planned(layout, 2)))
     found = _written(store, layout)
@@ -107,7 +107,7 @@ def test_a_good_run_says_so_at_a_glance(store: Store, layout: RunLayout) -> None
         ({}, "verdict attention", "1 of 2 chunks unfinished"),
     ],
 )
-def test_a_run_with_losses_or_gaps_says_so(
+def test_lost_inputs_and_unfinished_chunks_are_in_the_headline(
     store: Store, layout: RunLayout, changes: dict[str, list[str]], style: str, headline: str
 ) -> None:
     write_chunk(store, layout, 0, [done("a.jpg")])
@@ -118,7 +118,7 @@ def test_a_run_with_losses_or_gaps_says_so(
     assert found.values("class").count("unfinished") == 1
 
 
-def test_a_few_hundred_quarantined_are_listed_and_the_rest_counted(store: Store, layout: RunLayout) -> None:
+def test_long_quarantine_list_is_truncated_with_a_count(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [quarantined(f"{number:04}.jpg", "no image") for number in range(1234)])
     write_report(store, layout, facts_of(layout, planned(layout, 1234)))
     found = _written(store, layout)
@@ -127,9 +127,7 @@ def test_a_few_hundred_quarantined_are_listed_and_the_rest_counted(store: Store,
 
 
 @pytest.mark.parametrize(("count", "line"), [(0, ""), (1, "1 photograph uses less"), (2, "2 photographs use less")])
-def test_photographs_that_use_little_of_their_range_are_counted(
-    store: Store, layout: RunLayout, count: int, line: str
-) -> None:
+def test_low_range_photographs_are_counted(store: Store, layout: RunLayout, count: int, line: str) -> None:
     dark = [replace(done(f"dark{number}.tif"), range_used=0.0625) for number in range(count)]
     write_chunk(store, layout, 0, [*dark, done("fine.tif")])
     report = write_report(store, layout, facts_of(layout, planned(layout, count + 1)))
@@ -141,7 +139,7 @@ def test_photographs_that_use_little_of_their_range_are_counted(
     assert "range_used" not in images[-1]
 
 
-def test_of_many_chunks_the_complete_ones_are_folded_away(store: Store, layout: RunLayout) -> None:
+def test_complete_chunks_are_collapsed_if_there_are_many(store: Store, layout: RunLayout) -> None:
     for index in range(20):
         write_chunk(store, layout, index, [done(f"{index}.jpg")], complete=index != 7)
     write_report(store, layout, facts_of(layout, planned(layout, *[1] * 20)))
@@ -150,7 +148,7 @@ def test_of_many_chunks_the_complete_ones_are_folded_away(store: Store, layout: 
     assert found.texts.index("00007") < found.texts.index("19 complete chunks") < found.texts.index("00000")
 
 
-def test_the_page_is_bounded(store: Store, layout: RunLayout) -> None:
+def test_page_size_is_bounded(store: Store, layout: RunLayout) -> None:
     large = picture() + b"\0" * (MAX_PREVIEW_BYTES - len(picture()))
     for number in range(60):
         write_preview(store, layout, f"00000-{number:02}.jpg", f"{number}.jpg", number / 60, data=large)

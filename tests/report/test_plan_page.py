@@ -15,7 +15,7 @@ from tests.support.run_plans import plan_of
 _HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
 
-def test_the_plan_is_a_page_and_json_beside_the_report(store: Store, layout: RunLayout) -> None:
+def test_plan_is_written_as_html_and_json(store: Store, layout: RunLayout) -> None:
     plan = plan_of(layout, 100, 40, dry_run=False)
     write_plan_pages(store, plan)
     document = json.loads(store.read(layout.plan_json))
@@ -27,7 +27,7 @@ def test_the_plan_is_a_page_and_json_beside_the_report(store: Store, layout: Run
     assert store.read(layout.plan_html).decode() == render_plan(plan)
 
 
-def test_names_are_text_and_nothing_is_fetched_or_run(layout: RunLayout) -> None:
+def test_names_are_escaped_and_nothing_is_fetched(layout: RunLayout) -> None:
     hostile = MODEL.model_copy(update={"revision": _HOSTILE, "repository": _HOSTILE})
     rate = Rate(10.0, None, (_HOSTILE,))
     html = render_plan(plan_of(layout, 5, model=hostile, rate=rate, after_success=_HOSTILE, input_bucket=_HOSTILE))
@@ -54,11 +54,11 @@ def test_a_dry_run_says_that_nothing_was_done(layout: RunLayout) -> None:
         ({"already_processed": 140}, "Nothing left to segment"),
     ],
 )
-def test_the_headline(layout: RunLayout, changes: dict[str, int | None], expected: str) -> None:
+def test_headline_has_the_duration(layout: RunLayout, changes: dict[str, int | None], expected: str) -> None:
     assert headline(plan_of(layout, 100, 40, **changes)) == expected
 
 
-def test_the_tiles(layout: RunLayout) -> None:
+def test_tiles_have_the_figures_of_the_plan(layout: RunLayout) -> None:
     tiles = plan_tiles(plan_of(layout, 1000, 400, already_processed=7))
     assert [(tile.label, tile.value, tile.note) for tile in tiles] == [
         ("inputs", "1,400", "7 already processed"),
@@ -74,7 +74,7 @@ def test_the_tiles(layout: RunLayout) -> None:
     assert (unknown[3].note, unknown[5].note) == ("from settings", "no price set")
 
 
-def test_many_chunks_are_folded_away_and_the_page_is_bounded(layout: RunLayout) -> None:
+def test_many_chunks_are_collapsed_and_page_size_is_bounded(layout: RunLayout) -> None:
     html = render_plan(plan_of(layout, *[500] * 1024))
     assert "<summary>1,024 chunks</summary>" in html
     assert len(html.encode()) < 300_000

@@ -15,7 +15,7 @@ def _rows(*objects: int, **changes: Any) -> dict[str, str]:
     return dict(plan_rows(plan_of(LAYOUT, *objects, **changes)))
 
 
-def test_a_plan_in_words() -> None:
+def test_rows_describe_the_plan() -> None:
     assert _rows(1000, 1000, 400, already_processed=12) == {
         "inputs": "2,400 images, 2.40 MB",
         "already processed": "12 images, skipped: with a mask by this model, or in quarantine",
@@ -34,7 +34,7 @@ def test_a_plan_in_words() -> None:
     }
 
 
-def test_what_is_unknown_says_how_to_make_it_known() -> None:
+def test_unknown_values_name_their_setting() -> None:
     rows = _rows(100, 100, at_once=None, gpu_hour_price=None, rate=Rate(10))
     assert "measured in" not in rows
     assert "already processed" not in rows
@@ -45,7 +45,7 @@ def test_what_is_unknown_says_how_to_make_it_known() -> None:
     assert rows["cost"] == "unknown: set CLOUDSEG_GPU_HOUR_PRICE"
 
 
-def test_one_of_each() -> None:
+def test_single_items_are_in_the_singular() -> None:
     rows = _rows(1, already_processed=0, at_once=1, rate=Rate(1.0, None, ("a",)))
     assert rows["inputs"] == "1 image, 1.00 kB"
     assert rows["cost"] == "less than USD 0.01, at USD 0.71 per GPU hour"
@@ -66,10 +66,10 @@ def test_one_of_each() -> None:
         ("keep", "all inputs stay in gs://photos, and the next run finds them again"),
     ],
 )
-def test_what_becomes_of_the_inputs(after_success: str, expected: str) -> None:
-    told = _rows(1, 1, after_success=after_success)["afterwards"]
-    assert told.startswith(f"{after_success}: ")
-    assert expected in told
+def test_after_success_is_explained(after_success: str, expected: str) -> None:
+    text = _rows(1, 1, after_success=after_success)["afterwards"]
+    assert text.startswith(f"{after_success}: ")
+    assert expected in text
 
 
 def test_lines_are_aligned() -> None:

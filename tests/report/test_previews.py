@@ -26,7 +26,7 @@ def test_a_spread_is_even_and_bounded(count: int, most: int) -> None:
         assert max(gaps) <= 4 * max(1, count / most)
 
 
-def test_pictures_go_from_clear_to_overcast(store: Store, layout: RunLayout) -> None:
+def test_previews_are_sorted_by_cloud_fraction(store: Store, layout: RunLayout) -> None:
     write_preview(store, layout, "00000-0.jpg", "b.jpg", 0.9)
     write_preview(store, layout, "00000-1.jpg", "c.jpg", 0.1)
     write_preview(store, layout, "00001-0.jpg", "a.jpg", 0.9)
@@ -34,7 +34,7 @@ def test_pictures_go_from_clear_to_overcast(store: Store, layout: RunLayout) -> 
     assert [(one.name, one.cloud_fraction) for one in previews] == [("c.jpg", 0.1), ("a.jpg", 0.9), ("b.jpg", 0.9)]
 
 
-def test_pictures_are_from_every_chunk_while_there_is_room(store: Store, layout: RunLayout) -> None:
+def test_previews_are_taken_from_every_chunk(store: Store, layout: RunLayout) -> None:
     for chunk in range(12):
         for number in range(8):
             write_preview(store, layout, f"{chunk:05d}-{number}.jpg", f"{chunk}/{number}.jpg", 0.5)
@@ -44,17 +44,17 @@ def test_pictures_are_from_every_chunk_while_there_is_room(store: Store, layout:
 
 
 @pytest.mark.parametrize("data", [b"<script>alert(1)</script>", b"\xff\xd8\xff" + b"\0" * MAX_PREVIEW_BYTES])
-def test_what_is_no_picture_is_left_out(store: Store, layout: RunLayout, data: bytes) -> None:
+def test_invalid_images_are_omitted(store: Store, layout: RunLayout, data: bytes) -> None:
     write_preview(store, layout, "00000-0.jpg", "a.jpg", 0.5, data=data)
     assert read_previews(store, layout) == []
 
 
-def test_what_does_not_say_whose_it_is_is_left_out(store: Store, layout: RunLayout) -> None:
+def test_previews_without_provenance_are_omitted(store: Store, layout: RunLayout) -> None:
     store.write(layout.previews_folder / "00000-0.jpg", b"\xff\xd8\xff")
     assert read_previews(store, layout) == []
 
 
-def test_a_large_picture_is_compressed_further(store: Store, layout: RunLayout) -> None:
+def test_large_previews_are_compressed_further(store: Store, layout: RunLayout) -> None:
     rng = np.random.default_rng(1)
     stream = io.BytesIO()
     Image.fromarray(rng.integers(0, 255, (320, 640, 3), np.uint8)).save(stream, "JPEG", quality=85)
@@ -65,7 +65,7 @@ def test_a_large_picture_is_compressed_further(store: Store, layout: RunLayout) 
     assert Image.open(io.BytesIO(preview.jpeg)).size in {(640, 320), (480, 240)}
 
 
-def test_the_legend_has_the_color_of_the_engine() -> None:
+def test_legend_has_the_color_of_the_engines_previews() -> None:
     classes = np.zeros((320, 320), np.uint8)
     classes[80:240, 80:240] = 1
     jpeg = render_preview(DecodedImage(np.zeros((320, 320, 3), np.uint8)), classes)

@@ -11,7 +11,7 @@ def _read(store: Store, layout: RunLayout, *objects: int) -> tuple[Reading, list
     return read_results(store, layout, reversed(planned(layout, *objects)), taken.append), taken
 
 
-def test_results_come_in_the_order_of_the_chunks(store: Store, layout: RunLayout) -> None:
+def test_results_are_in_chunk_order(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 1, [done("c.jpg", 0.9)])
     write_chunk(store, layout, 0, [done("b.jpg", 0.1), quarantined("a.jpg", "no image")])
     reading, taken = _read(store, layout, 2, 1)
@@ -21,7 +21,7 @@ def test_results_come_in_the_order_of_the_chunks(store: Store, layout: RunLayout
     assert reading.unfinished == ()
 
 
-def test_the_phase_lasts_from_the_first_start_to_the_last_end(store: Store, layout: RunLayout) -> None:
+def test_duration_is_from_the_first_start_to_the_last_end(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg"), done("b.jpg")], started=100, finished=105)
     write_chunk(store, layout, 1, [done("c.jpg"), done("d.jpg")], started=102, finished=108)
     reading, _ = _read(store, layout, 2, 2)
@@ -29,14 +29,14 @@ def test_the_phase_lasts_from_the_first_start_to_the_last_end(store: Store, layo
     assert reading.images_per_second == 0.5
 
 
-def test_only_images_segmented_now_count_for_the_rate(store: Store, layout: RunLayout) -> None:
+def test_skipped_images_do_not_count_toward_the_rate(store: Store, layout: RunLayout) -> None:
     before = Result(done("a.jpg").source, Outcome.SKIPPED, "a.jpg.mask.png", 0.5)
     write_chunk(store, layout, 0, [before, done("b.jpg")], started=0, finished=10)
     reading, _ = _read(store, layout, 2)
     assert reading.images_per_second == 0.1
 
 
-def test_an_image_that_a_file_names_twice_counts_once(store: Store, layout: RunLayout) -> None:
+def test_duplicate_images_count_once(store: Store, layout: RunLayout) -> None:
     newer = Result(done("a.jpg").source, Outcome.SKIPPED, "a.jpg.mask.png", 0.5)
     write_chunk(store, layout, 0, [done("a.jpg"), done("b.jpg"), newer])
     reading, taken = _read(store, layout, 2)
@@ -44,7 +44,7 @@ def test_an_image_that_a_file_names_twice_counts_once(store: Store, layout: RunL
     assert reading.outcomes.total() == reading.cover.count == 2
 
 
-def test_a_file_written_again_counts_as_it_is_now(store: Store, layout: RunLayout) -> None:
+def test_rewritten_results_file_replaces_the_first(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg")], complete=False)
     write_chunk(store, layout, 0, [done("a.jpg"), done("b.jpg")])
     reading, _ = _read(store, layout, 2)
@@ -70,7 +70,7 @@ def test_chunks_without_a_complete_file_are_unfinished(store: Store, layout: Run
     assert reading.chunks[3].problem == "the file lists 1 of 2 images"
 
 
-def test_a_line_that_is_no_result_costs_only_its_chunk(store: Store, layout: RunLayout) -> None:
+def test_invalid_line_makes_only_its_chunk_unreadable(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg"), '{"name": "half', done("b.jpg")])
     write_chunk(store, layout, 1, [done("c.jpg")])
     store.write(layout.results(2), b"\xff\xfe\n")
@@ -84,14 +84,14 @@ def test_a_line_that_is_no_result_costs_only_its_chunk(store: Store, layout: Run
     assert [result.source.name for result in taken] == ["a.jpg", "b.jpg", "c.jpg"]
 
 
-def test_files_of_chunks_that_were_not_planned_are_left_unread(store: Store, layout: RunLayout) -> None:
+def test_files_of_unplanned_chunks_are_ignored(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg")])
     write_chunk(store, layout, 1, [done("a.jpg")])
     reading, taken = _read(store, layout, 1)
     assert len(taken) == len(reading.chunks) == 1
 
 
-def test_a_cloud_fraction_out_of_range_is_left_out(store: Store, layout: RunLayout) -> None:
+def test_cloud_fraction_out_of_range_is_dropped(store: Store, layout: RunLayout) -> None:
     odd = done("a.jpg").to_line().replace('"cloud_fraction": 0.5', '"cloud_fraction": NaN')
     write_chunk(store, layout, 0, [odd, done("b.jpg", 7.0), done("c.jpg", 0.25)])
     reading, taken = _read(store, layout, 3)
@@ -99,7 +99,7 @@ def test_a_cloud_fraction_out_of_range_is_left_out(store: Store, layout: RunLayo
     assert reading.cover.count == 1
 
 
-def test_texts_that_cannot_be_encoded_are_made_so(store: Store, layout: RunLayout) -> None:
+def test_lone_surrogates_are_replaced(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg").to_line().replace("a.jpg", "\\ud800.jpg")])
     _, taken = _read(store, layout, 1)
     assert taken[0].source.name == "?.jpg"

@@ -18,7 +18,7 @@ RESULTS = [
 ]
 
 
-def test_results_come_back_as_they_were() -> None:
+def test_spool_returns_results_unchanged() -> None:
     with ResultSpool() as spool:
         assert list(spool) == []
         for result in RESULTS:
@@ -27,7 +27,7 @@ def test_results_come_back_as_they_were() -> None:
         assert list(spool) == RESULTS
 
 
-def test_readers_do_not_disturb_each_other() -> None:
+def test_spool_supports_several_readers_at_once() -> None:
     many = [done(f"station/{number:06d}.jpg", number / 9000) for number in range(9000)]  # more than one block
     with ResultSpool() as spool:
         for result in many:
@@ -41,7 +41,7 @@ def failing_lines(run: RunResults) -> Iterator[str]:
     raise RuntimeError("half done")
 
 
-def test_a_writer_that_fails_leaves_no_file_and_no_report(
+def test_failing_writer_leaves_no_file_and_no_report(
     store: Store, layout: RunLayout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     failing = ResultsFormat("names.txt", "text/plain", f"{__name__}:failing_lines")
@@ -52,7 +52,7 @@ def test_a_writer_that_fails_leaves_no_file_and_no_report(
     assert list(store.list_objects(layout.report_folder)) == []
 
 
-def test_a_format_that_is_unknown_is_told_before_anything_is_read(store: Store, layout: RunLayout) -> None:
+def test_unknown_format_is_rejected_before_reading(store: Store, layout: RunLayout) -> None:
     with pytest.raises(SettingsError, match="'parquet': Input should be one of csv, json, or your own"):
         write_report(store, layout, facts_of(layout, []), formats=["parquet"])
 

@@ -2,12 +2,11 @@ from typing import Any
 
 import pytest
 
-from cloudseg_ops.contracts.results import Outcome
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.report.verdict import Level, judge_run, left_behind
+from cloudseg_ops.runs.cleanup_result import CleanUp, NotDeleted
+from cloudseg_ops.runs.failed_tasks import FailedTask
 from tests.support.report_runs import facts_of, planned
-
-_NONE = {outcome.value: 0 for outcome in Outcome}
 
 
 def _places(**counts: int) -> dict[str, int]:
@@ -25,24 +24,64 @@ def _places(**counts: int) -> dict[str, int]:
         (_places(masked=6, input=4), 0, Level.ATTENTION, "4 inputs left in INPUT"),
     ],
 )
-def test_the_worst_news_come_first(
+def test_headline_reports_the_worst_problem(
     layout: RunLayout, places: dict[str, int], unfinished: int, level: Level, headline: str
 ) -> None:
-    verdict = judge_run(facts_of(layout, planned(layout, 5, 5), places=places), _NONE, unfinished)
+    verdict = judge_run(facts_of(layout, planned(layout, 5, 5), places=places), unfinished)
     assert (verdict.level, verdict.headline) == (level, headline)
 
 
-def test_names_without_a_count_are_lost_as_well(layout: RunLayout) -> None:
+def test_lost_names_count_even_if_the_count_is_zero(layout: RunLayout) -> None:
     facts = facts_of(layout, planned(layout, 5), lost=["a.jpg#7"])
-    assert judge_run(facts, _NONE, 0).headline == "1 input lost"
+    assert judge_run(facts, 0).headline == "1 input lost"
 
 
-def test_no_inputs_are_nothing_to_do(layout: RunLayout) -> None:
-    verdict = judge_run(facts_of(layout, []), _NONE, 0)
+def test_run_without_inputs_has_nothing_to_do(layout: RunLayout) -> None:
+    verdict = judge_run(facts_of(layout, []), 0)
     assert (verdict.level, verdict.headline) == (Level.GOOD, "Nothing to do")
 
 
-@pytest.mark.parametrize(("after_success", "left"), [("delete", 10), ("archive", 10), ("keep", 1)])
-def test_a_kept_input_is_not_left_behind(layout: RunLayout, after_success: Any, left: int) -> None:
-    facts = facts_of(layout, planned(layout, 10), places=_places(input=10), after_success=after_success)
-    assert left_behind(facts, _NONE | {"done": 6, "skipped": 2, "quarantined": 1}) == left
+@pytest.mark.parametrize("after_success", ["delete", "archive", "keep"])
+def test_input_with_a_proof_is_not_left_for_the_next_run(layout: RunLayout, after_success: Any) -> None:
+    facts = facts_of(layout, planned(layout, 10), places=_places(input=10), after_success=after_success, proven=9)
+    assert left_behind(facts) == 1
+
+
+HELD = CleanUp({"held": 2}, {"held": NotDeleted(2, ("a.jpg", "b.jpg"), "Object is under active Temporary hold")})
+
+
+def test_inputs_that_could_not_be_deleted_are_named_with_the_reason(layout: RunLayout) -> None:
+    failed = [FailedTask("clean_inputs", -1, "DeletesRefusedError", "2 proven inputs …", "Release holds.")]
+    facts = facts_of(
+        layout, planned(layout, 5), places=_places(input=2, masked=3), proven=2, cleanup=HELD, failed_tasks=failed
+    )
+    verdict = judge_run(facts, 0)
+    assert (verdict.level, verdict.headline) == (Level.ATTENTION, "2 inputs could not be deleted")
+    assert "2 under a hold (a.jpg, b.jpg: Object is under active Temporary hold)" in verdict.detail
+    assert "neither" not in verdict.detail
+    assert "1 chunk did not finish either" in judge_run(facts, 1).detail
+
+
+def test_failed_cleanup_is_named_and_its_inputs_are_not_called_unproven(layout: RunLayout) -> None:
+    failed = [FailedTask("clean_inputs", -1, "StorageError", "list gs://in: 503.", "Clear this task.")]
+    facts = facts_of(layout, planned(layout, 5), places=_places(input=5), proven=5, failed_tasks=failed)
+    verdict = judge_run(facts, 0)
+    assert (verdict.level, verdict.headline) == (Level.ATTENTION, "1 task failed: clean_inputs")
+    assert verdict.detail == (
+        "Nothing is lost. 5 inputs with a proof could not be cleaned up. clean_inputs: list gs://in: 503. "
+        "Clear this task."
+    )
+
+
+def test_failed_task_whose_chunk_is_complete_is_named(layout: RunLayout) -> None:
+    verdict = judge_run(facts_of(layout, planned(layout, 5), failed_tasks=[FailedTask("segment", 3)]), 0)
+    assert verdict.headline == "1 task failed: segment[3]"
+    assert verdict.detail == "Nothing is lost. The log of segment[3] says why."
+
+
+def test_unreadable_inputs_are_named_with_their_reasons(layout: RunLayout) -> None:
+    facts = facts_of(layout, planned(layout, 10), places=_places(masked=7, input=3))
+    verdict = judge_run(facts, 0, {"it has a customer-supplied key": 2, "refused": 1})
+    assert (verdict.level, verdict.headline) == (Level.ATTENTION, "3 inputs could not be read")
+    assert "2 inputs: it has a customer-supplied key; 1 input: refused." in verdict.detail
+    assert judge_run(facts, 1, {"refused": 1}).headline == "1 of 1 chunk unfinished"

@@ -1,4 +1,4 @@
-"""A client of Cloud Storage that dies at a chosen request, as a process does under kill -9."""
+"""A client of Cloud Storage that raises at a chosen request and all later ones, like a process after kill -9."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -12,16 +12,16 @@ from cloudseg_ops.storage import Store
 
 
 class KilledError(Exception):
-    """The process is gone; nothing retries this."""
+    """The process was killed; nothing retries this error."""
 
 
-class DoomedTransport(HTTPAdapter):
-    """Sends requests until the chosen one, and none after it.
+class KillingTransport(HTTPAdapter):
+    """Sends all requests before the chosen one, and raises at it and all later ones.
 
     Args:
-        at: Number of the request, from 0, at which the process dies; None: never.
-        after: Whether that request still reaches the server, whose answer nobody reads.
-        before_request: Called with the number of each request before it is sent: the rest of the world goes on.
+        at: Number of the request, from 0, at which the process is killed; None: never.
+        after: Whether that request still reaches the server; its response is discarded.
+        before_request: Called with the number of each request before it is sent, to run concurrent operations.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DoomedTransport(HTTPAdapter):
         return super().send(*args, **kwargs)
 
 
-def doomed_store(client: Client, transport: DoomedTransport) -> Store:
-    """A store whose requests all go through `transport`."""
+def store_over(client: Client, transport: KillingTransport) -> Store:
+    """Return a store whose requests all go through `transport`."""
     client._http.mount("http://", transport)
     return Store(client)

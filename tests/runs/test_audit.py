@@ -21,7 +21,7 @@ from tests.support.samples import (
 )
 
 
-def test_every_version_is_found_in_its_place(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_every_version_is_counted_in_its_place(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     names = ["input.jpg", "masked.jpg", "other-model.jpg", "quarantined.jpg", "replaced.jpg", "replaced-and-masked.jpg",
              "lost.jpg", "lost-with-an-older-mask.jpg"]  # fmt: skip
     versions = {item.name: item for item in put_inputs(store, buckets.input, names)}
@@ -48,7 +48,7 @@ def test_every_version_is_found_in_its_place(store: Store, buckets: Buckets, lay
     assert not audit.holds
 
 
-def test_it_only_reads(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_audit_only_reads(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_snapshot(store, layout, put_inputs(store, buckets.input, ["a.jpg", "b.jpg"]))
 
     def state() -> list[tuple[str, int]]:
@@ -60,7 +60,7 @@ def test_it_only_reads(store: Store, buckets: Buckets, layout: RunLayout) -> Non
     assert state() == before
 
 
-def test_more_than_a_page_and_a_loss_on_its_last_one(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_loss_on_the_last_page_is_found(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     versions = put_inputs(store, buckets.input, [f"{number:04d}.jpg" for number in range(1200)])
     put_snapshot(store, layout, versions)
     assert audit_run(store, layout, buckets.input).places["input"] == 1200
@@ -74,9 +74,7 @@ def test_more_than_a_page_and_a_loss_on_its_last_one(store: Store, buckets: Buck
     assert not audit.holds
 
 
-def test_of_many_lost_ones_all_are_counted_and_the_first_are_named(
-    store: Store, buckets: Buckets, layout: RunLayout
-) -> None:
+def test_all_lost_versions_are_counted_and_the_first_named(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_snapshot(store, layout, [version(f"{number:03d}.jpg") for number in range(50)])
     audit = audit_run(store, layout, buckets.input)
     assert audit.places["lost"] == 50
@@ -89,19 +87,19 @@ def test_a_run_without_inputs_holds(store: Store, buckets: Buckets, layout: RunL
     assert (audit.objects, audit.lost, audit.holds) == (0, (), True)
 
 
-def test_a_run_without_a_snapshot(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_run_without_a_snapshot_raises(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     with pytest.raises(ObjectNotFoundError, match=r"runs/test-run/snapshot\.jsonl: there is no such object"):
         audit_run(store, layout, buckets.input)
 
 
-def test_a_damaged_snapshot_is_no_smaller_one(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_damaged_snapshot_raises(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     item = put_input(store, buckets.input, "a.jpg")
     store.write(layout.snapshot, f"{item.to_line()}\n{item.to_line()[:20]}".encode())
     with pytest.raises(ManifestError):
         audit_run(store, layout, buckets.input)
 
 
-def test_a_missing_bucket_is_no_loss(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_missing_bucket_raises_instead_of_reporting_losses(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_snapshot(store, layout, [version()])
     with pytest.raises(BucketNotFoundError):
         audit_run(store, layout, "nowhere-1")

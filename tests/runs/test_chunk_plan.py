@@ -24,7 +24,7 @@ def _read(store: Store, chunks: list[Chunk]) -> list[list[InputObject]]:
     return [list(read_inputs(store, GcsUri.parse(chunk.uri))) for chunk in chunks]
 
 
-def test_chunks_hold_the_snapshot_and_say_how_much_they_hold(store: Store, layout: RunLayout) -> None:
+def test_chunks_cover_the_snapshot_and_have_their_totals(store: Store, layout: RunLayout) -> None:
     snapshot, versions = _snapshot(store, layout, [10**6 * (number % 7) for number in range(100)])
     chunks = write_plan(store, layout, snapshot, chunk_objects=10, max_chunks=200)
     members = _read(store, chunks)
@@ -35,7 +35,7 @@ def test_chunks_hold_the_snapshot_and_say_how_much_they_hold(store: Store, layou
     assert [chunk.bytes for chunk in chunks] == [sum(item.size for item in chunk) for chunk in members]
 
 
-def test_the_list_of_chunks_is_written_too(store: Store, layout: RunLayout) -> None:
+def test_chunk_list_is_written(store: Store, layout: RunLayout) -> None:
     snapshot, _ = _snapshot(store, layout, [5, 5, 5])
     chunks = write_plan(store, layout, snapshot, chunk_objects=1, max_chunks=200)
     assert json.loads(store.read(layout.plan)) == [asdict(chunk) for chunk in chunks]
@@ -43,11 +43,11 @@ def test_the_list_of_chunks_is_written_too(store: Store, layout: RunLayout) -> N
     assert read_plan(store, layout) == chunks
 
 
-def test_before_it_is_written_the_plan_is_empty(store: Store, layout: RunLayout) -> None:
+def test_missing_plan_is_empty(store: Store, layout: RunLayout) -> None:
     assert read_plan(store, layout) == []
 
 
-def test_a_plan_is_read_by_index(store: Store, layout: RunLayout) -> None:
+def test_plan_is_sorted_by_index(store: Store, layout: RunLayout) -> None:
     snapshot, _ = _snapshot(store, layout, [5, 5, 5])
     chunks = write_plan(store, layout, snapshot, chunk_objects=1, max_chunks=200)
     store.write(layout.plan, json.dumps([asdict(chunk) for chunk in reversed(chunks)]).encode())
@@ -55,27 +55,27 @@ def test_a_plan_is_read_by_index(store: Store, layout: RunLayout) -> None:
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff", b"5", b"[7]", b'[{"index": 0}]'])
-def test_a_damaged_plan_says_what_to_clear(store: Store, layout: RunLayout, text: bytes) -> None:
+def test_damaged_plan_names_the_task_to_clear(store: Store, layout: RunLayout, text: bytes) -> None:
     store.write(layout.plan, text)
     with pytest.raises(ManifestError, match="clear `plan_chunks`"):
         read_plan(store, layout)
 
 
-def test_one_object_and_an_empty_one(store: Store, layout: RunLayout) -> None:
+def test_single_empty_object_makes_one_chunk(store: Store, layout: RunLayout) -> None:
     snapshot, _ = _snapshot(store, layout, [0])
     assert write_plan(store, layout, snapshot, chunk_objects=500, max_chunks=200) == [
         Chunk(0, str(layout.chunk(0)), 1, 0)
     ]
 
 
-def test_no_more_chunks_than_the_most(store: Store, layout: RunLayout) -> None:
+def test_number_of_chunks_is_limited(store: Store, layout: RunLayout) -> None:
     snapshot, versions = _snapshot(store, layout, [1] * 50)
     chunks = write_plan(store, layout, snapshot, chunk_objects=1, max_chunks=3)
     assert len(chunks) == 3
     assert [item for chunk in _read(store, chunks) for item in chunk] == versions
 
 
-def test_repeated_it_changes_nothing(store: Store, layout: RunLayout) -> None:
+def test_repeated_planning_changes_nothing(store: Store, layout: RunLayout) -> None:
     snapshot, _ = _snapshot(store, layout, [3, 1, 4, 1, 5, 9, 2, 6])
     chunks = write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200)
     files = names_in(store, layout.staging.bucket)
@@ -85,7 +85,7 @@ def test_repeated_it_changes_nothing(store: Store, layout: RunLayout) -> None:
     assert [store.read(GcsUri(layout.staging.bucket, name)) for name in files] == contents
 
 
-def test_chunks_too_long_to_be_held_are_whole_too(store: Store, layout: RunLayout) -> None:
+def test_long_chunks_are_written_completely(store: Store, layout: RunLayout) -> None:
     snapshot, versions = _snapshot(store, layout, [1] * 20_100)
     chunks = write_plan(store, layout, snapshot, chunk_objects=500, max_chunks=2)
     assert [chunk.objects for chunk in chunks] == [10_050, 10_050]
@@ -103,9 +103,9 @@ def test_a_chunk_takes_one_request(store: Store, layout: RunLayout, emulator: Em
     assert (spent["objects.insert"], spent.get("uploads.chunk", 0)) == (11, 0)
 
 
-def test_a_plan_that_is_only_reckoned_is_the_same_and_leaves_nothing(store: Store, layout: RunLayout) -> None:
+def test_dry_run_gives_the_same_plan_and_writes_nothing(store: Store, layout: RunLayout) -> None:
     snapshot, _ = _snapshot(store, layout, [3, 1, 4, 1, 5, 9, 2, 6])
     files = names_in(store, layout.staging.bucket)
-    reckoned = write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200, dry_run=True)
+    forecast = write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200, dry_run=True)
     assert names_in(store, layout.staging.bucket) == files
-    assert reckoned == write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200)
+    assert forecast == write_plan(store, layout, snapshot, chunk_objects=3, max_chunks=200)

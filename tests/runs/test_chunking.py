@@ -30,7 +30,7 @@ def _weight(members: list[InputObject]) -> int:
 @example([0] * 120, 7)
 @example([2**40] + [0] * 119, 120)
 @example([0] * 119 + [2**40], 120)
-def test_every_input_is_in_exactly_one_chunk_in_order_and_no_chunk_is_heavy(sizes: list[int], chunks: int) -> None:
+def test_inputs_are_split_in_order_into_chunks_of_bounded_weight(sizes: list[int], chunks: int) -> None:
     parts = _split(sizes, chunks)
     assert [item for _, members in parts for item in members] == _inputs(sizes)
     assert [index for index, _ in parts] == list(range(len(parts)))
@@ -38,25 +38,25 @@ def test_every_input_is_in_exactly_one_chunk_in_order_and_no_chunk_is_heavy(size
     assert all(members for _, members in parts)
     total = sum(sizes) + len(sizes) * OBJECT_OVERHEAD
     heaviest = max(sizes) + OBJECT_OVERHEAD
-    # In whole numbers, as a float's rounding would hide a byte too many: weight <= total / chunks + heaviest.
+    # In integers, because rounding would hide one byte too many: weight <= total / chunks + heaviest.
     assert all((_weight(members) - heaviest) * chunks <= total for _, members in parts)
 
 
 @given(st.integers(1, 100), st.integers(1, 40), st.integers(0, 10**6))
-def test_equal_inputs_make_as_many_chunks_as_asked_for_and_equal_ones(objects: int, chunks: int, size: int) -> None:
+def test_equal_inputs_make_equal_chunks(objects: int, chunks: int, size: int) -> None:
     parts = _split([size] * objects, chunks)
     assert len(parts) == min(objects, chunks)
     counts = [len(members) for _, members in parts]
     assert max(counts) - min(counts) <= 1
 
 
-def test_nothing_makes_no_chunk() -> None:
+def test_no_inputs_make_no_chunk() -> None:
     assert list(split([], objects=0, total_bytes=0, chunks=0)) == []
     assert list(split([], objects=0, total_bytes=0, chunks=5)) == []
 
 
-def test_sizes_beyond_what_a_float_counts() -> None:
-    # 2**53 + 1 is the first whole number that a float cannot hold.
+def test_sizes_beyond_float_precision_are_split_exactly() -> None:
+    # 2**53 + 1 is the first integer that a float cannot represent.
     parts = _split([2**53 + 1] * 8, 4)
     assert [len(members) for _, members in parts] == [2, 2, 2, 2]
 
@@ -81,12 +81,12 @@ def _peak(objects: int) -> int:
 def test_memory_does_not_grow_with_the_number_of_inputs() -> None:
     _peak(100)
     few, many = _peak(5_000), _peak(50_000)
-    # One input held for each of the 45,000 more would be several megabytes.
+    # If all inputs were held, the additional 45,000 would take several megabytes.
     assert many < few + 20_000
 
 
 @given(st.integers(1, 10**7), st.integers(1, 10**6), st.integers(1, 1024))
-def test_chunks_are_as_large_as_asked_for_as_far_as_their_most_allows(
+def test_chunks_have_the_target_size_within_the_maximum_number(
     objects: int, chunk_objects: int, max_chunks: int
 ) -> None:
     count = count_chunks(objects, chunk_objects=chunk_objects, max_chunks=max_chunks)
@@ -98,7 +98,7 @@ def test_chunks_are_as_large_as_asked_for_as_far_as_their_most_allows(
 @pytest.mark.parametrize(
     ("objects", "expected"), [(0, 0), (1, 1), (499, 1), (500, 1), (501, 2), (100_000, 200), (100_001, 200)]
 )
-def test_how_many_chunks(objects: int, expected: int) -> None:
+def test_number_of_chunks(objects: int, expected: int) -> None:
     assert count_chunks(objects, chunk_objects=500, max_chunks=200) == expected
 
 
@@ -114,14 +114,12 @@ def test_how_many_chunks(objects: int, expected: int) -> None:
         ([1.0], [10.0, 2.0], 10.0),
     ],
 )
-def test_when_a_queue_ends(durations: list[float], places: list[float], expected: float) -> None:
+def test_last_end_of_a_queue(durations: list[float], places: list[float], expected: float) -> None:
     assert last_end(durations, places) == expected
 
 
 @given(st.lists(st.floats(0, 1000), max_size=50), st.integers(1, 10))
-def test_a_queue_takes_no_less_than_its_share_and_no_more_than_that_and_its_longest(
-    durations: list[float], places: int
-) -> None:
+def test_queue_takes_at_most_its_share_plus_the_longest_item(durations: list[float], places: int) -> None:
     found = last_end(durations, [0.0] * places)
     share = sum(durations) / places
     assert max([share, *durations]) - 1e-6 <= found <= share + max(durations, default=0.0) + 1e-6

@@ -1,4 +1,4 @@
-"""Clean-up against the emulator: what it deletes, and what it must leave whatever happens meanwhile."""
+"""Clean-up against the emulator: which inputs it deletes, and which it must keep."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,7 +23,7 @@ from tests.support.samples import (
 )
 
 
-def test_what_is_proven_is_deleted_and_the_rest_is_left(
+def test_proven_inputs_are_deleted_and_others_are_left(
     store: Store, buckets: Buckets, clean: Callable[..., Any], masked: Callable[[str], InputObject]
 ) -> None:
     done, unproven = masked("a/done.jpg"), put_input(store, buckets.input, "b.jpg")
@@ -36,7 +36,7 @@ def test_what_is_proven_is_deleted_and_the_rest_is_left(
     assert names_in(store, buckets.output) == before
 
 
-def test_keep_deletes_nothing_and_says_what_it_kept(
+def test_keep_deletes_nothing_and_counts_the_kept_inputs(
     store: Store, buckets: Buckets, clean: Callable[..., Any], masked: Callable[[str], InputObject]
 ) -> None:
     versions = [masked("a.jpg"), put_input(store, buckets.input, "b.jpg")]
@@ -44,7 +44,7 @@ def test_keep_deletes_nothing_and_says_what_it_kept(
     assert names_in(store, buckets.input) == ["a.jpg", "b.jpg"]
 
 
-def test_archive_moves_what_is_masked_with_its_source(
+def test_archive_moves_masked_inputs_with_their_source(
     store: Store, buckets: Buckets, clean: Callable[..., Any], masked: Callable[[str], InputObject]
 ) -> None:
     done, unproven = masked("a/Größe 1#2.jpg"), put_input(store, buckets.input, "b.jpg")
@@ -60,7 +60,7 @@ def test_archive_moves_what_is_masked_with_its_source(
 
 
 @pytest.mark.parametrize("after_success", ["delete", "archive", "keep"])
-def test_repeated_it_changes_nothing_more(
+def test_repeated_cleanup_changes_nothing(
     store: Store,
     buckets: Buckets,
     clean: Callable[..., Any],
@@ -77,7 +77,7 @@ def test_repeated_it_changes_nothing_more(
                      for info in store.list_objects(GcsUri(bucket))]  # fmt: skip
 
 
-def test_nothing_to_clean(clean: Callable[..., Any]) -> None:
+def test_cleanup_of_no_inputs_does_nothing(clean: Callable[..., Any]) -> None:
     assert clean([]) == {}
 
 
@@ -89,7 +89,7 @@ def _archived(store: Store, output: str, source: Source) -> None:
     store.write(GcsUri(output, f"archive/{source.name}"), b"photograph", metadata=source.to_metadata())
 
 
-NO_PROOF: dict[str, Callable[[Store, str, Source], None]] = {
+INVALID_PROOFS: dict[str, Callable[[Store, str, Source], None]] = {
     "another model's mask": lambda store, output, source: put_mask(store, output, source, digest=OTHER_DIGEST),
     "an older version's mask": lambda store, output, source: put_mask(
         store, output, replace(source, generation=source.generation - 1)
@@ -112,9 +112,9 @@ NO_PROOF: dict[str, Callable[[Store, str, Source], None]] = {
 }
 
 
-@pytest.mark.parametrize("put", NO_PROOF.values(), ids=NO_PROOF)
+@pytest.mark.parametrize("put", INVALID_PROOFS.values(), ids=INVALID_PROOFS)
 @pytest.mark.parametrize("after_success", ["delete", "archive"])
-def test_what_looks_like_a_proof_deletes_nothing(
+def test_inputs_with_an_invalid_proof_are_left(
     store: Store,
     buckets: Buckets,
     clean: Callable[..., Any],
@@ -127,7 +127,7 @@ def test_what_looks_like_a_proof_deletes_nothing(
     assert generation_of(store, buckets.input, "a.jpg") == version.generation
 
 
-def test_a_newer_upload_stays_and_so_does_one_with_the_same_bytes(
+def test_newer_uploads_are_kept_even_with_equal_bytes(
     store: Store, buckets: Buckets, clean: Callable[..., Any], masked: Callable[[str], InputObject]
 ) -> None:
     versions = [masked("a.jpg"), masked("b.jpg")]

@@ -1,4 +1,4 @@
-"""Clean-up while something else writes, storage fails, or there is more than a page."""
+"""Clean-up during concurrent writes, storage failures, and with more than a page of inputs."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from cloudseg_ops.contracts.proof import AfterSuccess
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.runs.audit import audit_run
 from cloudseg_ops.runs.cleanup import clean_inputs
-from cloudseg_ops.storage import Deletion, Store
+from cloudseg_ops.storage import DeleteResult, Store
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.runs.conftest import generation_of
@@ -27,7 +27,7 @@ from tests.support.samples import (
 )
 
 
-class Intruded(Store):
+class RacedStore(Store):
     """A store in whose bucket another user uploads or deletes right before a call."""
 
     def __init__(self, real: Store, before_delete: Callable[[], object], before_copy: Callable[[], object]) -> None:
@@ -35,10 +35,10 @@ class Intruded(Store):
         self._before_delete = before_delete
         self._before_copy = before_copy
 
-    def delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[Deletion]:
+    def try_delete_many(self, bucket: str, versions: Iterable[tuple[str, int]]) -> list[DeleteResult]:
         listed = list(versions)
         self._before_delete()
-        return super().delete_many(bucket, listed)
+        return super().try_delete_many(bucket, listed)
 
     def copy(
         self,
@@ -58,7 +58,7 @@ def _nothing() -> None:
 
 
 @pytest.mark.parametrize("after_success", ["delete", "archive"])
-def test_an_upload_between_the_look_and_the_delete_stays(
+def test_upload_between_listing_and_delete_is_kept(
     store: Store,
     buckets: Buckets,
     clean: Callable[..., Any],
@@ -67,28 +67,28 @@ def test_an_upload_between_the_look_and_the_delete_stays(
 ) -> None:
     versions = [masked("a.jpg"), masked("b.jpg")]
     newer: list[InputObject] = []
-    intruded = Intruded(store, lambda: newer.append(put_input(store, buckets.input, "a.jpg", b"newer")), _nothing)
+    raced = RacedStore(store, lambda: newer.append(put_input(store, buckets.input, "a.jpg", b"newer")), _nothing)
     fate = "deleted" if after_success == "delete" else "archived"
-    assert clean(versions, after_success, by=intruded) == {fate: 1, "changed": 1}
+    assert clean(versions, after_success, by=raced) == {fate: 1, "changed": 1}
     assert names_in(store, buckets.input) == ["a.jpg"]
     assert generation_of(store, buckets.input, "a.jpg") == newer[0].generation
 
 
-def test_an_upload_between_the_look_and_the_copy_to_the_archive_stays_and_is_not_archived(
+def test_upload_between_listing_and_archiving_is_kept(
     store: Store, buckets: Buckets, clean: Callable[..., Any], masked: Callable[[str], InputObject]
 ) -> None:
     version = masked("a.jpg")
     uploads = iter([True])
-    intruded = Intruded(
+    raced = RacedStore(
         store, _nothing, lambda: next(uploads, False) and put_input(store, buckets.input, "a.jpg", b"newer")
     )
-    assert clean([version], "archive", by=intruded) == {"changed": 1}
+    assert clean([version], "archive", by=raced) == {"changed": 1}
     assert store.read(GcsUri(buckets.input, "a.jpg")) == b"newer"
     assert names_in(store, buckets.output, "archive/") == []
 
 
 @pytest.mark.parametrize("after_success", ["delete", "archive"])
-def test_one_that_somebody_deletes_meanwhile_costs_the_others_nothing(
+def test_concurrent_delete_of_one_input_does_not_affect_others(
     store: Store,
     buckets: Buckets,
     clean: Callable[..., Any],
@@ -102,12 +102,12 @@ def test_one_that_somebody_deletes_meanwhile_costs_the_others_nothing(
 
     before_copy = other_user if after_success == "archive" else _nothing
     before_delete = other_user if after_success == "delete" else _nothing
-    counts = clean([first, second], after_success, by=Intruded(store, before_delete, before_copy))
+    counts = clean([first, second], after_success, by=RacedStore(store, before_delete, before_copy))
     assert sum(counts.values()) == 2
     assert names_in(store, buckets.input) == []
 
 
-def test_deletes_go_out_a_hundred_at_a_time(
+def test_deletes_are_sent_in_batches_of_a_hundred(
     store: Store, buckets: Buckets, clean: Callable[..., Any], emulator: Emulator
 ) -> None:
     versions = put_inputs(store, buckets.input, [f"{number:03d}.jpg" for number in range(250)])
@@ -122,7 +122,7 @@ def test_deletes_go_out_a_hundred_at_a_time(
     assert names_in(store, buckets.input) == []
 
 
-def test_more_than_a_page(store: Store, buckets: Buckets, clean: Callable[..., Any]) -> None:
+def test_cleanup_of_more_than_a_page(store: Store, buckets: Buckets, clean: Callable[..., Any]) -> None:
     versions = put_inputs(store, buckets.input, [f"{number:04d}.jpg" for number in range(1005)])
     proven = [version for version in versions if int(version.name[:4]) % 200 in (0, 199)]
     put_masks(store, buckets.output, [source_of(version, buckets.input) for version in proven])
@@ -132,7 +132,7 @@ def test_more_than_a_page(store: Store, buckets: Buckets, clean: Callable[..., A
     }
 
 
-def test_deletes_that_are_put_off_inside_a_batch_are_done_in_the_end(
+def test_throttled_deletes_in_a_batch_are_retried(
     store: Store, buckets: Buckets, clean: Callable[..., Any], masked: Callable[[str], InputObject], emulator: Emulator
 ) -> None:
     versions = [masked(f"{number}.jpg") for number in range(5)]
@@ -141,7 +141,7 @@ def test_deletes_that_are_put_off_inside_a_batch_are_done_in_the_end(
     assert names_in(store, buckets.input) == []
 
 
-def test_a_delete_whose_answer_was_lost_counts_as_deleted(
+def test_delete_whose_response_was_lost_counts_as_deleted(
     buckets: Buckets, store: Store, clean: Callable[..., Any], masked: Callable[[str], InputObject], emulator: Emulator
 ) -> None:
     versions = [masked("a.jpg"), masked("b.jpg")]
@@ -150,15 +150,14 @@ def test_a_delete_whose_answer_was_lost_counts_as_deleted(
     assert names_in(store, buckets.input) == []
 
 
-@pytest.mark.parametrize("call", ["rewriteTo", "/batch"])
-def test_an_archive_that_is_cut_short_loses_nothing_and_may_be_repeated(
-    store: Store, buckets: Buckets, clean: Callable[..., Any], emulator: Emulator, call: str
+def test_failed_archiving_loses_nothing_and_can_be_repeated(
+    store: Store, buckets: Buckets, clean: Callable[..., Any], emulator: Emulator
 ) -> None:
     layout = buckets.layout("r")
     versions = put_inputs(store, buckets.input, [f"{number}.jpg" for number in range(5)])
     put_masks(store, buckets.output, [source_of(version, buckets.input) for version in versions])
     put_snapshot(store, layout, versions)
-    emulator.faults.add(Fault(status=403, method="POST", path=call))
+    emulator.faults.add(Fault(status=403, method="POST", path="/batch"))
     with pytest.raises(PermissionDeniedError):
         clean(versions, "archive")
     assert names_in(store, buckets.input) == [version.name for version in versions]
@@ -167,7 +166,7 @@ def test_an_archive_that_is_cut_short_loses_nothing_and_may_be_repeated(
     assert len(names_in(store, buckets.output, "archive/")) == 5
 
 
-def test_without_the_output_bucket_nothing_is_proven_and_nothing_is_deleted(
+def test_missing_output_bucket_deletes_nothing(
     store: Store, buckets: Buckets, masked: Callable[[str], InputObject]
 ) -> None:
     version = masked("a.jpg")
@@ -183,21 +182,21 @@ def test_without_the_output_bucket_nothing_is_proven_and_nothing_is_deleted(
     assert generation_of(store, buckets.input, "a.jpg") == version.generation
 
 
-def test_an_archive_in_a_bucket_that_is_called_a_bucket(store: Store) -> None:
-    """The commonest names hold the word, and an object that is gone meanwhile is not a missing bucket."""
+def test_archiving_works_if_bucket_names_contain_bucket(store: Store) -> None:
+    """Common bucket names contain the word, and a deleted object is not a missing bucket."""
     names = ("our-bucket-in", "our-bucket-out")
     for name in names:
         store.create_bucket(name)
     version = put_input(store, names[0], "a.jpg")
     put_mask(store, names[1], source_of(version, names[0]))
     uploads = iter([True])
-    intruded = Intruded(store, _nothing, lambda: next(uploads, False) and put_input(store, names[0], "a.jpg", b"newer"))
+    raced = RacedStore(store, _nothing, lambda: next(uploads, False) and put_input(store, names[0], "a.jpg", b"newer"))
     counts = clean_inputs(
-        intruded,
+        raced,
         [version],
         input_bucket=names[0],
         output_bucket=names[1],
         model_digest=DIGEST,
         after_success="archive",
-    )
+    ).counts
     assert counts["changed"] == 1

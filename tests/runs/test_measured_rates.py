@@ -35,7 +35,7 @@ def _entry(**changes: Any) -> dict[str, Any]:
         ({}, [MeasuredChunk(90, 9.0, 3.0)]),
         ({"start_seconds": None}, [MeasuredChunk(90, 9.0, None)]),
         ({"outcomes": {"done": 50}}, [MeasuredChunk(50, 9.0, 3.0)]),
-        # A retry did the smaller part, or an earlier run most of it.
+        # A retry or an earlier run did most of the chunk.
         ({"outcomes": {"done": 49}}, []),
         ({"outcomes": {"done": 0}, "objects": 0}, []),
         ({"state": "partial"}, []),
@@ -43,11 +43,11 @@ def _entry(**changes: Any) -> dict[str, Any]:
         ({"seconds": 0.0}, []),
     ],
 )
-def test_chunks_that_tell_a_rate(changes: dict[str, Any], expected: list[MeasuredChunk]) -> None:
+def test_rates_are_measured_on_complete_chunks(changes: dict[str, Any], expected: list[MeasuredChunk]) -> None:
     assert measured_chunks([_entry(**changes)]) == expected
 
 
-def test_reports_of_before_said_nothing_of_starts() -> None:
+def test_older_reports_have_no_start_time() -> None:
     entry = _entry()
     del entry["start_seconds"]
     assert measured_chunks([entry]) == [MeasuredChunk(90, 9.0, None)]
@@ -61,15 +61,15 @@ def _report(store: Store, layout: RunLayout, images: int = 2, seconds: float = 4
     write_report(store, layout, facts_of(layout, planned(layout, images, 1)))
 
 
-def test_a_report_tells_how_fast_each_chunk_went(store: Store, layout: RunLayout) -> None:
+def test_report_has_the_rate_of_each_chunk(store: Store, layout: RunLayout) -> None:
     _report(store, layout)
     (run,) = read_measured_runs(store, layout.output)
     assert (run.run_id, run.model_digest) == (layout.run_id, MODEL.digest)
     assert run.chunks == [MeasuredChunk(2, 4.0, 2.0)]
 
 
-def test_the_latest_few_are_read_the_newest_first(store: Store, buckets: Buckets) -> None:
-    # In an order that is not that of their names.
+def test_latest_reports_are_read_newest_first(store: Store, buckets: Buckets) -> None:
+    # Not in the order of their names.
     names = ["manual__3", "scheduled__1", "b", "a", "scheduled__0", "manual__9", "c"]
     for name in names:
         _report(store, buckets.layout(name))
@@ -88,7 +88,7 @@ def test_the_list_of_images_is_not_read(store: Store, layout: RunLayout, emulato
     spent = {
         call: count - before.get(call, 0) for call, count in emulator.calls().items() if count > before.get(call, 0)
     }
-    # The listing, a look, and the first MiB.
+    # The listing, the metadata, and the first MiB.
     assert sum(spent.values()) <= 4, spent
 
 
@@ -97,7 +97,7 @@ def test_the_list_of_images_is_not_read(store: Store, layout: RunLayout, emulato
     ["", "no JSON", "{}", '{"run_id": "x", "chunks": []}', '{\n"run_id": "x",\n"quarantined": [\n]}',
      '{\n"run_id": "x", "model": [1],\n"chunks": [],\n"quarantined": [\n]}', "\xff"],
 )  # fmt: skip
-def test_what_is_no_report_tells_no_rate(
+def test_invalid_report_is_skipped_with_a_warning(
     store: Store, buckets: Buckets, layout: RunLayout, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -108,6 +108,6 @@ def test_what_is_no_report_tells_no_rate(
     assert f"cannot read a rate from {broken}" in caplog.text
 
 
-def test_without_reports(store: Store, layout: RunLayout) -> None:
+def test_no_reports_give_no_rates(store: Store, layout: RunLayout) -> None:
     store.write(layout.plan_json, json.dumps({}).encode())
     assert read_measured_runs(store, layout.output) == []

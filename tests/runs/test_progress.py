@@ -20,7 +20,7 @@ SOON = WHEN + timedelta(seconds=5)
 LATER = WHEN + timedelta(seconds=61)
 
 
-def mark(done: int, total: int = 500, rate: float = 10.0, *, ended: bool = False) -> ObjectInfo:
+def status_object(done: int, total: int = 500, rate: float = 10.0, *, ended: bool = False) -> ObjectInfo:
     return described("progress/00000", metadata=ChunkStatus(done, total, rate, ended).to_metadata())
 
 
@@ -29,36 +29,36 @@ def results(*, complete: bool, started: float = 100.0, finished: float = 150.0) 
 
 
 @pytest.mark.parametrize(
-    ("said", "written", "now", "expected"),
+    ("status", "written", "now", "expected"),
     [
         (None, None, SOON, (0, 0.0, "waiting")),
-        (mark(0), None, SOON, (0, 10.0, "running")),
-        (mark(420), None, SOON, (420, 10.0, "running")),
-        (mark(420), None, LATER, (420, 0.0, "stalled")),
-        (mark(420, ended=True), None, SOON, (420, 10.0, "stopped")),
-        (mark(420, ended=True), results(complete=False), LATER, (420, 10.0, "stopped")),
-        # A retry goes on with what an earlier try left.
-        (mark(430), results(complete=False), SOON, (430, 10.0, "running")),
-        # All is done, and the results file is on its way, or never comes.
-        (mark(500, ended=True), None, SOON, (500, 10.0, "running")),
-        (mark(500, ended=True), None, LATER, (500, 10.0, "stopped")),
-        (mark(500, ended=True), results(complete=True), LATER, (500, 10.0, "done")),
-        # The last mark did not arrive: the results file tells, and the whole time.
-        (mark(420), results(complete=True), LATER, (500, 10.0, "done")),
+        (status_object(0), None, SOON, (0, 10.0, "running")),
+        (status_object(420), None, SOON, (420, 10.0, "running")),
+        (status_object(420), None, LATER, (420, 0.0, "stalled")),
+        (status_object(420, ended=True), None, SOON, (420, 10.0, "stopped")),
+        (status_object(420, ended=True), results(complete=False), LATER, (420, 10.0, "stopped")),
+        # A retry continues after an earlier try.
+        (status_object(430), results(complete=False), SOON, (430, 10.0, "running")),
+        # All images are done; the results file is still missing, or never written.
+        (status_object(500, ended=True), None, SOON, (500, 10.0, "running")),
+        (status_object(500, ended=True), None, LATER, (500, 10.0, "stopped")),
+        (status_object(500, ended=True), results(complete=True), LATER, (500, 10.0, "done")),
+        # The last status did not arrive: the results file has the totals.
+        (status_object(420), results(complete=True), LATER, (500, 10.0, "done")),
         (None, results(complete=True), LATER, (500, 10.0, "done")),
         (None, results(complete=False), LATER, (0, 0.0, "stopped")),
         (described(), None, SOON, (0, 0.0, "waiting")),
-        # More than were planned: an object of another plan.
-        (mark(600, 600), None, SOON, (500, 10.0, "running")),
+        # More images than planned: the status of another plan.
+        (status_object(600, 600), None, SOON, (500, 10.0, "running")),
     ],
 )
-def test_what_a_chunk_is_at(
-    said: ObjectInfo | None, written: ObjectInfo | None, now: datetime, expected: tuple[int, float, str]
+def test_phase_of_a_chunk(
+    status: ObjectInfo | None, written: ObjectInfo | None, now: datetime, expected: tuple[int, float, str]
 ) -> None:
-    chunk = judge_chunk(3, 500, said, written, now=now)
+    chunk = judge_chunk(3, 500, status, written, now=now)
     assert (chunk.done, chunk.images_per_second, chunk.state) == expected
     assert (chunk.index, chunk.total) == (3, 500)
-    assert chunk.updated == (WHEN if said or written else None)
+    assert chunk.updated == (WHEN if status or written else None)
 
 
 def chunk(
@@ -67,7 +67,7 @@ def chunk(
     return ChunkProgress(index, done, total, rate, updated, ChunkPhase(state))
 
 
-def test_a_run_is_the_sum_of_its_chunks_and_the_rate_that_of_those_that_run() -> None:
+def test_run_progress_sums_chunks_and_rates_of_running_ones() -> None:
     found = combine(
         [
             chunk(2, 10, 100, 5.0, "running", updated=SOON),
@@ -100,27 +100,27 @@ def test_a_finished_run_has_no_time_left() -> None:
     [
         ([chunk(0, 0, 100, 0.0, "waiting")], 2, None),
         ([chunk(0, 0, 100, 0.0, "running")], 2, None),
-        # The slower one of two that run.
+        # The slower of two running chunks.
         ([chunk(0, 50, 100, 10.0, "running"), chunk(1, 80, 100, 1.0, "running")], 2, 20.0),
-        # One that only starts is given the usual rate.
+        # A chunk that has just started gets the usual rate.
         ([chunk(0, 50, 100, 10.0, "running"), chunk(1, 0, 100, 0.0, "running")], 2, 10.0),
-        # A third one takes the place that is free first.
+        # A third chunk takes the first free place.
         ([chunk(0, 90, 100, 10.0, "running"), chunk(1, 0, 100, 10.0, "running"), chunk(2, 0, 100, 0.0, "waiting")],
          2, 11.0),
-        # A place that is free takes it at once, if one knows of the place.
+        # A free place is used immediately, if the number of places is known.
         ([chunk(0, 90, 100, 10.0, "running"), chunk(1, 0, 100, 0.0, "waiting")], 2, 10.0),
         ([chunk(0, 90, 100, 10.0, "running"), chunk(1, 0, 100, 0.0, "waiting")], None, 11.0),
-        # More run than there are slots: they were more before.
+        # More chunks run than there are slots, because the pool was larger before.
         ([chunk(0, 0, 100, 10.0, "running"), chunk(1, 0, 100, 10.0, "running")], 1, 10.0),
-        # What waits is judged by chunks that are done, whose start is in their rate; running chunks by their own rate.
+        # Waiting chunks get the rate of done ones, which includes their start; running chunks their own rate.
         ([chunk(0, 100, 100, 5.0, "done"), chunk(1, 0, 100, 10.0, "running"), chunk(2, 0, 100, 0.0, "waiting")],
          1, 30.0),
-        # Stalled and stopped ones are done again from where they are.
+        # Stalled and stopped chunks continue where they are.
         ([chunk(0, 100, 100, 5.0, "done"), chunk(1, 50, 100, 0.0, "stalled"), chunk(2, 75, 100, 4.0, "stopped")],
          1, 15.0),
     ],
 )  # fmt: skip
-def test_time_left(chunks: list[ChunkProgress], at_once: int | None, expected: float | None) -> None:
+def test_estimated_time_left(chunks: list[ChunkProgress], at_once: int | None, expected: float | None) -> None:
     assert seconds_left(chunks, at_once=at_once) == (None if expected is None else pytest.approx(expected))
 
 
@@ -128,7 +128,7 @@ def test_time_left(chunks: list[ChunkProgress], at_once: int | None, expected: f
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50), st.floats(0.1, 100)), min_size=1, max_size=30),
     st.integers(1, 8),
 )
-def test_more_places_never_make_it_take_longer_than_one_by_one(
+def test_time_left_is_at_most_that_of_sequential_chunks(
     given_chunks: list[tuple[int, int, float]], at_once: int
 ) -> None:
     chunks = [
@@ -153,22 +153,22 @@ def planned(store: Store, layout: RunLayout) -> RunLayout:
     return layout
 
 
-def _say(store: Store, layout: RunLayout, index: int, done: int, **how: Any) -> None:
+def _write_status(store: Store, layout: RunLayout, index: int, done: int, **how: Any) -> None:
     metadata: Mapping[str, str] = ChunkStatus(done, 4, how.pop("rate", 2.0), how.pop("ended", False)).to_metadata()
     store.write(layout.progress(index), b"", metadata=metadata)
 
 
-def test_a_run_is_read_from_what_its_engines_wrote(store: Store, planned: RunLayout) -> None:
-    _say(store, planned, 0, 4, ended=True)
+def test_run_progress_is_read_from_statuses_and_results(store: Store, planned: RunLayout) -> None:
+    _write_status(store, planned, 0, 4, ended=True)
     store.write_lines(planned.results(0), [], metadata=ChunkSummary(0.0, 2.0, 4, complete=True).to_metadata())
-    _say(store, planned, 1, 1)
-    _say(store, planned, 2, 3, rate=1.0)
-    # Other objects there are not taken for either.
+    _write_status(store, planned, 1, 1)
+    _write_status(store, planned, 2, 3, rate=1.0)
+    # Other objects are ignored.
     store.write(planned.previews_folder / "00000-0.jpg", b"x", metadata=ChunkStatus(9, 9, 9, ended=False).to_metadata())
     found = read_run_progress(store, planned, at_once=2)
     assert [str(one.state) for one in found.chunks] == ["done", "running", "running", "waiting", "waiting"]
     assert (found.done, found.total, found.images_per_second, found.finished) == (8, 20, 3.0, False)
-    # 1.5 s and 1 s for those that run, 2 s for each that waits.
+    # 1.5 s and 1 s for the running chunks, 2 s for each waiting one.
     assert found.seconds_left == pytest.approx(3.5)
     assert found.updated is not None
     assert abs(datetime.now(UTC) - found.updated) < timedelta(minutes=1)
@@ -179,9 +179,9 @@ def test_a_run_is_read_from_what_its_engines_wrote(store: Store, planned: RunLay
     assert datetime.fromisoformat(document["updated"]) == found.updated
 
 
-def test_it_takes_two_requests(store: Store, planned: RunLayout, emulator: Emulator) -> None:
+def test_run_progress_takes_two_requests(store: Store, planned: RunLayout, emulator: Emulator) -> None:
     for index in range(5):
-        _say(store, planned, index, 1)
+        _write_status(store, planned, index, 1)
     before = emulator.calls()
     read_run_progress(store, planned)
     spent = {
@@ -190,7 +190,7 @@ def test_it_takes_two_requests(store: Store, planned: RunLayout, emulator: Emula
     assert sum(spent.values()) == 2, spent
 
 
-def test_a_run_that_has_planned_nothing(store: Store, layout: RunLayout) -> None:
+def test_run_without_a_plan_has_no_chunks(store: Store, layout: RunLayout) -> None:
     found = read_run_progress(store, layout)
     assert (found.total, found.chunks, found.finished) == (0, [], False)
     assert found.to_json()["updated"] is None

@@ -28,11 +28,11 @@ def _run(*chunks: tuple[int, int, float, str]) -> RunProgress:
         (_run((5, 5, 2.0, "done"), (3, 5, 2.0, "stopped")), "8 of 10 images · about 1.0 s left"),
     ],
 )
-def test_a_run_in_one_line(progress: RunProgress, expected: str) -> None:
+def test_run_progress_is_one_line(progress: RunProgress, expected: str) -> None:
     assert progress_line(progress) == expected
 
 
-def test_chunks() -> None:
+def test_chunk_lines_list_the_active_chunks() -> None:
     found = _run((5, 5, 2.0, "done"), (1_420, 5_000, 12.34, "running"), (3, 5, 0.0, "stalled"), (0, 5, 0.0, "waiting"))
     assert chunks_line(found) == "4 chunks: 1 waiting, 1 running, 1 stalled, 1 done"
     assert chunk_lines(found, now=WHEN + timedelta(seconds=3)) == [

@@ -13,7 +13,7 @@ _PIECE = 256 * 1024
 _LARGE = 4_000_000
 
 
-def test_what_comes_before_each_list(store: Store, layout: RunLayout) -> None:
+def test_fields_before_each_list_are_read(store: Store, layout: RunLayout) -> None:
     write_chunk(store, layout, 0, [done("a.jpg"), quarantined("b.jpg", "no image")])
     report = write_report(store, layout, facts_of(layout, planned(layout, 2)))
     whole = written(store, layout)
@@ -27,7 +27,7 @@ def test_what_comes_before_each_list(store: Store, layout: RunLayout) -> None:
     }
 
 
-def test_a_list_that_begins_beyond_the_first_piece(store: Store, layout: RunLayout) -> None:
+def test_list_beyond_the_first_part_is_found(store: Store, layout: RunLayout) -> None:
     write_report(store, layout, facts_of(layout, planned(layout, *[1] * 1024)))
     size = store.stat(layout.report_json)
     assert size is not None
@@ -39,8 +39,8 @@ def test_a_list_that_begins_beyond_the_first_piece(store: Store, layout: RunLayo
 
 
 @pytest.mark.parametrize("missing", range(-2, 14))
-def test_a_list_that_begins_across_two_pieces(store: Store, layout: RunLayout, missing: int) -> None:
-    """The comma, the line end and `"chunks": [` are twelve or so bytes: the first piece ends at each of them."""
+def test_list_that_starts_across_two_parts_is_found(store: Store, layout: RunLayout, missing: int) -> None:
+    """The comma, the line end and `"chunks": [` are about twelve bytes; the first part ends at each of them."""
     head = '{"pad": "'
     text = head + "x" * (_PIECE - len(head) - 1 - missing) + '",\n"chunks": [\n]}'
     store.write(layout.report_json, text.encode())
@@ -48,13 +48,13 @@ def test_a_list_that_begins_across_two_pieces(store: Store, layout: RunLayout, m
     assert found == {"pad": json.loads(text)["pad"]}
 
 
-def test_a_report_that_is_not_there(store: Store, layout: RunLayout) -> None:
+def test_missing_report_has_no_head(store: Store, layout: RunLayout) -> None:
     assert read_head(store, layout) is None
     with pytest.raises(ObjectNotFoundError):
         read_before(store, layout.report_json, "chunks", max_bytes=_LARGE)
 
 
-def test_the_generation_asked_for_is_the_one_read(store: Store, layout: RunLayout) -> None:
+def test_requested_generation_is_read(store: Store, layout: RunLayout) -> None:
     first = store.write(layout.report_json, b'{\n"run_id": "x"\n,\n"chunks": [\n]}')
     store.write(layout.report_json, b'{\n"run_id": "y"\n,\n"chunks": [\n]}')
     assert read_before(store, layout.report_json, "chunks", max_bytes=_LARGE) == {"run_id": "y"}

@@ -12,7 +12,7 @@ from tests.support.run_plans import plan_of
 from tests.support.samples import DIGEST, OTHER_DIGEST, put_copy, put_inputs, put_mask, put_snapshot, source_of
 
 
-def test_as_json(layout: RunLayout) -> None:
+def test_plan_json_has_all_fields(layout: RunLayout) -> None:
     plan = plan_of(layout, 100, 100, 40)
     document = json.loads(json.dumps(plan.to_json()))
     assert (document["run_id"], document["dry_run"]) == (layout.run_id, True)
@@ -34,24 +34,24 @@ def test_as_json(layout: RunLayout) -> None:
     assert document["plan_html"] == f"gs://{layout.output.bucket}/reports/test-run/plan.html"
 
 
-def test_it_is_small_whatever_the_number_of_chunks(layout: RunLayout) -> None:
+def test_plan_json_size_is_bounded(layout: RunLayout) -> None:
     assert len(json.dumps(plan_of(layout, *[1000] * 1024).to_json())) < 2000
 
 
-def test_what_is_unknown_is_null(layout: RunLayout) -> None:
+def test_unknown_values_are_null(layout: RunLayout) -> None:
     document = plan_of(layout, 5, at_once=None, gpu_hour_price=None, model=None, rate=Rate(10)).to_json()
     assert (document["at_once"], document["model"], document["rate"]["start_seconds"]) == (None, None, None)
     assert (document["estimate"]["wall_seconds"], document["estimate"]["cost"]) == (None, None)
     assert document["rate"]["measured_in"] == []
 
 
-def test_inputs_that_are_dealt_with_already_are_counted(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_already_processed_inputs_are_counted(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     versions = put_inputs(store, buckets.input, [f"{name}.jpg" for name in "abcdef"])
     put_snapshot(store, layout, versions)
     for number, digest in ((0, DIGEST), (1, DIGEST), (2, OTHER_DIGEST)):
         put_mask(store, buckets.output, source_of(versions[number], buckets.input), digest=digest)
     put_copy(store, buckets.output, source_of(versions[3], buckets.input))
-    # Of an older version, which proves nothing of this one.
+    # A mask of an older version is not a proof of this one.
     put_mask(store, buckets.output, source_of(versions[4].__class__("e.jpg", 1, 10, "x"), buckets.input))
 
     def count(objects: int) -> int | None:

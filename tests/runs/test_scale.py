@@ -1,6 +1,6 @@
-"""Tens of thousands of objects: memory that is flat, and requests that are few.
+"""Tens of thousands of objects: constant memory, and few requests.
 
-Each phase is a separate process, whose memory no other part of the tests is in. A million: benchmarks/scale.py.
+Each phase is a separate process, so that no other test is in its memory. A million objects: benchmarks/scale.py.
 """
 
 from typing import Any
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.scale import run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]  # one worker prepares the buckets for all
 
 SMALL, LARGE = 4_000, 20_000
 PHASES = ["sense", "plan", "delete"]
@@ -25,20 +27,20 @@ def runs() -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
 @pytest.mark.parametrize("phase", PHASES)
 def test_memory_does_not_grow_with_the_number_of_objects(runs: Any, phase: str) -> None:
     small, large = (row["peak_rss_mb"] for row in runs[phase])
-    # The description of an object and its mask takes about 2.5 kB: 40 MB of them, if they were all held.
+    # The description of an object and its mask takes about 2.5 kB: 40 MB if all were held.
     assert large - small < 12
     assert large < 200
 
 
-def test_sensing_takes_a_request_for_a_thousand_objects(runs: Any) -> None:
+def test_sensing_takes_a_request_per_thousand_objects(runs: Any) -> None:
     (_, row) = runs["sense"]
     assert row["told"] == f"{LARGE} new"
     assert row["calls"]["objects.list"] == LARGE / 1000
-    # And the snapshot's upload, a MiB at a time.
+    # The rest is the snapshot's upload, one MiB per request.
     assert row["requests_per_object"] < 0.002
 
 
-def test_planning_takes_a_request_a_chunk_and_one_for_a_mebibyte(runs: Any) -> None:
+def test_planning_takes_a_request_per_chunk_and_per_mebibyte(runs: Any) -> None:
     (_, row) = runs["plan"]
     chunks = LARGE // 500
     assert row["told"] == f"{chunks} chunks"
@@ -47,7 +49,7 @@ def test_planning_takes_a_request_a_chunk_and_one_for_a_mebibyte(runs: Any) -> N
     assert row["calls"]["objects.download"] <= 2 * (LARGE * 150 / 2**20 + 3)
 
 
-def test_deleting_takes_three_requests_for_the_proof_of_a_thousand_and_one_for_a_hundred(runs: Any) -> None:
+def test_deleting_takes_thirteen_requests_per_thousand_objects(runs: Any) -> None:
     (_, row) = runs["delete"]
     assert row["told"] == f"{LARGE} deleted"
     assert row["calls"]["objects.delete"] == LARGE
@@ -56,6 +58,6 @@ def test_deleting_takes_three_requests_for_the_proof_of_a_thousand_and_one_for_a
     assert row["requests_per_object"] < 0.014
 
 
-def test_afterwards_every_one_of_them_is_where_it_may_be(runs: Any) -> None:
+def test_audit_finds_every_object_masked(runs: Any) -> None:
     (_, row) = runs["audit"]
     assert row["told"] == f"{LARGE} masked; conservation holds"

@@ -27,33 +27,33 @@ def _take(store: Store, layout: RunLayout, bucket: str, prefix: str = "", **chan
     return take_snapshot(store, layout, GcsUri(bucket, prefix), **options)
 
 
-def test_what_is_new_is_written_with_its_generations(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_new_objects_are_written_with_their_generations(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     versions = put_inputs(store, buckets.input, ["b/größe.png", "a.jpg", "notes.txt", "a.jpg.mask.png"])
     snapshot = _take(store, layout, buckets.input)
     assert snapshot == Snapshot(layout.snapshot, 2, versions[0].size + versions[1].size)
     assert list(read_inputs(store, layout.snapshot)) == [versions[1], versions[0]]
 
 
-def test_nothing_new_writes_nothing(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_no_new_objects_write_no_snapshot(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_inputs(store, buckets.input, ["notes.txt"])
     assert _take(store, layout, buckets.input) is None
     assert store.stat(layout.snapshot) is None
 
 
-def test_what_has_not_settled_is_for_the_next_run(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_unsettled_objects_are_left_to_the_next_run(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_inputs(store, buckets.input, ["a.jpg"])
     assert _take(store, layout, buckets.input, settle=timedelta(hours=1)) is None
     later = datetime.now(UTC) + timedelta(hours=1)
     assert _take(store, layout, buckets.input, settle=timedelta(hours=1), now=later) is not None
 
 
-def test_prefix_and_number(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_prefix_and_max_objects_limit_the_snapshot(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_inputs(store, buckets.input, ["2026/a.jpg", "2026/b.jpg", "2026/c.jpg", "2025/d.jpg", "2027/e.jpg"])
     assert _take(store, layout, buckets.input, "2026/", max_objects=2) is not None
     assert [item.name for item in read_inputs(store, layout.snapshot)] == ["2026/a.jpg", "2026/b.jpg"]
 
 
-def test_a_run_has_one_snapshot_whatever_comes_later(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_repeated_snapshot_ignores_later_uploads(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     put_inputs(store, buckets.input, ["a.jpg"])
     first = _take(store, layout, buckets.input)
     before = store.stat(layout.snapshot)
@@ -64,7 +64,7 @@ def test_a_run_has_one_snapshot_whatever_comes_later(store: Store, buckets: Buck
     assert _take(store, buckets.layout("next-run"), buckets.input) != first
 
 
-def test_of_two_that_take_it_at_once_both_give_the_same(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_concurrent_snapshots_give_the_same_result(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg"])
 
     class Raced(Store):
@@ -82,7 +82,7 @@ FAULTS = [Fault(action=action, method=method, path="/upload/")
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.action}-{fault.method}")
-def test_a_fault_while_it_is_written_changes_nothing(
+def test_fault_while_writing_is_retried(
     store: Store, buckets: Buckets, layout: RunLayout, emulator: Emulator, fault: Fault
 ) -> None:
     versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg"])
@@ -94,7 +94,7 @@ def test_a_fault_while_it_is_written_changes_nothing(
     assert list(read_inputs(store, layout.snapshot)) == versions
 
 
-def test_more_than_a_page(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_snapshot_of_more_than_a_page(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     versions = put_inputs(store, buckets.input, [f"{number:04d}.jpg" for number in range(1010)])
     snapshot = _take(store, layout, buckets.input)
     assert snapshot is not None
@@ -103,18 +103,18 @@ def test_more_than_a_page(store: Store, buckets: Buckets, layout: RunLayout) -> 
     assert count_snapshot(store, layout) == snapshot
 
 
-def test_counting_one_that_is_not_there(store: Store, layout: RunLayout) -> None:
+def test_counting_a_missing_snapshot_raises(store: Store, layout: RunLayout) -> None:
     with pytest.raises(ObjectNotFoundError):
         count_snapshot(store, layout)
 
 
-def test_a_damaged_line(store: Store, layout: RunLayout) -> None:
+def test_damaged_line_raises(store: Store, layout: RunLayout) -> None:
     store.write(layout.snapshot, f"{version().to_line()}\n{{".encode())
     with pytest.raises(ManifestError):
         count_snapshot(store, layout)
 
 
-def test_a_missing_bucket_is_told_as_one(store: Store, buckets: Buckets, layout: RunLayout) -> None:
+def test_missing_bucket_raises(store: Store, buckets: Buckets, layout: RunLayout) -> None:
     with pytest.raises(BucketNotFoundError, match="gs://nowhere-1"):
         _take(store, layout, "nowhere-1")
     put_inputs(store, buckets.input, ["a.jpg"])
@@ -124,7 +124,7 @@ def test_a_missing_bucket_is_told_as_one(store: Store, buckets: Buckets, layout:
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3])])
-def test_pages(count: int, sizes: list[int]) -> None:
+def test_pages_have_the_given_size(count: int, sizes: list[int]) -> None:
     versions = [version(str(number)) for number in range(count)]
     found = list(pages(iter(versions), 3))
     assert [len(page) for page in found] == sizes

@@ -20,7 +20,7 @@ def check(*files: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("entry", BANNED, ids=lambda entry: str(entry["words"]))
-def test_it_finds_the_example(entry: dict[str, str], tmp_path: Path) -> None:
+def test_example_of_each_phrase_is_found(entry: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text(f"# A page\n\n{entry['example']}\n")
     done = check(file)
@@ -30,7 +30,7 @@ def test_it_finds_the_example(entry: dict[str, str], tmp_path: Path) -> None:
     assert line.endswith(f"write {entry['write']}")
 
 
-def test_it_finds_a_phrase_that_a_comment_breaks(tmp_path: Path) -> None:
+def test_phrase_across_two_comment_lines_is_found(tmp_path: Path) -> None:
     file = tmp_path / "module.py"
     first, second = BANNED[0]["example"].rsplit(" ", 1)
     file.write_text(f"# {first}\n# {second}\n")

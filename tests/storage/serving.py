@@ -41,7 +41,7 @@ def without_request_header(name: str) -> Wrap:
     return wrap
 
 
-def without_answer_header(name: str) -> Wrap:
+def without_response_header(name: str) -> Wrap:
     """A server that omits a response header."""
 
     def wrap(app: ASGIApp) -> ASGIApp:

@@ -6,7 +6,7 @@ import pytest
 from google.api_core.exceptions import GoogleAPICallError, ServiceUnavailable
 
 from cloudseg_ops.storage import Store
-from cloudseg_ops.storage._batches import Call, _answers, perform
+from cloudseg_ops.storage._batches import Call, _parse_responses, perform
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.support.samples import put_inputs
@@ -25,7 +25,7 @@ def test_responses_are_matched_to_calls_by_id() -> None:
     statuses = [200, 204, 404, 412, 503] * 4
     parts = [_part(number, status) for number, status in enumerate(statuses)]
     random.Random(3).shuffle(parts)
-    found = _answers(("".join(parts) + "--batch_x y--\r\n").encode(), TYPE, len(statuses))
+    found = _parse_responses(("".join(parts) + "--batch_x y--\r\n").encode(), TYPE, len(statuses))
     assert [answer.status for answer in found] == statuses
 
 
@@ -39,8 +39,8 @@ def test_responses_are_matched_to_calls_by_id() -> None:
         ('{"error": "short"}', '{"error": "short"}'),
     ],
 )
-def test_the_reason_of_an_error(body: str, reason: str) -> None:
-    (found,) = _answers((_part(0, 403, body) + "--batch_x y--").encode(), TYPE, 1)
+def test_reason_of_an_error_is_extracted(body: str, reason: str) -> None:
+    (found,) = _parse_responses((_part(0, 403, body) + "--batch_x y--").encode(), TYPE, 1)
     assert found.status == 403
     assert found.reason.strip() == reason
 
@@ -49,7 +49,7 @@ def test_the_reason_of_an_error(body: str, reason: str) -> None:
 def test_an_incomplete_response_raises(numbers: list[int]) -> None:
     body = "".join(_part(number, 204) for number in numbers) + "--batch_x y--"
     with pytest.raises(ServiceUnavailable, match="of 2 calls"):
-        _answers(body.encode(), TYPE, 2)
+        _parse_responses(body.encode(), TYPE, 2)
 
 
 def test_calls_of_several_kinds_get_their_own_responses(store: Store, buckets: Buckets, emulator: Emulator) -> None:
@@ -67,7 +67,7 @@ def test_calls_of_several_kinds_get_their_own_responses(store: Store, buckets: B
     assert "gone" in found[1].reason
 
 
-def test_a_batch_that_is_rejected_as_a_whole(store: Store, emulator: Emulator) -> None:
+def test_rejected_batch_raises(store: Store, emulator: Emulator) -> None:
     emulator.faults.add(Fault(status=429, method="POST", path="/batch"))
     with pytest.raises(GoogleAPICallError) as raised:
         perform(store._client, [Call("GET", "/b/x")])

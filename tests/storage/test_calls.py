@@ -64,7 +64,7 @@ def test_any_other_error_names_the_operation(store: Store, uri: GcsUri, emulator
         store.read(uri)
 
 
-def test_it_connects_to_the_emulator_that_the_environment_names(
+def test_store_connects_to_the_emulator_of_the_environment(
     emulator: Emulator, store: Store, uri: GcsUri, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.write(uri, b"x")

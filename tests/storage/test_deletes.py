@@ -3,14 +3,17 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import requests
+from google.cloud.storage.retry import DEFAULT_RETRY
 from requests.adapters import HTTPAdapter
 
-from cloudseg_ops.contracts.errors import PermissionDeniedError
+from cloudseg_ops.contracts.errors import ObjectHeldError, ObjectRetainedError, PermissionDeniedError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import BATCH_SIZE, Deletion, Pace, Pacer, Store
+from cloudseg_ops.storage._batches import CallResponse
 from gcs_emulator import Emulator, Fault
 from tests.conftest import Buckets
 from tests.storage.conftest import Counter
@@ -182,3 +185,66 @@ def test_batches_do_not_wait_for_one_another(store: Store, buckets: Buckets, emu
     store._client._http.mount("http://", Meeting())
     outcomes = store.delete_many(buckets.input, [(info.name, info.generation) for info in put])
     assert outcomes == [Deletion.DELETED] * 200
+
+
+def _hold(emulator: Emulator, bucket: str, name: str, kind: str = "temporary_hold", *, held: bool = True) -> None:
+    blob = emulator.client().bucket(bucket).blob(name)
+    setattr(blob, kind, held)
+    blob.patch()
+
+
+def test_a_delete_that_is_refused_leaves_the_others_alone(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    put = put_inputs(store, buckets.input, ["a", "b", "c", "d", "e", "f"])
+    _hold(emulator, buckets.input, "b")
+    _hold(emulator, buckets.input, "c", "event_based_hold")
+    emulator.faults.add(Fault(status=403, method="DELETE", path="/o/d"))
+    emulator.faults.add(Fault(status=400, method="DELETE", path="/o/e"))
+    results = store.try_delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    assert [result.outcome.value for result in results] == ["deleted", "held", "held", "forbidden", "failed", "deleted"]
+    assert "under active Temporary hold" in results[1].reason
+    assert "under active Event-Based hold" in results[2].reason
+    assert results[4].reason.startswith("400 ")
+    assert names_in(store, buckets.input) == ["b", "c", "d", "e"]
+    for name, kind in (("b", "temporary_hold"), ("c", "event_based_hold")):
+        _hold(emulator, buckets.input, name, kind, held=False)
+
+
+def test_an_object_under_a_retention_policy_is_retained(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    (put,) = put_inputs(store, buckets.input, ["a"])
+    bucket = emulator.client().bucket(buckets.input)
+    bucket.retention_period = 86400
+    bucket.patch()
+    (result,) = store.try_delete_many(buckets.input, [(put.name, put.generation)])
+    assert result.outcome is Deletion.RETAINED
+    assert "retention policy" in result.reason
+    with pytest.raises(ObjectRetainedError, match="a retention policy keeps the object"):
+        store.delete_many(buckets.input, [(put.name, put.generation)])
+    with pytest.raises(ObjectRetainedError, match="a retention policy keeps the object"):
+        store.write(GcsUri(buckets.input, "a"), b"newer")
+
+
+def test_a_write_over_a_held_object_names_the_hold(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+    put_inputs(store, buckets.output, ["a"])
+    _hold(emulator, buckets.output, "a")
+    with pytest.raises(ObjectHeldError, match=r"write gs://.*/a: the object is under a hold .*release the hold"):
+        store.write(GcsUri(buckets.output, "a"), b"newer")
+
+
+def test_an_object_whose_deletes_keep_failing_leaves_the_others_alone(
+    store: Store, buckets: Buckets, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = put_inputs(store, buckets.input, ["a", "b", "c"])
+    emulator.faults.add(Fault(status=503, method="DELETE", path="/o/b", times=1000))
+    monkeypatch.setattr("google.cloud.storage.retry.DEFAULT_RETRY", DEFAULT_RETRY.with_timeout(0.2))
+    results = store.try_delete_many(buckets.input, [(info.name, info.generation) for info in put])
+    emulator.faults.clear()
+    assert [result.outcome for result in results] == [Deletion.DELETED, Deletion.FAILED, Deletion.DELETED]
+    assert results[1].reason.startswith("503 ")
+    assert names_in(store, buckets.input) == ["b"]
+
+
+def test_a_rate_limit_with_status_403_is_retried(store: Store, buckets: Buckets) -> None:
+    answers = iter([CallResponse(403, "slow down", [{"reason": "rateLimitExceeded"}]), CallResponse(204)])
+    with patch("cloudseg_ops.storage._deletes.perform", lambda *_: [next(answers)]):
+        (result,) = store.try_delete_many(buckets.input, [("a", 7)])
+    assert result.outcome is Deletion.DELETED

@@ -7,8 +7,8 @@ from tests.storage.conftest import Counter
 from tests.support.samples import put_copy, put_input, put_inputs, put_mask, source_of
 
 
-def test_what_the_buckets_hold_of_each_version_in_the_order_asked_for(store: Store, buckets: Buckets) -> None:
-    # One name is the beginning of the next, and the suffix of masks changes their order.
+def test_evidence_is_in_the_order_of_the_versions(store: Store, buckets: Buckets) -> None:
+    # One name is a prefix of the next, and the suffix of masks changes their order.
     names = ["b.jpg", "a.jpg-2.jpg", "a.jpg", "quarantine/a.jpg"]
     versions = put_inputs(store, buckets.input, names)
     put_mask(store, buckets.output, source_of(versions[2], buckets.input))
@@ -26,11 +26,11 @@ def test_what_the_buckets_hold_of_each_version_in_the_order_asked_for(store: Sto
     assert found[2].mask.metadata["cloudseg-source-name"] == "a.jpg"
 
 
-def test_no_versions(store: Store, buckets: Buckets) -> None:
+def test_no_versions_give_no_evidence(store: Store, buckets: Buckets) -> None:
     assert gather_evidence(store, [], input_bucket=buckets.input, output_bucket=buckets.output) == []
 
 
-def test_for_a_proof_only_output_is_looked_at(store: Store, buckets: Buckets, emulator: Emulator) -> None:
+def test_only_output_is_listed_for_a_proof(store: Store, buckets: Buckets, emulator: Emulator) -> None:
     versions = put_inputs(store, buckets.input, ["a.jpg", "b.jpg"])
     put_mask(store, buckets.output, source_of(versions[0], buckets.input))
     calls = Counter(emulator)
@@ -42,16 +42,16 @@ def test_for_a_proof_only_output_is_looked_at(store: Store, buckets: Buckets, em
     assert calls["objects.list"] == 2
 
 
-def test_a_version_that_moves_between_the_two_looks_is_seen(store: Store, buckets: Buckets) -> None:
-    """A move writes the copy first: looked for in INPUT first, it is seen at least once."""
+def test_version_that_moves_between_the_listings_is_found(store: Store, buckets: Buckets) -> None:
+    """A move writes the copy first, so listing INPUT first finds the version at least once."""
     version = put_input(store, buckets.input, "a.jpg")
-    looks: list[str] = []
+    listings: list[str] = []
 
     class Moving(Store):
         def stat_many(self, bucket, names):  # type: ignore[no-untyped-def]
             found = super().stat_many(bucket, names)
-            looks.append(bucket)
-            if len(looks) == 1:
+            listings.append(bucket)
+            if len(listings) == 1:
                 put_mask(store, buckets.output, source_of(version, buckets.input))
                 store.delete_many(buckets.input, [(version.name, version.generation)])
             return found
@@ -62,4 +62,4 @@ def test_a_version_that_moves_between_the_two_looks_is_seen(store: Store, bucket
     assert store.stat(GcsUri(buckets.input, "a.jpg")) is None
     assert found.current is not None
     assert found.mask is not None
-    assert looks[0] == buckets.input
+    assert listings[0] == buckets.input

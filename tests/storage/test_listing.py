@@ -41,12 +41,12 @@ def test_a_listing_is_in_byte_order_under_a_prefix_and_within_offsets(store: Sto
     assert [info.name for info in store.list_objects(folder, start="a/2", end="é")] == ["a/2", "a0", "b"]
 
 
-def test_listing_a_missing_bucket(store: Store) -> None:
+def test_listing_a_missing_bucket_raises(store: Store) -> None:
     with pytest.raises(BucketNotFoundError, match=r"list gs://nowhere-1: there is no such bucket; .*CLOUDSEG_"):
         list(store.list_objects(GcsUri("nowhere-1")))
 
 
-def _look(store: Store, bucket: str, names: list[str]) -> set[str]:
+def _stat_names(store: Store, bucket: str, names: list[str]) -> set[str]:
     found = store.stat_many(bucket, names)
     assert all(info.name == name for name, info in found.items())
     return set(found)
@@ -64,19 +64,21 @@ def test_no_names_make_no_request(store: Store, buckets: Buckets, emulator: Emul
     assert calls["objects.list"] == calls["objects.get"] == 0
 
 
-def test_names_whose_order_a_suffix_changes(store: Store, buckets: Buckets) -> None:
+def test_names_are_found_although_a_suffix_changes_their_order(store: Store, buckets: Buckets) -> None:
     # a.jpg < a.jpg-2.jpg, but a.jpg-2.jpg.mask.png < a.jpg.mask.png.
     names = ["a.jpg", "a.jpg-2.jpg", "a.jpg.jpg", "a.jpg0.jpg"]
     for suffix in ("", ".mask.png"):
         put_inputs(store, buckets.output, [name + suffix for name in names])
-        assert _look(store, buckets.output, [name + suffix for name in names]) == {name + suffix for name in names}
+        assert _stat_names(store, buckets.output, [name + suffix for name in names]) == {
+            name + suffix for name in names
+        }
 
 
 def test_one_name_and_the_last_name_are_within_the_range(store: Store, buckets: Buckets) -> None:
     put_inputs(store, buckets.input, ["a", "ab", "b"])
-    assert _look(store, buckets.input, ["a"]) == {"a"}
-    assert _look(store, buckets.input, ["a", "b"]) == {"a", "b"}
-    assert _look(store, buckets.input, ["zz"]) == set()
+    assert _stat_names(store, buckets.input, ["a"]) == {"a"}
+    assert _stat_names(store, buckets.input, ["a", "b"]) == {"a", "b"}
+    assert _stat_names(store, buckets.input, ["zz"]) == set()
 
 
 def test_a_thousand_adjacent_names_take_at_most_two_requests(
@@ -85,7 +87,7 @@ def test_a_thousand_adjacent_names_take_at_most_two_requests(
     names = [f"{number:05d}.jpg" for number in range(PAGE_SIZE)]
     put_inputs(store, buckets.input, names)
     calls = Counter(emulator)
-    assert _look(store, buckets.input, [*names, "00000.jpg-missing"]) == set(names)
+    assert _stat_names(store, buckets.input, [*names, "00000.jpg-missing"]) == set(names)
     assert calls["objects.list"] <= 2
     assert calls["objects.get"] == 0
 
@@ -96,12 +98,12 @@ def test_many_objects_between_the_names_are_not_all_listed(store: Store, buckets
     calls = Counter(emulator)
     # Names before the others, the last one within the budget, one beyond it, and one that does not exist.
     names = ["a", others[PAGE_SIZE - 2], others[PAGE_SIZE - 1], others[-1], "m00007-missing", "y", "z"]
-    assert _look(store, buckets.input, names) == set(names) - {"m00007-missing", "y"}
+    assert _stat_names(store, buckets.input, names) == set(names) - {"m00007-missing", "y"}
     assert calls["objects.list"] == 1
     assert 1 <= calls["objects.get"] <= 4
 
 
-def test_stat_many_in_a_missing_bucket(store: Store) -> None:
+def test_stat_many_in_a_missing_bucket_raises(store: Store) -> None:
     with pytest.raises(BucketNotFoundError):
         store.stat_many("nowhere-1", ["a"])
 
@@ -109,7 +111,7 @@ def test_stat_many_in_a_missing_bucket(store: Store) -> None:
 def test_a_name_of_maximum_length_is_found(store: Store, buckets: Buckets) -> None:
     longest = "a" * 1024
     put_inputs(store, buckets.input, [longest])
-    assert _look(store, buckets.input, [longest]) == {longest}
+    assert _stat_names(store, buckets.input, [longest]) == {longest}
 
 
 class Listed:
@@ -173,10 +175,10 @@ some_names = st.sets(st.text("ab/é\U00010000", min_size=1, max_size=4), max_siz
 
 
 @given(some_names, some_names, st.integers(1, 5))
-def test_every_name_is_found_or_known_to_be_absent_or_left(there: set[str], asked: set[str], size: int) -> None:
-    wanted = sorted(asked, key=str.encode)
+def test_every_name_is_found_absent_or_left_to_be_checked(there: set[str], requested: set[str], size: int) -> None:
+    wanted = sorted(requested, key=str.encode)
     found, rest = find_by_listing(wanted, Listed(there, size))
     assert set(found) <= there
     assert set(found).isdisjoint(rest)
-    for name in asked - set(found) - set(rest):
+    for name in requested - set(found) - set(rest):
         assert name not in there

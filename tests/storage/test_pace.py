@@ -21,16 +21,16 @@ def _saturated(pace: Pace, writes: int) -> float:
     return now
 
 
-def test_the_first_write_is_immediate_and_the_next_ones_follow_at_a_thousand_per_second() -> None:
+def test_first_write_is_immediate_and_1000_per_second_follow() -> None:
     pace = Pace()
     assert [round(pace.turn(BATCH, 50.0), 3) for _ in range(4)] == [50.0, 50.1, 50.2, 50.3]
 
 
-def test_twenty_thousand_take_twenty_seconds() -> None:
+def test_twenty_thousand_writes_take_twenty_seconds() -> None:
     assert 19.5 < _saturated(Pace(), 20_000) < 20
 
 
-def test_a_million_takes_thirteen_minutes() -> None:
+def test_a_million_writes_take_thirteen_minutes() -> None:
     # The integral of 1000 × 2^(t / 1200 s), solved for a million.
     expected = DOUBLING * log2(1 + 1000 * log(2) / DOUBLING)
     assert _saturated(Pace(), 1_000_000) == pytest.approx(expected, rel=0.001)

@@ -14,7 +14,7 @@ from cloudseg_ops.storage._connection import RANGES_AT_ONCE
 from cloudseg_ops.storage._reads import RANGE_BYTES, RANGED_BYTES
 from gcs_emulator import Emulator, Fault
 from tests.storage.conftest import MIB, Counter
-from tests.storage.serving import served, without_answer_header, without_request_header
+from tests.storage.serving import served, without_request_header, without_response_header
 
 DATA = random.Random(7).randbytes(20 * MIB + 3)
 RANGES = -(-len(DATA) // RANGE_BYTES)
@@ -77,9 +77,9 @@ def test_exactly_that_generation_is_read_in_ranges(store: Store, uri: GcsUri, la
         read(store, large)
 
 
-@pytest.mark.parametrize("told", [-1, 1, MIB])
-def test_a_wrong_size_is_harmless(store: Store, uri: GcsUri, large: ObjectInfo, told: int) -> None:
-    assert store.read(uri, generation=large.generation, size=large.size + told) == DATA
+@pytest.mark.parametrize("difference", [-1, 1, MIB])
+def test_a_wrong_size_is_harmless(store: Store, uri: GcsUri, large: ObjectInfo, difference: int) -> None:
+    assert store.read(uri, generation=large.generation, size=large.size + difference) == DATA
 
 
 @pytest.mark.parametrize("size", [1000, len(DATA)], ids=["whole", "in ranges"])
@@ -100,7 +100,7 @@ def test_without_support_for_ranges_an_object_is_read_whole() -> None:
 
 @pytest.mark.parametrize("size", [1000, len(DATA)], ids=["whole", "in ranges"])
 def test_a_missing_checksum_is_requested(size: int) -> None:
-    with served(without_answer_header("x-goog-hash")) as emulator:
+    with served(without_response_header("x-goog-hash")) as emulator:
         store, uri = Store(emulator.client()), GcsUri("bucket", "a")
         info = store.write(uri, DATA[:size])
         calls = Counter(emulator)

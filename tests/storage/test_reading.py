@@ -27,7 +27,7 @@ def test_a_missing_object_cannot_be_read(store: Store, uri: GcsUri) -> None:
         list(store.read_lines(uri))
 
 
-def test_a_missing_object_is_not_a_missing_bucket_whatever_its_name_is(store: Store) -> None:
+def test_missing_object_in_a_bucket_named_bucket_is_recognized(store: Store) -> None:
     # Many bucket names contain the word "bucket", and Cloud Storage's message contains the name.
     store.create_bucket("the-input-bucket")
     with pytest.raises(ObjectNotFoundError):

@@ -14,7 +14,7 @@ from tests.conftest import Buckets
 from tests.storage.conftest import MIB, Counter
 
 
-def test_a_write_with_a_precondition(store: Store, uri: GcsUri) -> None:
+def test_write_with_a_failed_precondition_raises(store: Store, uri: GcsUri) -> None:
     first = store.write(uri, b"1", if_generation_match=0)
     with pytest.raises(PreconditionFailedError, match="the object now has another generation"):
         store.write(uri, b"2", if_generation_match=0)
@@ -25,7 +25,7 @@ def test_a_write_with_a_precondition(store: Store, uri: GcsUri) -> None:
     assert store.read(uri) == b"3"
 
 
-def test_a_file_with_a_precondition(store: Store, uri: GcsUri, tmp_path: Path) -> None:
+def test_file_with_a_failed_precondition_raises(store: Store, uri: GcsUri, tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(b"weights" * 100_000)
     first = store.write_file(uri, path, if_generation_match=0)
@@ -62,7 +62,7 @@ def test_a_last_line_without_a_line_ending_counts(store: Store, uri: GcsUri) -> 
     assert list(store.read_lines(uri)) == ["a", "b"]
 
 
-def test_lines_stream(store: Store, uri: GcsUri, emulator: Emulator) -> None:
+def test_lines_are_streamed(store: Store, uri: GcsUri, emulator: Emulator) -> None:
     store.write_lines(uri, ("x" * 1023 for _ in range(5 * 1024)))
     calls = Counter(emulator)
     lines = store.read_lines(uri)
@@ -82,7 +82,7 @@ def test_lines_that_are_replaced_while_they_are_read_are_not_mixed(store: Store,
 
 
 @pytest.mark.parametrize("size", [10, MIB // 2, 3 * MIB], ids=["small", "half a chunk", "three chunks"])
-def test_lines_with_a_precondition(store: Store, uri: GcsUri, size: int) -> None:
+def test_lines_with_a_failed_precondition_raise(store: Store, uri: GcsUri, size: int) -> None:
     store.write_lines(uri, ["first"], if_generation_match=0)
     with pytest.raises(PreconditionFailedError):
         store.write_lines(uri, ["x" * 1000] * (size // 1000 + 1), if_generation_match=0)
@@ -153,7 +153,7 @@ def test_aborted_lines_are_not_written_later(
 
 
 @pytest.mark.parametrize("size", [MIB - 1, MIB, MIB + 1, 3 * MIB])
-def test_lines_of_any_length_against_the_size_of_a_request(store: Store, uri: GcsUri, size: int) -> None:
+def test_lines_around_the_size_of_a_request_are_written(store: Store, uri: GcsUri, size: int) -> None:
     store.write_lines(uri, ["x" * (size - 1)])
     info = store.stat(uri)
     assert info is not None
@@ -177,7 +177,7 @@ def test_a_copy_is_of_exactly_that_generation_with_new_metadata(store: Store, bu
     assert store.read(target) == b"photograph"
 
 
-def test_a_copy_of_a_deleted_object(store: Store, buckets: Buckets) -> None:
+def test_copy_of_a_deleted_object_raises(store: Store, buckets: Buckets) -> None:
     with pytest.raises(ObjectNotFoundError):
         store.copy(GcsUri(buckets.input, "gone"), 7, GcsUri(buckets.output, "x"), metadata={})
     assert store.stat(GcsUri(buckets.output, "x")) is None

@@ -1,6 +1,6 @@
-"""What the shell commands of a document do.
+"""Runs the shell commands of a document.
 
-They run in order in one shell, with a stand-in for every program that would leave this machine.
+They run in order in one shell, with a stub for every program that would access the network.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TOOLS = (
     *("gcloud", "kubectl", "docker", "git", "make", "airflow", "jq", "terraform", "curl"),
     ".cloudseg/venv/bin/cloudseg",
 )
-# Stands in for every program that would leave this machine: notes what it was called with.
+# A stub for every program that would access the network: it records its arguments.
 _STAND_IN = f"""#!/usr/bin/env bash
 call=$CALLS/$EPOCHREALTIME-$$
 mkdir "$call"
@@ -42,7 +42,7 @@ _HARMLESS = ("bash", "cat", "grep", "mkdir", "rm", "sed")
 
 
 class Calls:
-    """What a document's commands did.
+    """The calls of a document's commands.
 
     Attributes:
         folder: Where they ran, in place of a checkout.
@@ -59,29 +59,29 @@ class Calls:
         }
 
     def with_words(self, *words: str) -> list[list[str]]:
-        """The calls that have all of these words."""
+        """Return the calls that have all of these words."""
         return [call for call in self.words if set(words) <= set(call)]
 
     def manifests(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """What was applied to the cluster."""
+        """Return the manifests that were applied to the cluster."""
         applied = [text for index, text in self.inputs.items() if "apply" in self.words[index]]
         documents = [document for text in applied for document in yaml.safe_load_all(text)]
         return [document for document in documents if kind in (None, document["kind"])]
 
     def environment(self) -> dict[str, str]:
-        """The variables that Composer's environment is given, over all calls."""
+        """Return the variables that are set in Composer's environment, over all calls."""
         flag = "--update-env-variables=^;^"
         values = [word.removeprefix(flag) for call in self.words for word in call if word.startswith(flag)]
         return dict(pair.split("=", 1) for value in values for pair in value.split(";"))
 
 
 def shell_blocks(text: str) -> list[str]:
-    """The shell blocks of a document, in order."""
+    """Return the shell blocks of a document, in order."""
     return re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def run_blocks(blocks: list[str], folder: Path) -> Calls:
-    """Run blocks in one shell, as a reader would, with stand-ins on the path.
+    """Run blocks in one shell, as a reader would, with stubs on the path.
 
     Args:
         blocks: The blocks; a command that fails, or an unset variable, ends them.
@@ -113,14 +113,14 @@ def run_blocks(blocks: list[str], folder: Path) -> Calls:
 
 
 def check_syntax(blocks: list[str]) -> None:
-    """Each block is bash."""
+    """Assert that each block is valid bash."""
     for block in blocks:
         checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
         assert checked.returncode == 0, f"{block}\n{checked.stderr}"
 
 
 def headings(text: str) -> set[str]:
-    """Anchors of a document's headings, as GitHub makes them."""
+    """Return the anchors of a document's headings, as on GitHub."""
     return {
         re.sub(r"[^a-z0-9_ -]", "", line.lstrip("# ").lower()).replace(" ", "-")
         for line in text.splitlines()
@@ -129,12 +129,12 @@ def headings(text: str) -> set[str]:
 
 
 def names_block() -> str:
-    """The block of docs/gke.md that exports the names which all documents use."""
+    """Return the block of docs/gke.md that exports the names that all documents use."""
     return next(block for block in shell_blocks((DOCS / "gke.md").read_text("utf-8")) if "export PROJECT=" in block)
 
 
 def airflow_commands(calls: Calls) -> list[list[str]]:
-    """Airflow's own commands among the calls: those that Composer is to run in an environment."""
+    """Return the Airflow commands among the calls: those that Composer runs in an environment."""
     return [
         [word for word in call[5:] if word != "--" and not word.startswith(("--project=", "--location="))]
         for call in calls.with_words("composer", "environments", "run")
@@ -142,7 +142,7 @@ def airflow_commands(calls: Calls) -> list[list[str]]:
 
 
 def check_airflow_commands(calls: Calls) -> None:
-    """Airflow's own parser takes each of its commands."""
+    """Assert that Airflow's parser accepts each of its commands."""
     from airflow.cli.cli_parser import get_parser
 
     commands = airflow_commands(calls)
@@ -152,7 +152,7 @@ def check_airflow_commands(calls: Calls) -> None:
 
 
 def check_links(document: Path) -> None:
-    """Places in the repository that a document links to exist, headings included."""
+    """Assert that the files and headings that a document links to exist."""
     text = document.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)]+)\)", text):
         if link.startswith("https://"):

@@ -1,4 +1,4 @@
-"""The image as Docker sees it, and containers of it as hardened as a pod's."""
+"""The engine's image in Docker, and its containers with the restrictions of a pod."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-
 
 
 def docker(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run the docker client; its status is for the caller to judge."""
+    """Run the docker client; the caller checks its status."""
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
 
 
 def why_no_docker() -> str:
-    """Say in a line why no container can run here; empty: one can."""
+    """Return the reason why no container can run here, in one line; empty if one can."""
     if not shutil.which("docker"):
         return "there is no docker client on the PATH"
     answer = docker("version")
@@ -35,7 +35,7 @@ class ImageUnderTest:
 
     @cached_property
     def description(self) -> dict[str, Any]:
-        """What `docker image inspect` says."""
+        """The output of `docker image inspect`."""
         return cast("dict[str, Any]", json.loads(docker("image", "inspect", self.name).stdout)[0])
 
     def python(self, program: str) -> str:
@@ -49,7 +49,7 @@ class ImageUnderTest:
         return docker("run", "--rm", "--network=none", *HARDENED, self.name, *arguments)
 
     def start(self, emulator_url: str, arguments: Sequence[str]) -> Container:
-        """Start the engine on the network of this machine, where the emulator listens."""
+        """Start the engine on the host's network, where the emulator listens."""
         name = f"cloudseg-test-{uuid4().hex[:12]}"
         done = docker(
             *("run", "--detach", "--name", name, "--network=host", f"--env=STORAGE_EMULATOR_HOST={emulator_url}"),
@@ -76,11 +76,11 @@ class Container:
         return (done.stdout + done.stderr).splitlines()
 
     def wait(self, seconds: float = 90) -> int:
-        """Wait for its end and return its exit status."""
+        """Wait for the end of the container and return its exit status."""
         return int(docker("wait", self.name, timeout=seconds).stdout)
 
     def stop(self, grace: int) -> int:
-        """Do what a kubelet does: SIGTERM, and SIGKILL when the grace is over. Return the exit status."""
+        """Stop like a kubelet: SIGTERM, and SIGKILL after the grace period. Return the exit status."""
         docker("stop", f"--time={grace}", self.name, timeout=grace + 30)
         return self.wait(10)
 

@@ -77,6 +77,15 @@ def tiny_unet(n_classes: int = 1, in_channels: int = 3, typical: torch.Tensor | 
     return network
 
 
+def overflowing_unet() -> UNet:
+    """Build a U-Net with finite weights and infinite logits."""
+    network = tiny_unet()
+    with torch.no_grad():
+        network.merge[-1][4].bias.fill_(100.0)  # type: ignore[index]
+        network.head.weight.fill_(3e38)
+    return network
+
+
 def state_bytes(network: torch.nn.Module) -> bytes:
     stream = io.BytesIO()
     torch.save(network.state_dict(), stream)

@@ -1,4 +1,4 @@
-"""What a browser would make of a page: its elements, by a parser that knows HTML."""
+"""The elements of an HTML page, by the standard library's parser."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -43,12 +43,12 @@ class Page(HTMLParser):
 
 
 def relative(link: str) -> str:
-    """An address of a page as the test client takes it."""
+    """Return the path of a link for the test client."""
     return link.removeprefix("/cloudseg")
 
 
 def check(page: Page) -> None:
-    """Hold a page to what the project itself writes."""
+    """Assert that a page has only the elements and attributes that the project writes."""
     allowed = {
         "html", "head", "meta", "title", "link", "body", "header", "div", "h1", "h2", "p", "code", "nav", "a", "main",
         "dl", "dt", "dd", "form", "label", "select", "option", "input", "button", "ul", "ol", "li", "svg", "rect",

@@ -1,4 +1,4 @@
-"""A pod of the engine, and what Kubernetes says of one."""
+"""The engine's pod, and statuses that Kubernetes may give it."""
 
 from typing import Any
 
@@ -23,11 +23,11 @@ def manifest(**settings: Any) -> dict[str, Any]:
 def seen(
     phase: str | None = None, state: dict[str, Any] | None = None, *, node: str | None = "node-1", **status: Any
 ) -> dict[str, Any]:
-    """A pod as the API server gives it: the manifest, on a node, with a status.
+    """Return a pod as the API server does: the manifest, on a node, with a status.
 
     Args:
         phase: The pod's phase.
-        state: State of the engine's container, such as `{"terminated": {"exitCode": 1}}`; None: no word of it.
+        state: State of the engine's container, such as `{"terminated": {"exitCode": 1}}`; None: it is not reported.
         node: Where it was scheduled to.
         status: Further fields of the status.
     """
@@ -47,8 +47,8 @@ def deleted(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def ended(code: int, reason: str = "Error", message: str | None = None) -> dict[str, Any]:
-    said = {"exitCode": code, "reason": reason} | ({"message": message} if message else {})
-    return {"terminated": said}
+    state = {"exitCode": code, "reason": reason} | ({"message": message} if message else {})
+    return {"terminated": state}
 
 
 def held(reason: str, message: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Processes that a test starts, and that end with it."""
+"""Processes that are killed at the end of the test that starts them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 @contextmanager
 def starting(**environment: str) -> Iterator[Start]:
-    """Give a function that starts Python with arguments, and additional variables; kill what it started."""
+    """Yield a function that starts Python with arguments and additional variables; kill its processes at the end."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:

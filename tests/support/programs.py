@@ -1,4 +1,4 @@
-"""Exported programs, as a registry may hold them."""
+"""Exported programs for the engine's tests."""
 
 from __future__ import annotations
 
@@ -16,6 +16,19 @@ class Brightness(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=1, keepdim=True) - 0.5
+
+
+class Sensitive(nn.Module):
+    """Infinite for black pixels; in bfloat16, which rounds its weights, for white ones too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1, bias=False)
+        with torch.no_grad():
+            self.conv.weight.copy_(torch.tensor([1 + 2**-9, 0.0, 0.0]).view(1, 3, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.log(self.conv(images) - images[:, :1]) + 7.5
 
 
 def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4, least: int = 1) -> bytes:

@@ -1,4 +1,4 @@
-"""A stand-in for Pub/Sub, over gRPC: topics, publishing, pull subscriptions, acknowledgement.
+"""An emulator of Pub/Sub over gRPC: topics, publishing, pull subscriptions, acknowledgement.
 
 It implements, of google.pubsub.v1: CreateTopic and Publish; CreateSubscription, Pull and Acknowledge. A subscription
 holds each message published after it was made, hands it out in the order of publishing, hands it out again when it is
@@ -43,7 +43,7 @@ class _Subscription:
 
 
 class PubSub:
-    """The state of one server, which tests may look at."""
+    """The state of one server, which tests may read."""
 
     def __init__(self) -> None:
         self.topics: set[str] = set()
@@ -54,7 +54,7 @@ class PubSub:
         self._numbers = count(1)
 
     def backlog(self, subscription: str) -> int:
-        """Messages that are not acknowledged yet."""
+        """Return the number of messages that are not acknowledged."""
         with self._lock:
             return len(self._kept(self.subscriptions[subscription]))
 
@@ -116,7 +116,7 @@ class PubSub:
         with self._lock:
             subscription = self._find(request.subscription, context)
             done, now = set(request.ack_ids), time.monotonic()
-            # One whose deadline has passed does nothing: the message is on its way to another subscriber.
+            # After the deadline, an acknowledgement is ignored: the message is delivered again.
             subscription.held = [held for held in subscription.held if held.ack_id not in done or held.due <= now]
         return Empty()
 
@@ -141,7 +141,7 @@ def _serve(call: Callable[[Any, grpc.ServicerContext], Any], request: Any, answe
 
 @contextmanager
 def start_pubsub() -> Iterator[PubSub]:
-    """Serve one on a free port of this machine."""
+    """Run an emulator on a free port."""
     pubsub = PubSub()
     server = grpc.server(ThreadPoolExecutor(max_workers=4))
     services = {

@@ -1,4 +1,4 @@
-"""Runs to report on, written as the tasks would."""
+"""Results of runs, written like the tasks do."""
 
 import io
 import json
@@ -105,7 +105,7 @@ def write_preview(
 
 
 def written(store: Store, layout: RunLayout) -> dict[str, Any]:
-    """report.json, as strict JSON."""
+    """Return report.json, parsed as strict JSON."""
 
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")

@@ -1,4 +1,4 @@
-"""Plans of runs."""
+"""Sample run plans."""
 
 from __future__ import annotations
 

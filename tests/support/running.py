@@ -1,4 +1,4 @@
-"""A real Airflow for tests of whole runs, as they see and drive it."""
+"""A real Airflow for tests of whole runs."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ from cloudseg_ops.storage import Store
 
 T = TypeVar("T")
 
-# How Airflow's process of a running task is named, but for the id of its task instance, a UUID of version 7.
+# The title of the process of a running task, without the id of its task instance, a UUID of version 7.
 TASK = "airflow worker -- 0"
 
 
@@ -39,7 +39,7 @@ class RunningAirflow:
     def upload(self, images: Mapping[str, bytes]) -> None:
         for name, data in images.items():
             self.store.write(GcsUri(INPUT_BUCKET, name), data)
-        time.sleep(1.1)  # settled, as the local setup's settings have it
+        time.sleep(1.1)  # longer than the settle time of the local setup
 
     def trigger(self, **params: Any) -> str:
         return self.api.trigger(DAG_ID, params)
@@ -57,7 +57,7 @@ class RunningAirflow:
             except AirflowUnreachableError:
                 pass
             time.sleep(0.3)
-        raise AssertionError("it did not come about in time")
+        raise AssertionError(f"timed out after {seconds} s")
 
     def run(self, **params: Any) -> tuple[str, str]:
         run_id = self.trigger(**params)
@@ -76,25 +76,25 @@ class RunningAirflow:
         return self.api.task_log(DAG_ID, run_id, self.task(run_id, task_id))
 
     def instances(self, run_id: str, task_id: str) -> list[dict[str, Any]]:
-        """The instances of a task as the UI receives them."""
+        """Return the instances of a task as the UI receives them."""
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances?task_id={task_id}"
         found: list[dict[str, Any]] = self.api._send("GET", path).json()["task_instances"]
         return found
 
     def xcom(self, run_id: str, task_id: str, key: str, map_index: int = -1) -> Any:
-        """A value that a task has pushed."""
+        """Return an XCom of a task."""
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}"
         value = self.api._send("GET", f"{path}?map_index={map_index}").json()["value"]
         return json.loads(value) if isinstance(value, str) else value
 
     def links(self, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
-        """The links that the UI shows of a task: those that have an address."""
+        """Return the links of a task that the UI shows: those that have an address."""
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/links"
         found = self.api._send("GET", path, params={"map_index": map_index}).json()["extra_links"]
         return {name: address for name, address in found.items() if address is not None}
 
     def change_task(self, run_id: str, task_id: str, map_index: int, change: str) -> None:
-        """Mark a task `failed`, or have it `cleared`, as a person does in the UI."""
+        """Mark a task `failed`, or clear it (`cleared`), like a user in the UI."""
         path = f"/dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{task_id}/{map_index}"
         if change == "failed":
             self.api._send("PATCH", path, json={"new_state": "failed"})
@@ -103,7 +103,7 @@ class RunningAirflow:
         self.api._send("POST", f"/dags/{DAG_ID}/clearTaskInstances", json=cleared)
 
     def all_logs(self, run_id: str, task_id: str, map_index: int = -1) -> str:
-        """The logs of all tries of a task, one after the other."""
+        """Return the concatenated logs of all tries of a task."""
         found = next(
             task
             for task in self.api.task_states(DAG_ID, run_id)
@@ -130,6 +130,18 @@ class RunningAirflow:
         finally:
             requests.delete(url, timeout=10).raise_for_status()
 
+    @contextmanager
+    def held(self, bucket: str, name: str) -> Iterator[None]:
+        """Put an object under a temporary hold, so that it can be neither deleted nor replaced."""
+        blob = self.store._client.bucket(bucket).blob(name)
+        blob.temporary_hold = True
+        blob.patch()
+        try:
+            yield
+        finally:
+            blob.temporary_hold = False
+            blob.patch()
+
     def _ended(self, run_id: str) -> str | None:
         state = self.api.run_state(DAG_ID, run_id)
         return state if state in ("success", "failed") else None
@@ -148,9 +160,9 @@ def start_airflow(
     gcs_host: str = "127.0.0.1",
     gcs_port: int | None = None,
 ) -> Iterator[RunningAirflow]:
-    """Start one on free ports, with these settings over the local setup's own, and end it."""
+    """Run Airflow on free ports; the settings override those of the local setup."""
     state = LocalState(root, ui_port=free_port(), gcs_port=gcs_port or free_port(), gcs_host=gcs_host)
-    stack = Stack(state, tell=print)
+    stack = Stack(state, report=print)
     stack.prepare(settings, environment)
     try:
         store = stack.start_storage()
@@ -161,7 +173,7 @@ def start_airflow(
 
 
 def kill_process(airflow: RunningAirflow, *words: str) -> int:
-    """SIGKILL every process of this Airflow whose command line has one of the words, and say how many."""
+    """Send SIGKILL to every process of this Airflow whose command line has one of the words; return their number."""
     killed = 0
     for process in psutil.process_iter():
         try:

@@ -1,4 +1,4 @@
-"""Input versions, and what proves them: as descriptions for the pure rules, and as real objects in the emulator."""
+"""Input versions and their proofs: as descriptions for pure functions, and as objects in the emulator."""
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -42,14 +42,14 @@ def provenance(source: Source, digest: str = DIGEST, run_id: str = "test-run") -
 
 
 def mask_of(source: Source, digest: str = DIGEST, size: int = 50) -> ObjectInfo:
-    """A mask's description."""
+    """Return the description of a mask."""
     return described(
         mask_name(source.name), 99, size, "BBBBBB==", metadata=provenance(source, digest).to_metadata(), bucket="out"
     )
 
 
 def copy_of(source: Source, size: int = 1000) -> ObjectInfo:
-    """A quarantined copy's description."""
+    """Return the description of a quarantine copy."""
     metadata = quarantine_metadata(source, "no image", "test-run")
     return described(quarantine_name(source.name), 98, size, source.crc32c, metadata=metadata, bucket="out")
 
@@ -83,7 +83,7 @@ def put_masks(store: Store, output: str, sources: Iterable[Source]) -> None:
 
 
 def put_copy(store: Store, output: str, source: Source, data: bytes = b"photograph", run_id: str = "test-run") -> None:
-    """A quarantined copy."""
+    """Write a quarantine copy."""
     store.write(
         GcsUri(output, quarantine_name(source.name)), data, metadata=quarantine_metadata(source, "no image", run_id)
     )

@@ -1,8 +1,8 @@
-"""Photographs and the masks that prove them, a million if need be, in the directory of an emulator.
+"""Writes photographs and their masks, up to a million, into the directory of an emulator.
 
     python -m tests.support.seeding DIRECTORY PREFIX OBJECTS
 
-Through the emulator's own store, while it does not run: a million uploads over HTTP would take hours. The objects
+It writes to the emulator's database while the emulator does not run: uploads over HTTP would take hours. The objects
 have no bytes, only metadata.
 """
 
@@ -23,7 +23,7 @@ _SIZE = 50_000
 
 
 def seed(directory: Path, prefix: str, objects: int) -> None:
-    """Add objects under a prefix to an emulator that does not run."""
+    """Add objects under a prefix to an emulator that is not running."""
     store = Store(directory)
     present = {bucket.name for bucket in store.buckets()}
     for bucket in (INPUT, OUTPUT, STAGING):

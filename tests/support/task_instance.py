@@ -1,4 +1,4 @@
-"""A stand-in for a task instance of Airflow's."""
+"""A fake of Airflow's task instance."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class TaskInstance:
-    """What a task instance of Airflow's does here: it takes XComs and counts tries."""
+    """A fake task instance that records XComs and has numbers of tries."""
 
     def __init__(self, try_number: int = 1, max_tries: int = 2) -> None:
         self.try_number, self.max_tries = try_number, max_tries

@@ -17,7 +17,7 @@ PARAMS = ModelParams(architecture="unet", in_channels=3, n_classes=1, arguments=
 
 
 def weights(seed: int = 0) -> bytes:
-    """A state dict of a tiny U-Net."""
+    """Return the state dict of a tiny U-Net."""
     torch.manual_seed(seed)
     buffer = io.BytesIO()
     torch.save(UNet(3, 1, 2, 1).state_dict(), buffer)
@@ -25,7 +25,7 @@ def weights(seed: int = 0) -> bytes:
 
 
 def stage_model(store: Store, layout: RunLayout, data: bytes) -> ModelRef:
-    """Do what `pull_model` does, without a registry."""
+    """Stage a model like `pull_model`, without a registry."""
     md5 = hashlib.md5(data).hexdigest()
     uri = staged_weights(layout.staging, md5, ".pt")
     store.write(uri, data)
@@ -43,7 +43,7 @@ def stage_model(store: Store, layout: RunLayout, data: bytes) -> ModelRef:
 
 
 def photograph(seed: int, width: int = 12, height: int = 9) -> bytes:
-    """A PNG of noise."""
+    """Return a PNG of noise."""
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")

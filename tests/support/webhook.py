@@ -1,4 +1,4 @@
-"""A webhook on this machine: it keeps what it is sent, and can be made to answer badly or not at all."""
+"""A webhook that records its requests, and can answer with an error or hang."""
 
 import json
 import threading
@@ -9,20 +9,20 @@ from typing import Any
 
 
 class Webhook:
-    """What was sent, and how the next post is answered."""
+    """The received requests, and the response to the next one."""
 
     def __init__(self) -> None:
         self.address = ""
         self.received: list[dict[str, Any]] = []
         self.status = 200
         self.hang = threading.Event()
-        """Not set: posts are answered only once it is."""
+        """While it is not set, requests are not answered."""
         self.hang.set()
 
 
 @contextmanager
 def start_webhook() -> Iterator[Webhook]:
-    """Serve one on a free port; its path is the secret."""
+    """Run a webhook on a free port, with a secret in its path."""
     webhook = Webhook()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The stand-in for Pub/Sub, by Google's own client library."""
+"""The Pub/Sub emulator of the tests, through Google's client library."""
 
 import time
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def _pull(subscriber: Any, most: int = 10) -> list[Any]:
     return list(answer.received_messages)
 
 
-def test_a_message_is_pulled_acknowledged_and_gone(clients: tuple[Any, Any], pubsub: PubSub) -> None:
+def test_acknowledged_message_is_removed(clients: tuple[Any, Any], pubsub: PubSub) -> None:
     publisher, subscriber = clients
     publisher.publish(TOPIC, b"", eventType="OBJECT_FINALIZE", objectId="a.jpg").result(10)
     (received,) = _pull(subscriber)
@@ -46,7 +46,7 @@ def test_a_message_is_pulled_acknowledged_and_gone(clients: tuple[Any, Any], pub
     assert pubsub.backlog(SUBSCRIPTION) == 0
 
 
-def test_what_is_not_acknowledged_in_time_comes_again(clients: tuple[Any, Any], pubsub: PubSub) -> None:
+def test_unacknowledged_message_is_redelivered(clients: tuple[Any, Any], pubsub: PubSub) -> None:
     publisher, subscriber = clients
     publisher.publish(TOPIC, b"x").result(10)
     (first,) = _pull(subscriber)
@@ -57,7 +57,7 @@ def test_what_is_not_acknowledged_in_time_comes_again(clients: tuple[Any, Any], 
     assert again.ack_id != first.ack_id
 
 
-def test_no_more_are_pulled_than_asked_for_oldest_first(clients: tuple[Any, Any]) -> None:
+def test_pull_is_limited_and_oldest_first(clients: tuple[Any, Any]) -> None:
     publisher, subscriber = clients
     for number in range(3):
         publisher.publish(TOPIC, str(number).encode()).result(10)
@@ -65,14 +65,14 @@ def test_no_more_are_pulled_than_asked_for_oldest_first(clients: tuple[Any, Any]
     assert [received.message.data for received in _pull(subscriber, 2)] == [b"2"]
 
 
-def test_old_messages_are_forgotten(clients: tuple[Any, Any], pubsub: PubSub) -> None:
+def test_messages_expire_after_their_retention(clients: tuple[Any, Any], pubsub: PubSub) -> None:
     publisher, subscriber = clients
     publisher.publish(TOPIC, b"x").result(10)
     pubsub.subscriptions[SUBSCRIPTION].retention = 0.0
     assert _pull(subscriber) == []
 
 
-def test_names_are_known_and_new_once(clients: tuple[Any, Any]) -> None:
+def test_existing_and_unknown_names_raise(clients: tuple[Any, Any]) -> None:
     publisher, subscriber = clients
     with pytest.raises(AlreadyExists):
         publisher.create_topic(name=TOPIC)

@@ -1,4 +1,4 @@
-"""The workflows as data: what actionlint, zizmor and GitHub's schema (scripts/check-workflows.sh) cannot know."""
+"""Rules for the workflows that actionlint, zizmor and GitHub's schema (scripts/check-workflows.sh) do not check."""
 
 import re
 import shlex
@@ -20,38 +20,38 @@ STEPS = [(f"{name}.{job}", step) for name, job, made in JOBS for step in made.ge
 
 
 def on(name: str) -> Any:
-    return WORKFLOWS[name][True]  # YAML takes the word `on` for a truth
+    return WORKFLOWS[name][True]  # YAML reads the word `on` as true
 
 
-def test_what_there_is() -> None:
+def test_list_of_workflows() -> None:
     assert list(WORKFLOWS) == ["ci", "deliver", "deploy", "rollback"]
 
 
-def test_actions_are_pinned_by_commit_with_their_version_beside() -> None:
+def test_actions_are_pinned_by_commit_with_a_version_comment() -> None:
     for path in FILES:
         for line in path.read_text().splitlines():
             if found := re.search(r"uses: (?!\./)(.*)", line):
                 assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", found[1]), line
 
 
-def test_one_commit_an_action() -> None:
+def test_each_action_has_one_commit() -> None:
     used = {step["uses"] for _, step in STEPS if "uses" in step}
     assert len(used) == len({action.partition("@")[0] for action in used})
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_nothing_is_permitted_but_by_a_job(name: str) -> None:
+def test_workflows_grant_no_permissions(name: str) -> None:
     assert WORKFLOWS[name]["permissions"] == {}
 
 
 @pytest.mark.parametrize(("name", "job", "made"), JOBS, ids=[f"{name}.{job}" for name, job, _ in JOBS])
-def test_a_job_has_little_to_say_and_an_end(name: str, job: str, made: dict[str, Any]) -> None:
+def test_jobs_have_minimal_permissions_and_a_timeout(name: str, job: str, made: dict[str, Any]) -> None:
     delivers = made.get("uses", "").endswith("deliver.yml") or name == "deliver"
     assert made["permissions"] == {"contents": "read", **({"id-token": "write"} if delivers else {})}
     assert "uses" in made or 0 < made["timeout-minutes"] <= 240
 
 
-def test_a_step_calls_one_program_and_gets_no_expression_into_its_shell() -> None:
+def test_steps_run_one_program_without_expressions() -> None:
     for where, step in STEPS:
         command = step.get("run", "x")
         assert "${{" not in command, where
@@ -59,7 +59,7 @@ def test_a_step_calls_one_program_and_gets_no_expression_into_its_shell() -> Non
         assert not set(command) & set(";|&`"), where
 
 
-def test_every_script_that_is_called_is_there_and_may_run() -> None:
+def test_called_scripts_exist_and_are_executable() -> None:
     called = {shlex.split(step["run"])[0] for _, step in STEPS if "run" in step}
     for program in called - {"make", "python", "kind", "docker", ".cloudseg/venv/bin/python"}:
         assert (ROOT / program).stat().st_mode & 0o111, program
@@ -67,22 +67,22 @@ def test_every_script_that_is_called_is_there_and_may_run() -> None:
     assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-def test_no_checkout_leaves_a_token_behind() -> None:
+def test_checkouts_do_not_persist_credentials() -> None:
     checkouts = [step for _, step in STEPS if step.get("uses", "").startswith("actions/checkout@")]
     assert checkouts
     assert all(step["with"]["persist-credentials"] is False for step in checkouts)
 
 
-def test_a_delivery_can_tell_which_commit_comes_first() -> None:
+def test_delivery_checks_out_the_full_history() -> None:
     (checkout,) = (step for where, step in STEPS if where == "deliver.deliver" and step["name"] == "Check out")
     assert checkout["with"]["fetch-depth"] == 0
 
 
-def test_what_waits_for_a_reviewer_keeps_nobody_else_waiting() -> None:
+def test_pending_review_does_not_block_other_runs() -> None:
     assert WORKFLOWS["deploy"]["concurrency"]["group"] == "deploy-${{ github.run_id }}"
 
 
-def test_only_main_is_delivered_and_only_once_it_is_verified() -> None:
+def test_only_verified_commits_of_main_are_delivered() -> None:
     assert on("deploy")["push"] == {"branches": ["main"]}
     jobs = WORKFLOWS["deploy"]["jobs"]
     assert jobs["verify"]["uses"] == "./.github/workflows/ci.yml"
@@ -92,13 +92,13 @@ def test_only_main_is_delivered_and_only_once_it_is_verified() -> None:
     assert "vars.CLOUDSEG_DEPLOY == 'true'" in jobs["staging"]["if"]
 
 
-def test_deliveries_to_an_environment_come_one_after_the_other() -> None:
+def test_deliveries_to_an_environment_are_serialized() -> None:
     made = WORKFLOWS["deliver"]["jobs"]["deliver"]
     assert made["concurrency"] == {"group": "deliver-${{ inputs.environment }}", "cancel-in-progress": False}
     assert made["environment"] == "${{ inputs.environment }}"
 
 
-def test_environments_are_those_of_the_repository() -> None:
+def test_delivery_environments_exist() -> None:
     known = {path.stem for path in (ROOT / FOLDER).glob("*.env")}
     jobs = WORKFLOWS["deploy"]["jobs"]
     delivered = {job["with"]["environment"] for job in jobs.values() if "with" in job}
@@ -106,7 +106,7 @@ def test_environments_are_those_of_the_repository() -> None:
     assert delivered <= known
 
 
-def test_both_of_composers_builds_are_tried() -> None:
+def test_both_composer_builds_are_tested() -> None:
     builds = sorted(path.stem for path in (ROOT / "requirements/composer").glob("*.txt"))
     jobs = WORKFLOWS["ci"]["jobs"]
     assert sorted(jobs["composer"]["strategy"]["matrix"]["build"]) == builds
@@ -117,11 +117,11 @@ def test_both_of_composers_builds_are_tried() -> None:
 
 
 @pytest.mark.parametrize("name", ["deploy", "rollback", "status", "target", "tag"])
-def test_the_commands_that_are_called_are_there(name: str) -> None:
+def test_called_delivery_commands_exist(name: str) -> None:
     words = [step["run"] for _, step in STEPS if f"cloudseg_delivery {name}" in step.get("run", "")]
     assert words
     command = [sys.executable, "-S", "-m", "cloudseg_delivery", name, "--help"]
-    # Without any package: on the runner there is the standard library alone.
+    # -S: on the runner, only the standard library is installed.
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
     options = {word for line in words for word in shlex.split(line) if word.startswith("--")}
@@ -131,7 +131,7 @@ def test_the_commands_that_are_called_are_there(name: str) -> None:
 @pytest.mark.skipif(
     not Path(sys.executable).with_name("zizmor").exists(), reason="requirements/test.lock is not installed"
 )
-def test_the_checks_of_workflows_find_nothing() -> None:
+def test_workflow_checks_pass() -> None:
     done = subprocess.run(
         [str(ROOT / "scripts/check-workflows.sh")],
         env={"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "HOME": str(ROOT)},

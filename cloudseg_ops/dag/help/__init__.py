@@ -1,4 +1,4 @@
-"""What the Airflow UI says of the DAG and of each of its tasks: one Markdown file each."""
+"""The documentation of the DAG and of its tasks in the Airflow UI: one Markdown file each."""
 
 from __future__ import annotations
 

@@ -58,11 +58,13 @@ class DecodedImage:
         full_size: Height and width of the photograph if it was scaled down for the network; otherwise None.
         range_used: Highest value as a share of white, 0–1, if the photograph has more than eight bits and uses less
             than an eighth of its range; otherwise None.
+        crc32c: CRC32C of the photograph's stored bytes if its listing has none; otherwise empty.
     """
 
     pixels: Pixels
     full_size: tuple[int, int] | None = None
     range_used: float | None = None
+    crc32c: str = ""
 
     @property
     def width(self) -> int:
@@ -214,6 +216,6 @@ def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
 
 
 def _broken(error: Exception) -> str:
-    said = error_text(error)
-    kind = "truncated" if "truncated" in said.lower() else "broken or truncated"
-    return f"the file is {kind} ({said})"
+    text = error_text(error)
+    kind = "truncated" if "truncated" in text.lower() else "broken or truncated"
+    return f"the file is {kind} ({text})"

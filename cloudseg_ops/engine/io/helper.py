@@ -45,7 +45,7 @@ class Setup:
     largest_image: int
 
 
-_Letter = tuple[tuple[Any, ...], Array | None]
+_Message = tuple[tuple[Any, ...], Array | None]
 """A message with its array, or None."""
 
 
@@ -73,7 +73,7 @@ class ProcessIo:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
             )
-        self._wire = Channel(ours)
+        self._channel = Channel(ours)
         self._on_ready = on_ready
         self._lock = threading.Lock()
         self._calls: dict[int, _Call] = {}
@@ -81,7 +81,7 @@ class ProcessIo:
         self._closed = False
         self.alive = True
         # A queue, so that a helper that reads slowly does not block callers, especially compute workers.
-        self._outbox: queue.SimpleQueue[_Letter | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[_Message | None] = queue.SimpleQueue()
         self._outbox.put(((setup,), None))
         for work, name in ((self._send, "helper-out"), (self._receive, "helper-in")):
             threading.Thread(target=work, name=name, daemon=True).start()
@@ -92,8 +92,8 @@ class ProcessIo:
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
         """Start an upload."""
-        without = (computed.item, computed.mask_size, computed.began, computed.range_used)
-        self._call(_Call(reply), "publish", *without, array=computed.prediction.values)
+        details = (computed.item, computed.mask_size, computed.began, computed.range_used)
+        self._call(_Call(reply), "publish", *details, array=computed.prediction.values)
 
     def cpu_seconds(self) -> float | None:
         """Return the CPU seconds that the process has used, or None if it has ended."""
@@ -108,7 +108,7 @@ class ProcessIo:
         """Kill the process."""
         self._closed = True
         self._outbox.put(None)
-        self._wire.close()
+        self._channel.close()
         # It may hang in an upload, and its data is no longer needed.
         self.process.kill()
         self.process.wait()
@@ -120,14 +120,14 @@ class ProcessIo:
             if alive:
                 self._calls[ticket] = call
         if not alive:
-            call.reply(self._gone())
+            call.reply(self._lost_error())
             return
         self._outbox.put(((ticket, *message), array))
 
     def _send(self) -> None:
-        while letter := self._outbox.get():
+        while message := self._outbox.get():
             try:
-                self._wire.send(*letter)
+                self._channel.send(*message)
             except OSError:
                 # The receiving thread notices this too, and fails all calls that are waiting.
                 return
@@ -135,12 +135,12 @@ class ProcessIo:
     def _receive(self) -> None:
         try:
             while True:
-                (ticket, kind, *rest), array = self._wire.receive()
-                self._take(ticket, kind, rest, array)
+                (ticket, kind, *rest), array = self._channel.receive()
+                self._handle(ticket, kind, rest, array)
         except EOFError:
             self._fail_all()
 
-    def _take(self, ticket: int, kind: str, rest: list[Any], array: Array | None) -> None:
+    def _handle(self, ticket: int, kind: str, rest: list[Any], array: Array | None) -> None:
         if kind == "ready":
             self._on_ready()
             return
@@ -164,11 +164,11 @@ class ProcessIo:
         with contextlib.suppress(subprocess.TimeoutExpired):
             # To get the exit status for the message.
             self.process.wait(1)
-        _log.warning("%s", self._gone())
+        _log.warning("%s", self._lost_error())
         for call in calls:
-            call.reply(self._gone())
+            call.reply(self._lost_error())
 
-    def _gone(self) -> HelperLostError:
+    def _lost_error(self) -> HelperLostError:
         return HelperLostError(
             f"helper process {self.process.pid}, which downloads and uploads, ended with status {self.process.poll()}, "
             "probably because it ran out of memory; other processes take over. Give the pod more memory, or lower "
@@ -176,13 +176,13 @@ class ProcessIo:
         )
 
 
-def _serve(wire: Channel) -> None:
+def _serve(channel: Channel) -> None:
     """Serve the engine's requests until it closes the channel."""
     from cloudseg_ops.engine.io.image_work import ImageWork
     from cloudseg_ops.engine.process.logs import set_up_logging
     from cloudseg_ops.storage import Store
 
-    (setup,), _ = wire.receive()
+    (setup,), _ = channel.receive()
     options: EngineOptions = setup.options
     set_up_logging(options.log_format)
     store = Store.open(connections=options.downloads + options.uploads)
@@ -192,22 +192,22 @@ def _serve(wire: Channel) -> None:
     def fetch(ticket: int, item: Item) -> None:
         def need(amount: int, granted: Callable[[], None]) -> None:
             waiting[ticket] = granted
-            wire.send((ticket, "need", amount))
+            channel.send((ticket, "need", amount))
 
         def reply(what: Fetched) -> None:
             if isinstance(what, DecodedImage):
-                wire.send((ticket, "image", what.full_size, what.range_used), what.pixels)
+                channel.send((ticket, "image", what.full_size, what.range_used, what.crc32c), what.pixels)
             else:
-                wire.send((ticket, "reply", _portable(what)))
+                channel.send((ticket, "reply", _portable(what)))
 
         io.fetch(item, need, reply)
 
     def publish(ticket: int, computed: Computed) -> None:
-        io.publish(computed, lambda what: wire.send((ticket, "reply", _portable(what))))
+        io.publish(computed, lambda what: channel.send((ticket, "reply", _portable(what))))
 
-    wire.send((-1, "ready"))
+    channel.send((-1, "ready"))
     while True:
-        (ticket, kind, *rest), array = wire.receive()
+        (ticket, kind, *rest), array = channel.receive()
         if kind == "go":
             waiting.pop(ticket)()
         elif kind == "fetch":

@@ -8,11 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cloudseg_ops import __version__
-from cloudseg_ops.contracts.errors import BadImageError, DecoderMissingError, ObjectNotFoundError
+from cloudseg_ops.contracts.errors import (
+    BadImageError,
+    ContentEncodingError,
+    DecoderMissingError,
+    ObjectNotFoundError,
+)
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject, is_image_name
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
-from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.engine.images.decode import DecodedImage, decode
@@ -81,26 +86,34 @@ class ImageWork:
 
         Raises:
             DecoderMissingError: Its name says that it is an AVIF or HEIC image, and the decoder is not installed.
+            ObjectUnreadableError: Cloud Storage refuses to return the photograph, and so would refuse to copy it to
+                quarantine.
+            StorageError: Cloud Storage failed.
         """
         began = time.monotonic()
         source = item.source
         try:
             address = GcsUri(self._options.input.bucket, source.name)
-            data = self._store.read(address, generation=source.generation, size=source.size, crc32c=source.crc32c)
+            data, crc32c = self._store.read_input(
+                address, generation=source.generation, size=source.size, crc32c=source.crc32c
+            )
         except ObjectNotFoundError:
             return replace(self._publisher.account_for_loss(source), seconds=time.monotonic() - began)
+        except ContentEncodingError as error:
+            return self.quarantine(item, error.reason, began)
+        found = "" if source.crc32c else crc32c
 
         def reserve_or_refuse(amount: int) -> None:
             if amount > self._largest_image:
                 raise BadImageError(
-                    f"decoding it needs {in_words(amount)} of memory, and the limit for one photograph is "
-                    f"{in_words(self._largest_image)}; raise --memory and the pod's memory, and upload it again"
+                    f"decoding it needs {format_bytes(amount)} of memory, and the limit for one photograph is "
+                    f"{format_bytes(self._largest_image)}; raise --memory and the pod's memory, and upload it again"
                 )
             reserve(amount)
 
         params = self._ref.params
         try:
-            return decode(
+            image = decode(
                 data,
                 params.in_channels,
                 self._options.max_pixels,
@@ -108,12 +121,13 @@ class ImageWork:
                 reserve=reserve_or_refuse,
             )
         except BadImageError as error:
-            return self.quarantine(item, str(error), began)
+            return self.quarantine(item.with_crc32c(found), str(error), began)
         except DecoderMissingError as error:
             # With such a name, this deployment is meant to read the format. With another one, the name is wrong.
             if is_image_name(source.name, _DECODER_TYPES):
                 raise
-            return self.quarantine(item, str(error), began)
+            return self.quarantine(item.with_crc32c(found), str(error), began)
+        return replace(image, crc32c=found) if found else image
 
     def quarantine(self, item: Item, reason: str, began: float) -> Result:
         """Copy an image that cannot be segmented to quarantine.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Evidence
@@ -22,6 +22,10 @@ class Item:
     index: int
     source: InputObject
     seen: Evidence
+
+    def with_crc32c(self, crc32c: str) -> Item:
+        """Return the image with the checksum of its download, if there is one and its listing had none."""
+        return replace(self, source=replace(self.source, crc32c=crc32c)) if crc32c and not self.source.crc32c else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Proofs:
         self._output = output_bucket
         self._digest = model_digest
 
-    def look(self, sources: Sequence[InputObject]) -> list[Evidence]:
+    def look_up(self, sources: Sequence[InputObject]) -> list[Evidence]:
         """Read the masks' and quarantine copies' metadata of inputs, in few requests."""
         return gather_evidence(self._store, sources, input_bucket=None, output_bucket=self._output)
 

@@ -114,7 +114,7 @@ class Publisher:
         Raises:
             StorageError: The version still exists.
         """
-        (evidence,) = self._proofs.look([source])
+        (evidence,) = self._proofs.look_up([source])
         if result := self._proofs.judge(source, evidence):
             return result
         address = GcsUri(self._input, source.name)

@@ -150,10 +150,10 @@ class IoWorkerPool:
 
     def _choose(self) -> ImageIo:
         with self._lock:
-            able = [member for member in self._members if not isinstance(member, ProcessIo) or member.alive]
-            if self._relieve and len(able) > 1:
-                able = able[1:]
-            member = min(able, key=lambda member: self._in_flight[member])
+            candidates = [member for member in self._members if not isinstance(member, ProcessIo) or member.alive]
+            if self._relieve and len(candidates) > 1:
+                candidates = candidates[1:]
+            member = min(candidates, key=lambda member: self._in_flight[member])
             self._in_flight[member] += 1
             return member
 

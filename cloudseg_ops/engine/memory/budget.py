@@ -19,7 +19,7 @@ class Share:
 
     amount: int
     granted: bool = False
-    _tell: Callable[[], None] = field(default=lambda: None, repr=False)
+    _on_granted: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 class MemoryBudget:
@@ -53,7 +53,7 @@ class MemoryBudget:
         Returns:
             The share, to be passed to `release`.
         """
-        share = Share(amount, _tell=granted)
+        share = Share(amount, _on_granted=granted)
         with self._lock:
             self._waiting.append(share)
         self._serve()
@@ -83,7 +83,7 @@ class MemoryBudget:
             served = list(self._waiting)
             self._waiting.clear()
         for share in served:
-            share._tell()
+            share._on_granted()
 
     def _serve(self) -> None:
         served: list[Share] = []
@@ -97,4 +97,4 @@ class MemoryBudget:
                 first.granted = True
                 served.append(first)
         for share in served:
-            share._tell()
+            share._on_granted()

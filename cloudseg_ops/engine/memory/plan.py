@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloudseg_ops.contracts.errors import EngineError
-from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.contracts.quantities import format_bytes
 
 _SHARE = 0.85
 """Share of the memory to use; the rest is for what is not counted, such as fragmentation and the page cache of /tmp."""
@@ -48,9 +48,9 @@ def plan_memory(budget: int, resident: int, *, on_gpu: bool) -> MemoryPlan:
     rest = budget - resident
     if rest < _SMALLEST:
         raise EngineError(
-            f"a memory budget of {in_words(budget)} leaves {in_words(max(0, rest))} for images, in addition to "
-            f"{in_words(resident)} for libraries and weights; set at least {in_words(resident + _SMALLEST)} with "
-            "--memory, and give the pod as much (CLOUDSEG_POD_MEMORY)"
+            f"a memory budget of {format_bytes(budget)} leaves {format_bytes(max(0, rest))} for images, in addition "
+            f"to {format_bytes(resident)} for libraries and weights; set at least "
+            f"{format_bytes(resident + _SMALLEST)} with --memory, and give the pod as much (CLOUDSEG_POD_MEMORY)"
         )
     return MemoryPlan(
         budget=budget,

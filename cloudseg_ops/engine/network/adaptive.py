@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from cloudseg_ops.contracts.errors import DeviceError, EngineError
-from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.contracts.errors import DeviceError, EngineError, ImageTooLargeError, LowPrecisionError
+from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
@@ -74,51 +74,74 @@ class AdaptivePredictor:
         Raises:
             ModelLoadError: The shape of the network's output does not match the parameters.
             ImageTooLargeError: The image does not fit into memory, even in small tiles.
-            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite, for one image also in float32.
             DeviceError: The GPU failed, or another process has taken its memory; no image is to blame.
         """
         size = padded_size((images[0].height, images[0].width), self._predictor.network.stride)
         began = time.monotonic()
         try:
-            if len(images) == 1 and size[0] * size[1] > self._tuner.most_pixels:
-                return [self._predictor.predict_tiled(images[0], self._tuner.most_pixels, self._check_stop)]
+            if len(images) == 1 and size[0] * size[1] > self._tuner.max_pixels:
+                return [self._predictor.predict_tiled(images[0], self._tuner.max_pixels, self._check_stop)]
             predictions = self._predictor.predict(images)
+        except LowPrecisionError as error:
+            # In a batch, a single image may be the cause: the images are computed one by one then.
+            if len(images) > 1 or not self._predictor.network.bf16:
+                raise
+            return [self._in_float32(images[0], error)]
         except Exception as error:
             if is_device_failure(error):
                 raise device_failure(error) from error
             if not is_out_of_memory(error):
                 raise
-            told = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         else:
             self._tuner.record(size, len(images), time.monotonic() - began)
             return predictions
         # Outside the handler: the traceback references the tensors that took the memory.
-        return self._with_less(images, size, told)
+        return self._retry_smaller(images, size, reason)
+
+    def _in_float32(self, image: DecodedImage, coarse: LowPrecisionError) -> Prediction:
+        """Compute an image in float32 whose logits were not finite in bfloat16."""
+        # A pass in float32 may take twice the memory.
+        max_pixels = max(1, self._tuner.max_pixels // 2)
+        exact = self._predictor.in_float32
+        height, width = padded_size((image.height, image.width), exact.network.stride)
+        _log.warning("an image is computed in float32, because its logits in bfloat16 are NaN or infinite")
+        try:
+            if height * width > max_pixels:
+                return exact.predict_tiled(image, max_pixels, self._check_stop)
+            return exact.predict([image])[0]
+        except Exception as error:
+            if is_device_failure(error):
+                raise device_failure(error) from error
+            if isinstance(error, ImageTooLargeError) or is_out_of_memory(error):
+                raise coarse from error
+            raise
 
     def _check_stop(self) -> None:
         if self._stop.seconds_since > COMPUTE_SECONDS:
             raise EngineError("stopped on request in the middle of a large image; the next try starts it again")
 
-    def _with_less(self, images: Sequence[DecodedImage], size: Size, told: str) -> list[Prediction]:
+    def _retry_smaller(self, images: Sequence[DecodedImage], size: Size, reason: str) -> list[Prediction]:
         pixels = size[0] * size[1] * len(images)
-        self._tuner.shrink(pixels if len(images) > 1 else min(pixels, self._tuner.most_pixels))
+        self._tuner.shrink(pixels if len(images) > 1 else min(pixels, self._tuner.max_pixels))
         if self.on_gpu:
             torch.cuda.empty_cache()
-            self._check_gpu_memory(told)
+            self._check_gpu_memory(reason)
         _log.warning(
-            "%d images of %d × %d did not fit into memory (%s): trying with fewer pixels", len(images), *size, told
+            "%d images of %d × %d did not fit into memory (%s): trying with fewer pixels", len(images), *size, reason
         )
         half = len(images) // 2
         # A single image is cut into tiles, which halve with each attempt until they fit or cannot be cut further.
         return [*self.predict(images[:half]), *self.predict(images[half:])] if half else self.predict(images)
 
-    def _check_gpu_memory(self, told: str) -> None:
+    def _check_gpu_memory(self, reason: str) -> None:
         left = _gpu_memory()
         if left < self._gpu_memory * _LEFT:
             raise DeviceError(
-                f"out of GPU memory ({told}): {in_words(left)} are available to this process now, and "
-                f"{in_words(self._gpu_memory)} were when the model was loaded, so another process has taken the rest; "
-                "give each pod its own GPU, and run the chunk again"
+                f"out of GPU memory ({reason}): {format_bytes(left)} are available to this process now, and "
+                f"{format_bytes(self._gpu_memory)} were when the model was loaded, so another process has taken the "
+                "rest; give each pod its own GPU, and run the chunk again"
             )
 
 

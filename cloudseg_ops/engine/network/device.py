@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cloudseg_ops.contracts.errors import CloudsegError, DeviceError
-from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.engine.process.options import DeviceChoice
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _CONTROL_NODE = Path("/dev/nvidiactl")
 _DRIVER_VERSIONS = (Path("/sys/module/nvidia/version"), Path("/proc/driver/nvidia/version"))
 _HIDDEN = {"", "-1", "NoDevFiles"}
 """Values of CUDA_VISIBLE_DEVICES that hide all GPUs."""
-_ON_PURPOSE = "or compute on the CPU on purpose: CLOUDSEG_DEVICE=cpu, or the engine's option --device cpu"
+_USE_CPU = "or compute on the CPU on purpose: CLOUDSEG_DEVICE=cpu, or the engine's option --device cpu"
 _MAX_DETAIL = 300
 
 _OUT_OF_MEMORY = (
@@ -61,7 +61,7 @@ _REMEDIES = {
     "exist: check the pod's limits for nvidia.com/gpu",
 }
 """What to do, by a part of PyTorch's or CUDA's message."""
-_OTHERWISE = "look for Xid errors in the node's kernel log and replace the node"
+_DEFAULT_REMEDY = "look for Xid errors in the node's kernel log and replace the node"
 
 _log = logging.getLogger(__name__)
 
@@ -146,14 +146,14 @@ def device_failure(error: BaseException) -> DeviceError:
     """Return the `DeviceError` for a GPU that failed during a forward pass."""
     return DeviceError(
         f"the GPU failed while it computed ({_detail(error)}), and this process cannot use it any more; the masks "
-        f"written so far are kept, and a retry does the rest. If it happens again: {_OTHERWISE}"
+        f"written so far are kept, and a retry does the rest. If it happens again: {_DEFAULT_REMEDY}"
     )
 
 
 def _unusable(error: BaseException) -> DeviceError:
     detail = _detail(error)
-    remedy = next((advice for words, advice in _REMEDIES.items() if words in str(error)), _OTHERWISE)
-    return DeviceError(f"the GPU cannot be used ({detail}; {_versions()}): {remedy}; {_ON_PURPOSE}")
+    remedy = next((advice for words, advice in _REMEDIES.items() if words in str(error)), _DEFAULT_REMEDY)
+    return DeviceError(f"the GPU cannot be used ({detail}; {_versions()}): {remedy}; {_USE_CPU}")
 
 
 def _detail(error: BaseException) -> str:
@@ -188,8 +188,8 @@ def _log_gpu(device: torch.device) -> None:
         "computing on %s: compute capability %s, %s of memory (%s free), %s, cuDNN %s",
         facts["device"],
         facts["capability"],
-        in_words(total),
-        in_words(free),
+        format_bytes(total),
+        format_bytes(free),
         _versions(),
         facts["cudnn"],
         extra=_event(**facts),

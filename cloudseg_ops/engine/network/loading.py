@@ -18,8 +18,10 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED
 from cloudseg_ops.contracts.errors import ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef
+from cloudseg_ops.contracts.weights_check import check_weights, mismatch_error
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import allow_tf32, is_device_failure, is_out_of_memory
+from cloudseg_ops.engine.network.finite import require_finite_program, require_finite_weights
 from cloudseg_ops.engine.network.reference import describe
 
 _MAX_DETAIL = 800
@@ -104,8 +106,9 @@ def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         device: The device to which the weights are copied.
 
     Raises:
-        ModelLoadError: The weights file does not fit the parameters.
+        ModelLoadError: The weights file does not fit the parameters, or contains NaN or infinite values.
     """
+    check_weights(ref.params, io.BytesIO(data), _where(ref))
     if ref.params.architecture == EXPORTED:
         return _load_exported(ref, data, device)
     return _load_built_in(ref, data, device)
@@ -114,9 +117,6 @@ def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
 def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     params = ref.params
     architecture = ARCHITECTURES[params.architecture]
-    if unknown := params.arguments.keys() - architecture.arguments:
-        known = " and ".join(sorted(architecture.arguments, reverse=True))
-        raise _misfit(ref, f"arguments {', '.join(sorted(unknown))} are unknown", f"`model.arguments` may name {known}")
     build = architecture.load()
     network: nn.Module = build(params.in_channels, params.n_classes, **params.arguments)
     try:
@@ -127,9 +127,16 @@ def _load_built_in(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         if is_out_of_memory(error):
             raise
         kind = type(network).__name__
-        raise _misfit(ref, error, f"the weights file must be the state dict of a {kind} of exactly these") from error
+        raise _mismatch_error(
+            ref, error, f"the weights file must be the state dict of a {kind} of exactly these"
+        ) from error
     network.eval().requires_grad_(requires_grad=False)
+    require_finite_weights(_where(ref), network.state_dict(), saved=state)
     _fold_batch_norm(network)
+    # A negative variance, for example, makes finite weights NaN.
+    require_finite_weights(
+        f"{_where(ref)}, with its batch normalization folded into convolutions,", network.state_dict()
+    )
     # Convolutions are fastest in the channels-last layout, on GPUs and CPUs.
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     narrow = architecture.narrowest
@@ -160,13 +167,14 @@ def _load_exported(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     except Exception as error:
         if is_out_of_memory(error) or is_device_failure(error):
             raise
-        raise _misfit(ref, error, "the weights file must be what torch.export.save wrote") from error
+        raise _mismatch_error(ref, error, "the weights file must be what torch.export.save wrote") from error
     if len(shape) != 4 or shape[1] != ref.params.in_channels or isinstance(shape[2], int) or isinstance(shape[3], int):
-        raise _misfit(
+        raise _mismatch_error(
             ref,
             f"its input is of shape {tuple(shape)}",
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
         )
+    require_finite_program(_where(ref), forward)
     if device.type == "cuda":
         # Images are channels last, so cuDNN would convert other weights in each pass. Other parameters keep their
         # layout: the program may take views of them that channels last does not support.
@@ -183,15 +191,13 @@ def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymI
     return list(images.meta["val"].shape)
 
 
-def _misfit(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
-    params = ref.params
+def _mismatch_error(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
     detail = f"{type(found).__name__}: {found}" if isinstance(found, Exception) else str(found)
-    detail = " ".join(detail.split())[:_MAX_DETAIL]
-    return ModelLoadError(
-        f"{describe(ref)} at {ref.uri} does not fit its parameters (architecture {params.architecture}, in_channels "
-        f"{params.in_channels}, n_classes {params.n_classes}, arguments {params.arguments}): {detail}. Expected: "
-        f"{expected}; correct params.yaml or the weights file in the registry"
-    )
+    return mismatch_error(ref.params, _where(ref), " ".join(detail.split())[:_MAX_DETAIL], expected)
+
+
+def _where(ref: ModelRef) -> str:
+    return f"{describe(ref)} at {ref.uri}"
 
 
 def with_bf16_convolutions(program: nn.Module) -> nn.Module:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cloudseg_ops.contracts.errors import DeviceError
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.contracts.quantities import in_words
+from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.memory.plan import MemoryPlan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
     from cloudseg_ops.engine.network.loading import Network
 
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 """Maximum number of workers on the CPU, each of which needs its own activations; further CPUs become threads."""
 _GPU_WORKERS = 2
 """Two workers: one copies while the other computes."""
@@ -34,7 +34,7 @@ _GPU_START = 4
 """Initial batch size on a GPU, which a single image would not fill."""
 _GPU_SHARE = 0.9
 """Share of the GPU's free memory to use; the rest is for the workspaces of convolutions."""
-_LEAST_GPU_PIXELS = 512 * 512
+_MIN_GPU_PIXELS = 512 * 512
 _WASTE = 1.15
 """Factor for the memory that allocators and oneDNN's scratchpads take in addition to tensors."""
 
@@ -109,7 +109,7 @@ class ModelLoader:
             workers -= 1
         if not on_gpu:
             threads = max(threads, cpus // workers)
-        most_pixels = max(1, int(spare / workers / each))
+        max_pixels = max(1, int(spare / workers / each))
         _log.info(
             "%s on %s in %s: %d workers × %d threads, %s per megapixel, at most %.3g megapixels in a forward pass",
             describe(self._ref),
@@ -117,10 +117,10 @@ class ModelLoader:
             network.precision,
             workers,
             threads,
-            in_words(each * 1e6),
-            most_pixels / 1e6,
+            format_bytes(each * 1e6),
+            max_pixels / 1e6,
         )
-        tuner = BatchTuner(_GPU_START if on_gpu else 1, most_pixels, self._options.batch)
+        tuner = BatchTuner(_GPU_START if on_gpu else 1, max_pixels, self._options.batch)
         start_gc()
         self._stop.begin_work()
         return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, workers=workers, threads=threads)
@@ -152,7 +152,7 @@ def workers_and_threads(cpus: int, expected: int) -> tuple[int, int]:
     Returns:
         The number of workers, and the number of threads of each.
     """
-    workers = max(1, min(cpus // math.ceil(cpus / _MOST_WORKERS), expected))
+    workers = max(1, min(cpus // math.ceil(cpus / _MAX_WORKERS), expected))
     return workers, cpus // workers
 
 
@@ -170,11 +170,11 @@ def _spare_on_gpu(each: float) -> float:
     # Return to the GPU what PyTorch has cached since the precision was chosen.
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()
-    if free < total / 2 and free < each * _LEAST_GPU_PIXELS:
+    if free < total / 2 and free < each * _MIN_GPU_PIXELS:
         raise DeviceError(
-            f"the GPU cannot be used: {in_words(free)} of its {in_words(total)} are free, and an image of 512 × 512 "
-            f"pixels takes {in_words(each * _LEAST_GPU_PIXELS)}; another process holds the rest: give each pod its "
-            "own GPU"
+            f"the GPU cannot be used: {format_bytes(free)} of its {format_bytes(total)} are free, and an image of "
+            f"512 × 512 pixels takes {format_bytes(each * _MIN_GPU_PIXELS)}; another process holds the rest: "
+            "give each pod its own GPU"
         )
     return free * _GPU_SHARE
 

@@ -28,7 +28,7 @@ SAMPLE_PIXELS = 4 * 256 * 256
 """Number of pixels to compare."""
 SAMPLE_SECONDS = 0.5
 """Time after which the comparison ends with fewer pixels, but not before the first image."""
-LEAST_PIXELS = 256 * 256
+MIN_PIXELS = 256 * 256
 """Pixels sampled per image: enough to see a difference of one in a thousand."""
 
 _FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
@@ -112,7 +112,7 @@ def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedIm
     for image in images:
         if total >= SAMPLE_PIXELS or (total and time.monotonic() - began > SAMPLE_SECONDS):
             break
-        sample = DecodedImage(_middle(image.pixels, LEAST_PIXELS))
+        sample = DecodedImage(_center_crop(image.pixels, MIN_PIXELS))
         if (one := _predicted(exact, sample)) is None:
             continue
         if (other := _predicted(coarse, sample)) is None:
@@ -129,7 +129,7 @@ def _predicted(predictor: Predictor, image: DecodedImage) -> Prediction | None:
         return None
 
 
-def _middle(pixels: npt.NDArray[Any], area: int) -> Any:
+def _center_crop(pixels: npt.NDArray[Any], area: int) -> Any:
     height, width = pixels.shape[:2]
     shrink = min(1.0, (area / (height * width)) ** 0.5)
     rows, columns = max(1, int(height * shrink)), max(1, int(width * shrink))

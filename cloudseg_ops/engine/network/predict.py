@@ -11,12 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cloudseg_ops.contracts.errors import ModelLoadError, NonFiniteLogitsError
+from cloudseg_ops.contracts.errors import LowPrecisionError, ModelLoadError, NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.images.masks import Classes, Logits, Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.memory.arrays import empty
+from cloudseg_ops.engine.network.finite import all_finite
 from cloudseg_ops.engine.network.loading import Network
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.reference import describe
@@ -53,7 +54,8 @@ class Predictor:
 
         Raises:
             ModelLoadError: The shape of the network's output does not match the parameters.
-            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite; a `LowPrecisionError` if its
+                precision is lower than float32.
         """
         logits = self._logits([image.pixels for image in images])
         # Images that were scaled down return logits, which are scaled up before they are classified.
@@ -77,19 +79,20 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_tiled(
-        self, image: DecodedImage, most_pixels: int, check: Callable[[], None] = lambda: None
+        self, image: DecodedImage, max_pixels: int, check: Callable[[], None] = lambda: None
     ) -> Prediction:
         """Segment an image tile by tile, with the same result as for the whole image.
 
         Args:
             image: The image.
-            most_pixels: Maximum number of pixels of a tile.
+            max_pixels: Maximum number of pixels of a tile.
             check: Called before each tile; may raise to abort.
 
         Raises:
             ImageTooLargeError: The network's receptive field is too large for tiles of this size.
             ModelLoadError: The shape of the network's output does not match the parameters.
-            NonFiniteLogitsError: The network returned logits that are NaN or infinite.
+            NonFiniteLogitsError: The network returned logits that are NaN or infinite; a `LowPrecisionError` if its
+                precision is lower than float32.
         """
 
         def forward(windows: Sequence[Pixels]) -> torch.Tensor:
@@ -99,7 +102,7 @@ class Predictor:
             return logits
 
         tiles = plan_tiles(
-            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, most_pixels=most_pixels
+            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, max_pixels=max_pixels
         )
         size = (image.height, image.width)
         out: Classes | Logits = empty(size, np.uint8)
@@ -107,6 +110,11 @@ class Predictor:
             out = empty((self._ref.params.n_classes, *size), np.float32)
         segment_tiled(image.pixels, tiles, forward, out)
         return Prediction(out)
+
+    @cached_property
+    def in_float32(self) -> Predictor:
+        """The same predictor in float32."""
+        return Predictor(self._ref, self.network.exact) if self.network.exact else self
 
     @cached_property
     def _receptive_field(self) -> int | None:
@@ -155,15 +163,15 @@ class Predictor:
             )
 
     def _require_finite(self, finite: bool, shape: Sequence[int]) -> None:
-        if not finite:
-            raise NonFiniteLogitsError(
-                f"{describe(self._ref)} returned logits that are NaN or infinite, in a batch of shape {tuple(shape)}; "
-                "no mask was made of them; check the weights, or try --precision fp32"
-            )
-
-
-def all_finite(logits: torch.Tensor) -> torch.Tensor:
-    """Return whether all logits are finite, as a tensor of one bool on their device, without synchronizing."""
-    # If any logit is NaN or infinite, min + max is not finite.
-    least, largest = torch.aminmax(logits)
-    return torch.isfinite(least + largest)
+        if finite:
+            return
+        found = (
+            f"{describe(self._ref)} returned logits that are NaN or infinite, computed in {self.network.precision} for "
+            f"a batch of shape {tuple(shape)}"
+        )
+        if self.network.exact:
+            raise LowPrecisionError(f"{found}; they may be finite in float32: add --precision fp32 to the options")
+        raise NonFiniteLogitsError(
+            f"{found}, although its weights are finite: the network overflows or divides by zero on these pixels; no "
+            "mask was made of them. Use another revision"
+        )

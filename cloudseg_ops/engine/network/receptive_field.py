@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 _FARTHEST = 1024
 """Largest receptive field in pixels; a larger one counts as unlimited. Exceeds that of any network in use, so that a
 strip of twice the length also shows influence across a gap (a convolution with large dilation)."""
-_LEAST_BLOCKS = 16
+_MIN_BLOCKS = 16
 """Minimum length of a strip, in blocks of stride × stride pixels: a U-Net of any depth reaches six."""
 _ACROSS = 32
 """Width of a strip in pixels, at least two blocks."""
@@ -51,7 +51,7 @@ def find_receptive_field(forward: Forward, *, in_channels: int, stride: int, dev
         if (along_width := probe.reach_along(3)) is None or (along_height := probe.reach_along(2)) is None:
             return None
         reach = max(along_width, along_height)
-        return reach if probe.part_is_as_the_whole(reach) else None
+        return reach if probe.part_equals_whole(reach) else None
 
 
 def module_receptive_field(network: nn.Module, stride: int) -> int | None:
@@ -71,7 +71,7 @@ class _Probe:
     def reach_along(self, axis: int) -> int | None:
         """Put NaN across the middle of a long strip along an axis, and return how far NaN spreads in the logits."""
         stride = self._stride
-        refused = None
+        last_error = None
         for blocks, across in self._strips():
             length, begin = blocks * stride, blocks // 2 * stride
             try:
@@ -79,28 +79,28 @@ class _Probe:
                 self._across = across
                 break
             except Exception as error:  # noqa: BLE001  programs reject sizes with any exception
-                refused = error
+                last_error = error
         else:
-            self._untold(f"the network fails on small images ({type(refused).__name__}: {refused})")
+            self._warn(f"the network fails on small images ({type(last_error).__name__}: {last_error})")
             return None
         if not marked:
-            self._untold("an operation hides NaN")
+            self._warn("an operation hides NaN")
             return None
         if marked[0] == 0 or marked[-1] == length - 1:
-            self._untold(f"it is more than {begin} pixels, possibly the whole image")
+            self._warn(f"it is more than {begin} pixels, possibly the whole image")
             return None
         return math.ceil(max(begin - marked[0], marked[-1] + 1 - begin - stride, 0) / stride) * stride
 
     def _strips(self) -> Iterator[tuple[int, int]]:
         """Yield the (length, width) of strips to try, in blocks; later ones are for programs that reject the first."""
-        least = max(_LEAST_BLOCKS, math.ceil(2 * _ACROSS / self._stride))
+        shortest = max(_MIN_BLOCKS, math.ceil(2 * _ACROSS / self._stride))
         length = math.ceil(2 * _FARTHEST / self._stride) + 3
-        while length > least:
+        while length > shortest:
             yield length, self._across
             length //= 2
-        yield least, self._across
-        yield least, least
-        yield 4 * least, 4 * least
+        yield shortest, self._across
+        yield shortest, shortest
+        yield 4 * shortest, 4 * shortest
 
     def _marked(self, axis: int, length: int, across: int, begin: int) -> list[int]:
         """Return the positions along an axis where logits are NaN, if the input is NaN in the block at `begin`."""
@@ -109,28 +109,28 @@ class _Probe:
         marked = self._forward(images).isnan().movedim(axis, 0).flatten(1).any(dim=1)
         return [int(place) for place in marked.nonzero().flatten()]
 
-    def part_is_as_the_whole(self, reach: int) -> bool:
+    def part_equals_whole(self, reach: int) -> bool:
         """Return whether the logits of two parts equal those of the whole image, away from the cut edges."""
         cut = 2 * self._stride
         kept = max(reach + cut, 2 * self._across * self._stride)
-        alike = kept - reach
+        unaffected = kept - reach
         images = self._images(kept + cut, kept + cut)
         parts = images[..., :kept, :kept], images[..., cut:, cut:]
         try:
             whole = self._forward(images)
             first, last = (self._forward(part.contiguous(memory_format=torch.channels_last)) for part in parts)
         except Exception as error:  # noqa: BLE001  as above
-            self._untold(f"the network fails on an image of {kept + cut} pixels ({type(error).__name__}: {error})")
+            self._warn(f"the network fails on an image of {kept + cut} pixels ({type(error).__name__}: {error})")
             return False
-        apart = torch.maximum(
-            (first - whole[..., :kept, :kept])[..., :alike, :alike].abs().max(),
+        difference = torch.maximum(
+            (first - whole[..., :kept, :kept])[..., :unaffected, :unaffected].abs().max(),
             (last - whole[..., cut:, cut:])[..., reach:, reach:].abs().max(),
         )
         largest = whole.abs().max()
-        if apart <= _TOLERANCE * largest:
+        if difference <= _TOLERANCE * largest:
             return True
-        self._untold(
-            f"the logits of a part of an image differ by {apart:.2g} from those of the whole, whose largest is "
+        self._warn(
+            f"the logits of a part of an image differ by {difference:.2g} from those of the whole, whose largest is "
             f"{largest:.2g}"
         )
         return False
@@ -139,5 +139,5 @@ class _Probe:
         images = torch.randn(1, self._channels, height, width, generator=self._random)
         return images.to(self._device).contiguous(memory_format=torch.channels_last)
 
-    def _untold(self, why: str) -> None:
+    def _warn(self, why: str) -> None:
         _log.warning("cannot determine the network's receptive field: %s; large images stay whole", why)

@@ -61,7 +61,7 @@ class Tile:
         )
 
 
-def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_pixels: int) -> list[Tile]:
+def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, max_pixels: int) -> list[Tile]:
     """Cut an image into tiles.
 
     The cores partition the image. All windows have the same shape, chosen so that the network computes as few pixels
@@ -72,23 +72,23 @@ def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_p
         width: Width of the image, in pixels.
         stride: Sides of the network's input are multiples of it.
         halo: The network's receptive field, in pixels; None if unlimited.
-        most_pixels: Maximum number of pixels of a window.
+        max_pixels: Maximum number of pixels of a window.
 
     Returns:
         The tiles, row by row.
 
     Raises:
-        ImageTooLargeError: No window of at most `most_pixels` has a core within its halo.
+        ImageTooLargeError: No window of at most `max_pixels` has a core within its halo.
     """
     rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-    most_blocks = most_pixels // stride**2
+    max_blocks = max_pixels // stride**2
     margin = math.ceil((halo or 0) / stride)
-    if rows * columns <= most_blocks:
+    if rows * columns <= max_blocks:
         down, across = 1, 1
     else:
-        found = None if halo is None else _fewest_pixels(rows, columns, margin, most_blocks)
+        found = None if halo is None else _fewest_pixels(rows, columns, margin, max_blocks)
         if found is None:
-            raise _too_large(height, width, halo, most_pixels)
+            raise _too_large(height, width, halo, max_pixels)
         down, across = found
     return [
         Tile(
@@ -100,7 +100,7 @@ def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, most_p
     ]
 
 
-def _too_large(height: int, width: int, halo: int | None, most_pixels: int) -> ImageTooLargeError:
+def _too_large(height: int, width: int, halo: int | None, max_pixels: int) -> ImageTooLargeError:
     why = (
         "this network looks at the whole image for every pixel, or depends on the position in it, so the image cannot "
         "be cut into tiles"
@@ -108,7 +108,7 @@ def _too_large(height: int, width: int, halo: int | None, most_pixels: int) -> I
         else f"no tile of that size has room for the {halo} pixels on each side that this network looks at"
     )
     return ImageTooLargeError(
-        f"{width} × {height} pixels are more than the {most_pixels} that fit into memory at once, and {why}; give the "
+        f"{width} × {height} pixels are more than the {max_pixels} that fit into memory at once, and {why}; give the "
         "engine more memory, or set max_side in params.yaml, and upload it again"
     )
 
@@ -118,17 +118,17 @@ def _window(blocks: int, parts: int, margin: int) -> int:
     return blocks if parts == 1 else math.ceil((blocks - 2 * margin) / parts) + 2 * margin
 
 
-def _most_parts(blocks: int, margin: int) -> int:
+def _max_parts(blocks: int, margin: int) -> int:
     """Return the maximum number of parts of an axis, each with at least one block of core."""
     return max(1, blocks - 2 * margin)
 
 
-def _fewest_pixels(rows: int, columns: int, margin: int, most_blocks: int) -> tuple[int, int] | None:
-    """Return the number of tiles (down, across) that minimizes the total size of windows of at most `most_blocks`."""
+def _fewest_pixels(rows: int, columns: int, margin: int, max_blocks: int) -> tuple[int, int] | None:
+    """Return the number of tiles (down, across) that minimizes the total size of windows of at most `max_blocks`."""
     best: tuple[int, int, int] | None = None
-    for down in range(1, _most_parts(rows, margin) + 1):
+    for down in range(1, _max_parts(rows, margin) + 1):
         window_height = _window(rows, down, margin)
-        across = _fewest_parts(columns, margin, most_blocks // window_height)
+        across = _fewest_parts(columns, margin, max_blocks // window_height)
         if across is not None:
             computed = down * window_height * across * _window(columns, across, margin)
             best = min(best or (computed, down, across), (computed, down, across))

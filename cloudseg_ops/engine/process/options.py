@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from cloudseg_ops.contracts.errors import SettingsError
-from cloudseg_ops.contracts.quantities import in_bytes, size
+from cloudseg_ops.contracts.quantities import check_size, in_bytes
 from cloudseg_ops.contracts.uris import GcsUri
 
 MAX_PIXELS = 1 << 29
@@ -193,7 +193,7 @@ def _number(least: int) -> Callable[[str], int]:
 
 def _memory(text: str) -> int:
     try:
-        return in_bytes(size(text))
+        return in_bytes(check_size(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r}: {error}") from None
 

@@ -19,7 +19,7 @@ COMPUTE_SECONDS = 8.0
 """Time after the request during which new forward passes start."""
 FINISH_SECONDS = 14.0
 """Time after the request during which uploads are waited for; the rest is for the results file."""
-_LAST_SECOND = 19.0
+_EXIT_SECONDS = 19.0
 """Time after the request at which the process is ended. Spot nodes allow at most 25 s, those of a Standard cluster 15 s
 by default (cloud.google.com/kubernetes-engine/docs/concepts/spot-vms)."""
 
@@ -86,7 +86,7 @@ def watch_sigterm(stop: Stop) -> None:
 
 
 def watch_stdin(stop: Stop) -> None:
-    """Turn the end of standard input into a request to stop: the parent process holds its other end."""
+    """Request a stop when standard input ends, because then the parent process has ended."""
 
     def watch() -> None:
         while os.read(sys.stdin.fileno(), 4096):
@@ -99,8 +99,8 @@ def watch_stdin(stop: Stop) -> None:
 def _end_in_time(stop: Stop, cause: str) -> None:
     if stop.request():
         _log.warning("%s: taking no new image, finishing those in flight", cause)
-        time.sleep(_LAST_SECOND)
-        _log.error("%s was %.0f s ago: exiting with images in flight; the next try repeats them", cause, _LAST_SECOND)
+        time.sleep(_EXIT_SECONDS)
+        _log.error("%s was %.0f s ago: exiting with images in flight; the next try repeats them", cause, _EXIT_SECONDS)
     else:
         _log.warning("%s before the first image: nothing to finish", cause)
     os._exit(STOPPED)

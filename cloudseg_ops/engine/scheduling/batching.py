@@ -61,7 +61,7 @@ class BatchQueue(Generic[Item]):
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                size = self._full() or self._ripe(now)
+                size = self._full() or self._expired(now)
                 if size is not None:
                     return self._pop(size)
                 if now >= deadline:
@@ -86,7 +86,7 @@ class BatchQueue(Generic[Item]):
     def _full(self) -> Size | None:
         return next((size for size, items in self._waiting.items() if len(items) >= self._limit(size)), None)
 
-    def _ripe(self, now: float) -> Size | None:
+    def _expired(self, now: float) -> Size | None:
         if not self._waiting:
             return None
         size = min(self._waiting, key=lambda size: self._waiting[size][0][0])

@@ -206,7 +206,7 @@ class Pipeline:
             pixels = fetched.pixels.nbytes * 2
             self._image_budget.shrink(flight.memory, pixels + fetched.mask_size[0] * fetched.mask_size[1])
         size = padded_size((fetched.height, fetched.width), self._stride)
-        self.workers.put(Job(item, fetched, flight.began, size))
+        self.workers.put(Job(item.with_crc32c(fetched.crc32c), fetched, flight.began, size))
 
     def _computed(self, job: Job, prediction: Prediction | Exception | None) -> None:
         with self._changed:

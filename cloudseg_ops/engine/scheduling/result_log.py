@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from cloudseg_ops.contracts.engine_failure import is_permanent
+from cloudseg_ops.contracts.errors import DecoderMissingError, ObjectEncryptedError, ObjectUnreadableError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 
-_HOPELESS = 32
-"""Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries."""
+_MAX_FAILURES_IN_A_ROW = 32
+"""Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries.
+Refusals do not count: they cost one request each, and say nothing about the images behind them."""
 _NAMED = 5
 """Failures kept with their image, for the final error message."""
 _NONE = -1
@@ -38,8 +41,11 @@ class ResultLog:
         self._accounted = 0
         self._counts: Counter[Outcome] = Counter()
         self._failed = 0
+        self._permanently_failed = 0
         self._first_failures: list[tuple[InputObject, Exception]] = []
         self._failures_in_a_row = 0
+        self._refused = 0
+        self._first_refusal = ""
 
     def __enter__(self) -> Self:
         return self
@@ -55,12 +61,20 @@ class ResultLog:
         Args:
             index: Number of the image in the chunk.
             source: The input version.
-            result: Its result; an exception leaves the image unaccounted for.
+            result: Its result; an exception leaves the image unaccounted for. Only the refusal to return an object is
+                an outcome, because the object is the cause, and it stays in INPUT.
         """
         with self._lock:
+            if isinstance(result, ObjectUnreadableError):
+                if not isinstance(result, ObjectEncryptedError):
+                    self._refused += 1
+                    self._first_refusal = self._first_refusal or str(result)
+                result = Result(source, Outcome.UNREADABLE, reason=result.reason)
             if isinstance(result, Exception):
                 self._failed += 1
-                self._failures_in_a_row += 1
+                self._permanently_failed += is_permanent(result)
+                # A missing decoder says nothing about photographs in other formats.
+                self._failures_in_a_row += not isinstance(result, DecoderMissingError)
                 if len(self._first_failures) < _NAMED:
                     self._first_failures.append((source, result))
                 return
@@ -71,17 +85,39 @@ class ResultLog:
             self._end += len(line)
             self._accounted += 1
             self._counts[result.outcome] += 1
-            self._failures_in_a_row = 0
+            if result.outcome is not Outcome.UNREADABLE:
+                self._failures_in_a_row = 0
 
     @property
     def gives_up(self) -> bool:
         """Whether so many images failed in a row that the following ones would fail, too."""
-        return self._failures_in_a_row >= _HOPELESS
+        return self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether images failed, all of them with errors that a retry cannot fix, and a retry would reach no others."""
+        with self._lock:
+            everything_tried = self._accounted + self._failed == self.total
+            return 0 < self._failed == self._permanently_failed and (everything_tried or self.gives_up)
+
+    @property
+    def refused_all(self) -> bool:
+        """Whether every image is accounted for, but none was read and some were refused: the identity may lack a role.
+
+        Objects with a customer-supplied key are not the identity's fault, and do not count.
+        """
+        read = self._counts[Outcome.DONE] + self._counts[Outcome.QUARANTINED]
+        return self._accounted == self.total and self._refused > 0 and not read
+
+    @property
+    def first_refusal(self) -> str:
+        """The first message of a refusal; empty: there was none."""
+        return self._first_refusal
 
     @property
     def complete(self) -> bool:
-        """Whether every image is accounted for."""
-        return self._accounted == self.total
+        """Whether every image is accounted for, and not all were refused."""
+        return self._accounted == self.total and not self.refused_all
 
     @property
     def accounted(self) -> int:

@@ -16,7 +16,7 @@ from cloudseg_ops.storage import Store
 
 _FIRST_SECONDS = 2.0
 """Delay before the first status, so that a shorter chunk writes only the final one."""
-_LEAST_SECONDS, _MOST_SECONDS = 1.0, 5.0
+_MIN_SECONDS, _MAX_SECONDS = 1.0, 5.0
 """Bounds of the interval: Cloud Storage accepts about one write per second to an object name
 (cloud.google.com/storage/quotas)."""
 _SETTLE_SECONDS = 1.0
@@ -41,15 +41,15 @@ class StatusWriter:
         self._store = store
         self._uri = uri
         self._result_log = result_log
-        self._seconds = min(max(seconds, _LEAST_SECONDS), _MOST_SECONDS)
+        self._seconds = min(max(seconds, _MIN_SECONDS), _MAX_SECONDS)
         self._over = threading.Event()
-        self._told = False
+        self._warned = False
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
         if self._uri is not None:
-            pace = RateMeter(time.monotonic(), self._result_log.worked)
-            self._thread = threading.Thread(target=self._run, args=(self._uri, pace), name="marks", daemon=True)
+            meter = RateMeter(time.monotonic(), self._result_log.worked)
+            self._thread = threading.Thread(target=self._run, args=(self._uri, meter), name="marks", daemon=True)
             self._thread.start()
         return self
 
@@ -63,28 +63,28 @@ class StatusWriter:
         if self._thread is not None:
             self._thread.join(_SETTLE_SECONDS)
 
-    def _run(self, uri: GcsUri, pace: RateMeter) -> None:
+    def _run(self, uri: GcsUri, meter: RateMeter) -> None:
         pause = _FIRST_SECONDS
         while not self._over.wait(pause):
-            self._write(uri, pace, ended=False)
+            self._write(uri, meter, ended=False)
             pause = self._seconds
-        self._write(uri, pace, ended=True)
+        self._write(uri, meter, ended=True)
 
-    def _write(self, uri: GcsUri, pace: RateMeter, *, ended: bool) -> None:
-        pace.see(time.monotonic(), self._result_log.worked)
-        mark = ChunkStatus(
-            self._result_log.accounted, self._result_log.total, pace.overall if ended else pace.lately, ended=ended
+    def _write(self, uri: GcsUri, meter: RateMeter, *, ended: bool) -> None:
+        meter.add(time.monotonic(), self._result_log.worked)
+        status = ChunkStatus(
+            self._result_log.accounted, self._result_log.total, meter.overall if ended else meter.recent, ended=ended
         )
         try:
-            self._store.write(uri, b"", content_type="text/plain", metadata=mark.to_metadata())
+            self._store.write(uri, b"", content_type="text/plain", metadata=status.to_metadata())
         except Exception as error:  # noqa: BLE001  the status is informational and must not fail the chunk
             # A failed final write is not logged: the last log line must say how the chunk ended.
-            if not self._told and not ended:
+            if not self._warned and not ended:
                 _log.warning("could not write the chunk's status; the chunk continues without it: %s", error)
-            self._told = True
+            self._warned = True
 
 
-_LATELY = 30.0
+_WINDOW_SECONDS = 30.0
 """Averaging window in seconds: several batches of a slow model, yet short enough to forget the start-up soon."""
 
 
@@ -92,7 +92,7 @@ class RateMeter:
     """Computes rates from samples of a counter.
 
     Args:
-        now: Time of the first sample, in seconds of a monotonic clock; `see` takes times of the same clock.
+        now: Time of the first sample, in seconds of a monotonic clock; `add` takes times of the same clock.
         count: Value of the counter at that time, which is excluded from the rates.
     """
 
@@ -100,16 +100,16 @@ class RateMeter:
         self._seen = deque([(now, count)])
         self._first = self._last = (now, count)
 
-    def see(self, now: float, count: int) -> None:
+    def add(self, now: float, count: int) -> None:
         """Add a sample of the counter."""
         self._last = (now, count)
         self._seen.append(self._last)
         # Keep one sample from before the window, so that the samples span all of it.
-        while len(self._seen) > 2 and self._seen[1][0] <= now - _LATELY:
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW_SECONDS:
             self._seen.popleft()
 
     @property
-    def lately(self) -> float:
+    def recent(self) -> float:
         """Rate per second over the last 30 seconds or slightly more."""
         return _rate(self._seen[0], self._last)
 

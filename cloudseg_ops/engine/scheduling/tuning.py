@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from cloudseg_ops.engine.scheduling.batching import Size
 
-MOST_IMAGES = 256
+MAX_IMAGES = 256
 """Upper bound of the batch size: larger batches are not faster on any device, and delay each image."""
 
 _SAMPLES = 3
@@ -25,21 +25,21 @@ class BatchTuner:
 
     Args:
         start: Initial batch size, in images.
-        most_pixels: Maximum number of pixels in a batch of several images: what fits into memory.
-        fixed: Batch size set by the user, in images; `most_pixels` still limits it. None: found by measuring.
+        max_pixels: Maximum number of pixels in a batch of several images: what fits into memory.
+        fixed: Batch size set by the user, in images; `max_pixels` still limits it. None: found by measuring.
     """
 
-    def __init__(self, start: int, most_pixels: int, fixed: int | None = None) -> None:
+    def __init__(self, start: int, max_pixels: int, fixed: int | None = None) -> None:
         self._lock = threading.Lock()
         self._start = start
         self._fixed = fixed
         self._searches: dict[int, _BatchSizeSearch] = {}
-        self.most_pixels = most_pixels
+        self.max_pixels = max_pixels
 
     def limit(self, size: Size) -> int:
         """Return the current maximum batch size for images of a size (height, width); at least 1."""
         images = self._fixed or self._search(size).images
-        return max(1, min(images, self.most_pixels // (size[0] * size[1])))
+        return max(1, min(images, self.max_pixels // (size[0] * size[1])))
 
     def record(self, size: Size, images: int, seconds: float) -> None:
         """Record the duration of a batch.
@@ -51,12 +51,12 @@ class BatchTuner:
         """
         area = size[0] * size[1]
         with self._lock:
-            self._search(size).record(size, images, seconds / (area * images), self.most_pixels // area)
+            self._search(size).record(size, images, seconds / (area * images), self.max_pixels // area)
 
     def shrink(self, pixels: int) -> None:
         """Lower the limit after a batch with this number of pixels did not fit into memory."""
         with self._lock:
-            self.most_pixels = max(1, min(self.most_pixels, pixels // 2))
+            self.max_pixels = max(1, min(self.max_pixels, pixels // 2))
 
     def _search(self, size: Size) -> _BatchSizeSearch:
         # Sizes are grouped by powers of two of the area: each search needs several batches, and sizes vary freely.
@@ -70,7 +70,7 @@ class _BatchSizeSearch:
         self._seen: set[tuple[Size, int]] = set()
         self._costs: dict[int, list[float]] = defaultdict(list)
 
-    def record(self, size: Size, images: int, cost: float, most: int) -> None:
+    def record(self, size: Size, images: int, cost: float, max_images: int) -> None:
         if self._settled or images != self.images:
             return
         if (size, images) not in self._seen:
@@ -79,15 +79,15 @@ class _BatchSizeSearch:
             return
         self._costs[images].append(cost)
         if len(self._costs[images]) >= _SAMPLES:
-            self._judge(most)
+            self._judge(max_images)
 
-    def _judge(self, most: int) -> None:
+    def _judge(self, max_images: int) -> None:
         here = statistics.median(self._costs[self.images])
         below = self._costs.get(self.images // 2)
         if below and statistics.median(below) < here * _GAIN:
             self.images //= 2
             self._settled = True
-        elif 2 * self.images > min(most, MOST_IMAGES):
+        elif 2 * self.images > min(max_images, MAX_IMAGES):
             self._settled = True
         else:
             self.images *= 2

@@ -6,14 +6,14 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 
 from cloudseg_ops.gallery.rendering import style_sheet
-from cloudseg_ops.gallery.web.answers import PrivateAnswers, show_errors
 from cloudseg_ops.gallery.web.pages import router
+from cloudseg_ops.gallery.web.responses import SecurityHeadersMiddleware, show_errors
 
 
 def make_app() -> FastAPI:
     """Create the application, which reads settings and buckets only when a page needs them."""
     app = FastAPI(title="cloudseg", openapi_url=None, docs_url=None, redoc_url=None)
-    app.add_middleware(PrivateAnswers)
+    app.add_middleware(SecurityHeadersMiddleware)
     show_errors(app)
     app.include_router(router)
     style = style_sheet()

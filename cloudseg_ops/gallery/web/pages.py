@@ -10,7 +10,6 @@ from fastapi.responses import RedirectResponse, Response
 from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery.details import read_details
 from cloudseg_ops.gallery.filters import Filter
-from cloudseg_ops.gallery.lines import Cursor, read_result
 from cloudseg_ops.gallery.locating import locate, locate_all
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.pictures import SIDES, make_picture
@@ -21,10 +20,11 @@ from cloudseg_ops.gallery.rendering import (
     render_no_picture,
     render_progress,
 )
+from cloudseg_ops.gallery.results_file import Cursor, read_result
 from cloudseg_ops.gallery.searching import Entry, find_images
 from cloudseg_ops.gallery.web.access import RunDep, may_see_runs
-from cloudseg_ops.gallery.web.answers import page
 from cloudseg_ops.gallery.web.buckets import BucketsDep
+from cloudseg_ops.gallery.web.responses import page
 from cloudseg_ops.report.reading import safe_result
 
 REFRESH_SECONDS = 5

@@ -1,4 +1,4 @@
-"""What the results say together, and the report that is made of them."""
+"""Figures computed from the results, and the report."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ DECODE = {
 }
 
 
-def test_a_setting_whose_masks_differ_cannot_win() -> None:
+def test_best_setting_needs_agreeing_masks() -> None:
     bare = [setting(100), setting(900, agreement=0.99), setting(200), setting(300, runner="compile")]
     best, without = best_setting(bare, "unet31m-256"), best_setting(bare, "unet31m-256", compiled=False)
     assert best
@@ -66,14 +66,14 @@ def test_a_setting_whose_masks_differ_cannot_win() -> None:
     assert best_setting(bare, "example-256") is None
 
 
-def test_the_ratio_is_of_rates_and_none_without_both() -> None:
+def test_ratio_is_none_without_both_rates() -> None:
     assert ratio(run(850), setting(1000)) == pytest.approx(0.85)
     assert ratio(None, setting(1000)) is None
     assert ratio(run(850), None) is None
 
 
 @pytest.mark.parametrize(("rate", "verdict"), [(900, "0.90, reached"), (800, "0.80, NOT reached")])
-def test_the_target_is_judged(rate: float, verdict: str) -> None:
+def test_target_line_says_whether_the_target_is_reached(rate: float, verdict: str) -> None:
     assert verdict in target_line([setting(1000)], [run(rate)])
     assert "not measured" in target_line([setting(1000)], [run(rate, agreement=0.9)])
 
@@ -81,26 +81,26 @@ def test_the_target_is_judged(rate: float, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("bare", "decoding", "cpu"), [(3000.0, False, False), (5000.0, False, True), (8000.0, True, True)]
 )
-def test_what_binds(bare: float, decoding: bool, cpu: bool) -> None:
+def test_decoding_bounds(bare: float, decoding: bool, cpu: bool) -> None:
     (bound,) = decoding_bounds([setting(bare)], [DECODE, run(2000)])
     assert bound.decoding_cores == pytest.approx(bare / 500)
     assert bound.engine_cores == pytest.approx(bare * 0.004)
     assert (bound.decoding_binds, bound.cpu_binds) == (decoding, cpu)
 
 
-def test_a_report_of_nothing_says_so(tmp_path: Path) -> None:
+def test_report_without_results_says_not_measured(tmp_path: Path) -> None:
     write_report(tmp_path)
     text = (tmp_path / "report.md").read_text("utf-8")
     assert text.count("Not measured.") >= 5
     assert "Not run." in text
 
 
-def test_a_report_of_part_of_the_results(tmp_path: Path) -> None:
+def test_report_of_incomplete_results(tmp_path: Path) -> None:
     for name, records in {"bare": [setting(8000)], "engine": [DECODE, run(6800)]}.items():
         for one in records:
             Records(tmp_path / f"{name}.jsonl").write(**one)
     Records(tmp_path / "machine.jsonl").skip("part start", "cut after 45 s")
-    # As a process that was killed while it wrote leaves it.
+    # A record that a killed process left incomplete.
     with (tmp_path / "engine.jsonl").open("a", encoding="utf-8") as stream:
         stream.write('{"kind": "engine", "workl')
     (tmp_path / "tests.txt").write_text("tests/cuda/test_a.py::test_b PASSED\n", "utf-8")
@@ -115,7 +115,7 @@ def test_a_report_of_part_of_the_results(tmp_path: Path) -> None:
     assert len(read_records(tmp_path / "engine.jsonl")) == 2
 
 
-def test_results_of_another_form_cost_only_their_section(tmp_path: Path) -> None:
+def test_invalid_results_only_affect_their_section(tmp_path: Path) -> None:
     Records(tmp_path / "bare.jsonl").write("setting", workload="unet31m-256", nothing="else")
     Records(tmp_path / "machine.jsonl").write("part", name="bare", seconds=3, exit_code=0)
     write_report(tmp_path)

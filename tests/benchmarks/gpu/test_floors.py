@@ -1,4 +1,4 @@
-"""The floor on paper, against counts made by hand."""
+"""Theoretical lower bounds, against counts made by hand."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from benchmarks.gpu.floors import Peak, Work, count_work, peak_of
 
 
 class OneLayer(nn.Module):
-    """A convolution, then a ReLU that is part of it."""
+    """A convolution with a fused ReLU."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def test_each_layer_adds_its_activation() -> None:
     assert two.flops == one.flops
 
 
-def test_the_slower_of_computing_and_moving_is_the_floor() -> None:
+def test_floor_is_the_slower_of_compute_and_memory() -> None:
     peak = Peak("paper", flops=100.0, bandwidth=10.0)
     work = Work(flops=400.0, edge_bytes=10.0, layer_bytes=100.0, weight_bytes=20.0)
     assert work.seconds(peak, 1) == pytest.approx(4.0)
@@ -51,6 +51,6 @@ def test_the_slower_of_computing_and_moving_is_the_floor() -> None:
     assert work.seconds(peak, 4, layers=True) == pytest.approx(10.5)
 
 
-def test_peaks_are_those_of_the_named_gpu() -> None:
+def test_peaks_by_gpu_name() -> None:
     assert peak_of("NVIDIA H200").bandwidth > peak_of("NVIDIA H100 80GB HBM3").bandwidth
     assert peak_of("CPU") == peak_of("H100")

@@ -1,4 +1,4 @@
-"""Sharing out the time of a profile."""
+"""How the time of a profile is divided between kernels."""
 
 import pytest
 
@@ -17,16 +17,16 @@ from benchmarks.gpu.profiling import covered, kind_of, summarize
         ("something_new", "other"),
     ],
 )
-def test_kinds_of_kernels(name: str, kind: str) -> None:
+def test_kernels_are_classified_by_name(name: str, kind: str) -> None:
     assert kind_of(name) == kind
 
 
-def test_what_runs_side_by_side_counts_once() -> None:
+def test_overlapping_spans_count_once() -> None:
     assert covered([(5.0, 6.0), (0.0, 2.0), (1.0, 3.0), (1.5, 2.5)]) == 4.0
     assert covered([]) == 0
 
 
-def test_idle_is_what_no_kernel_covers() -> None:
+def test_idle_time_is_not_covered_by_kernels() -> None:
     spans = [("fprop", (0.0, 400.0)), ("Memcpy HtoD", (300.0, 500.0)), ("fprop", (1000.0, 1200.0))]
     found = summarize(spans, wall=2000.0, batches=2)
     assert found["milliseconds"] == {"conv": 0.3, "copy": 0.1, "idle": 0.65}

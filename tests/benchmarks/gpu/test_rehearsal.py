@@ -1,4 +1,4 @@
-"""run.sh as a whole, on the CPU: each part leaves results, and a cut leaves what was done."""
+"""run.sh as a whole, on the CPU: every part writes results, and a timeout keeps them."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ def kinds(out: Path, name: str) -> set[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(420)
-def test_each_part_leaves_its_results(tmp_path: Path) -> None:
+def test_every_part_writes_its_results(tmp_path: Path) -> None:
     done = rehearse(tmp_path, seconds=360, parts=",".join(PARTS))
     parts = {one["name"]: one["exit_code"] for one in read_records(tmp_path / "machine.jsonl") if one["kind"] == "part"}
     assert parts == dict.fromkeys(PARTS, 0)
@@ -55,7 +55,7 @@ def test_each_part_leaves_its_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cut_leaves_what_was_done(tmp_path: Path) -> None:
+def test_timeout_keeps_the_results_so_far(tmp_path: Path) -> None:
     wanted = ("machine", "bare", "engine", "profiling")
     began = time.monotonic()
     rehearse(tmp_path, seconds=12, parts=",".join(wanted))
@@ -68,7 +68,7 @@ def test_a_cut_leaves_what_was_done(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_part_that_hangs_is_cut_with_all_that_it_started(tmp_path: Path) -> None:
+def test_hanging_part_is_killed_with_its_children(tmp_path: Path) -> None:
     child = tmp_path / "child"
     script = (
         "import pathlib, subprocess, sys; started = subprocess.Popen(['sleep', '60']);"
@@ -77,11 +77,11 @@ def test_a_part_that_hangs_is_cut_with_all_that_it_started(tmp_path: Path) -> No
     with (tmp_path / "log").open("wb") as log:
         assert run_command([sys.executable, "-c", script, str(child)], 2.0, log) is None
     pid = int(child.read_text("ascii"))
-    # Nobody may be there to reap it.
+    # There may be no process to reap it.
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
-def test_the_exit_code_of_a_part_is_told(tmp_path: Path) -> None:
+def test_exit_code_of_a_part_is_returned(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log:
-        assert run_command([sys.executable, "-c", "print('said'); raise SystemExit(3)"], 30.0, log) == 3
-    assert (tmp_path / "log").read_text("utf-8") == "said\n"
+        assert run_command([sys.executable, "-c", "print('output'); raise SystemExit(3)"], 30.0, log) == 3
+    assert (tmp_path / "log").read_text("utf-8") == "output\n"

@@ -1,4 +1,4 @@
-"""The storage stand-in, spoken to by the store and by the engine."""
+"""The storage stand-in, called by the store and by the engine."""
 
 import subprocess
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def serving() -> Iterator[Serving]:
 @pytest.fixture
 def store(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", serving.url)
-    serving.forget()
+    serving.delete_masks()
     return Store.open()
 
 
@@ -47,7 +47,7 @@ def test_listings(store: Store) -> None:
     assert store.stat_many(OUTPUT, ["photo-0000000.jpg.mask.png"]) == {}
 
 
-def test_masks_are_counted_and_the_first_kept(serving: Serving, store: Store) -> None:
+def test_masks_are_counted_and_the_first_ones_are_kept(serving: Serving, store: Store) -> None:
     assert not serving.any_mask()
     for number in (0, 1, 2):
         name = f"{photo_name(number)}.mask.png"
@@ -58,13 +58,13 @@ def test_masks_are_counted_and_the_first_kept(serving: Serving, store: Store) ->
     assert serving.kept() == {0: b"mask 0", 1: b"mask 1"}
 
 
-def test_a_session_may_reach_several_workers(store: Store) -> None:
+def test_resumable_session_may_reach_several_workers(store: Store) -> None:
     lines = [f"line {number} " + "x" * 1000 for number in range(3000)]
     store.write_lines(GcsUri(STAGING, "results/0.jsonl"), lines)
     assert list(store.read_lines(GcsUri(STAGING, "results/0.jsonl"))) == lines
 
 
-def test_damaged_uploads_are_refused(serving: Serving) -> None:
+def test_damaged_uploads_are_rejected(serving: Serving) -> None:
     part = b'--x\r\ncontent-type: application/json\r\n\r\n{"name": "photo-0000000.jpg.mask.png", "crc32c": "AAAAAA=="}'
     answer = requests.post(
         f"{serving.url}/upload/storage/v1/b/{OUTPUT}/o?uploadType=multipart",
@@ -76,12 +76,12 @@ def test_damaged_uploads_are_refused(serving: Serving) -> None:
     assert "CRC32C" in answer.text
 
 
-def test_it_listens_on_the_loopback_address_alone(serving: Serving) -> None:
+def test_server_listens_on_loopback_only(serving: Serving) -> None:
     assert serving.url.startswith("http://127.0.0.1:")
 
 
 @pytest.mark.slow
-def test_the_engine_segments_all_of_a_chunk(tmp_path: Path) -> None:
+def test_engine_segments_a_whole_chunk(tmp_path: Path) -> None:
     model = open_model("tiny", tmp_path)
     files = open_photographs("64", 10_000, tmp_path).files()
     with running_storage(files, workers=2, latency=0.005) as storage:
@@ -93,11 +93,11 @@ def test_the_engine_segments_all_of_a_chunk(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout
         assert len({name for _, name in storage.masks()}) == 40
         assert len(storage.kept()) == 8
-        # Photographs repeat, and so do their masks.
+        # Photographs repeat, and their masks do too.
         assert storage.kept()[0] == storage.kept()[len(files)]
 
 
-def test_the_steady_rate_is_that_of_the_later_half() -> None:
+def test_steady_rate_is_measured_in_the_second_half() -> None:
     times = [0.0, 1.0, 2.0, 3.0, 3.5, 4.0, 4.5, 5.0]
     usage = [Sample(at, cpu_seconds=2 * at, processes=3, gpu_percent=50, gpu_bytes=7) for at in (0.0, 3.0, 4.0, 5.0)]
     found = steady(times, usage)

@@ -1,4 +1,4 @@
-"""The cluster's preparation: first what needs none, then on the one that KUBECONFIG names."""
+"""Preparation of the cluster: tests without a cluster, then on the one that KUBECONFIG names."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ import yaml
 
 from cloudseg_local.cluster import Cluster, kubeconfig_path
 from cloudseg_local.compose import cluster as compose_cluster
-from cloudseg_local.compose.cluster import SERVER, has_image, prepare_cluster, readdressed
+from cloudseg_local.compose.cluster import SERVER, has_image, prepare_cluster, with_server
 from cloudseg_ops.contracts.errors import LocalError
 
 KUBECONFIG: dict[str, Any] = {
@@ -27,8 +27,8 @@ def nodes(*names: str) -> list[dict[str, Any]]:
     return [{"status": {"images": [{"names": [name]} for name in names]}}, {"status": {}}]
 
 
-def test_only_the_address_changes() -> None:
-    moved = readdressed(KUBECONFIG, SERVER)
+def test_readdressed_kubeconfig_changes_only_the_address() -> None:
+    moved = with_server(KUBECONFIG, SERVER)
     assert moved["clusters"] == [
         {"name": "default", "cluster": {"server": "https://k3s:6443", "certificate-authority-data": "x"}}
     ]
@@ -36,32 +36,32 @@ def test_only_the_address_changes() -> None:
     assert KUBECONFIG["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:6443"
 
 
-def test_a_node_is_waited_for_as_long_as_it_takes_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_node_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose_cluster, "_PAUSE", 0.01)
     refusals = [LocalError("no node yet"), LocalError("no node yet")]
 
-    def offer() -> str:
+    def read_offer() -> str:
         if refusals:
             raise refusals.pop()
         return "node-1"
 
-    assert compose_cluster._await_node(offer) == "node-1"
+    assert compose_cluster._await_node(read_offer) == "node-1"
 
 
-def test_a_node_that_does_not_come_is_told_as_the_cluster_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_timeout_shows_the_cluster_s_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose_cluster, "_WAIT_SECONDS", 0.05)
     monkeypatch.setattr(compose_cluster, "_PAUSE", 0.01)
 
-    def offer() -> str:
+    def read_offer() -> str:
         raise LocalError("no node yet")
 
     with pytest.raises(LocalError, match="no node yet"):
-        compose_cluster._await_node(offer)
+        compose_cluster._await_node(read_offer)
 
 
-def test_a_kubeconfig_without_a_cluster() -> None:
+def test_kubeconfig_without_a_cluster_is_rejected() -> None:
     with pytest.raises(LocalError, match="docker compose logs k3s"):
-        readdressed({"clusters": None}, SERVER)
+        with_server({"clusters": None}, SERVER)
 
 
 @pytest.mark.parametrize(
@@ -73,26 +73,26 @@ def test_a_kubeconfig_without_a_cluster() -> None:
         ("localhost:5000/engine:1", "localhost:5000/engine:1"),
     ],
 )
-def test_an_image_by_the_name_that_containerd_gives_it(image: str, name: str) -> None:
+def test_image_is_found_by_its_containerd_name(image: str, name: str) -> None:
     assert has_image(nodes("docker.io/rancher/mirrored-pause:3.6", name), image)
     assert not has_image(nodes("docker.io/rancher/mirrored-pause:3.6", f"{name}2"), image)
 
 
-def test_a_real_cluster_is_made_ready(tmp_path: Path) -> None:
+def test_real_cluster_is_prepared(tmp_path: Path) -> None:
     if not os.environ.get("KUBECONFIG"):
         pytest.skip("no cluster: KUBECONFIG names none")
     document = yaml.safe_load(Path(kubeconfig_path()).read_text())
     server = document["clusters"][0]["cluster"]["server"]
     admin = tmp_path / "admin.yaml"
-    admin.write_text(yaml.safe_dump(readdressed(document, "https://127.0.0.1:1")))
+    admin.write_text(yaml.safe_dump(with_server(document, "https://127.0.0.1:1")))
     written, namespace = tmp_path / "kube" / "config", f"cloudseg-test-{uuid.uuid4().hex[:8]}"
-    said: list[str] = []
+    messages: list[str] = []
     try:
-        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=said.append, server=server)
-        prepare_cluster(admin, written, namespace, "nonesuch:dev", tell=said.append, server=server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", report=messages.append, server=server)
+        prepare_cluster(admin, written, namespace, "nonesuch:dev", report=messages.append, server=server)
         assert stat.S_IMODE(written.stat().st_mode) == 0o600
         assert Cluster.connect(str(written), namespace).pods("any") == []
-        assert [f"{namespace} (made now)" in line for line in said[::2]] == [True, False]
-        assert "docker save nonesuch:dev" in said[1]
+        assert [f"{namespace} (made now)" in line for line in messages[::2]] == [True, False]
+        assert "docker save nonesuch:dev" in messages[1]
     finally:
         Cluster.connect(kubeconfig_path(), namespace).api.delete_namespace(namespace)

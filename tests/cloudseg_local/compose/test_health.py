@@ -1,4 +1,4 @@
-"""The health checks against the real emulator, and against an answer of Airflow's as it is over HTTP."""
+"""Health checks against the real emulator, and against Airflow's response over HTTP."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cloudseg_local.compose.health import AIRFLOW_PARTS, part_trouble, why_unhealthy
+from cloudseg_local.compose.health import AIRFLOW_COMPONENTS, component_problem, why_unhealthy
 from gcs_emulator import Emulator
 from tests.support.running import free_port
 
@@ -41,7 +41,7 @@ def airflow() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("service", "trouble"),
+    ("service", "problem"),
     [
         ("api-server", None),
         ("scheduler", None),
@@ -49,27 +49,27 @@ def airflow() -> Iterator[str]:
         ("dag-processor", "dag_processor is not reported yet"),
     ],
 )
-def test_what_airflow_says_of_its_parts(airflow: str, service: str, trouble: str | None) -> None:
-    assert why_unhealthy(service, airflow=airflow) == trouble
+def test_health_of_airflow_s_components(airflow: str, service: str, problem: str | None) -> None:
+    assert why_unhealthy(service, airflow=airflow) == problem
 
 
-def test_the_emulator(emulator: Emulator) -> None:
+def test_health_of_the_emulator(emulator: Emulator) -> None:
     assert why_unhealthy("emulator", emulator=f"{emulator.url}/_emulator/health") is None
     assert "501" in str(why_unhealthy("emulator", emulator=f"{emulator.url}/_emulator/nowhere"))
 
 
-@pytest.mark.parametrize("service", ["emulator", *AIRFLOW_PARTS])
-def test_nobody_answers(service: str) -> None:
+@pytest.mark.parametrize("service", ["emulator", *AIRFLOW_COMPONENTS])
+def test_service_that_does_not_answer(service: str) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     assert str(why_unhealthy(service, airflow=url, emulator=url)).startswith(f"{url}: ")
 
 
-def test_an_answer_without_the_part() -> None:
-    assert part_trouble({}, "scheduler") == "scheduler is not reported yet"
+def test_answer_without_the_component() -> None:
+    assert component_problem({}, "scheduler") == "scheduler is not reported yet"
 
 
-def test_a_look_imports_next_to_nothing() -> None:
-    # It is made every few seconds by each service.
+def test_health_check_imports_nothing_heavy() -> None:
+    # Every service runs it every few seconds.
     heavy = {"airflow", "google.cloud.storage", "pydantic", "requests", "PIL", "yaml"}
     program = f"import sys; import cloudseg_local.compose.__main__; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

@@ -26,7 +26,7 @@ def contents(volumes: Path) -> dict[str, str]:
     return {str(path.relative_to(volumes)): path.read_text() for path in volumes.rglob("*") if path.is_file()}
 
 
-def test_each_service_finds_what_it_reads(volumes: Path) -> None:
+def test_every_service_finds_its_secrets(volumes: Path) -> None:
     assert len(make(volumes)) == 8
     found = contents(volumes)
     assert sorted(found) == [
@@ -54,14 +54,14 @@ def test_each_service_finds_what_it_reads(volumes: Path) -> None:
     assert Fernet(found["keys/fernet-key"]).decrypt(Fernet(found["keys/fernet-key"]).encrypt(b"x")) == b"x"
 
 
-def test_no_secret_ends_a_line_or_is_another_s(volumes: Path) -> None:
+def test_secrets_are_unique_and_without_line_breaks(volumes: Path) -> None:
     make(volumes)
     secrets = [text for name, text in contents(volumes).items() if not name.endswith((".json", "conn"))]
     assert len(set(secrets)) == len(secrets) == 6
     assert all(text == text.strip() and len(text) >= 20 for text in secrets)
 
 
-def test_only_the_database_s_password_is_for_another_user(volumes: Path) -> None:
+def test_only_the_database_password_is_readable_by_others(volumes: Path) -> None:
     make(volumes)
     readable = {
         str(path.relative_to(volumes))
@@ -71,14 +71,14 @@ def test_only_the_database_s_password_is_for_another_user(volumes: Path) -> None
     assert readable == {"database/password"}
 
 
-def test_a_second_start_changes_nothing(volumes: Path) -> None:
+def test_second_start_changes_nothing(volumes: Path) -> None:
     make(volumes)
     before = contents(volumes)
     assert make(volumes) == []
     assert contents(volumes) == before
 
 
-def test_a_start_that_was_killed_is_finished_with_the_password_that_is_there(volumes: Path) -> None:
+def test_start_after_a_kill_keeps_the_existing_password(volumes: Path) -> None:
     make(volumes)
     password = contents(volumes)["database/password"]
     (volumes / "keys/sql-alchemy-conn").unlink()
@@ -88,7 +88,7 @@ def test_a_start_that_was_killed_is_finished_with_the_password_that_is_there(vol
     assert contents(volumes)["login/password"] in contents(volumes)["login/passwords.json"]
 
 
-def test_a_setup_that_is_older_than_the_viewer_gets_one(volumes: Path) -> None:
+def test_viewer_is_added_to_an_older_setup(volumes: Path) -> None:
     make(volumes)
     password = contents(volumes)["login/password"]
     (volumes / "login/viewer-password").unlink()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from cloudseg_ops.contracts.errors import BadImageError, ChunkUnfinishedError, DecoderMissingError
+from cloudseg_ops.contracts.errors import BadImageError, DecoderMissingError
 from cloudseg_ops.contracts.photographs import FORMATS, readable_formats
 from cloudseg_ops.engine.images.decode import decode
 from cloudseg_ops.gallery.decoding import decode_photograph
@@ -64,7 +64,7 @@ def check_rotated(pixels: Any) -> None:
 
 
 @needs_avif
-def test_an_avif_is_read_upright_by_engine_and_gallery() -> None:
+def test_avif_is_rotated() -> None:
     image = quarters(6)
     data = encoded(image, "AVIF", quality=90, exif=image.getexif())
     check_rotated(decode(data, 3, LIMIT).pixels)
@@ -72,7 +72,7 @@ def test_an_avif_is_read_upright_by_engine_and_gallery() -> None:
 
 
 @needs_avif
-def test_an_avif_without_its_alpha_channel_and_scaled_down() -> None:
+def test_avif_with_alpha_is_scaled_down() -> None:
     image = quarters()
     image.putalpha(0)
     seen = decode(encoded(image, "AVIF", quality=90), 3, LIMIT, max_side=32)
@@ -81,7 +81,7 @@ def test_an_avif_without_its_alpha_channel_and_scaled_down() -> None:
 
 
 @needs_avif
-def test_an_avif_that_is_a_bomb_an_animation_or_broken() -> None:
+def test_bad_avif_is_rejected() -> None:
     data = encoded(quarters(), "AVIF")
     asked: list[int] = []
     with pytest.raises(BadImageError, match="bomb"):
@@ -94,7 +94,7 @@ def test_an_avif_that_is_a_bomb_an_animation_or_broken() -> None:
     assert not asked
 
 
-def test_a_heic_is_read_upright_by_engine_and_gallery() -> None:
+def test_heic_is_rotated() -> None:
     pytest.importorskip("pi_heif")
     check_rotated(decode(HEIC, 3, LIMIT).pixels)
     check_rotated(np.asarray(decode_photograph(HEIC, 320)))
@@ -108,15 +108,26 @@ def test_a_heic_is_read_upright_by_engine_and_gallery() -> None:
     [(HEIC, "a HEIC image", r"cloudseg\[heif\]"), (box(b"avif", b"mif1"), "an AVIF image", "pillow"),
      (box(b"mif1", b"mif1", b"avif"), "an AVIF image", "pillow"), (box(b"mif1", b"heic"), "a HEIC image", "pi-heif")],
 )  # fmt: skip
-def test_without_a_decoder_the_message_says_what_to_install(data: bytes, named: str, package: str) -> None:
+def test_missing_decoder_message_says_what_to_install(data: bytes, named: str, package: str) -> None:
     assert readable_formats() == FORMATS
     with pytest.raises(DecoderMissingError, match=f"^{named}, whose decoder is not installed: convert it .*{package}"):
         decode(data, 3, LIMIT)
 
 
 @pytest.mark.usefixtures("_no_decoders")
-def test_without_a_decoder_only_a_wrong_name_is_a_reason_to_quarantine(lab: Lab) -> None:
+def test_missing_decoder_quarantines_only_misnamed_files(lab: Lab) -> None:
     lab.write_chunk([lab.put("a.heic", HEIC), lab.put("b.jpg", HEIC), lab.put("c.png", picture(8, 8))])
-    with pytest.raises(ChunkUnfinishedError, match=r"1 of 3 images unaccounted for.*a\.heic: .*cloudseg\[heif\]"):
+    with pytest.raises(DecoderMissingError, match=r"1 of 3 images unaccounted for.*a\.heic: .*cloudseg\[heif\]"):
         run(lab)
     assert lab.outcomes() == {"b.jpg": "quarantined", "c.png": "done"}
+
+
+@pytest.mark.usefixtures("_no_decoders")
+def test_missing_decoder_does_not_end_the_chunk_early(lab: Lab) -> None:
+    lab.write_chunk([*(lab.put(f"{number}.heic", HEIC) for number in range(40)), lab.put("last.png", picture(8, 8))])
+    with pytest.raises(DecoderMissingError, match="40 failed in a way that a retry cannot fix; 1 others succeeded"):
+        run(lab)
+    assert lab.outcomes() == {"last.png": "done"}
+    lab.write_chunk([lab.put("only.heic", HEIC)])
+    with pytest.raises(DecoderMissingError, match=r"no other succeeded\. The first is only\.heic"):
+        run(lab)

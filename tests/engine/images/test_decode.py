@@ -31,29 +31,29 @@ def pixels(data: bytes, in_channels: Literal[1, 3] = 3) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF", "BMP"])
-def test_lossless_rgb_comes_back_as_it_was(image_format: str) -> None:
+def test_lossless_rgb_is_decoded_exactly(image_format: str) -> None:
     assert np.array_equal(pixels(encoded(RGB, image_format)), np.asarray(RGB))
 
 
-def test_lossless_webp() -> None:
+def test_lossless_webp_is_decoded_exactly() -> None:
     assert np.array_equal(pixels(encoded(RGB, "WEBP", lossless=True)), np.asarray(RGB))
 
 
-def test_jpeg_is_near() -> None:
+def test_jpeg_is_decoded_approximately() -> None:
     flat = Image.new("RGB", (16, 16), (10, 120, 200))
     assert np.abs(pixels(encoded(flat, "JPEG", quality=95)).astype(int) - (10, 120, 200)).max() < 6
 
 
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_grey(in_channels: Literal[1, 3]) -> None:
+def test_grey_is_decoded_exactly(in_channels: Literal[1, 3]) -> None:
     assert np.array_equal(pixels(encoded(GREY, "PNG"), in_channels)[..., 0], np.asarray(GREY))
 
 
-def test_rgb_to_grey_is_its_luma() -> None:
+def test_rgb_is_converted_to_grey_by_luma() -> None:
     assert np.array_equal(pixels(encoded(RGB, "PNG"), 1)[..., 0], np.asarray(RGB.convert("L")))
 
 
-def test_transparency_is_left_out() -> None:
+def test_alpha_channel_is_ignored() -> None:
     rgba, la = RGB.copy(), GREY.copy()
     alpha = Image.fromarray(noise(5, 4, 1, seed=9))
     rgba.putalpha(alpha)
@@ -63,18 +63,18 @@ def test_transparency_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("transparency", [None, 0, bytes([0, 128, 255])])
-def test_palette(transparency: int | bytes | None) -> None:
+def test_palette_images_are_converted_to_rgb(transparency: int | bytes | None) -> None:
     image = Image.fromarray(np.array([[0, 1, 2]], np.uint8)).convert("L")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
     how = {} if transparency is None else {"transparency": transparency}
     assert pixels(encoded(image, "PNG", **how)).tolist() == [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]
 
 
-def test_one_bit() -> None:
+def test_one_bit_images_are_scaled_to_255() -> None:
     assert pixels(encoded(Image.fromarray(np.array([[True, False]])), "PNG"), 1)[..., 0].tolist() == [[255, 0]]
 
 
-def test_sixteen_bits_keep_their_depth() -> None:
+def test_sixteen_bit_images_keep_their_depth() -> None:
     values = np.array([[0, 1, 256, 65535]], np.uint16)
     for image_format in ("PNG", "TIFF"):
         got = pixels(encoded(Image.fromarray(values), image_format))
@@ -82,7 +82,7 @@ def test_sixteen_bits_keep_their_depth() -> None:
         assert np.allclose(got[..., 2], values / 65535)
 
 
-def test_sixteen_bits_big_endian() -> None:
+def test_big_endian_sixteen_bit_images_are_decoded() -> None:
     values = np.array([[0, 258, 65535]], ">u2")
     # One strip of 16-bit grey: width, height, bits, compression, photometric, strip offset, rows, byte count.
     tags = [(256, 3), (257, 1), (258, 16), (259, 1), (262, 1), (273, 8), (278, 1), (279, 6)]
@@ -93,24 +93,24 @@ def test_sixteen_bits_big_endian() -> None:
 
 
 @pytest.mark.parametrize(("values", "scale"), [([0.0, 0.5, 1.0], 1), ([0.0, 9.0, 255.0], 255), ([0.0, 65535.0], 65535)])
-def test_float(values: list[float], scale: int) -> None:
+def test_float_images_are_scaled_by_their_range(values: list[float], scale: int) -> None:
     image = Image.fromarray(np.array([values], np.float32))
     assert np.allclose(pixels(encoded(image, "TIFF"), 1)[..., 0], [np.array(values) / scale])
 
 
-def test_32_bit_integers() -> None:
+def test_32_bit_integer_images_are_decoded() -> None:
     assert np.allclose(pixels(encoded(Image.fromarray(np.array([[0, 65535]], np.int32)), "TIFF"), 1)[0, :, 0], [0, 1])
 
 
 @pytest.mark.parametrize("values", [[np.nan, 1], [np.inf, 1], [-1, 1], [0, 1e6]])
-def test_values_that_are_no_brightness(values: list[float]) -> None:
+def test_invalid_pixel_values_are_rejected(values: list[float]) -> None:
     with pytest.raises(BadImageError, match="pixels"):
         decode(encoded(Image.fromarray(np.array([values], np.float32)), "TIFF"), 3, LIMIT)
 
 
 @pytest.mark.parametrize("mode", ["CMYK", "YCbCr"])
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_print_and_video_colors(mode: str, in_channels: Literal[1, 3]) -> None:
+def test_cmyk_and_ycbcr_are_converted(mode: str, in_channels: Literal[1, 3]) -> None:
     flat = Image.new("RGB", (16, 16), (10, 120, 200))
     data = encoded(flat.convert(mode), "TIFF", **({"compression": "jpeg"} if mode == "YCbCr" else {}))
     got = pixels(data, in_channels)
@@ -120,7 +120,7 @@ def test_print_and_video_colors(mode: str, in_channels: Literal[1, 3]) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP"])
-def test_upright(orientation: int, image_format: str) -> None:
+def test_exif_orientation_is_applied(orientation: int, image_format: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     how = {"lossless": True} if image_format == "WEBP" else {}
@@ -138,12 +138,12 @@ def test_upright(orientation: int, image_format: str) -> None:
     assert np.array_equal(pixels(data), turns[orientation](np.asarray(RGB)))
 
 
-def test_broken_exif_harms_nothing() -> None:
+def test_broken_exif_is_ignored() -> None:
     data = encoded(RGB, "PNG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\x01")
     assert np.array_equal(pixels(data), np.asarray(RGB))
 
 
-def test_the_first_picture_of_a_phones_mpo() -> None:
+def test_first_image_of_an_mpo_file_is_decoded() -> None:
     small = Image.new("RGB", (16, 16), (10, 120, 200))
     data = encoded(small, "MPO", save_all=True, append_images=[Image.new("RGB", (16, 16))])
     assert Image.open(io.BytesIO(data)).format == "MPO"
@@ -151,39 +151,39 @@ def test_the_first_picture_of_a_phones_mpo() -> None:
 
 
 @pytest.mark.parametrize("image_format", ["PNG", "WEBP", "TIFF"])
-def test_several_frames(image_format: str) -> None:
+def test_images_with_several_frames_are_rejected(image_format: str) -> None:
     data = encoded(RGB, image_format, save_all=True, append_images=[Image.new("RGB", (5, 4))])
     with pytest.raises(BadImageError, match="several frames"):
         decode(data, 3, LIMIT)
 
 
-def test_zero_bytes() -> None:
+def test_empty_file_is_rejected() -> None:
     with pytest.raises(BadImageError, match="zero bytes"):
         decode(b"", 3, LIMIT)
 
 
 @pytest.mark.parametrize("data", [b"hello", b"\x89PNG\r\n\x1a\n", b"<svg></svg>", b"\0" * 4096])
-def test_no_image(data: bytes) -> None:
+def test_files_that_are_not_images_are_rejected(data: bytes) -> None:
     with pytest.raises(BadImageError):
         decode(data, 3, LIMIT)
 
 
 @pytest.mark.parametrize("image_format", ["GIF", "PPM", "ICO", "PDF", "EPS", "TGA"])
-def test_formats_that_stay_closed(image_format: str) -> None:
+def test_unsupported_formats_are_rejected(image_format: str) -> None:
     with pytest.raises(BadImageError, match=r"not a photograph but an? |not an image, or none of the formats JPEG"):
         decode(encoded(RGB, image_format), 3, LIMIT)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
-def test_cut_short(image_format: str, share: float) -> None:
+def test_truncated_files_are_rejected(image_format: str, share: float) -> None:
     data = encoded(Image.fromarray(noise(60, 50)), image_format)
     with pytest.raises(BadImageError):
         decode(data[: int(len(data) * share)], 3, LIMIT)
 
 
 @pytest.mark.parametrize("image_format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP", "MPO"])
-def test_damage_ends_in_pixels_or_in_a_reason(image_format: str) -> None:
+def test_damaged_files_are_decoded_or_rejected_with_a_reason(image_format: str) -> None:
     data = encoded(Image.fromarray(noise(24, 20)), image_format)
     rng = np.random.default_rng(4)
     for _ in range(60):
@@ -192,7 +192,7 @@ def test_damage_ends_in_pixels_or_in_a_reason(image_format: str) -> None:
             damaged[place] = rng.integers(0, 256)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            # Whatever else is raised fails the test.
+            # Any other exception fails the test.
             with contextlib.suppress(BadImageError):
                 assert decode(bytes(damaged), 3, LIMIT).pixels.size
 
@@ -200,7 +200,7 @@ def test_damage_ends_in_pixels_or_in_a_reason(image_format: str) -> None:
 @pytest.mark.parametrize(
     "error", [BrokenPipeError(32, "Broken pipe"), ConnectionResetError(104, "reset"), ValueError("no")]
 )
-def test_a_budget_that_cannot_be_asked_says_nothing_of_the_photograph(error: Exception) -> None:
+def test_errors_of_the_memory_budget_do_not_reject_the_image(error: Exception) -> None:
     def reserve(_: int) -> None:
         raise error
 
@@ -208,7 +208,7 @@ def test_a_budget_that_cannot_be_asked_says_nothing_of_the_photograph(error: Exc
         decode(encoded(Image.fromarray(noise(8, 8)), "PNG"), 3, 64, reserve=reserve)
 
 
-def test_a_bomb_is_seen_in_its_header() -> None:
+def test_decompression_bomb_is_detected_in_its_header() -> None:
     def part(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
@@ -220,7 +220,7 @@ def test_a_bomb_is_seen_in_its_header() -> None:
             decode(data, 3, 178_956_970)
 
 
-def test_the_limit_itself_is_allowed() -> None:
+def test_image_of_exactly_the_pixel_limit_is_accepted() -> None:
     assert decode(encoded(RGB, "PNG"), 3, 20).width == 5
     with pytest.raises(BadImageError, match="bomb"):
         decode(encoded(RGB, "PNG"), 3, 19)
@@ -229,7 +229,7 @@ def test_the_limit_itself_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("size", "good"), [((1020, 20), False), ((20, 1020), False), ((1000, 20), True), ((900, 1), True)]
 )
-def test_absurd_shapes(size: tuple[int, int], good: bool) -> None:
+def test_extreme_aspect_ratios_are_rejected(size: tuple[int, int], good: bool) -> None:
     data = encoded(Image.new("RGB", size), "PNG")
     if good:
         assert decode(data, 3, LIMIT).width == size[0]
@@ -238,7 +238,7 @@ def test_absurd_shapes(size: tuple[int, int], good: bool) -> None:
             decode(data, 3, LIMIT)
 
 
-def test_an_installation_that_cannot_read_a_format_is_no_reason_to_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_decoder_raises_engine_error(monkeypatch: pytest.MonkeyPatch) -> None:
     check_decoders()
     monkeypatch.delitem(Image.OPEN, "WEBP")
     with pytest.raises(EngineError, match="cannot read WEBP"):

@@ -28,7 +28,7 @@ def grey(high: int, dtype: type = np.uint16) -> bytes:
         (tiff((np.array([[0, 0.01]], np.float32), {})), None), (grey(200, np.uint8), None),
     ],
 )  # fmt: skip
-def test_grey(data: bytes, used: float | None) -> None:
+def test_range_used_of_grey_photographs(data: bytes, used: float | None) -> None:
     assert decode(data, 3, LIMIT).range_used == (used and round(used, 6))
     assert decode(data, 1, LIMIT, max_side=1).range_used == (used and round(used, 6))
 
@@ -45,13 +45,13 @@ def test_colors_are_judged_although_pillow_reads_their_upper_eight_bits(
     assert image.range_used == used
 
 
-def test_alpha_does_not_count_as_a_color() -> None:
+def test_range_used_ignores_alpha() -> None:
     values = np.full((2, 3, 4), 65535, np.uint16)
     values[..., :3] = 1000
     assert decode(tiff((values, {338: 2})), 3, LIMIT).range_used == 0.015625
 
 
-def test_a_png_of_16_bits_in_color() -> None:
+def test_range_used_of_color_png() -> None:
     import struct
     import zlib
 
@@ -65,11 +65,11 @@ def test_a_png_of_16_bits_in_color() -> None:
         assert decode(data, 3, LIMIT).range_used == used
 
 
-def test_eight_bits_are_not_judged() -> None:
+def test_range_used_is_none_for_eight_bits() -> None:
     assert decode(encoded(Image.fromarray(noise(8, 8) // 40), "PNG"), 3, LIMIT).range_used is None
 
 
-def test_twelve_packed_bits_have_their_own_white() -> None:
+def test_white_of_packed_12_bits() -> None:
     # Two values of 12 bits in three bytes: 0 and 4095.
     data = tiff((np.array([[0, 0x0F, 0xFF]], np.uint8), {256: 2, 258: 12, 279: 3}))
     image = decode(data, 1, LIMIT)
@@ -77,13 +77,13 @@ def test_twelve_packed_bits_have_their_own_white() -> None:
     assert image.range_used is None
 
 
-def test_32_bits_without_a_sign() -> None:
+def test_unsigned_32_bit_values_out_of_range() -> None:
     with pytest.raises(BadImageError, match="values above 2,147,483,647"):
         decode(tiff((np.array([[0, 2**31]], np.uint32), {})), 3, LIMIT)
 
 
 @pytest.mark.parametrize("helpers", [0, 1])
-def test_results_and_masks_say_so_in_the_next_try_too(
+def test_range_used_survives_a_retry(
     lab: Lab, helpers: int, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator.url)

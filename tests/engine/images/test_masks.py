@@ -24,24 +24,24 @@ def test_a_mask_is_an_eight_bit_palette_png_of_class_indices(n_classes: int) -> 
     assert shown[0, 1].tolist() == [255, 255, 255]
 
 
-def test_every_class_has_a_color_of_its_own() -> None:
+def test_every_class_has_a_distinct_color() -> None:
     colors = palette(24)
     assert len({colors[start : start + 3] for start in range(0, 72, 3)}) == 24
 
 
-def test_cloud_fraction_counts_class_one_alone() -> None:
+def test_cloud_fraction_counts_only_class_one() -> None:
     assert cloud_fraction(np.array([[0, 1], [2, 1]], np.uint8)) == 0.5
     assert cloud_fraction(np.zeros((1, 1), np.uint8)) == 0
 
 
-def test_cloud_fraction_of_many_bands() -> None:
+def test_cloud_fraction_is_computed_over_many_row_blocks() -> None:
     classes = np.random.default_rng(1).integers(0, 3, (1100, 2001), dtype=np.uint8)
     assert classes.size > 2 * BAND_PIXELS
     assert cloud_fraction(classes) == (classes == 1).sum() / classes.size
 
 
 def _clouds(side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Shapes with fringes, as a network draws them."""
+    """Return shapes with ragged edges, like those of a network."""
     rng = np.random.default_rng(5)
     field = np.zeros((side, side), np.float32)
     for cell, weight in ((128, 1.0), (16, 0.4), (4, 0.1)):
@@ -50,7 +50,7 @@ def _clouds(side: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return (field > 0).astype(np.uint8)
 
 
-def test_a_mask_is_small() -> None:
+def test_masks_compress_well() -> None:
     classes = _clouds(1024)
     usual = io.BytesIO()
     Image.fromarray(classes).save(usual, "PNG")
@@ -66,7 +66,7 @@ def smooth(classes: int, height: int, width: int) -> np.ndarray[tuple[int, ...],
 
 @pytest.mark.parametrize("classes", [1, 2, 5])
 @pytest.mark.parametrize("size", [(60, 96), (61, 97), (20, 33), (2500, 3000)])
-def test_logits_are_scaled_up_as_pytorch_scales_them(classes: int, size: tuple[int, int]) -> None:
+def test_logits_are_upsampled_as_by_pytorch(classes: int, size: tuple[int, int]) -> None:
     logits = smooth(classes, 20, 32)
     full = functional.interpolate(torch.from_numpy(logits)[None], size, mode="bilinear", align_corners=False)[0]
     expected = (full[0] > 0).numpy() if classes == 1 else full.argmax(0).numpy()
@@ -77,13 +77,13 @@ def test_logits_are_scaled_up_as_pytorch_scales_them(classes: int, size: tuple[i
     assert len(np.unique(got)) > 1
 
 
-def test_classes_stay_as_they_are() -> None:
+def test_class_masks_are_returned_unchanged() -> None:
     classes = np.eye(4, dtype=np.uint8)
     assert Prediction(classes).restored((4, 4)) is classes
     assert Prediction(classes).classes is classes
 
 
-def test_classes_of_logits_at_their_own_size() -> None:
+def test_logits_of_the_mask_size_are_classified_directly() -> None:
     logits = smooth(3, 20, 32)
     assert np.array_equal(Prediction(logits).classes, logits.argmax(0))
     assert np.array_equal(Prediction(logits).restored((20, 32)), logits.argmax(0))

@@ -17,7 +17,7 @@ from tests.engine.peaks import peak_bytes
 from tests.support.lab import noise
 
 WIDE, HIGH = 1500, 1700
-"""More than one band, and no multiple of one."""
+"""More than one row block, and not a multiple of its size."""
 
 
 _TURNS: dict[int, Callable[[Any], Any]] = {
@@ -29,32 +29,34 @@ _TURNS: dict[int, Callable[[Any], Any]] = {
     7: lambda a: np.rot90(a, 2).transpose(1, 0, 2),
     8: np.rot90,
 }
-"""What makes a stored picture upright, by EXIF's orientation."""
+"""The transformation for each EXIF orientation."""
 
 
 def _upright(stored: Any, orientation: int) -> Any:
     return _TURNS.get(orientation, lambda a: a)(stored)
 
 
-def test_bands_cover_every_row_once() -> None:
-    rows = [row for band in row_blocks(103, 10, pixels=70) for row in range(103)[band]]
+def test_row_blocks_cover_every_row_once() -> None:
+    rows = [row for block in row_blocks(103, 10, pixels=70) for row in range(103)[block]]
     assert rows == list(range(103))
-    assert max(band.stop - band.start for band in row_blocks(103, 10, pixels=70)) == 7
+    assert max(block.stop - block.start for block in row_blocks(103, 10, pixels=70)) == 7
     assert [*row_blocks(3, 1000, pixels=10)] == [slice(0, 1), slice(1, 2), slice(2, 3)]
     assert [*row_blocks(0, 5)] == []
 
 
-def test_a_small_image_is_its_own_band() -> None:
+def test_small_image_is_one_row_block() -> None:
     image = Image.new("RGB", (5, 4))
-    ((rows, band),) = image_blocks(image)
-    assert band is image
+    ((rows, block),) = image_blocks(image)
+    assert block is image
     assert rows == slice(0, 4)
 
 
 @pytest.mark.parametrize("size", [(5, 4), (WIDE, HIGH)])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr"])
 @pytest.mark.parametrize("wanted", ["L", "RGB"])
-def test_the_same_as_converting_the_whole(size: tuple[int, int], mode: str, wanted: Literal["L", "RGB"]) -> None:
+def test_conversion_in_blocks_equals_that_of_the_whole_image(
+    size: tuple[int, int], mode: str, wanted: Literal["L", "RGB"]
+) -> None:
     image = Image.fromarray(noise(*size)).convert(mode)
     if mode == "P":
         image.info["transparency"] = 3
@@ -69,7 +71,7 @@ def test_the_same_as_converting_the_whole(size: tuple[int, int], mode: str, want
 
 @pytest.mark.parametrize("size", [(5, 4), (WIDE, HIGH)])
 @pytest.mark.parametrize("orientation", range(10))
-def test_upright_as_the_whole_turned(size: tuple[int, int], orientation: int) -> None:
+def test_orientation_in_blocks_equals_exif_transpose(size: tuple[int, int], orientation: int) -> None:
     image = Image.fromarray(noise(*size))
     got = to_array(image, "RGB", orientation)
     image.getexif()[0x0112] = orientation
@@ -78,7 +80,7 @@ def test_upright_as_the_whole_turned(size: tuple[int, int], orientation: int) ->
     assert got.flags.c_contiguous
 
 
-def test_the_array_is_the_callers_own() -> None:
+def test_returned_array_is_a_copy() -> None:
     image = Image.fromarray(noise(5, 4))
     to_array(image, "RGB")[:] = 0
     assert np.array_equal(np.asarray(image), noise(5, 4))
@@ -87,7 +89,7 @@ def test_the_array_is_the_callers_own() -> None:
 @pytest.mark.parametrize("size", [(5, 4), (WIDE, HIGH)])
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_deep_grey(size: tuple[int, int], mode: str, channels: int) -> None:
+def test_deep_grey_is_converted_to_float(size: tuple[int, int], mode: str, channels: int) -> None:
     values = noise(*size, 1).astype(np.uint16) * 256
     image = Image.fromarray(values)
     if mode == "I;16B":
@@ -106,7 +108,7 @@ def test_deep_grey(size: tuple[int, int], mode: str, channels: int) -> None:
 
 @pytest.mark.parametrize(("value", "greatest"), [(np.nan, np.nan), (np.inf, np.inf)])
 @pytest.mark.parametrize("row", [0, HIGH - 1])
-def test_values_that_are_no_numbers_are_seen(value: float, greatest: float, row: int) -> None:
+def test_nan_and_infinity_are_found(value: float, greatest: float, row: int) -> None:
     values = np.zeros((HIGH, WIDE), np.float32)
     values[row, 7] = value
     low, high = value_range(Image.fromarray(values))
@@ -124,7 +126,7 @@ array = measured(lambda: to_array(image, "RGB", {orientation}))
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
-def test_nothing_else_of_its_size_is_held(orientation: int) -> None:
+def test_conversion_holds_no_second_copy(orientation: int) -> None:
     array_bytes = 6000 * 6000 * 3
     assert array_bytes > 50 * BAND_PIXELS
     assert 0.9 < peak_bytes(_CONVERT.format(orientation=orientation)) / array_bytes < 1.25

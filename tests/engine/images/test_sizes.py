@@ -7,7 +7,7 @@ from tests.support.lab import unet_params
 from tests.support.programs import exported_params
 
 
-def test_the_stride_is_known_before_the_network_is() -> None:
+def test_stride_is_computed_without_loading_the_network() -> None:
     for arguments in ({"width": 2, "depth": 3}, {"width": 2, "depth": 1}, {"width": 2}):
         assert stride_of(unet_params(arguments=arguments)) == UNet(3, 1, **arguments).stride
     assert stride_of(exported_params(size_multiple=7)) == 7
@@ -15,7 +15,7 @@ def test_the_stride_is_known_before_the_network_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "max_side", "seen"),
+    ("size", "max_side", "expected"),
     [
         ((300, 400), None, (300, 400)),
         ((300, 400), 400, (300, 400)),
@@ -24,8 +24,10 @@ def test_the_stride_is_known_before_the_network_is() -> None:
         ((1, 4000), 16, (1, 16)),
     ],
 )
-def test_what_the_network_sees(size: tuple[int, int], max_side: int | None, seen: tuple[int, int]) -> None:
-    assert fit_size(size, max_side) == seen
+def test_fit_size_limits_the_longer_side(
+    size: tuple[int, int], max_side: int | None, expected: tuple[int, int]
+) -> None:
+    assert fit_size(size, max_side) == expected
 
 
 def test_padding_reaches_the_next_multiple() -> None:

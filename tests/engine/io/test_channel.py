@@ -14,7 +14,7 @@ def pair() -> tuple[Channel, Channel]:
 
 @pytest.mark.parametrize("shape", [(0,), (1, 1), (3, 5, 7), (900, 1100, 3)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_arrays_arrive_as_they_were(shape: tuple[int, ...], dtype: type) -> None:
+def test_arrays_are_received_unchanged(shape: tuple[int, ...], dtype: type) -> None:
     one, other = pair()
     array: Array = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
     sender = threading.Thread(target=one.send, args=(("image", 7), array))
@@ -28,14 +28,14 @@ def test_arrays_arrive_as_they_were(shape: tuple[int, ...], dtype: type) -> None
     assert got.flags.writeable
 
 
-def test_an_array_that_is_not_contiguous() -> None:
+def test_non_contiguous_array_is_received_unchanged() -> None:
     one, other = pair()
     array = np.arange(60, dtype=np.uint8).reshape(6, 10)[::2, ::-3]
     one.send((), array)
     assert np.array_equal(other.receive()[1], array)  # type: ignore[arg-type]
 
 
-def test_messages_of_many_threads_do_not_mix() -> None:
+def test_messages_of_concurrent_threads_do_not_interleave() -> None:
     one, other = pair()
 
     def send(number: int) -> None:
@@ -53,7 +53,7 @@ def test_messages_of_many_threads_do_not_mix() -> None:
         thread.join()
 
 
-def test_an_end_that_is_closed_is_told() -> None:
+def test_closed_channel_raises() -> None:
     one, other = pair()
     one.send((1,))
     one.close()

@@ -52,7 +52,7 @@ def wait_for(seconds: float, condition: object) -> None:
         time.sleep(0.02)
 
 
-def test_a_chunk_whose_images_go_through_helpers(lab: Lab) -> None:
+def test_chunk_completes_with_helper_processes(lab: Lab) -> None:
     sources = [
         *lab.put_many(40),
         lab.put("deep.png", encoded(Image.fromarray(noise(30, 20, 1).astype(np.uint16) * 257), "PNG")),
@@ -67,17 +67,17 @@ def test_a_chunk_whose_images_go_through_helpers(lab: Lab) -> None:
     assert helpers() == []
 
 
-def test_helpers_do_their_share(lab: Lab) -> None:
+def test_helper_process_fetches_and_decodes_an_image(lab: Lab) -> None:
     (source,) = lab.put_many(1)
     ready, got = threading.Event(), list[object]()
     replied = threading.Event()
     helper = ProcessIo(Setup(lab.options, lab.ref, GIB), ready.set)
     try:
         assert ready.wait(30)
-        asked: list[int] = []
+        reserved: list[int] = []
 
         def need(amount: int, granted: object) -> None:
-            asked.append(amount)
+            reserved.append(amount)
             granted()  # type: ignore[operator]
 
         def reply(what: object) -> None:
@@ -86,14 +86,14 @@ def test_helpers_do_their_share(lab: Lab) -> None:
 
         helper.fetch(Item(0, source, Evidence(None, None, None)), need, reply)
         assert replied.wait(30)
-        assert asked == [int(7.5 * 40 * 30)]
+        assert reserved == [int(7.5 * 40 * 30)]
         assert np.array_equal(got[0].pixels, noise(40, 30))  # type: ignore[attr-defined]
     finally:
         helper.close()
     assert helper.process.returncode is not None
 
 
-def test_a_helper_that_reads_nothing_holds_nobody_up(lab: Lab) -> None:
+def test_publishing_to_a_stopped_helper_does_not_block(lab: Lab) -> None:
     (source,) = lab.put_many(1)
     ready = threading.Event()
     helper = ProcessIo(Setup(lab.options, lab.ref, GIB), ready.set)
@@ -110,7 +110,7 @@ def test_a_helper_that_reads_nothing_holds_nobody_up(lab: Lab) -> None:
         helper.close()
 
 
-def test_a_photograph_for_which_there_is_no_memory_is_quarantined_with_the_way_out(lab: Lab) -> None:
+def test_image_too_large_for_memory_is_quarantined_with_a_remedy(lab: Lab) -> None:
     lab.write_chunk([lab.put("large.png", picture(400, 300)), *lab.put_many(2)])
     lab.set(io_processes=1)
 
@@ -126,7 +126,8 @@ def test_a_photograph_for_which_there_is_no_memory_is_quarantined_with_the_way_o
     )
 
 
-def test_what_a_killed_helper_was_at_is_done_by_others(
+@pytest.mark.slow
+def test_images_of_a_killed_helper_are_processed_by_others(
     lab: Lab, emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     lab.write_chunk(lab.put_many(300))
@@ -149,7 +150,8 @@ def test_what_a_killed_helper_was_at_is_done_by_others(
     assert list(lab.outcomes().values()) == ["done"] * 300
 
 
-def test_helpers_end_with_the_engine_however_it_ends(lab: Lab, emulator: Emulator) -> None:
+@pytest.mark.slow
+def test_helpers_exit_when_the_engine_is_killed(lab: Lab, emulator: Emulator) -> None:
     lab.write_chunk(lab.put_many(200))
     emulator.faults.latency = 0.05
     engine = subprocess.Popen(
@@ -163,7 +165,7 @@ def test_helpers_end_with_the_engine_however_it_ends(lab: Lab, emulator: Emulato
         engine.kill()
         engine.wait()
         wait_for(20, lambda: not any(process.is_running() for process in found))
-        # They could not ask for memory any more, which made good photographs «broken» once.
+        # Helpers that can no longer reserve memory must not quarantine their photographs.
         assert not [info for info in lab.store.list_objects(lab.options.output) if info.name.startswith("quarantine/")]
     finally:
         emulator.faults.latency = 0

@@ -34,7 +34,7 @@ def written(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize(("preview_all", "expected"), [(False, 2), (True, 5)])
-def test_the_first_or_all_of_those_that_got_a_mask(lab: Lab, preview_all: bool, expected: int) -> None:
+def test_first_or_all_masks_get_previews(lab: Lab, preview_all: bool, expected: int) -> None:
     made = writer(lab, 2, preview_all=preview_all)
     for number in range(5):
         made.offer(IMAGE, PREDICTION, result(number))
@@ -43,7 +43,7 @@ def test_the_first_or_all_of_those_that_got_a_mask(lab: Lab, preview_all: bool, 
     assert len(written(lab)) == expected
 
 
-def test_it_holds_so_many_photographs_and_no_more(lab: Lab, emulator: Emulator) -> None:
+def test_number_of_waiting_photographs_is_bounded(lab: Lab, emulator: Emulator) -> None:
     made = writer(lab, 0, preview_all=True)
     waiting = []
 
@@ -62,7 +62,7 @@ def test_it_holds_so_many_photographs_and_no_more(lab: Lab, emulator: Emulator) 
     assert len(written(lab)) == 150
 
 
-def test_a_stop_waits_for_none(lab: Lab, emulator: Emulator) -> None:
+def test_close_without_waiting_discards_pending_previews(lab: Lab, emulator: Emulator) -> None:
     made = writer(lab, 0, preview_all=True)
     emulator.faults.latency = 0.2
     try:
@@ -72,13 +72,13 @@ def test_a_stop_waits_for_none(lab: Lab, emulator: Emulator) -> None:
     finally:
         emulator.faults.latency = 0.0
     assert len(written(lab)) < _WAITING
-    # What was cancelled has given its place back.
+    # Canceled previews have released their slots.
     assert made._slots.acquire(timeout=5)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 9), (640, 480), (100, 2000), (320, 300)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_two_halves_within_the_limit(size: tuple[int, int], channels: int) -> None:
+def test_preview_has_two_halves_within_the_size_limit(size: tuple[int, int], channels: int) -> None:
     width, height = size
     image = DecodedImage(noise(width, height, channels).reshape(height, width, channels))
     preview = Image.open(io.BytesIO(render_preview(image, np.ones((height, width), np.uint8))))

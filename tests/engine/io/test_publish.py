@@ -41,7 +41,7 @@ class Writer:
         )
         return str(self.publisher.write_mask(source, png, provenance, present).outcome)
 
-    def there(self) -> tuple[int, str]:
+    def stored_version(self) -> tuple[int, str]:
         info = self.look()
         provenance = MaskProvenance.from_metadata(info.metadata) if info else None
         assert provenance
@@ -53,7 +53,7 @@ def writer(store: Store, buckets: Buckets) -> Writer:
     return Writer(store, buckets)
 
 
-def test_a_mask_carries_its_whole_origin(writer: Writer) -> None:
+def test_mask_metadata_has_its_provenance(writer: Writer) -> None:
     assert writer.write(OLD) == Outcome.DONE
     info = writer.look()
     assert info
@@ -72,28 +72,28 @@ def test_a_mask_carries_its_whole_origin(writer: Writer) -> None:
     }
 
 
-def test_a_straggler_never_covers_a_newer_mask(writer: Writer) -> None:
+def test_stale_writer_never_overwrites_a_newer_mask(writer: Writer) -> None:
     assert writer.write(NEW) == Outcome.DONE
     assert writer.write(OLD, present=None) == Outcome.CHANGED
-    assert writer.there() == (2000, "model-1")
+    assert writer.stored_version() == (2000, "model-1")
 
 
-def test_a_straggler_that_saw_an_even_older_mask(writer: Writer) -> None:
+def test_stale_writer_that_saw_an_older_mask_keeps_the_newer_one(writer: Writer) -> None:
     oldest = InputObject(NAME, 1, 1, "AAAAAA==")
     writer.write(oldest)
     seen = writer.look()
     assert writer.write(NEW, seen) == Outcome.DONE
     assert writer.write(OLD, seen) == Outcome.CHANGED
-    assert writer.there() == (2000, "model-1")
+    assert writer.stored_version() == (2000, "model-1")
 
 
-def test_the_newer_one_covers_the_stragglers(writer: Writer) -> None:
+def test_newer_version_overwrites_the_mask_of_an_older_one(writer: Writer) -> None:
     writer.write(OLD)
     assert writer.write(NEW, present=None) == Outcome.DONE
-    assert writer.there() == (2000, "model-1")
+    assert writer.stored_version() == (2000, "model-1")
 
 
-def test_a_mask_removed_in_between_is_written_anew(writer: Writer) -> None:
+def test_mask_deleted_in_between_is_written_again(writer: Writer) -> None:
     writer.write(OLD)
     seen = writer.look()
     assert seen
@@ -101,7 +101,7 @@ def test_a_mask_removed_in_between_is_written_anew(writer: Writer) -> None:
     assert writer.write(NEW, seen) == Outcome.DONE
 
 
-def test_the_same_by_another_engine_is_done(writer: Writer) -> None:
+def test_same_mask_by_another_engine_counts_as_done(writer: Writer) -> None:
     writer.write(OLD, png=b"first")
     first = writer.look()
     assert writer.write(OLD, present=None, png=b"second") == Outcome.DONE
@@ -111,22 +111,22 @@ def test_the_same_by_another_engine_is_done(writer: Writer) -> None:
     assert second.generation == first.generation
 
 
-def test_a_repeated_upload_of_our_own_is_done(writer: Writer, faults: FaultPlan) -> None:
-    # The first try arrives, its answer does not: the client's retry meets the mask that it wrote itself.
+def test_retried_upload_of_the_same_mask_counts_as_done(writer: Writer, faults: FaultPlan) -> None:
+    # The first attempt arrives, but its response does not: the client's retry finds the mask that it wrote.
     faults.add(Fault(action="cut_after", method="POST", path=f"/b/{writer.buckets.output}/o"))
     assert writer.write(OLD) == Outcome.DONE
     assert not faults.pending()
-    assert writer.there() == (1000, "model-1")
+    assert writer.stored_version() == (1000, "model-1")
 
 
-def test_another_model_covers(writer: Writer) -> None:
+def test_mask_of_another_model_is_overwritten(writer: Writer) -> None:
     other = Writer(writer.store, writer.buckets, "model-2")
     writer.write(OLD)
     assert other.write(OLD, present=None) == Outcome.DONE
-    assert other.there() == (1000, "model-2")
+    assert other.stored_version() == (1000, "model-2")
 
 
-def test_racing_writers_leave_the_newest_version(writer: Writer) -> None:
+def test_concurrent_writers_leave_the_newest_version(writer: Writer) -> None:
     sources = [InputObject(NAME, generation, 1, "AAAAAA==") for generation in range(1, 9)]
     together = threading.Barrier(len(sources))
 
@@ -138,7 +138,7 @@ def test_racing_writers_leave_the_newest_version(writer: Writer) -> None:
         outcomes = list(pool.map(race, sources))
     assert outcomes[-1] == Outcome.DONE
     assert set(outcomes) <= {Outcome.DONE, Outcome.CHANGED}
-    assert writer.there() == (8, "model-1")
+    assert writer.stored_version() == (8, "model-1")
 
 
 def put(writer: Writer, data: bytes = b"broken") -> InputObject:
@@ -162,7 +162,7 @@ def test_a_quarantine_copy_holds_the_bytes_and_the_reason(writer: Writer) -> Non
     assert writer.proofs.judge(source, Evidence(None, None, info)) == result
 
 
-def test_quarantine_of_a_version_that_is_gone(writer: Writer) -> None:
+def test_changed_or_deleted_version_is_not_quarantined(writer: Writer) -> None:
     old = put(writer)
     new = put(writer, b"newer")
     assert writer.publisher.quarantine(old, "no image", "run-1", None).outcome == Outcome.CHANGED
@@ -171,7 +171,7 @@ def test_quarantine_of_a_version_that_is_gone(writer: Writer) -> None:
     assert quarantined(writer) is None
 
 
-def test_quarantine_twice_is_once(writer: Writer) -> None:
+def test_repeated_quarantine_keeps_the_first_copy(writer: Writer) -> None:
     source = put(writer)
     writer.publisher.quarantine(source, "no image", "run-1", None)
     first = quarantined(writer)
@@ -192,7 +192,7 @@ def test_an_older_quarantine_copy_is_replaced(writer: Writer) -> None:
     assert info.metadata["cloudseg-source-generation"] == str(source.generation)
 
 
-def test_what_is_gone_may_have_been_dealt_with(writer: Writer) -> None:
+def test_deleted_input_with_a_mask_counts_as_skipped(writer: Writer) -> None:
     source = put(writer)
     writer.write(source)
     writer.store.delete_many(writer.buckets.input, [(NAME, source.generation)])
@@ -206,16 +206,16 @@ def test_a_mask_of_another_bucket_proves_nothing(writer: Writer) -> None:
     assert elsewhere.judge(InputObject(NAME, 1, 1, ""), Evidence(None, writer.look(), None)) is None
 
 
-def test_a_newer_mask_at_the_start_settles_the_older_version(writer: Writer) -> None:
+def test_older_version_counts_as_changed_if_a_newer_mask_exists(writer: Writer) -> None:
     writer.write(NEW)
-    (evidence,) = writer.proofs.look([OLD])
+    (evidence,) = writer.proofs.look_up([OLD])
     result = writer.proofs.judge(OLD, evidence)
     assert result
     assert result.outcome == Outcome.CHANGED
 
 
-def test_an_empty_mask_is_no_proof_to_the_engine_either(writer: Writer) -> None:
-    """Clean-up would leave its input for good if the engine took it for done."""
+def test_empty_mask_is_not_a_proof_for_the_engine(writer: Writer) -> None:
+    """Otherwise the engine would skip its input, and clean-up would never delete it."""
     writer.write(OLD)
     full = writer.look()
     assert full is not None

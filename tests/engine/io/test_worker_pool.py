@@ -12,19 +12,19 @@ from cloudseg_ops.engine.io.worker_pool import IoWorkerPool, Load, helpers_to_ad
 BOUND = Load(starved=0.5, busy=0.9, seconds_left=60)
 
 
-def test_a_helpers_to_add_where_pythons_lock_binds() -> None:
+def test_helper_is_added_if_the_gil_is_the_bottleneck() -> None:
     assert helpers_to_add(BOUND, helpers=0, cpus=2) == 1
     assert helpers_to_add(BOUND, helpers=6, cpus=8) == 1
 
 
-def test_the_first_helper_of_a_gpu_is_added_though_its_workers_look_busy() -> None:
+def test_first_helper_on_a_gpu_is_added_despite_busy_workers() -> None:
     load = Load(starved=0.0, busy=0.9, seconds_left=60, on_gpu=True)
     assert helpers_to_add(load, helpers=0, cpus=8) == 1
     assert helpers_to_add(load, helpers=1, cpus=8) == 0
     assert helpers_to_add(Load(0.0, 0.2, 60, on_gpu=True), helpers=0, cpus=8) == 0
 
 
-def test_processes_double_as_long_as_there_are_cpus() -> None:
+def test_helpers_double_while_cpus_are_free() -> None:
     helpers, steps = 0, []
     while more := helpers_to_add(BOUND, helpers=helpers, cpus=16):
         helpers += more
@@ -41,14 +41,14 @@ def test_processes_double_as_long_as_there_are_cpus() -> None:
         (Load(starved=0.9, busy=0.2, seconds_left=60), 0, 8),
         (Load(starved=0.9, busy=0.9, seconds_left=3), 0, 8),
     ],
-    ids=["one CPU", "no CPU left", "the network is the bound", "the wait for storage is", "soon done"],
+    ids=["one CPU", "no CPU left", "network is the bottleneck", "storage is the bottleneck", "almost done"],
 )
-def test_a_helper_does_not_pay(load: Load, helpers: int, cpus: int) -> None:
+def test_no_helper_is_added_if_it_would_not_help(load: Load, helpers: int, cpus: int) -> None:
     assert not helpers_to_add(load, helpers=helpers, cpus=cpus)
 
 
 class Recorder:
-    """Holds what it is given until it is told to reply."""
+    """Records the requests, and leaves the replies to the test."""
 
     alive = True
 
@@ -70,7 +70,7 @@ def item(index: int) -> Item:
     return Item(index, InputObject(str(index), 1, 1, ""), Evidence(None, None, None))
 
 
-def test_work_goes_where_least_is_going_on() -> None:
+def test_work_goes_to_the_least_loaded_process() -> None:
     own, helper = Recorder(), Recorder()
     ready: list[Callable[[], None]] = []
 
@@ -100,7 +100,7 @@ def test_work_goes_where_least_is_going_on() -> None:
     assert helper.closed
 
 
-def test_a_process_that_feeds_a_gpu_leaves_the_work_to_its_helpers() -> None:
+def test_engine_process_with_a_gpu_leaves_io_to_its_helpers() -> None:
     own, helper = Recorder(), Recorder()
     pool = IoWorkerPool(own, lambda on_ready: helper, relieve=True)  # type: ignore[arg-type, return-value]
     got: list[Fetched] = []
@@ -115,7 +115,7 @@ def test_a_process_that_feeds_a_gpu_leaves_the_work_to_its_helpers() -> None:
     assert len(own.replies) == 2
 
 
-def test_what_a_lost_helper_was_at_is_done_again() -> None:
+def test_work_of_a_lost_helper_is_repeated() -> None:
     own, helper = Recorder(), Recorder()
     pool = IoWorkerPool(own, lambda on_ready: helper)  # type: ignore[arg-type, return-value]
     pool._members.append(helper)

@@ -1,7 +1,7 @@
 from cloudseg_ops.engine.memory.arrays import empty
 
 
-def test_a_large_array_is_like_any_other() -> None:
+def test_large_arrays_behave_like_small_ones() -> None:
     for shape in ((3, 5, 2), (5000, 5000, 3)):
         array = empty(shape, "uint8")
         assert array.shape == shape

@@ -40,7 +40,7 @@ def faults(how: str) -> int:
     return int(done.stdout)
 
 
-def test_memory_that_is_kept_is_not_cleared_again() -> None:
+def test_tuned_malloc_reuses_freed_memory() -> None:
     # 48 MiB are 12,288 pages, each of which causes a fault when it comes from the system.
     assert faults("as it comes") > 30 * 1000
     assert faults("keep") < 1000

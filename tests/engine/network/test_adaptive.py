@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from cloudseg_ops.contracts.errors import DeviceError, EngineError, ImageTooLargeError
+from cloudseg_ops.contracts.errors import (
+    DeviceError,
+    EngineError,
+    ImageTooLargeError,
+    LowPrecisionError,
+    NonFiniteLogitsError,
+)
 from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
 from cloudseg_ops.engine.network import adaptive
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
@@ -17,6 +23,7 @@ from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
 from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.programs import Sensitive, exported, exported_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(8)]
@@ -40,7 +47,7 @@ class Cramped(Predictor):
         return super().predict(images)  # type: ignore[return-value]
 
 
-def test_it_backs_off_and_segments_every_image(caplog: pytest.LogCaptureFixture) -> None:
+def test_batches_are_halved_until_they_fit_into_memory(caplog: pytest.LogCaptureFixture) -> None:
     cramped = Cramped(REF, load_network(REF, WEIGHTS, CPU))
     cramped.batches = []
     tuner = BatchTuner(8, 10**9)
@@ -66,7 +73,7 @@ def test_other_errors_are_not_hidden() -> None:
         predictor.predict(IMAGES)
 
 
-def test_a_program_of_one_image_at_a_time_gets_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_program_with_batch_size_one_gets_single_images(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
     assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), workers=1, threads=1).limit((48, 64)) == 1
@@ -122,7 +129,7 @@ def test_tiles_that_do_not_fit_shrink_to_the_minimum() -> None:
     tuner = BatchTuner(1, 10**9)
     got = AdaptivePredictor(tight, tuner, Stop(), workers=1, threads=1).predict([image])[0].classes
     assert np.array_equal(got, plain().predict([image])[0].classes)
-    assert tuner.most_pixels < 2 * Tight.most
+    assert tuner.max_pixels < 2 * Tight.most
     Tight.most = 30 * 30
     with pytest.raises(ImageTooLargeError, match=r"400 × 300 pixels .* upload it again"):
         AdaptivePredictor(tight, BatchTuner(1, 10**9), Stop(), workers=1, threads=1).predict([image])
@@ -182,3 +189,40 @@ def test_memory_taken_by_another_process_is_not_blamed_on_the_images(monkeypatch
     left[0] = 6 * 2**30
     with pytest.raises(ImageTooLargeError):
         crowded.predict([DecodedImage(noise(400, 300))])
+
+
+def in_bf16(predictor: Predictor, max_pixels: int = 10**9) -> AdaptivePredictor:
+    return AdaptivePredictor(predictor, BatchTuner(1, max_pixels), Stop(), workers=1, threads=1)
+
+
+def test_an_image_whose_logits_are_not_finite_in_bfloat16_is_computed_in_float32() -> None:
+    weights = exported(Sensitive())
+    ref = model_ref(weights, exported_params())
+    coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())
+    pixels = np.full((32, 40, 3), 100, np.uint8)
+    pixels[:20] = 40
+    pixels[-1] = 255  # in bfloat16, the logarithm of 0
+    (got,) = in_bf16(coarse).predict([DecodedImage(pixels)])
+    assert (got.classes[:20] == 0).all()
+    assert (got.classes[20:] == 1).all()
+    # In a batch, any of the images may be the cause.
+    with pytest.raises(LowPrecisionError):
+        in_bf16(coarse).predict([DecodedImage(pixels)] * 2)
+    # If float32 needs tiles, and the network does not allow them, the next try chooses the precision again.
+    with pytest.raises(LowPrecisionError):
+        in_bf16(coarse, 32 * 40).predict([DecodedImage(pixels)])
+    with pytest.raises(NonFiniteLogitsError, match="computed in float32") as raised:
+        in_bf16(coarse).predict([DecodedImage(np.zeros((32, 40, 3), np.uint8))])
+    assert type(raised.value) is NonFiniteLogitsError
+
+
+def test_in_float32_an_image_may_need_tiles() -> None:
+    class Never(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.full((len(images), 1, *images.shape[2:]), float("nan"))
+
+    exact = plain()
+    coarse = Predictor(REF, replace(exact.network, forward=Never(), autocast=True, exact=exact.network))
+    image = DecodedImage(noise(200, 160))
+    expected = exact.predict([image])[0].classes
+    assert np.array_equal(in_bf16(coarse, 160 * 200).predict([image])[0].classes, expected)

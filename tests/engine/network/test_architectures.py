@@ -1,4 +1,4 @@
-"""What the table says of each built-in architecture is true of its network."""
+"""The table of built-in architectures matches their networks."""
 
 import inspect
 
@@ -11,7 +11,7 @@ from cloudseg_ops.engine.network.receptive_field import module_receptive_field
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_the_network_takes_the_arguments_and_the_sizes_that_are_named(name: str) -> None:
+def test_network_accepts_the_listed_arguments_and_sizes(name: str) -> None:
     architecture = ARCHITECTURES[name]
     build = architecture.load()
     assert architecture.arguments <= inspect.signature(build).parameters.keys()
@@ -22,8 +22,9 @@ def test_the_network_takes_the_arguments_and_the_sizes_that_are_named(name: str)
         assert network.eval()(torch.rand(1, 3, height, width)).shape == (1, 2, height, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, one in ARCHITECTURES.items() if one.narrowest])
-def test_the_narrowest_network_has_the_receptive_field_of_the_network(name: str) -> None:
+def test_narrowest_network_has_the_same_receptive_field(name: str) -> None:
     architecture = ARCHITECTURES[name]
     build, stride = architecture.load(), architecture.stride({})
     assert architecture.narrowest is not None

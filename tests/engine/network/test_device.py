@@ -61,11 +61,11 @@ def test_the_cpu_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_error_for_a_pytorch_without_cuda_says_what_to_do() -> None:
     with pytest.raises(DeviceError) as refused:
         open_device("cuda")
-    told = str(refused.value)
-    assert "cannot be used" in told
-    assert "Torch not compiled with CUDA" in told
-    assert "VARIANT=cuda" in told
-    assert "CLOUDSEG_DEVICE=cpu" in told
+    message = str(refused.value)
+    assert "cannot be used" in message
+    assert "Torch not compiled with CUDA" in message
+    assert "VARIANT=cuda" in message
+    assert "CLOUDSEG_DEVICE=cpu" in message
 
 
 @on_cpu_build
@@ -113,10 +113,10 @@ def test_gpu_errors_say_what_to_do(error: Exception, remedy: str, monkeypatch: p
         raise error
 
     monkeypatch.setattr(torch.cuda, "init", fail)
-    with pytest.raises(DeviceError) as told:
+    with pytest.raises(DeviceError) as raised:
         open_device("cuda")
-    assert str(error) in str(told.value)
-    assert remedy in str(told.value).partition("PyTorch")[2]
+    assert str(error) in str(raised.value)
+    assert remedy in str(raised.value).partition("PyTorch")[2]
 
 
 def test_later_gpu_errors_are_translated_too() -> None:

@@ -20,7 +20,7 @@ class Chain(nn.Module):
         return values
 
 
-def test_what_is_freed_does_not_count() -> None:
+def test_freed_tensors_do_not_count() -> None:
     given = images(16)
     with torch.inference_mode(), LiveBytes() as count:
         result = Chain()(given)
@@ -37,7 +37,7 @@ def test_views_count_once() -> None:
 
 
 def test_bytes_per_pixel() -> None:
-    # The input, and two more tensors of its size.
+    # The input and two other tensors of the same size.
     assert bytes_per_pixel(Chain(), images(16), images(32)) == pytest.approx(3 * 3 * 4)
 
 
@@ -51,7 +51,7 @@ def test_memory_of_constant_size_does_not_count_toward_pixels() -> None:
     assert bytes_per_pixel(run, images(16), images(32)) == pytest.approx(2 * 3 * 4)
 
 
-def test_a_networks_pixels_cost_the_same_at_any_size() -> None:
+def test_bytes_per_pixel_do_not_depend_on_the_image_size() -> None:
     network = tiny_unet()
     small, large = (bytes_per_pixel(network, images(16), images(side)) for side in (32, 256))
     assert small == pytest.approx(large, rel=0.02)

@@ -30,11 +30,11 @@ GIB = 2**30
         (4, 2, (2, 2)),
     ],
 )
-def test_cpus_are_shared_out(cpus: int, expected: int, shares: tuple[int, int]) -> None:
+def test_cpus_are_divided_into_workers_and_threads(cpus: int, expected: int, shares: tuple[int, int]) -> None:
     assert workers_and_threads(cpus, expected) == shares
 
 
-def test_no_more_threads_compute_than_are_given(lab: Lab) -> None:
+def test_threads_option_limits_the_compute_threads(lab: Lab) -> None:
     lab.set(threads=1)
     model = loader(lab)(images())
     assert (model.workers, model._threads) == (1, 1)
@@ -54,7 +54,7 @@ def loader(lab: Lab, memory: MemoryPlan | None = None, expected: int = 100) -> M
     return ModelLoader(lab.options, lab.store, lab.ref, "cpu", memory=plan, expected=expected, stop=Stop())
 
 
-def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
+def test_workers_and_batch_size_fit_into_memory(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     roomy = loader(lab)(images())
     assert roomy.workers >= 1
@@ -62,7 +62,7 @@ def test_a_model_is_fitted_to_memory(lab: Lab, caplog: pytest.LogCaptureFixture)
     small = loader(lab, MemoryPlan(GIB, 1, 1, 1, compute=400_000))(images(64, 64))
     assert small.workers == 1
     assert small.limit((512, 512)) == 1
-    assert small._tuner.most_pixels < roomy._tuner.most_pixels < GIB
+    assert small._tuner.max_pixels < roomy._tuner.max_pixels < GIB
     assert "on cpu in float32: " in caplog.text
 
 

@@ -12,23 +12,24 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.network import precision
 from cloudseg_ops.engine.network.loading import Network, load_network
+from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.precision import (
-    LEAST_PIXELS,
+    MIN_PIXELS,
     SAMPLE_PIXELS,
     agreement_of,
     choose_precision,
     fast_in_bf16,
 )
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.lab import model_ref, noise, overflowing_unet, state_bytes, tiny_unet, unet_params
 from tests.support.programs import exported, exported_params
 
 CPU = torch.device("cpu")
 IMAGES = [DecodedImage(noise(64, 48, seed=seed)) for seed in range(3)]
 
 
-def loaded(bias: float | None = None) -> tuple[ModelRef, Network]:
-    network = tiny_unet()
+def loaded(bias: float | None = None, network: UNet | None = None) -> tuple[ModelRef, Network]:
+    network = network or tiny_unet()
     if bias is not None:
         with torch.no_grad():
             assert network.head.bias is not None
@@ -40,7 +41,7 @@ def loaded(bias: float | None = None) -> tuple[ModelRef, Network]:
 
 @pytest.fixture
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device that is faster in bfloat16, whatever this one is."""
+    """Pretend that the device is faster in bfloat16."""
     monkeypatch.setattr(precision, "fast_in_bf16", lambda _: True)
 
 
@@ -56,7 +57,7 @@ def test_a_forced_precision_is_used() -> None:
 
 
 @pytest.mark.usefixtures("_fast")
-def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture) -> None:
+def test_bfloat16_is_chosen_if_the_masks_agree(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     ref, exact = loaded(bias=5.0)
     assert choose_precision(ref, exact, "auto", IMAGES, 1000).bf16
@@ -64,7 +65,7 @@ def test_bfloat16_where_the_masks_stay_the_same(caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.usefixtures("_fast")
-def test_float32_where_the_masks_differ(caplog: pytest.LogCaptureFixture) -> None:
+def test_float32_is_chosen_if_the_masks_differ(caplog: pytest.LogCaptureFixture) -> None:
     # On noise, half of this network's logits are close to zero.
     ref, exact = loaded()
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
@@ -74,7 +75,7 @@ def test_float32_where_the_masks_differ(caplog: pytest.LogCaptureFixture) -> Non
 
 
 @pytest.mark.usefixtures("_fast")
-def test_one_image_is_not_worth_a_comparison() -> None:
+def test_single_image_is_computed_in_float32() -> None:
     ref, exact = loaded(bias=5.0)
     assert choose_precision(ref, exact, "auto", IMAGES, 1) is exact
 
@@ -85,6 +86,7 @@ def test_a_device_that_is_not_faster_stays_in_float32(monkeypatch: pytest.Monkey
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
+@pytest.mark.slow
 def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
     weights = exported(tiny_unet())
     ref = model_ref(weights, exported_params())
@@ -97,7 +99,7 @@ def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
         assert torch.allclose(coarse.run(image).float(), exact.run(image), atol=0.1)
 
 
-def test_agreement_is_counted_on_the_middles_of_a_bounded_sample() -> None:
+def test_agreement_is_measured_on_a_bounded_sample() -> None:
     ref, exact = loaded()
     large = [DecodedImage(noise(700, 500, seed=seed)) for seed in range(9)]
     seen: list[int] = []
@@ -109,18 +111,18 @@ def test_agreement_is_counted_on_the_middles_of_a_bounded_sample() -> None:
 
     same = Predictor(ref, exact)
     assert agreement_of(Counting(ref, exact), same, large) == 1
-    assert LEAST_PIXELS * 0.9 < seen[0] <= LEAST_PIXELS
-    assert sum(seen) < SAMPLE_PIXELS + LEAST_PIXELS
+    assert MIN_PIXELS * 0.9 < seen[0] <= MIN_PIXELS
+    assert sum(seen) < SAMPLE_PIXELS + MIN_PIXELS
 
 
-def test_agreement_is_a_share() -> None:
+def test_agreement_is_the_share_of_equal_pixels() -> None:
     ref, exact = loaded(bias=0.0)
     ref, other = loaded(bias=100.0)
     clouds = np.mean([Predictor(ref, exact).predict([image])[0].classes.mean() for image in IMAGES])
     assert agreement_of(Predictor(ref, exact), Predictor(ref, other), IMAGES) == pytest.approx(clouds)
 
 
-def test_the_speed_of_this_device_is_known() -> None:
+def test_bf16_support_of_the_cpu_is_detected() -> None:
     flags = Path("/proc/cpuinfo").read_text()
     assert fast_in_bf16(CPU) is ("amx_bf16" in flags or "avx512_bf16" in flags)
 
@@ -165,20 +167,18 @@ def test_weights_that_only_convolutions_use_are_converted_once() -> None:
 @pytest.mark.usefixtures("_fast")
 def test_a_precision_that_overflows_is_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     ref, exact = loaded(bias=5.0)
-    _, overflowing = loaded(bias=float("nan"))
+    _, overflowing = loaded(network=overflowing_unet())
     monkeypatch.setattr(Network, "in_bf16", lambda _: overflowing)
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
-def test_an_image_at_which_the_exact_network_fails_does_not_count() -> None:
-    ref, exact = loaded(bias=float("nan"))
+def test_images_with_non_finite_logits_do_not_count() -> None:
+    ref, exact = loaded(network=overflowing_unet())
     assert agreement_of(Predictor(ref, exact), Predictor(ref, exact), IMAGES) == 1
 
 
 @pytest.mark.usefixtures("_fast")
-def test_tf32_is_next_where_bfloat16_does_not_agree(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_tf32_is_tried_if_bfloat16_disagrees(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(precision, "has_tf32", lambda _: True)
     ref, exact = loaded()
@@ -187,7 +187,8 @@ def test_tf32_is_next_where_bfloat16_does_not_agree(
     assert "TF32 agrees with float32 on 100.000%" in caplog.text
 
 
-def test_a_large_image_is_cut_for_an_exported_program_in_bfloat16() -> None:
+@pytest.mark.slow
+def test_exported_program_in_bfloat16_segments_in_tiles() -> None:
     weights = exported(tiny_unet())
     ref = model_ref(weights, exported_params())
     coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())

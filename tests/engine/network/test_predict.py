@@ -5,14 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from cloudseg_ops.contracts.errors import ModelLoadError, NonFiniteLogitsError
+from cloudseg_ops.contracts.errors import LowPrecisionError, ModelLoadError, NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Classes
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
-from tests.support.lab import model_ref, noise, state_bytes, tiny_unet, unet_params
+from tests.support.lab import model_ref, noise, overflowing_unet, state_bytes, tiny_unet, unet_params
 from tests.support.programs import Brightness, exported, exported_params
 
 NORMALIZE = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
@@ -53,7 +53,7 @@ def plain_logits(network: nn.Module, image: DecodedImage, params: ModelParams) -
 
 @pytest.mark.parametrize("n_classes", [1, 2, 5])
 @pytest.mark.parametrize("in_channels", [1, 3])
-def test_a_batch_gives_what_single_forwards_give(n_classes: int, in_channels: int) -> None:
+def test_batches_give_the_same_masks_as_single_images(n_classes: int, in_channels: int) -> None:
     params = unet_params(n_classes, in_channels, normalize=NORMALIZE if in_channels == 3 else None)
     given = images([(40, 28)] * 4, in_channels)
     network = tiny_unet(n_classes, in_channels, torch.cat([ready(image, params) for image in given]))
@@ -68,7 +68,7 @@ def test_a_batch_gives_what_single_forwards_give(n_classes: int, in_channels: in
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (3, 2), (41, 29), (39, 28), (40, 31)])
-def test_any_size(size: tuple[int, int]) -> None:
+def test_images_of_any_size_are_padded(size: tuple[int, int]) -> None:
     network = tiny_unet()
     (image,) = images([size])
     (mask,) = masks_of(predictor(state_bytes(network), unet_params()), [image])
@@ -89,7 +89,7 @@ def test_sizes_that_pad_to_the_same_share_a_batch() -> None:
         assert np.array_equal(mask, masks_of(it, [image])[0])
 
 
-def test_sixteen_bits_give_what_eight_give() -> None:
+def test_float_and_uint8_pixels_give_the_same_mask() -> None:
     it = predictor(state_bytes(tiny_unet()), unet_params())
     (image,) = images([(40, 28)])
     deep = DecodedImage(image.pixels.astype(np.float32) / np.float32(255))
@@ -98,7 +98,7 @@ def test_sixteen_bits_give_what_eight_give() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, None])
-def test_an_exported_program(batch: int | None) -> None:
+def test_exported_program_gives_the_masks_of_its_network(batch: int | None) -> None:
     network = tiny_unet()
     it = predictor(exported(network, batch=batch), exported_params())
     assert it.network.any_batch is (batch is None)
@@ -119,7 +119,7 @@ def test_an_image_that_was_scaled_down_gets_a_mask_of_its_original_size() -> Non
     assert (mask[:, 53:] == 1).all()
 
 
-def test_scaled_and_unscaled_share_a_batch() -> None:
+def test_scaled_and_unscaled_images_share_a_batch() -> None:
     it = predictor(state_bytes(tiny_unet()), unet_params())
     (plain, other) = images([(40, 28)] * 2)
     scaled = DecodedImage(other.pixels, (56, 80))
@@ -129,13 +129,15 @@ def test_scaled_and_unscaled_share_a_batch() -> None:
     assert all(np.array_equal(a, b) for a, b in zip(alone, together, strict=True))
 
 
-def test_nan_logits_are_rejected() -> None:
-    network = tiny_unet()
-    with torch.no_grad():
-        assert network.head.bias is not None
-        network.head.bias.fill_(float("nan"))
-    with pytest.raises(NonFiniteLogitsError, match=r"model v1 .*NaN or infinite"):
-        predictor(state_bytes(network), unet_params()).predict(images([(8, 8)]))
+def test_logits_that_are_not_finite_are_rejected() -> None:
+    it = predictor(state_bytes(overflowing_unet()), unet_params())
+    with pytest.raises(
+        NonFiniteLogitsError, match=r"model v1 .*NaN or infinite, computed in float32.*weights are finite"
+    ):
+        it.predict(images([(8, 8)]))
+    coarse = Predictor(model_ref(b"", unet_params()), it.network.in_bf16())
+    with pytest.raises(LowPrecisionError, match=r"computed in bfloat16 .* may be finite in float32"):
+        coarse.predict(images([(8, 8)]))
 
 
 def test_an_output_of_another_shape_is_rejected() -> None:

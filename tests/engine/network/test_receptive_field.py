@@ -15,7 +15,7 @@ from tests.support.programs import exported
 CPU = torch.device("cpu")
 
 
-def reach(network: nn.Module, stride: int = 1, in_channels: int = 3) -> int | None:
+def receptive_field(network: nn.Module, stride: int = 1, in_channels: int = 3) -> int | None:
     return find_receptive_field(network.eval(), in_channels=in_channels, stride=stride, device=CPU)
 
 
@@ -41,16 +41,17 @@ def conv(size: int | tuple[int, int], channels: int = 4, **how: Any) -> nn.Conv2
         (nn.Sequential(nn.AvgPool2d(8), conv(3), nn.ConvTranspose2d(4, 1, 8, stride=8)), 8, 8),
     ],
 )
-def test_reach(network: nn.Module, stride: int, expected: int) -> None:
-    assert reach(network, stride) == expected
+def test_receptive_field_is_measured(network: nn.Module, stride: int, expected: int) -> None:
+    assert receptive_field(network, stride) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("depth", "expected"), [(1, 8), (2, 24), (3, 48), (4, 96), (5, 192)])
-def test_reach_of_the_built_in_network(depth: int, expected: int) -> None:
+def test_receptive_field_of_the_built_in_network(depth: int, expected: int) -> None:
     assert module_receptive_field(UNet(1, 1, 1, depth), 2**depth) == expected
     # A wide one, after training, with channels last.
     network = UNet(3, 2, width=6, depth=depth).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    assert reach(network, network.stride) == expected
+    assert receptive_field(network, network.stride) == expected
 
 
 def influenced(network: UNet, side: int, block: int) -> torch.Tensor:
@@ -65,7 +66,8 @@ def influenced(network: UNet, side: int, block: int) -> torch.Tensor:
     return found.nonzero().flatten()
 
 
-def test_reach_matches_gradients() -> None:
+@pytest.mark.slow
+def test_receptive_field_matches_gradients() -> None:
     network = tiny_unet().double()
     block = 32
     found = influenced(network, 68, block)
@@ -73,12 +75,12 @@ def test_reach_matches_gradients() -> None:
     assert 24 - network.stride < farthest <= 24
 
 
-def test_an_exported_program() -> None:
+def test_receptive_field_of_an_exported_program() -> None:
     program = torch.export.load(io.BytesIO(exported(tiny_unet(), batch=1))).module()
     assert find_receptive_field(program, in_channels=3, stride=4, device=CPU) == 24
 
 
-class Least(nn.Module):
+class RejectsSmall(nn.Module):
     """Rejects small images."""
 
     def __init__(self) -> None:
@@ -91,11 +93,11 @@ class Least(nn.Module):
         return self.conv(images)  # type: ignore[no-any-return]
 
 
-def test_a_network_that_takes_no_small_images() -> None:
-    assert reach(Least()) == 1
+def test_network_that_rejects_small_images_is_measured() -> None:
+    assert receptive_field(RejectsSmall()) == 1
 
 
-class Most(nn.Module):
+class RejectsLarge(nn.Module):
     """Rejects large images."""
 
     def __init__(self, size: int, side: int) -> None:
@@ -108,8 +110,8 @@ class Most(nn.Module):
         return self.conv(images)  # type: ignore[no-any-return]
 
 
-def test_a_network_that_takes_no_large_images() -> None:
-    assert reach(Most(81, 130)) == 40
+def test_network_that_rejects_large_images_is_measured() -> None:
+    assert receptive_field(RejectsLarge(81, 130)) == 40
 
 
 class Fails(nn.Module):
@@ -131,14 +133,14 @@ class Bins(nn.Module):
         return images + nn.functional.interpolate(nn.functional.adaptive_avg_pool2d(images, 9), images.shape[2:])
 
 
-class Places(nn.Module):
+class DependsOnPosition(nn.Module):
     """Depends on the position of each pixel."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images + torch.linspace(-1, 1, images.shape[3])
 
 
-class Swallows(nn.Module):
+class HidesNan(nn.Module):
     """Hides NaN in the branch with the large receptive field."""
 
     def __init__(self, near: nn.Module) -> None:
@@ -149,7 +151,7 @@ class Swallows(nn.Module):
         return self.near(images) + self.far(images.nan_to_num())  # type: ignore[no-any-return]
 
 
-class Nothing(nn.Module):
+class Threshold(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return (images > 0).float()
 
@@ -160,19 +162,19 @@ class Nothing(nn.Module):
         (Global(), "more than 1025 pixels"),
         (nn.Sequential(conv(3), nn.InstanceNorm2d(4)), "more than 1025 pixels"),
         (Bins(), "part of an image"),
-        (Places(), "part of an image"),
+        (DependsOnPosition(), "part of an image"),
         (conv(3, padding_mode="circular"), "part of an image"),
-        (Swallows(conv(3)), "part of an image"),
-        (Nothing(), "NaN"),
-        (Most(81, 65), "more than 32 pixels"),
-        (Most(61, 65), r"fails on an image of 66 pixels \(ValueError: too large"),
+        (HidesNan(conv(3)), "part of an image"),
+        (Threshold(), "NaN"),
+        (RejectsLarge(81, 65), "more than 32 pixels"),
+        (RejectsLarge(61, 65), r"fails on an image of 66 pixels \(ValueError: too large"),
         (Fails(), r"fails on small images \(ValueError: never"),
     ],
 )
 def test_networks_that_cannot_be_tiled(network: nn.Module, why: str, caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(1)
     with caplog.at_level(logging.WARNING):
-        assert reach(network) is None
+        assert receptive_field(network) is None
     (record,) = caplog.records
     assert "large images stay whole" in record.getMessage()
     assert re.search(why, record.getMessage())
@@ -199,7 +201,7 @@ def test_networks_that_cannot_be_tiled(network: nn.Module, why: str, caplog: pyt
     ],
     ids=str,
 )
-def test_no_operation_hides_nan(operation: nn.Module, layout: torch.memory_format, dtype: torch.dtype) -> None:
+def test_operations_propagate_nan(operation: nn.Module, layout: torch.memory_format, dtype: torch.dtype) -> None:
     images = torch.randn(1, 8, 32, 32)
     images[:, :, 16:18, 12:14] = float("nan")
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):

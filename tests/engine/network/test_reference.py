@@ -14,13 +14,13 @@ def test_the_staged_model_is_read_back(lab: Lab) -> None:
     assert read_weights(lab.store, ref)
 
 
-def test_weights_with_another_checksum(lab: Lab) -> None:
+def test_weights_with_another_checksum_are_rejected(lab: Lab) -> None:
     lab.store.write(GcsUri.parse(lab.ref.uri), b"other weights")
     with pytest.raises(CorruptModelError, match=f"has md5 .*{lab.ref.md5}"):
         read_weights(lab.store, lab.ref)
 
 
-def test_parameters_that_do_not_match_the_digest(lab: Lab) -> None:
+def test_parameters_that_do_not_match_the_digest_are_rejected(lab: Lab) -> None:
     fields = lab.ref.to_json()
     fields["params"]["max_side"] = 512
     lab.store.write(lab.options.model, json.dumps(fields).encode())
@@ -29,7 +29,7 @@ def test_parameters_that_do_not_match_the_digest(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff\xfe", b'{"md5": 1}'])
-def test_an_invalid_reference(lab: Lab, data: bytes) -> None:
+def test_invalid_model_reference_is_rejected(lab: Lab, data: bytes) -> None:
     lab.store.write(lab.options.model, data)
     with pytest.raises(ManifestError, match="pull_model"):
         read_model_ref(lab.store, lab.options.model)

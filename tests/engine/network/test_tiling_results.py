@@ -68,7 +68,7 @@ def tiled_logits(
     network: nn.Module, frame: Pixels, *, stride: int, halo: int | None, most_pixels: int, batch: int = 3
 ) -> Logits:
     height, width = frame.shape[:2]
-    tiles = plan_tiles(height, width, stride=stride, halo=halo, most_pixels=most_pixels)
+    tiles = plan_tiles(height, width, stride=stride, halo=halo, max_pixels=most_pixels)
     assert len(tiles) > 1
     n_classes = Computer(network)([frame[: 4 * stride, : 4 * stride]]).shape[1]
     out = np.full((n_classes, height, width), np.nan, np.float32)
@@ -76,11 +76,12 @@ def tiled_logits(
     return out
 
 
-def apart(some: Logits, others: Logits) -> float:
+def relative_difference(some: Logits, others: Logits) -> float:
     """Largest difference, as a share of the largest logit."""
     return float(np.abs(some - others).max() / np.abs(others).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_classes", [1, 5])
 @pytest.mark.parametrize("in_channels", [1, 3])
 @pytest.mark.parametrize(
@@ -88,13 +89,15 @@ def apart(some: Logits, others: Logits) -> float:
     [
         (1, (101, 203), 2_000),
         (2, (301, 243), 12_000),
-        (2, (60, 401), 10_000),  # cut along its width alone, ...
+        (2, (60, 401), 10_000),  # split along its width only, ...
         (2, (402, 33), 6_000),  # ... and along its height
         (3, (333, 222), 30_000),
         (4, (497, 460), 100_000),
     ],
 )
-def test_no_seams(depth: int, size: tuple[int, int], most_pixels: int, in_channels: int, n_classes: int) -> None:
+def test_tiles_give_the_logits_of_the_whole_image(
+    depth: int, size: tuple[int, int], most_pixels: int, in_channels: int, n_classes: int
+) -> None:
     network = unet(depth, in_channels, n_classes)
     frame = picture(*size, in_channels)
     expected = whole_logits(network, frame, network.stride)
@@ -103,7 +106,7 @@ def test_no_seams(depth: int, size: tuple[int, int], most_pixels: int, in_channe
         "halo": module_receptive_field(UNet(1, 1, 1, depth), 2**depth),
         "most_pixels": most_pixels,
     }
-    assert apart(tiled_logits(network, frame, **how), expected) < 1e-5
+    assert relative_difference(tiled_logits(network, frame, **how), expected) < 1e-5
     classes = np.full(size, 99, np.uint8)
     segment_tiled(frame, plan_tiles(*size, **how), Computer(network), classes, batch=2)
     wanted = classes_of(torch.from_numpy(expected)[None])[0].numpy()
@@ -111,35 +114,36 @@ def test_no_seams(depth: int, size: tuple[int, int], most_pixels: int, in_channe
     assert (classes == wanted).mean() > 0.9999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "halo", "least"),
     # No halo, half of it, and one block less than needed.
     [(1, 0, 0.1), (2, 0, 0.1), (3, 0, 0.1), (1, 4, 0.01), (2, 12, 1e-4), (3, 24, 3e-5), (1, 6, 1e-3), (2, 20, 1e-5)],
 )
-def test_seams_show_when_tiles_read_too_little(depth: int, halo: int, least: float) -> None:
+def test_too_small_halo_gives_visible_seams(depth: int, halo: int, least: float) -> None:
     network = unet(depth)
     frame = picture(301, 243)
     got = tiled_logits(network, frame, stride=network.stride, halo=halo, most_pixels=30_000)
-    assert apart(got, whole_logits(network, frame, network.stride)) > least
+    assert relative_difference(got, whole_logits(network, frame, network.stride)) > least
 
 
-def test_float_pixels() -> None:
+def test_float_pixels_give_the_same_logits_in_tiles() -> None:
     network = unet(2)
     frame = picture(101, 143).astype(np.float32) / np.float32(255)
     got = tiled_logits(network, frame, stride=4, halo=24, most_pixels=6_000)
-    assert apart(got, whole_logits(network, frame, 4)) < 1e-5
+    assert relative_difference(got, whole_logits(network, frame, 4)) < 1e-5
 
 
-def test_an_exported_program() -> None:
+def test_exported_program_gives_the_same_logits_in_tiles() -> None:
     program = torch.export.load(io.BytesIO(exported(tiny_unet()))).module()
     halo = find_receptive_field(program, in_channels=3, stride=4, device=torch.device("cpu"))
     frame = picture(150, 201)
     got = tiled_logits(program, frame, stride=4, halo=halo, most_pixels=8_000)
-    assert apart(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5
+    assert relative_difference(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5
 
 
 def test_batches_have_one_shape_and_at_most_the_requested_size() -> None:
-    tiles = plan_tiles(200, 300, stride=4, halo=8, most_pixels=3_000)
+    tiles = plan_tiles(200, 300, stride=4, halo=8, max_pixels=3_000)
     assert len(tiles) > 4
     computer = Computer(nn.Conv2d(3, 1, 3, padding=1))
     segment_tiled(picture(200, 300), tiles, computer, np.empty((200, 300), np.uint8), batch=4)
@@ -155,7 +159,7 @@ def test_windows_inside_the_image_are_views() -> None:
         shared.extend(np.shares_memory(window, frame) for window in windows)
         return torch.zeros(len(windows), 1, *windows[0].shape[:2])
 
-    segment_tiled(frame, plan_tiles(96, 96, stride=4, halo=8, most_pixels=2_000), forward, np.empty((96, 96), np.uint8))
+    segment_tiled(frame, plan_tiles(96, 96, stride=4, halo=8, max_pixels=2_000), forward, np.empty((96, 96), np.uint8))
     assert len(shared) > 4
     assert all(shared)
 
@@ -180,12 +184,13 @@ def forward(windows):
 
 with torch.inference_mode():
     network.head.bias -= forward([frame[:64, :64]]).mean()
-tiles = plan_tiles(SIDE, SIDE, stride=2, halo=8, most_pixels=400 * 400)
+tiles = plan_tiles(SIDE, SIDE, stride=2, halo=8, max_pixels=400 * 400)
 measured(lambda: segment_tiled(frame, tiles, forward, classes))
 assert 0 < classes.mean() < 1
 """
 
 
-def test_memory_is_that_of_a_tile() -> None:
+@pytest.mark.slow
+def test_peak_memory_is_that_of_a_tile() -> None:
     features_of_the_whole = 5000 * 5000 * 4 * 4  # one tensor of the first level: four channels in float32
     assert peak_bytes(_LARGE) < features_of_the_whole / 4

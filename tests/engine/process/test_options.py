@@ -23,18 +23,18 @@ def test_defaults() -> None:
     assert not options.tether
 
 
-def test_the_number_of_the_chunk_can_be_given() -> None:
+def test_chunk_index_can_be_set() -> None:
     assert parse_options([*NEEDED, "--chunk-index", "7"]).chunk_index == 7
     assert parse_options(["--chunk", "gs://staging/one.jsonl", *NEEDED[2:]]).chunk_index == 0
 
 
-def test_numbers_replace_values_found_by_measuring() -> None:
+def test_numbers_override_measured_values() -> None:
     options = parse_options([*NEEDED, "--batch", "4", "--memory", "6Gi", "--io-processes", "0", "--threads", "auto"])
     assert (options.batch, options.memory, options.io_processes, options.threads) == (4, 6 * 2**30, 0, None)
     assert usable_cpus() >= 1
 
 
-def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
+def test_expected_version_is_read_despite_unknown_options() -> None:
     assert expected_version([*NEEDED, "--of-tomorrow", "yes", "--expect-version", "9.0.0", "--more"]) == "9.0.0"
     assert expected_version([*NEEDED, "--tether"]) is None
     assert parse_options([*NEEDED, "--expect-version", "0.1.0"]).expect_version == "0.1.0"
@@ -42,7 +42,7 @@ def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ([], "--chunk"),
         (["--chunk", "/tmp/chunk.jsonl", *NEEDED[2:]], "not a Cloud Storage address"),
@@ -57,8 +57,10 @@ def test_the_version_is_read_from_a_command_line_of_another_engine() -> None:
         ([*NEEDED, "--prec", "fp32"], "unrecognized arguments"),
     ],
 )
-def test_bad_usage_ends_with_status_2(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_exit_with_status_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         parse_options(arguments)
     assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

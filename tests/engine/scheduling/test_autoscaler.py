@@ -39,7 +39,7 @@ def test_there_is_no_load_before_the_first_image() -> None:
     assert load_between(nothing, something, workers=0, on_gpu=False, left=10) is None
 
 
-class Team:
+class Pool:
     helpers = 0
     joining = 0
 
@@ -70,7 +70,7 @@ class Idle:
 
 def test_the_pool_grows_while_workers_starve_and_python_is_busy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
-    pool, result_log = Team(), Endless()
+    pool, result_log = Pool(), Endless()
     with IoAutoscaler(pool, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
         end = time.monotonic() + 20
         while pool.helpers < 2 and time.monotonic() < end:
@@ -80,7 +80,7 @@ def test_the_pool_grows_while_workers_starve_and_python_is_busy(monkeypatch: pyt
 
 def test_no_further_helper_is_started_while_another_one_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudseg_ops.engine.scheduling.autoscaler._SECONDS", 0.05)
-    pool, result_log = Team(), Endless()
+    pool, result_log = Pool(), Endless()
     pool.joining = 1
     with IoAutoscaler(pool, Idle(), result_log, cpus=3):  # type: ignore[arg-type]
         end = time.monotonic() + 0.5

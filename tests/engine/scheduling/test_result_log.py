@@ -24,7 +24,7 @@ def test_an_empty_log_is_complete() -> None:
         assert list(result_log.lines()) == []
 
 
-def test_it_gives_up_after_many_failures_in_a_row_and_keeps_only_the_first() -> None:
+def test_log_gives_up_after_consecutive_failures_and_keeps_the_first() -> None:
     with ResultLog(100) as result_log:
         for index in range(31):
             result_log.record(index, SOURCES[index], ValueError(str(index)))

@@ -19,18 +19,18 @@ def account(result_log: ResultLog, index: int, outcome: Outcome) -> None:
     result_log.record(index, SOURCES[index], Result(SOURCES[index], outcome))
 
 
-def said(store: Store, layout: RunLayout) -> ChunkStatus | None:
+def read_status(store: Store, layout: RunLayout) -> ChunkStatus | None:
     found = store.stat(layout.progress(3))
     return ChunkStatus.from_metadata(found.metadata) if found else None
 
 
-def wait_for_mark(store: Store, layout: RunLayout, done: int, within: float = 10.0) -> ChunkStatus:
+def wait_for_status(store: Store, layout: RunLayout, done: int, within: float = 10.0) -> ChunkStatus:
     end = time.monotonic() + within
     while time.monotonic() < end:
-        if (mark := said(store, layout)) and mark.done == done:
-            return mark
+        if (status := read_status(store, layout)) and status.done == done:
+            return status
         time.sleep(0.05)
-    raise AssertionError(f"no mark of {done} images: {said(store, layout)}")
+    raise AssertionError(f"no status with {done} images: {read_status(store, layout)}")
 
 
 def test_statuses_report_progress_and_rate_and_the_last_one_the_end(store: Store, layout: RunLayout) -> None:
@@ -41,11 +41,11 @@ def test_statuses_report_progress_and_rate_and_the_last_one_the_end(store: Store
         account(result_log, 1, Outcome.DONE)
         # Skipped because its mask exists: it counts as done, but not toward the rate.
         account(result_log, 2, Outcome.SKIPPED)
-        first = wait_for_mark(store, layout, 3)
+        first = wait_for_status(store, layout, 3)
         account(result_log, 3, Outcome.QUARANTINED)
-        second = wait_for_mark(store, layout, 4)
+        second = wait_for_status(store, layout, 4)
     writer.settle()
-    last = said(store, layout)
+    last = read_status(store, layout)
     assert (first.total, first.ended, second.ended) == (10, False, False)
     assert 0.2 < first.images_per_second < 0.6  # one image in slightly more than two seconds
     assert last is not None
@@ -59,7 +59,7 @@ def test_a_chunk_that_ends_immediately_writes_one_status(store: Store, layout: R
     with writer:
         pass
     writer.settle()
-    last = said(store, layout)
+    last = read_status(store, layout)
     assert last is not None
     assert last.ended
     assert emulator.calls()["objects.insert"] - before == 1
@@ -70,7 +70,7 @@ def test_the_final_status_is_written_after_a_failure_too(store: Store, layout: R
     with pytest.raises(ZeroDivisionError), writer:
         raise ZeroDivisionError
     writer.settle()
-    last = said(store, layout)
+    last = read_status(store, layout)
     assert last is not None
     assert last.ended
 
@@ -95,7 +95,7 @@ def test_a_refused_write_is_logged_once_and_the_chunk_continues(
     with writer:
         time.sleep(3.3)  # writes after 2 s and 3 s
     writer.settle()
-    assert said(store, layout) is None
+    assert read_status(store, layout) is None
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "the chunk continues without it" in caplog.text
     assert "PermissionDenied" in caplog.text or "refused" in caplog.text
@@ -114,37 +114,37 @@ def test_storage_that_does_not_answer_does_not_delay_the_chunk(
 
 
 def test_the_initial_count_is_excluded_from_the_rates() -> None:
-    pace = RateMeter(100.0, 400)
-    assert (pace.lately, pace.overall) == (0.0, 0.0)
-    pace.see(110.0, 450)
-    assert (pace.lately, pace.overall) == (5.0, 5.0)
+    meter = RateMeter(100.0, 400)
+    assert (meter.recent, meter.overall) == (0.0, 0.0)
+    meter.add(110.0, 450)
+    assert (meter.recent, meter.overall) == (5.0, 5.0)
 
 
 def test_a_slow_start_affects_the_overall_rate_but_not_the_recent_one() -> None:
-    pace = RateMeter(0.0, 0)
+    meter = RateMeter(0.0, 0)
     for second in range(5, 65, 5):
         # Nothing in the first 20 seconds, then ten per second.
-        pace.see(float(second), max(0, 10 * (second - 20)))
-    assert pace.lately == pytest.approx(10.0)
-    assert pace.overall == pytest.approx(400 / 60)
+        meter.add(float(second), max(0, 10 * (second - 20)))
+    assert meter.recent == pytest.approx(10.0)
+    assert meter.overall == pytest.approx(400 / 60)
 
 
 def test_samples_far_apart_still_give_a_rate() -> None:
-    pace = RateMeter(0.0, 0)
-    pace.see(100.0, 100)
-    pace.see(200.0, 300)
-    assert pace.lately == 2.0
+    meter = RateMeter(0.0, 0)
+    meter.add(100.0, 100)
+    meter.add(200.0, 300)
+    assert meter.recent == 2.0
 
 
 def test_a_stall_shows_within_half_a_minute() -> None:
-    pace = RateMeter(0.0, 0)
+    meter = RateMeter(0.0, 0)
     for second in range(5, 105, 5):
-        pace.see(float(second), min(10 * second, 500))
-    assert (pace.lately, pace.overall) == (0.0, 5.0)
+        meter.add(float(second), min(10 * second, 500))
+    assert (meter.recent, meter.overall) == (0.0, 5.0)
 
 
 def test_memory_is_bounded() -> None:
-    pace = RateMeter(0.0, 0)
+    meter = RateMeter(0.0, 0)
     for second in range(1, 10_000):
-        pace.see(float(second), second)
-    assert len(pace._seen) < 40
+        meter.add(float(second), second)
+    assert len(meter._seen) < 40

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from augment import Augmenter
-from data import CLEAR, CLOUD, UNDEFINED, Example, blocks, generate, read_folder, without_twins
+from data import CLEAR, CLOUD, UNDEFINED, Example, blocks, drop_near_duplicates, generate, read_folder
 from PIL import Image
 
 
@@ -14,7 +14,7 @@ def write(folder: Path, stem: str, mask: list[list[int]], size: tuple[int, int] 
     Image.fromarray(np.array(mask, np.uint8)).save(folder / "masks" / f"{stem}.png")
 
 
-def test_folder_is_read_in_order_and_its_masks_translated(tmp_path: Path) -> None:
+def test_folder_is_read_in_order_and_masks_are_translated(tmp_path: Path) -> None:
     write(tmp_path, "b", [[255, 100, 0]])
     write(tmp_path, "a", [[0, 0, 0]])
     first, second = read_folder(tmp_path)
@@ -29,13 +29,13 @@ def test_unknown_mask_values_are_named(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
-def test_mask_of_another_size_is_refused(tmp_path: Path) -> None:
+def test_mask_of_another_size_is_rejected(tmp_path: Path) -> None:
     write(tmp_path, "a", [[255, 100, 0]], size=(4, 4))
     with pytest.raises(ValueError, match="make them equal"):
         read_folder(tmp_path)
 
 
-def test_empty_folder_is_told_apart(tmp_path: Path) -> None:
+def test_folder_without_images_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="images"):
         read_folder(tmp_path)
 
@@ -48,11 +48,11 @@ def test_twins_of_held_out_pictures_are_not_trained_on() -> None:
     first, second = generate(2, seed=0)
     darker = Example("darker", (first.image * 0.97).astype(np.uint8), first.label)
 
-    assert without_twins([darker, second], [first]) == [second]
+    assert drop_near_duplicates([darker, second], [first]) == [second]
 
 
 def test_crops_carry_label_with_image() -> None:
-    # The image shows its own label, so that however it is turned and scaled, the two must still agree.
+    # The image shows its label, so they must agree after every rotation and scaling.
     label = np.zeros((200, 240), np.uint8)
     label[40:150, 60:200] = CLOUD
     picture = Example("square", np.repeat(label[..., None] * 255, 3, axis=2).astype(np.uint8), label)

@@ -14,7 +14,7 @@ def test_counts_leave_undefined_pixels_out() -> None:
     assert Counts.of(FOUND, LABEL) == Counts(hits=2, false_alarms=1, misses=1, rejections=2)
 
 
-def test_figures_equal_those_counted_by_hand() -> None:
+def test_figures_match_those_counted_by_hand() -> None:
     counts = Counts.of(FOUND, LABEL)
 
     assert counts.iou == pytest.approx(2 / 4)
@@ -30,7 +30,7 @@ def test_pooled_iou_weighs_pixels_and_mean_iou_weighs_pictures() -> None:
     assert figures.accuracy == pytest.approx(91 / 104)
 
 
-def test_a_clear_picture_called_clear_counts_in_accuracy_alone() -> None:
+def test_correct_clear_picture_counts_only_in_accuracy() -> None:
     clear = Counts(rejections=50)
 
     assert math.isnan(clear.iou)
@@ -44,7 +44,7 @@ def test_red_blue_ratio_of_known_colors() -> None:
     np.testing.assert_allclose(red_blue_ratio(colors), [[0.1, 1.0, 1.0]], rtol=1e-6)
 
 
-def test_fitted_limit_parts_two_colors_and_heeds_no_undefined_pixel() -> None:
+def test_fitted_limit_separates_colors_and_ignores_undefined_pixels() -> None:
     image = np.zeros((1, 4, 3), np.uint8)
     image[0] = [[59, 90, 199], [79, 90, 199], [149, 150, 199], [0, 0, 255]]  # ratios 0.3, 0.4, 0.75, almost 0
     label = np.array([[CLEAR, CLEAR, CLOUD, UNDEFINED]], np.uint8)

@@ -23,7 +23,7 @@ def test_training_needs_examples() -> None:
         train(Recipe(steps=1), [], [])
 
 
-def test_loss_heeds_no_undefined_pixel() -> None:
+def test_loss_ignores_undefined_pixels() -> None:
     logits = torch.tensor([[[4.0, -4.0, 100.0]]])
     labels = torch.tensor([[[1.0, 0.0, 255.0]]])
 
@@ -31,7 +31,7 @@ def test_loss_heeds_no_undefined_pixel() -> None:
     assert cloud_loss(-logits, labels) > 2
 
 
-def test_prediction_has_the_picture_s_size_whatever_it_is() -> None:
+def test_prediction_has_the_size_of_the_picture() -> None:
     network = UNet(3, 1, width=4, depth=3).eval()
     chance = predict(network, np.zeros((37, 50, 3), np.uint8))
 
@@ -39,7 +39,7 @@ def test_prediction_has_the_picture_s_size_whatever_it_is() -> None:
     assert 0 <= chance.min() <= chance.max() <= 1
 
 
-def test_saved_weights_predict_as_the_network_did(tmp_path: Path) -> None:
+def test_saved_weights_give_the_same_prediction(tmp_path: Path) -> None:
     network, _ = train(Recipe(steps=2, batch=2, width=4, depth=2), [], generate(2, seed=0))
     image = generate(1, seed=5)[0].image
     params = save(network, Recipe(steps=2, width=4, depth=2), tmp_path / "mine.pt")

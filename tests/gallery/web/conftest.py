@@ -1,4 +1,4 @@
-"""The gallery over HTTP, on the emulator. Who may see it is Airflow's to say: tests/dags asks a real one."""
+"""The gallery over HTTP, on the emulator. Access control is Airflow's, and tested in tests/dags."""
 
 import os
 import tempfile
@@ -25,7 +25,7 @@ from tests.gallery.runs import (
 )
 
 _home = tempfile.TemporaryDirectory(prefix="cloudseg-test-airflow-")
-# Airflow reads it when it is first imported, and would write its configuration to ~/airflow.
+# Airflow reads it on its first import, and would write its configuration to ~/airflow.
 os.environ.setdefault("AIRFLOW_HOME", _home.name)
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
@@ -41,7 +41,7 @@ def airflow_home() -> Iterator[None]:
 
 @dataclass
 class Site:
-    """The gallery of one run, and what it is of."""
+    """The gallery of one run, and the run's data."""
 
     client: Any
     store: Store
@@ -70,7 +70,7 @@ class Site:
         return self.results[-1]
 
     def write(self) -> None:
-        """Write the results so far as those of chunk 0; chunk 1 has none."""
+        """Write the current results as those of chunk 0; chunk 1 has no results."""
         write_plan(self.store, self.layout, len(self.results), 5)
         write_results(self.store, self.layout, 0, self.results)
 

@@ -18,7 +18,7 @@ def shown(site: Site, path: str) -> Page:
     return Page(site.get(path).text)
 
 
-def test_photographs_beside_overlays_with_their_cloud_fraction(site: Site) -> None:
+def test_photographs_with_overlays_and_cloud_fraction(site: Site) -> None:
     site.add("sky/a b.jpg", fraction=0.25)
     site.add("sky/ö#1?.png", keep=False, fraction=1.0)
     site.write()
@@ -57,7 +57,7 @@ def test_quarantined_images_show_their_reason(site: Site) -> None:
     assert "There is no mask." in detail.text
 
 
-def test_a_quarantined_photograph_that_can_be_shown_is(site: Site) -> None:
+def test_decodable_quarantined_photograph_is_shown(site: Site) -> None:
     site.add_bad("long.png", "this network cannot be cut", photograph((640, 480), "PNG"))
     site.write()
     (image,) = shown(site, "gallery").all("img")
@@ -66,7 +66,7 @@ def test_a_quarantined_photograph_that_can_be_shown_is(site: Site) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.VANISHED, Outcome.CHANGED])
-def test_what_is_gone_says_so(site: Site, outcome: Outcome) -> None:
+def test_vanished_and_changed_images_show_their_reason(site: Site, outcome: Outcome) -> None:
     site.results.append(failed(made_up("gone.jpg").source, outcome, f"why it {outcome}"))
     site.write()
     page = shown(site, f"gallery?outcome={outcome}")
@@ -74,23 +74,23 @@ def test_what_is_gone_says_so(site: Site, outcome: Outcome) -> None:
     assert page.all("img") == []
 
 
-def test_an_image_with_the_provenance_of_its_mask(site: Site) -> None:
+def test_image_page_shows_the_provenance_of_the_mask(site: Site) -> None:
     result = site.add("sky/a.jpg")
     site.write()
     (link,) = [link for link in shown(site, "gallery").links() if "/images/" in link]
     page = shown(site, relative(link))
-    for told in (
+    for text in (
         "v1", "0123456789abcdef0123456789abcdef01234567", "900150983cd24fb0d6963f7d28e17f72", "test-run", "0.2500",
         str(result.source.generation), result.source.crc32c, "still in INPUT", "mask made",
         f"gs://{site.buckets.output}/sky/a.jpg.mask.png",
     ):  # fmt: skip
-        assert told in page.text, told
+        assert text in page.text, text
     (image,) = page.all("img")
     assert image["src"].endswith("/large")
     assert site.get(relative(image["src"])).headers["Content-Type"] == "image/jpeg"
 
 
-def test_a_mask_of_another_version_is_told_as_such(site: Site) -> None:
+def test_mask_of_another_version_is_marked(site: Site) -> None:
     site.results.append(made_up("sky/a.jpg"))
     site.write()
     old = put_photograph(site.store, site.buckets, "sky/a.jpg")
@@ -101,7 +101,7 @@ def test_a_mask_of_another_version_is_told_as_such(site: Site) -> None:
     assert "which is of another version of this photograph" in shown(site, relative(link)).text
 
 
-def test_filters_and_pages_are_links_and_a_form(site: Site) -> None:
+def test_filters_are_a_form_and_pages_are_links(site: Site) -> None:
     images = [made_up(f"{number:03d}.jpg", number / 100) for number in range(60)]
     write_plan(site.store, site.layout, 60)
     write_results(site.store, site.layout, 0, images)
@@ -119,7 +119,7 @@ def test_filters_and_pages_are_links_and_a_form(site: Site) -> None:
     assert f"{ROOT}/gallery?least=10&most=59" in page.links()
 
 
-def test_labels_and_language(site: Site) -> None:
+def test_page_has_labels_and_a_language(site: Site) -> None:
     site.add("a.jpg")
     site.write()
     page = shown(site, "gallery")
@@ -130,11 +130,11 @@ def test_labels_and_language(site: Site) -> None:
     assert len(page.all("main")) == len(page.all("h1")) == 1
 
 
-def test_before_the_plan(site: Site) -> None:
+def test_run_without_a_plan(site: Site) -> None:
     assert "No chunk is planned" in shown(site, "gallery").text
 
 
-def test_nothing_like_that(site: Site) -> None:
+def test_filter_without_matches(site: Site) -> None:
     site.add("a.jpg")
     site.write()
     assert "No image matches the filter." in shown(site, "gallery?outcome=vanished").text
@@ -150,11 +150,11 @@ def test_nothing_like_that(site: Site) -> None:
         ("tasks/segment/%5C%5Cevil.example", "/gallery"),
     ],
 )
-def test_a_task_leads_to_its_chunk(site: Site, path: str, target: str) -> None:
+def test_task_redirects_to_its_chunk(site: Site, path: str, target: str) -> None:
     assert site.get(path, status=303).headers["Location"] == ROOT + target
 
 
-def test_progress_of_a_run_that_goes_on_is_loaded_again(site: Site) -> None:
+def test_progress_of_an_unfinished_run_is_refreshed(site: Site) -> None:
     write_plan(site.store, site.layout, 2, 2)
     write_results(site.store, site.layout, 0, [made_up("a.jpg"), made_up("b.jpg")])
     answer = site.get("progress")
@@ -174,7 +174,7 @@ def test_progress_of_a_run_that_goes_on_is_loaded_again(site: Site) -> None:
         "images/100000/0/" + "0" * 32, "images/0/9999999999999999999/" + "0" * 32, "/", "/dags",
     ],
 )  # fmt: skip
-def test_what_does_not_exist_is_a_page_that_says_so(site: Site, path: str) -> None:
+def test_missing_page_is_a_404_page(site: Site, path: str) -> None:
     site.add("a.jpg")
     site.write()
     page = Page(site.get(path, status=404).text)

@@ -1,4 +1,4 @@
-"""Names and reasons come from strangers: nothing of them is ever more than text."""
+"""Names and reasons are untrusted: they are always escaped."""
 
 import pytest
 
@@ -23,7 +23,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_names_are_text(site: Site, name: str) -> None:
+def test_malicious_names_are_escaped(site: Site, name: str) -> None:
     site.add(name)
     site.write()
     page = Page(site.get("gallery").text)
@@ -39,7 +39,7 @@ def test_hostile_names_are_text(site: Site, name: str) -> None:
 
 
 @pytest.mark.parametrize("reason", HOSTILE)
-def test_hostile_reasons_are_text(site: Site, reason: str) -> None:
+def test_malicious_reasons_are_escaped(site: Site, reason: str) -> None:
     site.results.append(failed(made_up("a.jpg").source, Outcome.QUARANTINED, reason))
     site.write()
     page = Page(site.get("gallery").text)
@@ -50,14 +50,14 @@ def test_hostile_reasons_are_text(site: Site, reason: str) -> None:
 @pytest.mark.parametrize(
     "run_id", ["%3Cscript%3Ealert(1)%3C%2Fscript", "%22%20onclick=alert(1)%20x=%22", "a%20b%3Fc%23d"]
 )
-def test_hostile_run_ids_are_text(site: Site, run_id: str) -> None:
+def test_malicious_run_ids_are_escaped(site: Site, run_id: str) -> None:
     answer = site.client.get(f"/dags/x/runs/{run_id}/gallery")
     assert answer.status_code in (200, 404)
     check(Page(answer.text))
 
 
 @pytest.mark.parametrize("field", ["outcome", "chunk", "least", "most", "from"])
-def test_hostile_answers_to_the_form_are_text(site: Site, field: str) -> None:
+def test_malicious_form_values_are_escaped(site: Site, field: str) -> None:
     site.add("a.jpg")
     site.write()
     answer = site.client.get(
@@ -67,7 +67,7 @@ def test_hostile_answers_to_the_form_are_text(site: Site, field: str) -> None:
     check(Page(answer.text))
 
 
-def test_fields_of_a_results_file_that_are_not_what_they_should_be(site: Site) -> None:
+def test_malicious_fields_of_a_results_file_are_escaped(site: Site) -> None:
     write_plan(site.store, site.layout, 2)
     lines = [
         b'{"name": "<b>", "generation": 7, "size": 1, "crc32c": "<i>", "outcome": "done", "mask": ["<u>"], '
@@ -78,7 +78,7 @@ def test_fields_of_a_results_file_that_are_not_what_they_should_be(site: Site) -
     check(Page(site.get("gallery").text))
 
 
-def test_every_answer_is_private_and_runs_nothing(site: Site) -> None:
+def test_every_response_is_private_and_allows_no_scripts(site: Site) -> None:
     site.add("a.jpg")
     site.write()
     (image,) = Page(site.get("gallery").text).all("img")
@@ -98,7 +98,7 @@ def test_every_answer_is_private_and_runs_nothing(site: Site) -> None:
 
 
 @pytest.mark.parametrize("reason", HOSTILE)
-def test_hostile_words_of_a_decoder_are_text(reason: str) -> None:
+def test_malicious_decoder_messages_are_escaped(reason: str) -> None:
     from xml.etree import ElementTree
 
     from cloudseg_ops.gallery.rendering import render_no_picture
@@ -108,7 +108,7 @@ def test_hostile_words_of_a_decoder_are_text(reason: str) -> None:
     assert len(drawn.findall("{*}text")) <= 5
 
 
-def test_a_picture_is_kept_by_its_generation_and_asked_for_again(site: Site) -> None:
+def test_picture_is_revalidated_by_its_etag(site: Site) -> None:
     site.add("a.jpg")
     site.write()
     (image,) = Page(site.get("gallery").text).all("img")
@@ -123,7 +123,7 @@ def test_a_picture_is_kept_by_its_generation_and_asked_for_again(site: Site) -> 
     assert site.get(path, **{"If-None-Match": tag}).headers["ETag"] != tag
 
 
-def test_an_image_of_the_run_is_all_that_can_be_asked_for(site: Site) -> None:
+def test_only_images_of_the_run_can_be_requested(site: Site) -> None:
     from cloudseg_ops.contracts.run_layout import image_key
 
     secret = site.add("secret.jpg")

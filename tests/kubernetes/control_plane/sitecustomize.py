@@ -1,4 +1,4 @@
-"""Stands in for Google's control plane in each of Airflow's processes: a GKE cluster's address, and credentials for it.
+"""Replaces Google's control plane in each Airflow process: the address of a GKE cluster, and its credentials.
 
 Nothing else of the google provider is replaced. CONTROL_PLANE names a JSON file with `endpoint` (host and port), `ca`
 (the cluster's certificate, base64 of PEM) and `token` (a bearer token that the cluster accepts).
@@ -18,7 +18,7 @@ _HOOKS = "airflow.providers.google.cloud.hooks.kubernetes_engine"
 
 
 class _StandIn(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets the module of the hooks load as ever, and replaces two lookups in it."""
+    """Loads the module of the hooks normally, and replaces two lookups in it."""
 
     loader: Any
 

@@ -1,4 +1,4 @@
-"""The gallery's words for outcomes, places and pictures."""
+"""The gallery's labels for outcomes, places and pictures."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ OUTCOMES: Final = {
     Outcome.QUARANTINED: "quarantined",
     Outcome.VANISHED: "vanished",
     Outcome.CHANGED: "changed",
+    Outcome.UNREADABLE: "could not be read",
 }
 KINDS: Final = {
     "all": "any outcome",
@@ -23,6 +24,7 @@ KINDS: Final = {
     "quarantined": "quarantined",
     "vanished": "vanished",
     "changed": "changed",
+    "unreadable": "could not be read",
 }
 """The form's choices of outcomes."""
 PLACES: Final = {
@@ -32,7 +34,7 @@ PLACES: Final = {
     Place.SUPERSEDED: "superseded by a newer upload",
     Place.LOST: "lost: not found in any bucket",
 }
-_INSTEAD: Final = {Shape.PREVIEW: "the engine's preview", Shape.MASK: "the mask"}
+_SUBSTITUTES: Final = {Shape.PREVIEW: "the engine's preview", Shape.MASK: "the mask"}
 
 
 def note_on(shown: Shown) -> str:
@@ -49,7 +51,7 @@ def note_on(shown: Shown) -> str:
         why = "The photograph was deleted because its mask is proven"
     else:
         why = "The photograph and its mask no longer exist"
-    return f"{why}: this is {_INSTEAD[shown.shape]}."
+    return f"{why}: this is {_SUBSTITUTES[shown.shape]}."
 
 
 def alt_text(shape: Shape, name: str) -> str:

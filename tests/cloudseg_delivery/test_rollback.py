@@ -1,4 +1,4 @@
-"""A release that fails is rolled back automatically; any other can be restored by hand."""
+"""A failed release is rolled back automatically; any other release can be restored manually."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import pytest
 from cloudseg_delivery.records import State
 from tests.cloudseg_delivery.conftest import DENIED, OLD_DAG, PACKAGES, Cloud
 
+pytestmark = pytest.mark.slow
 
-def test_a_failing_dry_run_brings_the_last_good_release_back(cloud: Cloud, good: str) -> None:
+
+def test_failing_dry_run_restores_the_last_good_release(cloud: Cloud, good: str) -> None:
     requirements = (cloud.checkout / "requirements.txt").read_text()
     bad = cloud.commit({"requirements.txt": f"{requirements}new-package==1.2.3\n", "dags/new_dag.py": "# new\n"})
     cloud.airflow.failing.add(bad)
@@ -26,26 +28,26 @@ def test_a_failing_dry_run_brings_the_last_good_release_back(cloud: Cloud, good:
     assert [run.split("__")[1] for run in cloud.airflow.runs] == [good, bad, good]
 
 
-def test_a_dry_run_that_hangs_is_ended_and_rolled_back(cloud: Cloud, good: str) -> None:
+def test_hanging_dry_run_is_failed_and_rolled_back(cloud: Cloud, good: str) -> None:
     cloud.airflow.hanging.add(cloud.name)
     done = cloud.deploy()
     assert done.returncode == 1
     assert "has not ended in 1 s" in done.stderr
-    # It would keep every other run out.
+    # The hanging run would block every other run.
     (hung,) = [state for run, state in cloud.airflow.states.items() if cloud.name in run]
     assert hung == "failed"
     assert cloud.airflow.release == good
 
 
-def test_a_release_that_airflow_cannot_parse_is_rolled_back(cloud: Cloud, good: str) -> None:
+def test_release_with_an_import_error_is_rolled_back(cloud: Cloud, good: str) -> None:
     cloud.airflow.broken = "Traceback …\nImportError: cloudseg_ops has no such thing"
     done = cloud.deploy()
-    # The stand-in goes on being broken, so the old release does not parse either.
+    # The stand-in stays broken, so the old release does not parse either.
     assert done.returncode == 3
     assert "cloud_segmentation.py: ImportError: cloudseg_ops has no such thing" in done.stderr
 
 
-def test_when_the_way_back_fails_too_somebody_has_to_look(cloud: Cloud, good: str) -> None:
+def test_failed_rollback_needs_manual_repair(cloud: Cloud, good: str) -> None:
     bad = cloud.name
     cloud.airflow.failing |= {bad, good}
     done = cloud.deploy()
@@ -54,7 +56,7 @@ def test_when_the_way_back_fails_too_somebody_has_to_look(cloud: Cloud, good: st
     assert f"make rollback ENVIRONMENT=staging RELEASE={good}" in done.stderr
     assert (cloud.state.good, cloud.state.tried, cloud.state.since) == (good, (bad,), None)
 
-    # Once the cause is fixed, the next delivery goes through, and cleans up after the failed one.
+    # Once the cause is fixed, the next delivery succeeds and cleans up after the failed one.
     cloud.airflow.failing.clear()
     cloud.commit({"README.md": "fixed"})
     done = cloud.deploy()
@@ -64,7 +66,7 @@ def test_when_the_way_back_fails_too_somebody_has_to_look(cloud: Cloud, good: st
     assert not (cloud.bucket / f"cloudseg/releases/{bad}").exists()
 
 
-def test_a_failed_first_release_has_nothing_to_go_back_to(cloud: Cloud) -> None:
+def test_failed_first_release_is_not_rolled_back(cloud: Cloud) -> None:
     cloud.airflow.failing.add(cloud.name)
     done = cloud.deploy()
     assert done.returncode == 1
@@ -73,7 +75,7 @@ def test_a_failed_first_release_has_nothing_to_go_back_to(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("step", ["--update-env-variables", r"rsync .*dags/cloudseg_ops$", "restart-web-server"])
-def test_a_permission_that_is_missing_half_way_rolls_back(cloud: Cloud, good: str, step: str) -> None:
+def test_missing_permission_half_way_rolls_back(cloud: Cloud, good: str, step: str) -> None:
     cloud.commit({"plugins/cloudseg_extra.py": "# a plugin\n"})
     cloud.fail(step, DENIED)
     done = cloud.deploy()
@@ -84,7 +86,7 @@ def test_a_permission_that_is_missing_half_way_rolls_back(cloud: Cloud, good: st
     assert not (cloud.bucket / "plugins/cloudseg_ops").exists()
 
 
-def test_a_change_that_gcloud_does_not_wait_for_is_waited_for(cloud: Cloud, good: str) -> None:
+def test_change_that_gcloud_does_not_await_is_awaited(cloud: Cloud, good: str) -> None:
     cloud.fail("--update-env-variables", "ERROR: (gcloud.composer.environments.update) connection lost")
     cloud.unusual("busy", "--update-env-variables", looks=3)
     done = cloud.deploy()
@@ -92,7 +94,7 @@ def test_a_change_that_gcloud_does_not_wait_for_is_waited_for(cloud: Cloud, good
     assert f"{good} is in use again, and works" in done.stderr
 
 
-def test_what_breaks_in_the_delivery_itself_rolls_back_too(cloud: Cloud, good: str) -> None:
+def test_unexpected_error_in_the_delivery_rolls_back(cloud: Cloud, good: str) -> None:
     cloud.commit({"plugins/cloudseg_extra.py": "# a plugin\n"})
     # An environment in a state that Composer never reports.
     cloud.unusual("odd", "--update-env-variables")
@@ -102,7 +104,7 @@ def test_what_breaks_in_the_delivery_itself_rolls_back_too(cloud: Cloud, good: s
     assert f"{good} is in use again, and works" in done.stderr
 
 
-def test_going_back_by_hand(cloud: Cloud, good: str) -> None:
+def test_manual_rollback(cloud: Cloud, good: str) -> None:
     assert cloud.deploy().returncode == 0
     newer = cloud.name
     done = cloud.run("rollback", "staging", "--poll-seconds=0.05")
@@ -110,12 +112,12 @@ def test_going_back_by_hand(cloud: Cloud, good: str) -> None:
     assert done.stdout.splitlines()[-1] == f"{good} is in use in staging again"
     assert cloud.airflow.release == good
     assert cloud.state == State(good, (), (good,))
-    # Forth again, by its name.
+    # Forward again, by its name.
     assert cloud.run("rollback", "staging", f"--release={newer}", "--poll-seconds=0.05").returncode == 0
     assert cloud.airflow.release == newer
 
 
-def test_after_a_failed_way_back_one_goes_back_to_the_last_good_one(cloud: Cloud, good: str) -> None:
+def test_manual_rollback_after_a_failed_rollback(cloud: Cloud, good: str) -> None:
     cloud.airflow.failing |= {cloud.name, good}
     assert cloud.deploy().returncode == 3
     cloud.airflow.failing.clear()
@@ -124,7 +126,7 @@ def test_after_a_failed_way_back_one_goes_back_to_the_last_good_one(cloud: Cloud
     assert not cloud.airflow.paused
 
 
-def test_going_back_waits_for_a_run_unless_it_is_told_not_to(cloud: Cloud, good: str) -> None:
+def test_manual_rollback_waits_for_a_run_unless_now_is_given(cloud: Cloud, good: str) -> None:
     assert cloud.deploy().returncode == 0
     cloud.airflow.unfinished = ["scheduled__1"] * 10_000
     done = cloud.run("rollback", "staging", "--poll-seconds=0.05", "--drain-seconds=0.2")
@@ -138,7 +140,7 @@ def test_going_back_waits_for_a_run_unless_it_is_told_not_to(cloud: Cloud, good:
     assert not cloud.airflow.paused
 
 
-def test_there_may_be_nothing_to_go_back_to(cloud: Cloud, good: str) -> None:
+def test_manual_rollback_without_an_earlier_release(cloud: Cloud, good: str) -> None:
     done = cloud.run("rollback", "staging")
     assert done.returncode == 2
     assert f"no release before the last good one to return to; kept releases: {good}" in done.stderr
@@ -147,7 +149,7 @@ def test_there_may_be_nothing_to_go_back_to(cloud: Cloud, good: str) -> None:
     assert "there is no release 0.0.1-nonesuch" in done.stderr
 
 
-def test_going_back_may_fail(cloud: Cloud, good: str) -> None:
+def test_failing_manual_rollback_is_reported(cloud: Cloud, good: str) -> None:
     assert cloud.deploy().returncode == 0
     cloud.airflow.failing.add(good)
     done = cloud.run("rollback", "staging", "--poll-seconds=0.05")

@@ -1,4 +1,4 @@
-"""A gate between Airflow and the Kubernetes API: shut, it is an API server that cannot be reached."""
+"""A TCP proxy between Airflow and the Kubernetes API, which can make the API server unreachable."""
 
 import socket
 import threading
@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import yaml
 
 
-class Gate:
-    """Forwards TCP from a port of loopback to a server, unless it is shut."""
+class ApiServerProxy:
+    """Forwards TCP from a loopback port to a server, unless it is blocked."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -24,8 +24,8 @@ class Gate:
         threading.Thread(target=self._accept, daemon=True).start()
 
     @contextmanager
-    def shut(self) -> Iterator[None]:
-        """Cut what is connected and refuse what comes."""
+    def blocked(self) -> Iterator[None]:
+        """Close all connections and refuse new ones."""
         self._open.clear()
         with self._lock:
             for connection in self._sockets:
@@ -70,19 +70,19 @@ class Gate:
                 self._sockets.discard(end)
 
 
-def gated_kubeconfig(kubeconfig: Path, written: Path) -> Gate:
-    """Write a kubeconfig whose only cluster lies behind a gate."""
+def proxied_kubeconfig(kubeconfig: Path, written: Path) -> ApiServerProxy:
+    """Write a kubeconfig whose current cluster is behind a proxy, and return the proxy."""
     document = yaml.safe_load(kubeconfig.read_text())
     cluster = _current_cluster(document)
     server = urlsplit(cluster["server"])
-    gate = Gate(str(server.hostname), server.port or 443)
-    cluster["server"] = f"https://127.0.0.1:{gate.port}"
-    # The certificate is for the name that was given.
+    proxy = ApiServerProxy(str(server.hostname), server.port or 443)
+    cluster["server"] = f"https://127.0.0.1:{proxy.port}"
+    # The certificate is for the original host name.
     if not cluster.get("insecure-skip-tls-verify"):
         cluster["tls-server-name"] = str(server.hostname)
     written.write_text(yaml.safe_dump(document))
     written.chmod(0o600)
-    return gate
+    return proxy
 
 
 def _current_cluster(document: dict[str, object]) -> dict[str, str]:

@@ -31,7 +31,7 @@ _LOGIN = "/api/v2/auth/login"
 _TITLES = {401: "You are not logged in", 403: "You may not see this", 404: "There is no such page"}
 
 
-class PrivateAnswers:
+class SecurityHeadersMiddleware:
     """ASGI middleware that adds `HEADERS` to every response."""
 
     def __init__(self, app: Any) -> None:

@@ -1,4 +1,4 @@
-"""What is wrong is a page that says what, and what to do."""
+"""Errors are pages that say what is wrong and what to do."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.gallery.web.conftest import PREFIX, Site
 from tests.support.pagesource import Page
 
 
-def test_without_settings_the_page_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_settings_are_listed_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     from fastapi.testclient import TestClient
 
     from cloudseg_ops.gallery.addresses import Addresses
@@ -26,7 +26,7 @@ def test_without_settings_the_page_says_what_is_missing(monkeypatch: pytest.Monk
     assert "CLOUDSEG_INPUT_BUCKET is not set: Bucket that photographs are dropped into" in page.text
 
 
-def test_a_bucket_that_is_not_there_is_told(site: Site) -> None:
+def test_missing_bucket_is_reported(site: Site) -> None:
     from cloudseg_ops.config.settings import Settings
     from cloudseg_ops.gallery.web import buckets
 
@@ -39,7 +39,7 @@ def test_a_bucket_that_is_not_there_is_told(site: Site) -> None:
     assert "there is no such bucket" in page.text
 
 
-def test_settings_that_are_mended_are_read_again(store: Store) -> None:
+def test_corrected_settings_are_read_again(store: Store) -> None:
     from cloudseg_ops.config.settings import Settings
     from cloudseg_ops.gallery.web.buckets import Buckets, _Opened
 

@@ -1,21 +1,25 @@
-"""The DAG is paused while a release comes: no run begins meanwhile, and none has to do with two."""
+"""The DAG is paused during a delivery: no run starts, and no run uses two releases."""
 
 from __future__ import annotations
 
 import time
 
+import pytest
+
 from cloudseg_delivery.records import State
 from tests.cloudseg_delivery.conftest import Cloud
 
+pytestmark = pytest.mark.slow
 
-def test_a_run_that_goes_on_is_waited_for(cloud: Cloud, good: str) -> None:
+
+def test_unfinished_run_is_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.unfinished = ["scheduled__1"] * 3
     done = cloud.deploy("--drain-seconds=60")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("waiting for scheduled__1") > 1
 
 
-def test_a_run_that_goes_on_for_too_long_keeps_a_release_out(cloud: Cloud, good: str) -> None:
+def test_unfinished_run_blocks_the_release_after_the_drain_time(cloud: Cloud, good: str) -> None:
     cloud.airflow.unfinished = ["scheduled__1"] * 10_000
     done = cloud.deploy()
     assert done.returncode == 2
@@ -23,7 +27,7 @@ def test_a_run_that_goes_on_for_too_long_keeps_a_release_out(cloud: Cloud, good:
     assert cloud.airflow.release == good
 
 
-def test_a_paused_dag_is_parsed_and_not_tried(cloud: Cloud) -> None:
+def test_paused_dag_is_parsed_but_not_smoke_tested(cloud: Cloud) -> None:
     staging = cloud.checkout / "deploy/environments/staging.env"
     cloud.commit({"deploy/environments/staging.env": staging.read_text().replace("UNPAUSE=true", "UNPAUSE=false")})
     cloud.airflow.paused = True
@@ -34,7 +38,7 @@ def test_a_paused_dag_is_parsed_and_not_tried(cloud: Cloud) -> None:
     assert cloud.state.good == cloud.name
 
 
-def test_a_paused_dag_may_be_unpaused(cloud: Cloud) -> None:
+def test_paused_dag_is_unpaused_if_configured(cloud: Cloud) -> None:
     cloud.airflow.paused = True
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
@@ -42,17 +46,17 @@ def test_a_paused_dag_may_be_unpaused(cloud: Cloud) -> None:
     assert len(cloud.airflow.runs) == 1
 
 
-def test_no_run_begins_while_a_release_comes(cloud: Cloud, good: str) -> None:
+def test_no_run_starts_during_a_delivery(cloud: Cloud, good: str) -> None:
     cloud.airflow.events.clear()
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr
-    # The dry run stands in the queue before anything else may begin.
+    # The dry run is queued before any other run can start.
     assert cloud.airflow.events == ["paused", "triggered", "unpaused", "unpaused"]
     assert not cloud.airflow.paused
     assert not cloud.state.held
 
 
-def test_after_a_failure_the_dag_is_held_until_the_good_release_is_back(cloud: Cloud, good: str) -> None:
+def test_dag_stays_paused_until_the_rollback_succeeds(cloud: Cloud, good: str) -> None:
     cloud.airflow.events.clear()
     cloud.airflow.failing.add(cloud.name)
     assert cloud.deploy().returncode == 1
@@ -60,16 +64,16 @@ def test_after_a_failure_the_dag_is_held_until_the_good_release_is_back(cloud: C
     assert not cloud.state.held
 
 
-def test_a_run_that_begins_just_before_the_pause_is_waited_for(cloud: Cloud, good: str) -> None:
+def test_run_that_starts_just_before_the_pause_is_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.events.clear()
-    # Idle at the first look, and not at the second.
+    # Idle at the first query, and not at the second.
     cloud.airflow.starting = ["scheduled__1"]
     done = cloud.deploy("--drain-seconds=60")
     assert done.returncode == 0, done.stderr
     assert cloud.airflow.events[:3] == ["paused", "unpaused", "paused"]
 
 
-def test_a_dag_that_could_not_be_let_go_is_remembered(cloud: Cloud, good: str) -> None:
+def test_failed_unpause_is_recorded_and_repeated(cloud: Cloud, good: str) -> None:
     cloud.airflow.refusing_after_pause = 2
     done = cloud.deploy()
     assert done.returncode == 1
@@ -80,7 +84,7 @@ def test_a_dag_that_could_not_be_let_go_is_remembered(cloud: Cloud, good: str) -
     assert not cloud.airflow.paused
 
 
-def test_a_paused_dag_is_not_waited_for(cloud: Cloud, good: str) -> None:
+def test_runs_of_a_paused_dag_are_not_waited_for(cloud: Cloud, good: str) -> None:
     cloud.airflow.paused = True
     cloud.airflow.unfinished = ["scheduled__1"]
     done = cloud.deploy()
@@ -89,7 +93,7 @@ def test_a_paused_dag_is_not_waited_for(cloud: Cloud, good: str) -> None:
     assert cloud.airflow.paused
 
 
-def test_what_a_killed_delivery_has_paused_is_let_go_by_the_next(cloud: Cloud, good: str) -> None:
+def test_next_delivery_unpauses_after_a_killed_one(cloud: Cloud, good: str) -> None:
     cloud.put("cloudseg/state.json", State(good, ("9.9.9-other",), (good,), time.time() - 60, held=True).to_json())
     staging = cloud.checkout / "deploy/environments/staging.env"
     cloud.commit({"deploy/environments/staging.env": staging.read_text().replace("UNPAUSE=true", "UNPAUSE=false")})
@@ -101,7 +105,7 @@ def test_what_a_killed_delivery_has_paused_is_let_go_by_the_next(cloud: Cloud, g
     assert cloud.state == State(cloud.name, (), (good, cloud.name))
 
 
-def test_workers_may_get_a_release_later_than_the_dag_processor(cloud: Cloud, good: str) -> None:
+def test_workers_can_lag_behind_the_dag_processor(cloud: Cloud, good: str) -> None:
     cloud.airflow.behind = 2
     done = cloud.deploy()
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import ObjectInfo, Store
 
 
-class Shelf(Store):
+class SingleImageStore(Store):
     """Holds files by address, and `images` photographs in a chunk."""
 
     def __init__(self, files: dict[str, bytes], photograph: bytes, images: int) -> None:
