@@ -13,7 +13,7 @@ DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 PYTEST = $(PY) -m pytest --numprocesses=$(shell $(STATE)/venv/bin/python -c "import os; print(min(len(os.sched_getaffinity(0)), 4) + 1)" 2>/dev/null || echo 3)
 export STATE PYTHON
 
-.PHONY: help demo up down audit progress bench setup docs test test-fast lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench setup docs test test-fast fuzz lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -57,6 +57,10 @@ test: ## Run all tests, including whole runs under a real Airflow
 test-fast: ## Run the tests that do not start Airflow and take at most a second or so each
 	@scripts/bootstrap.sh test
 	@$(PYTEST) -m "not slow"
+
+fuzz: ## Fuzz the decoders and the formats of the buckets' files: SECONDS=3600 TARGETS="decode gallery" ATHERIS=1
+	@scripts/bootstrap.sh test
+	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGETS),--targets $(TARGETS)) $(if $(ATHERIS),--atheris)
 
 lint: ## Check style, format, types, import layers, spelling, wording and workflows
 	@scripts/bootstrap.sh test

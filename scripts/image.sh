@@ -6,6 +6,7 @@
 #   IMAGE        name without tag (cloudseg-inference)
 #   TAG          tag (version and commit; `-dirty` if the work tree is, `-cuda` for that variant)
 #   KEEP         PyTorch features to keep for networks that need them: "fft linalg" (docker/inference/slim/removed.toml)
+#   HEIF         1: read HEIC too, with libheif and libde265 (LGPL); see docs/photographs.md
 #   BASE         base image; in production, with its digest (the one in docker/inference/Dockerfile)
 #   PLATFORM     value of `docker build --platform`; the locks are for linux/amd64
 #   NETWORK      value of `docker build --network`; `host` behind some proxies
@@ -63,7 +64,7 @@ set -- --file "$context/docker/inference/Dockerfile" --tag "$name" \
     --build-arg "BASE=$base" --build-arg "VARIANT=$VARIANT" \
     --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
 [ -n "${TAG:-}" ] || set -- "$@" --tag "$IMAGE:dev$suffix"
-for variable in KEEP PIP_INDEX_URL TORCH_INDEX HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
+for variable in KEEP HEIF PIP_INDEX_URL TORCH_INDEX HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy; do
     eval "value=\${$variable:-}"
     [ -z "$value" ] || set -- "$@" --build-arg "$variable=$value"
 done

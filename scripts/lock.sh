@@ -34,3 +34,4 @@ for name in engine-cpu compose; do
 done
 # Without the folder of wheels: a CPU wheel in it would win.
 compile engine-cuda "" "$@"
+compile engine-heif "" "$@" --no-deps

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
+
+from cloudseg_ops.contracts.json_text import load_json
 
 AIRFLOW_LABELS = frozenset(
     {
@@ -136,7 +137,7 @@ def read_pairs(value: Any) -> Any:
 
 def _read_object(text: str) -> dict[str, str]:
     try:
-        pairs: dict[str, Any] = json.loads(text)
+        pairs: dict[str, Any] = load_json(text)
     except ValueError as error:
         raise ValueError(f"it begins like JSON but is invalid: {error}") from None
     if wrong := [key for key, value in pairs.items() if not isinstance(value, str)]:

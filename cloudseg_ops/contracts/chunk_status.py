@@ -27,7 +27,7 @@ class ChunkStatus(MetadataRecord):
     ended: bool
 
 
-_LINE = re.compile(r"\b(progress|summary): (\d+) of (\d+) images, (\d+\.\d+) images/s")
+_LINE = re.compile(r"\b(progress|summary): (\d{1,15}) of (\d{1,15}) images, (\d{1,15}\.\d{1,15}) images/s")
 
 
 def parse_progress_line(line: str) -> ChunkStatus | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
 from cloudseg_ops.contracts import errors
 from cloudseg_ops.contracts.errors import ChunkFailedError
+from cloudseg_ops.contracts.json_text import load_json
 
 PERMANENT_EXIT = 4
 """Exit code of an engine whose error would be the same in every retry. Older DAGs treat it as 1 and retry."""
@@ -21,6 +21,7 @@ PERMANENT: frozenset[type[errors.CloudsegError]] = frozenset(
         errors.NonFiniteLogitsError,
         errors.ObjectHeldError,
         errors.ObjectRetainedError,
+        errors.DecoderMissingError,
     }
 )
 """The errors with which the engine ends so; subclasses do not count unless they are listed."""
@@ -68,6 +69,6 @@ def permanent_failure(lines: Iterable[str], where: str) -> errors.CloudsegError 
 
 def _message(line: str) -> str:
     try:
-        return str(json.loads(line)["message"])
+        return str(load_json(line)["message"])
     except (ValueError, KeyError, TypeError):
         return line

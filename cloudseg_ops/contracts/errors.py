@@ -14,7 +14,16 @@ class SettingsError(CloudsegError):
 
 
 class StorageError(CloudsegError):
-    """Cloud Storage refused a call, or still failed after the client's retries."""
+    """Cloud Storage refused a call, or still failed after the client's retries.
+
+    Args:
+        message: What was found, where, and what to do.
+        reason: The message without the object's address.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class BucketNotFoundError(StorageError):
@@ -42,16 +51,7 @@ class ObjectRetainedError(PermissionDeniedError):
 
 
 class ObjectUnreadableError(PermissionDeniedError):
-    """Cloud Storage refuses to return the content of an object, today and tomorrow; others may be readable.
-
-    Args:
-        message: What was found, where, and what to do.
-        reason: The message without the object's address.
-    """
-
-    def __init__(self, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason or message
+    """Cloud Storage refuses to return the content of an object, today and tomorrow; others may be readable."""
 
 
 class ObjectEncryptedError(ObjectUnreadableError):
@@ -59,11 +59,7 @@ class ObjectEncryptedError(ObjectUnreadableError):
 
 
 class ContentEncodingError(StorageError):
-    """The stored bytes of an object are intact, but not in its Content-Encoding; arguments as above."""
-
-    def __init__(self, message: str, reason: str = "") -> None:
-        super().__init__(message)
-        self.reason = reason or message
+    """The stored bytes of an object are intact, but not in its Content-Encoding."""
 
 
 class ManifestError(CloudsegError):
@@ -140,6 +136,10 @@ class HelperLostError(EngineError):
 
 class BadImageError(EngineError):
     """An input cannot be segmented; it is quarantined with this message as the reason."""
+
+
+class DecoderMissingError(EngineError):
+    """An input is in a format whose decoder is not installed; it stays in INPUT, since it is not the cause."""
 
 
 class ImageTooLargeError(BadImageError):

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED
 from cloudseg_ops.contracts.errors import ManifestError, ModelParamsError
+from cloudseg_ops.contracts.json_text import load_json
 
 _FIRST = frozenset(
     {"architecture", "in_channels", "n_classes", "arguments", "classes", "normalize", "max_side", "size_multiple"}
@@ -128,6 +129,19 @@ class ModelRef(_Strict):
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, for XCom and the run's model.json."""
         return self.model_dump(mode="json")
+
+    @classmethod
+    def parse(cls, document: bytes, where: str) -> ModelRef:
+        """Read a model reference from model.json.
+
+        Raises:
+            ManifestError: The document is not a model reference.
+        """
+        try:
+            fields = load_json(document)
+        except ValueError as error:
+            raise ManifestError(f"{where} is not valid JSON ({error}); clear `pull_model`, which writes it") from None
+        return cls.from_json(fields, where)
 
     @classmethod
     def from_json(cls, fields: object, where: str = "the run's model.json") -> ModelRef:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cloudseg_ops.contracts.errors import ManifestError
+from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.provenance import MASK_SUFFIX, mask_name, quarantine_name
 
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -82,7 +83,7 @@ class InputObject:
             ManifestError: The line is not an input version.
         """
         try:
-            fields = json.loads(line)
+            fields = load_json(line)
             return cls(str(fields["name"]), int(fields["generation"]), int(fields["size"]), str(fields["crc32c"]))
         except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ManifestError(

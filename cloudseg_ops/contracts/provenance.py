@@ -77,6 +77,8 @@ class MaskProvenance(MetadataRecord):
         cloud_fraction: Share of cloud pixels, 0–1.
         run_id: The Airflow run.
         version: The cloudseg version that made the mask.
+        range_used: Highest value of the photograph as a share of white, 0–1, if it has more than eight bits and uses
+            less than an eighth of its range; otherwise None.
     """
 
     source: Source
@@ -87,6 +89,7 @@ class MaskProvenance(MetadataRecord):
     cloud_fraction: Annotated[float, Decimals(6)]
     run_id: str
     version: str
+    range_used: Annotated[float, Decimals(6)] | None = None
 
 
 def quarantine_metadata(source: Source, reason: str, run_id: str) -> dict[str, str]:

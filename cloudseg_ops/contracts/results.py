@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from cloudseg_ops.contracts.errors import ManifestError
+from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.metadata import Decimals, MetadataRecord
 from cloudseg_ops.contracts.objects import InputObject
 
@@ -40,6 +41,8 @@ class Result:
         cloud_fraction: Share of cloud pixels, 0–1, for `done` and `skipped`.
         reason: The reason, for every other outcome.
         seconds: Time from the start of the download to the end of the upload.
+        range_used: Highest value as a share of white, 0–1, if the photograph has more than eight bits and uses less
+            than an eighth of its range. The line has this key only then.
     """
 
     source: InputObject
@@ -48,23 +51,24 @@ class Result:
     cloud_fraction: float | None = None
     reason: str | None = None
     seconds: float = 0.0
+    range_used: float | None = None
 
     def to_line(self) -> str:
         """Return the JSON line, without a line end."""
-        return json.dumps(
-            {
-                "name": self.source.name,
-                "generation": self.source.generation,
-                "size": self.source.size,
-                "crc32c": self.source.crc32c,
-                "outcome": self.outcome,
-                "mask": self.mask,
-                "cloud_fraction": self.cloud_fraction,
-                "reason": self.reason,
-                "seconds": round(self.seconds, 4),
-            },
-            ensure_ascii=False,
-        )
+        fields = {
+            "name": self.source.name,
+            "generation": self.source.generation,
+            "size": self.source.size,
+            "crc32c": self.source.crc32c,
+            "outcome": self.outcome,
+            "mask": self.mask,
+            "cloud_fraction": self.cloud_fraction,
+            "reason": self.reason,
+            "seconds": round(self.seconds, 4),
+        }
+        if self.range_used is not None:
+            fields["range_used"] = self.range_used
+        return json.dumps(fields, ensure_ascii=False)
 
     @classmethod
     def from_line(cls, line: str) -> Result:
@@ -74,8 +78,8 @@ class Result:
             ManifestError: The line is not a result.
         """
         source = InputObject.from_line(line)
-        fields = json.loads(line)
         try:
+            fields = load_json(line)
             return cls(
                 source,
                 Outcome(fields["outcome"]),
@@ -83,8 +87,9 @@ class Result:
                 fields.get("cloud_fraction"),
                 fields.get("reason"),
                 float(fields.get("seconds") or 0.0),
+                None if fields.get("range_used") is None else float(fields["range_used"]),
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             raise ManifestError(
                 f"this line is not a result ({type(error).__name__}: {error}): {line[:200]!r}; "
                 "clear the `segment` task of its chunk, which rewrites the file"

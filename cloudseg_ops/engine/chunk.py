@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
-from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError
+from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError, DecoderMissingError
 from cloudseg_ops.contracts.results import ChunkSummary, Outcome
 from cloudseg_ops.engine.io.items import Item
 from cloudseg_ops.engine.io.proofs import Proofs
@@ -124,7 +124,9 @@ def _unfinished(options: EngineOptions, result_log: ResultLog, stop: Stop) -> Cl
         source, error = failures[0]
         counts = result_log.counts()
         masked = counts.get(Outcome.DONE, 0) + counts.get(Outcome.SKIPPED, 0)
-        others = f"{masked} others succeeded" if masked else "no other succeeded, so the model is probably the cause"
+        others = f"{masked} others succeeded" if masked else "no other succeeded"
+        if not masked and not isinstance(error, DecoderMissingError):
+            others += ", so the model is probably the cause"
         kind = type(error) if isinstance(error, CloudsegError) else ChunkUnfinishedError
         return kind(
             f"{found} {result_log.failed} failed in a way that a retry cannot fix; {others}. The first is "

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, cast
 
 from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.contracts.photographs import (
-    FORMATS,
     convert,
     draft_jpeg,
     error_text,
     exif_orientation,
+    explain_unidentified,
+    find_photograph,
     fit_size,
-    has_several_frames,
     is_deep,
+    name_other_kind,
+    readable_formats,
     white_value,
 )
 
@@ -36,7 +38,7 @@ def decode_photograph(data: bytes, side: int) -> Image.Image:
     """Decode a photograph to an upright RGB image of at most `side` pixels per side.
 
     Args:
-        data: JPEG, PNG, TIFF, WebP or BMP.
+        data: JPEG, PNG, TIFF, WebP or BMP; AVIF or HEIC if the decoder is installed.
         side: Longest side in pixels.
 
     Raises:
@@ -45,9 +47,9 @@ def decode_photograph(data: bytes, side: int) -> Image.Image:
     from PIL import Image
 
     try:
-        with Image.open(_TimedBytes(data, DECODING_SECONDS), formats=FORMATS) as image:
+        with Image.open(_TimedBytes(data, DECODING_SECONDS), formats=readable_formats()) as image:
+            _select_photograph(image, data)
             _draft(image, side)
-            _check_frames(image)
             image.load()
             orientation = exif_orientation(image)
             small = _shrunk(image, side)
@@ -55,7 +57,7 @@ def decode_photograph(data: bytes, side: int) -> Image.Image:
     except NotShownError:
         raise
     except Exception as error:  # noqa: BLE001  Pillow's parsers raise anything on broken data
-        raise NotShownError(_reason(error)) from None
+        raise NotShownError(_reason(error, data)) from None
 
 
 def decode_mask(data: bytes, side: int) -> Image.Image:
@@ -75,7 +77,7 @@ def decode_mask(data: bytes, side: int) -> Image.Image:
     except NotShownError:
         raise
     except Exception as error:  # noqa: BLE001  as above
-        raise NotShownError(_reason(error)) from None
+        raise NotShownError(_reason(error, data)) from None
 
 
 class _TimedBytes(io.BytesIO):
@@ -110,9 +112,9 @@ def _check_pixels(image: Image.Image, pixels: int, limit: int) -> None:
         raise NotShownError(f"it has {pixels:,} pixels ({image.format}), more than the {limit:,} that are decoded here")
 
 
-def _check_frames(image: Image.Image) -> None:
-    if has_several_frames(image):
-        raise NotShownError("it holds several frames, not one photograph")
+def _select_photograph(image: Image.Image, data: bytes) -> None:
+    if reason := find_photograph(image, data):
+        raise NotShownError(reason)
 
 
 def _check_mode(mask: Image.Image) -> None:
@@ -155,9 +157,9 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, data: bytes) -> str:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):  # whose message is only the repr of a Python object
-        return f"it is not an image, or none of the formats {', '.join(FORMATS)}"
-    return f"it cannot be decoded ({error_text(error)})"
+        return explain_unidentified(data).reason
+    return name_other_kind(data) or f"it cannot be decoded ({error_text(error)})"

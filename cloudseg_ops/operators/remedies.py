@@ -130,6 +130,10 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         "add --precision fp32 to CLOUDSEG_ENGINE_OPTIONS, and clear this task."),
     errors.HelperLostError: Remedy(True, "Nothing: the engine repeats the work."),
     errors.BadImageError: Remedy(False, "Nothing: the image is in quarantine. Upload an intact copy of it."),
+    errors.DecoderMissingError: Remedy(
+        False, "Build the engine's image with the decoder (HEIF=1 scripts/image.sh, or `pip install cloudseg[heif]` on "
+        "the workers), or remove the extension from CLOUDSEG_IMAGE_TYPES; then clear this task."
+    ),
     errors.ImageTooLargeError: Remedy(
         False, "The image is in quarantine. Upload it in parts, or give the engine more memory and upload it again."
     ),

@@ -67,7 +67,7 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
     """
     if store.stat(layout.model) is None:
         return None
-    return ModelRef.from_json(json.loads(store.read(layout.model)), str(layout.model))
+    return ModelRef.parse(store.read(layout.model), str(layout.model))
 
 
 def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, params: ModelParams) -> None:

@@ -40,6 +40,29 @@ class TrackedFile:
     size: int | None
 
 
+def parse_params(text: str, where: str) -> ModelParams:
+    """Return the `model` section of a params.yaml.
+
+    Args:
+        text: The file's content.
+        where: Where the file is, for error messages.
+
+    Raises:
+        ModelParamsError: The section is missing or invalid.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(text)
+    # The parser raises more than its own errors: on dates that do not exist, keys that are lists, deep nesting.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
+        raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
+    if not isinstance(document, dict) or "model" not in document:
+        keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
+        raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add a `model` section")
+    return ModelParams.parse(document["model"], where)
+
+
 class RegistryRevision:
     """One revision of a registry, open for reading: see `open_revision`."""
 
@@ -57,21 +80,15 @@ class RegistryRevision:
         Raises:
             ModelParamsError: The file or the section is missing or invalid.
         """
-        import yaml
-
         where = f"{PARAMS_FILE} of {self._where}"
         try:
-            document = yaml.safe_load(self._files.read_text(f"/{PARAMS_FILE}"))
+            return parse_params(self._files.read_text(f"/{PARAMS_FILE}"), where)
         except FileNotFoundError:
             raise ModelParamsError(
                 f"{where}: there is no such file; commit one with a `model` section next to the weights"
             ) from None
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
-        if not isinstance(document, dict) or "model" not in document:
-            keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
-            raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add a `model` section")
-        return ModelParams.parse(document["model"], where)
 
     def find(self, path: str) -> TrackedFile:
         """Look up a file that DVC tracks.

@@ -118,11 +118,13 @@ class Reading:
     Attributes:
         chunks: One entry per planned chunk, by index.
         cover: Cloud fractions of the images that have a mask.
+        low_range: Number of photographs of more than eight bits that use less than an eighth of their range.
         unreadable: Number of images that Cloud Storage refused to return, by reason; the first 10 reasons.
     """
 
     chunks: list[ChunkReading] = field(default_factory=list)
     cover: CloudCover = field(default_factory=CloudCover)
+    low_range: int = 0
     unreadable: dict[str, int] = field(default_factory=dict)
 
     def count_unreadable(self, reason: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from array import array
 from typing import Any
 
@@ -67,4 +66,4 @@ def checked_fraction(value: object) -> float | None:
     """Return a cloud fraction as a float, or None if it is not a number within 0–1."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= 1 else None
+    return float(value) if 0 <= value <= 1 else None

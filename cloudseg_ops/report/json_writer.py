@@ -39,6 +39,7 @@ def _list(key: ReportList, entries: Iterable[str]) -> Iterator[str]:
 
 
 def _image_entry(result: Result) -> str:
+    used = {} if result.range_used is None else {"range_used": result.range_used}
     return _entry(
         name=result.source.name,
         generation=result.source.generation,
@@ -46,6 +47,7 @@ def _image_entry(result: Result) -> str:
         mask=result.mask,
         cloud_fraction=result.cloud_fraction,
         reason=result.reason,
+        **used,
     )
 
 

@@ -53,6 +53,7 @@ def read_results(
             chunk.outcomes[result.outcome] += 1
             if result.cloud_fraction is not None:
                 reading.cover.add(result.cloud_fraction)
+            reading.low_range += result.range_used is not None
             if result.outcome is Outcome.UNREADABLE:
                 reading.count_unreadable(result.reason or "no reason was given")
             on_result(result)
@@ -82,13 +83,16 @@ def _results(store: Store, uri: GcsUri, chunk: ChunkReading) -> Iterator[Result]
 
 
 def safe_result(result: Result) -> Result:
-    """Return a result that can be written as JSON in UTF-8, with a cloud fraction within 0–1 or None."""
-    name, mask, reason = map(_encodable, (result.source.name, result.mask, result.reason))
-    fraction = checked_fraction(result.cloud_fraction)
-    if (name, mask, reason, fraction) == (result.source.name, result.mask, result.reason, result.cloud_fraction):
+    """Return a result that can be written as JSON in UTF-8, with shares within 0–1 or None."""
+    source = result.source
+    told = (source.name, source.crc32c, result.mask, result.reason)
+    name, crc32c, mask, reason = texts = tuple(map(_encodable, told))
+    shares = (result.cloud_fraction, result.range_used)
+    fraction, used = checked = tuple(map(checked_fraction, shares))
+    if texts == told and checked == shares:
         return result
-    source = replace(result.source, name=name or "")
-    return replace(result, source=source, mask=mask, reason=reason, cloud_fraction=fraction)
+    source = replace(source, name=name or "", crc32c=crc32c or "")
+    return replace(result, source=source, mask=mask, reason=reason, cloud_fraction=fraction, range_used=used)
 
 
 def _encodable(text: str | None) -> str | None:

@@ -39,7 +39,7 @@ class ResultSpool:
         """Add a result; all are added before the first is read."""
         source = result.source
         fields = [source.name, source.generation, source.size, source.crc32c, result.outcome, result.mask]
-        fields += [result.cloud_fraction, result.reason, result.seconds]
+        fields += [result.cloud_fraction, result.reason, result.seconds, result.range_used]
         self._file.write(_encode(fields).encode() + b"\n")
 
     def __iter__(self) -> Iterator[Result]:

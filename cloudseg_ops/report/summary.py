@@ -82,6 +82,7 @@ def summarize(layout: RunLayout, facts: RunFacts, reading: Reading) -> Report:
         "seconds": phase_seconds(facts, reading),
         "images_per_second": None if rate is None else round(rate, 3),
         "cloud_fraction": reading.cover.to_json(),
+        "low_range": reading.low_range,
         "report_json": str(layout.report_json),
         "report_html": str(layout.report_html),
     }

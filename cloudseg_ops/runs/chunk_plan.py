@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain, islice
 
 from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
@@ -90,19 +91,34 @@ def read_plan(store: Store, layout: RunLayout) -> list[Chunk]:
         ManifestError: The plan is not in the expected format.
     """
     try:
-        planned = json.loads(store.read(layout.plan))
+        document = store.read(layout.plan)
     except ObjectNotFoundError:
         return []
+    return parse_plan(document, str(layout.plan))
+
+
+def parse_plan(document: bytes, where: str) -> list[Chunk]:
+    """Return the chunks of a plan by index.
+
+    Args:
+        document: The plan, as JSON.
+        where: The plan's address, for error messages.
+
+    Raises:
+        ManifestError: The plan is not in the expected format.
+    """
+    try:
+        planned = load_json(document)
     except ValueError as error:
-        raise ManifestError(f"{layout.plan} is not JSON ({error}); clear `plan_chunks`, which writes it") from error
+        raise ManifestError(f"{where} is not JSON ({error}); clear `plan_chunks`, which writes it") from error
     try:
         chunks = [
             Chunk(int(chunk["index"]), str(chunk["uri"]), int(chunk["objects"]), int(chunk["bytes"]))
             for chunk in planned
         ]
-    except (TypeError, KeyError, ValueError) as error:
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise ManifestError(
-            f"{layout.plan} is not a chunk plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
+            f"{where} is not a chunk plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
         ) from error
     return sorted(chunks, key=lambda chunk: chunk.index)
 

@@ -6,10 +6,10 @@ plus a closing brace, is therefore valid JSON that can be read without the rest.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
@@ -63,7 +63,7 @@ def read_before(
         searched = max(0, len(begin) - len(end))
         begin += piece
         if (at := begin.find(end, searched)) >= 0:
-            fields: dict[str, Any] = json.loads(begin[:at] + b"}")
+            fields: dict[str, Any] = load_json(begin[:at] + b"}")
             return fields
         if len(piece) < _PIECE_BYTES:
             break

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from cloudseg_ops.contracts.errors import ObjectNotFoundError
+from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.proof import Proof, proof_of
@@ -132,11 +132,33 @@ class RunPlan:
 
 
 def is_dry_run(store: Store, layout: RunLayout) -> bool:
-    """Return whether a run is a dry run according to its plan in OUTPUT; False if there is no plan yet."""
+    """Return whether a run is a dry run according to its plan in OUTPUT; False if there is no plan yet.
+
+    Raises:
+        ManifestError: The plan is not in the expected format.
+    """
     try:
-        return bool(json.loads(store.read(layout.plan_json))["dry_run"])
+        return parse_dry_run(store.read(layout.plan_json), str(layout.plan_json))
     except ObjectNotFoundError:
         return False
+
+
+def parse_dry_run(document: bytes, where: str) -> bool:
+    """Return whether a plan in OUTPUT is that of a dry run.
+
+    Args:
+        document: The plan, as JSON.
+        where: The plan's address, for error messages.
+
+    Raises:
+        ManifestError: The plan is not in the expected format.
+    """
+    try:
+        return bool(load_json(document)["dry_run"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise ManifestError(
+            f"{where} is not a plan ({type(error).__name__}: {error}); clear `plan_chunks`, which writes it"
+        ) from error
 
 
 def count_already_processed(

@@ -46,7 +46,14 @@ def test_progress_lines_of_the_engine_are_parsed(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.parametrize(
-    "line", ["", "1 of 3 images", "no progress: 1 of 3 pictures", "batches of 8: 1.7 ms a megapixel"]
+    "line",
+    [
+        "",
+        "1 of 3 images",
+        "no progress: 1 of 3 pictures",
+        "batches of 8: 1.7 ms a megapixel",
+        f"progress: {5000 * chr(57)} of 3 images, 1.5 images/s",
+    ],
 )
 def test_other_lines_are_ignored(line: str) -> None:
     assert parse_progress_line(line) is None

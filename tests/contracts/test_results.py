@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,13 @@ def test_line_round_trip(
     assert Result.from_line(line) == result
 
 
+def test_range_used_is_written_only_if_it_is_known() -> None:
+    result = Result(version(), Outcome.DONE, range_used=0.0625)
+    assert json.loads(result.to_line()).keys() == KEYS | {"range_used"}
+    assert Result.from_line(result.to_line()) == result
+    assert json.loads(replace(result, range_used=None).to_line()).keys() == KEYS
+
+
 def test_result_line_is_also_an_input_line() -> None:
     assert InputObject.from_line(Result(version(), Outcome.DONE).to_line()) == version()
 
@@ -39,7 +47,16 @@ def test_optional_keys_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"outcome": "lost"}, {"outcome": None}, {"outcome": []}, {"seconds": "long"}, {"seconds": {"x": 1}}]
+    "change",
+    [
+        {"outcome": "lost"},
+        {"outcome": None},
+        {"outcome": []},
+        {"seconds": "long"},
+        {"seconds": {"x": 1}},
+        {"seconds": 10**400},
+        {"range_used": "dark"},
+    ],
 )
 def test_damaged_line_is_a_manifest_error_with_the_task_to_clear(change: dict[str, object]) -> None:
     line = json.dumps({**json.loads(Result(version(), Outcome.DONE).to_line()), **change})
@@ -47,7 +64,7 @@ def test_damaged_line_is_a_manifest_error_with_the_task_to_clear(change: dict[st
         Result.from_line(line)
 
 
-@pytest.mark.parametrize("line", ["", "{", "[]", version().to_line()])
+@pytest.mark.parametrize("line", ["", "{", "[]", version().to_line(), "[" * 100_000])
 def test_line_without_an_outcome_is_rejected(line: str) -> None:
     with pytest.raises(ManifestError):
         Result.from_line(line)

@@ -21,7 +21,10 @@ SOURCES = {
 
 REPOSITORY = "https://git.example/sky/cloudseg"
 # Formats and constants that do not describe objects in buckets; `errors` has a separate page.
-NOT_CONTRACTS = {"commit", "errors", "imports", "overlay", "photographs", "quantities", "torch_pickle", "units"}
+NOT_CONTRACTS = {
+    "commit", "errors", "file_kinds", "imports", "json_text", "overlay", "photographs", "quantities", "tiff_pages",
+    "torch_pickle", "units",
+}  # fmt: skip
 
 
 def site() -> dict[str, Any]:

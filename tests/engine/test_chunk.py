@@ -46,7 +46,7 @@ def test_chunk_with_valid_and_broken_images_completes(lab: Lab) -> None:
     assert [result.reason for result in results[4:]] == [
         results[4].reason,
         "the file is empty (zero bytes)",
-        "not an image, or none of the formats JPEG, PNG, TIFF, WEBP, BMP",
+        "not a photograph but text: upload the photograph itself",
     ]
     assert results[4].reason
     assert "truncated" in results[4].reason

@@ -56,6 +56,14 @@ def test_lock_has_hashes_but_neither_airflow_nor_dvc(lock: str) -> None:
     assert not [name for name in pins(lock) if re.match(r"apache-airflow|dvc|gcsfs|scmrepo", name)]
 
 
+def test_heic_decoder_is_optional() -> None:
+    assert pins("engine-heif") == {"pi-heif": pins("test")["pi-heif"]}
+    assert not [lock for lock in LOCKS if "pi-heif" in pins(lock)]
+    (install,) = [rest for name, rest in instructions() if name == "RUN" and "--require-hashes" in rest]
+    assert 'if [ -n "$HEIF" ]; then set -- "$@" --requirement /heif.lock; fi' in install
+    assert ("ARG", "HEIF=") in instructions()
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_lock_agrees_with_the_lock_of_the_tests(lock: str) -> None:
     tested = pins("test")

@@ -24,7 +24,7 @@ PERMANENT = {
     "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
     "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
-    "ContentEncodingError",
+    "ContentEncodingError", "DecoderMissingError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 

@@ -1,5 +1,7 @@
 import base64
 import hashlib
+import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -125,6 +127,19 @@ def test_long_quarantine_list_is_truncated_with_a_count(store: Store, layout: Ru
     found = _written(store, layout)
     assert [text for text in found.texts if text.endswith(".jpg")] == [f"{number:04}.jpg" for number in range(200)]
     assert "and 1,034 more in report.json" in found.texts
+
+
+@pytest.mark.parametrize(("count", "line"), [(0, ""), (1, "1 photograph uses less"), (2, "2 photographs use less")])
+def test_low_range_photographs_are_counted(store: Store, layout: RunLayout, count: int, line: str) -> None:
+    dark = [replace(done(f"dark{number}.tif"), range_used=0.0625) for number in range(count)]
+    write_chunk(store, layout, 0, [*dark, done("fine.tif")])
+    report = write_report(store, layout, facts_of(layout, planned(layout, count + 1)))
+    assert report.head["low_range"] == count
+    texts = [text for text in _written(store, layout).texts if "16-bit range" in text]
+    assert [line in text for text in texts] == ([True] if line else [])
+    images = json.loads(store.read(layout.report_json))["images"]
+    assert [image.get("range_used") for image in images] == [0.0625] * count + [None]
+    assert "range_used" not in images[-1]
 
 
 def test_complete_chunks_are_collapsed_if_there_are_many(store: Store, layout: RunLayout) -> None:

@@ -12,20 +12,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from cloudseg_ops.contracts.errors import BadImageError, EngineError
+from cloudseg_ops.contracts.errors import BadImageError, DecoderMissingError, EngineError
 from cloudseg_ops.contracts.photographs import (
     FORMATS,
-    SIXTEEN_BITS,
     convert,
     draft_jpeg,
     error_text,
     exif_orientation,
+    explain_unidentified,
+    find_photograph,
     fit_size,
-    has_several_frames,
     is_deep,
-    white_value,
+    loses_depth,
+    name_other_kind,
+    readable_formats,
 )
-from cloudseg_ops.engine.images.row_blocks import TURNED, to_array, to_deep_array, value_range
+from cloudseg_ops.engine.images.depth import low_range, low_range_of_upper_bits, measure_depth
+from cloudseg_ops.engine.images.row_blocks import TURNED, to_array, to_deep_array
 
 _LONG_SIDE = 1000
 _MAX_ASPECT = 50
@@ -35,9 +38,10 @@ _PLAIN_BYTES = 7.5
 _SCALED_BYTES = 12
 _WEBP_BYTES = 16
 _DEEP_BYTES = 20
+_VIDEO_CODEC_BYTES = 20  # 10 to 13 with 8 bits and half the color resolution, as most are
 
 # Pillow loads its decoders on first use, which is not thread-safe.
-Image.init()
+readable_formats()
 # `decode` checks the size in the header against its own limit; Pillow has another, and warns before it raises.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -52,11 +56,14 @@ class DecodedImage:
         pixels: Shape (height, width, channels), channels 1 or 3; uint8 with values 0–255, or float32 with values 0–1
             if the photograph has more than eight bits.
         full_size: Height and width of the photograph if it was scaled down for the network; otherwise None.
+        range_used: Highest value as a share of white, 0–1, if the photograph has more than eight bits and uses less
+            than an eighth of its range; otherwise None.
         crc32c: CRC32C of the photograph's stored bytes if its listing has none; otherwise empty.
     """
 
     pixels: Pixels
     full_size: tuple[int, int] | None = None
+    range_used: float | None = None
     crc32c: str = ""
 
     @property
@@ -86,10 +93,11 @@ def decode(
     """Decode a photograph, rotate it upright, and scale it down if the model limits the size of its input.
 
     The alpha channel is dropped, and the colors below it are kept. Of a phone's JPEG with several frames (MPO), the
-    first frame is used. Scaling is bilinear with antialiasing.
+    first frame is used; of a TIFF with overviews, thumbnails or masks, the page of the photograph. Scaling is bilinear
+    with antialiasing.
 
     Args:
-        data: JPEG, PNG, TIFF, WebP or BMP.
+        data: JPEG, PNG, TIFF, WebP or BMP; AVIF or HEIC if the decoder is installed.
         in_channels: 1 for grey, 3 for RGB.
         max_pixels: Maximum number of pixels; a larger image is refused before it is decoded.
         max_side: Longest side of the network's input, in pixels; None: no limit.
@@ -97,41 +105,47 @@ def decode(
 
     Raises:
         BadImageError: The image cannot be segmented; the message is a reason for people to read.
+        DecoderMissingError: The image is an AVIF or HEIC image, and the decoder is not installed.
     """
     if not data:
         raise BadImageError("the file is empty (zero bytes)")
     with contextlib.ExitStack() as opened:
-        with _reading():
-            image = opened.enter_context(Image.open(io.BytesIO(data), formats=FORMATS))
+        with _reading(data):
+            image = opened.enter_context(Image.open(io.BytesIO(data), formats=readable_formats()))
+            if reason := find_photograph(image, data):
+                raise BadImageError(reason)
             _check_header(image, max_pixels)
+            shallow = loses_depth(image)
             full = (image.height, image.width)
             seen = fit_size(full, max_side)
             draft_jpeg(image, (seen[1], seen[0]))
             amount = _decoding_bytes(image, scaled=seen != full)
         # Outside of `_reading`, because an error of the memory budget does not mean that the photograph is broken.
         reserve(amount)
-        with _reading():
+        with _reading(data):
             image.load()
-            if image.format == "TIFF":
-                # Loading has rotated it, which may have swapped its sides.
+            if image.format in {"TIFF", "HEIF"}:
+                # Loading has rotated a TIFF, which may have swapped its sides; a HEIC's header may be wrong.
                 full = (image.height, image.width)
                 seen = fit_size(full, max_side)
             orientation = exif_orientation(image)
-            pixels = _pixels(image, in_channels, seen, orientation)
-    return DecodedImage(pixels, None if seen == full else _turned(full, orientation))
+            used = low_range_of_upper_bits(image) if shallow else None
+            pixels, used = _pixels(image, in_channels, seen, orientation, used)
+    return DecodedImage(pixels, None if seen == full else _turned(full, orientation), used)
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _reading(data: bytes | bytearray) -> Iterator[None]:
     """Raise `BadImageError` for any error that Pillow raises while it reads a file."""
     try:
         yield
     except (BadImageError, EngineError, MemoryError):
         raise
     except UnidentifiedImageError:
-        raise BadImageError(f"not an image, or none of the formats {', '.join(FORMATS)}") from None
+        found = explain_unidentified(data)
+        raise (DecoderMissingError if found.missing else BadImageError)(found.reason) from None
     except Exception as error:  # noqa: BLE001  Pillow's parsers raise anything on broken data
-        raise BadImageError(_broken(error)) from None
+        raise BadImageError(name_other_kind(data) or _broken(error)) from None
 
 
 def check_decoders() -> None:
@@ -164,8 +178,6 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise BadImageError(
             f"{width} × {height} pixels is not a photograph: one side is more than {_MAX_ASPECT} times the other"
         )
-    if has_several_frames(image):
-        raise BadImageError("it has several frames (an animation or a file of many pages) instead of one photograph")
 
 
 def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
@@ -175,33 +187,28 @@ def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
         each = _DEEP_BYTES
     elif image.format == "WEBP":
         each = _WEBP_BYTES
+    elif image.format in {"AVIF", "HEIF"}:
+        each = _VIDEO_CODEC_BYTES
     return int(each * image.width * image.height)
 
 
-def _pixels(image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int], orientation: int) -> Pixels:
+def _pixels(
+    image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int], orientation: int, used: float | None
+) -> tuple[Pixels, float | None]:
+    """Return the pixels, and the share of the range that they use if it is low."""
     if is_deep(image):
-        full = _full_value(image)
+        high, white = measure_depth(image)
         if seen != (image.height, image.width):
             image = _resized(image if image.mode == "F" else image.convert("I").convert("F"), seen)
-        return to_deep_array(image, in_channels, full, orientation)
+        return to_deep_array(image, in_channels, white, orientation), low_range(high, white)
     mode: Literal["L", "RGB"] = "L" if in_channels == 1 else "RGB"
     if seen != (image.height, image.width):
         image = _resized(convert(image, mode), seen)
-    return to_array(image, mode, orientation)
+    return to_array(image, mode, orientation), used
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-
-
-def _full_value(image: Image.Image) -> float:
-    """Return the value of white in a grey image of more than eight bits."""
-    low, high = value_range(image)
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise BadImageError("some of its pixels are not finite (NaN or infinite)")
-    if low < 0 or high > SIXTEEN_BITS:
-        raise BadImageError(f"its pixels have values from {low:g} to {high:g}: neither 0–1, 8 bits nor 16 bits")
-    return white_value(image, high)
 
 
 def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:

@@ -92,7 +92,7 @@ class ProcessIo:
 
     def publish(self, computed: Computed, reply: Callable[[Published], None]) -> None:
         """Start an upload."""
-        details = (computed.item, computed.mask_size, computed.began)
+        details = (computed.item, computed.mask_size, computed.began, computed.range_used)
         self._call(_Call(reply), "publish", *details, array=computed.prediction.values)
 
     def cpu_seconds(self) -> float | None:
@@ -196,7 +196,7 @@ def _serve(channel: Channel) -> None:
 
         def reply(what: Fetched) -> None:
             if isinstance(what, DecodedImage):
-                channel.send((ticket, "image", what.full_size, what.crc32c), what.pixels)
+                channel.send((ticket, "image", what.full_size, what.range_used, what.crc32c), what.pixels)
             else:
                 channel.send((ticket, "reply", _portable(what)))
 
@@ -213,8 +213,8 @@ def _serve(channel: Channel) -> None:
         elif kind == "fetch":
             fetch(ticket, rest[0])
         elif array is not None:
-            item, mask_size, began = rest
-            publish(ticket, Computed(item, Prediction(array), mask_size, began))
+            item, *others = rest
+            publish(ticket, Computed(item, Prediction(array), *others))
 
 
 def _portable(what: Result | Exception) -> Result | CloudsegError:

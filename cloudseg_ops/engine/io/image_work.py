@@ -8,9 +8,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from cloudseg_ops import __version__
-from cloudseg_ops.contracts.errors import BadImageError, ContentEncodingError, ObjectNotFoundError
+from cloudseg_ops.contracts.errors import (
+    BadImageError,
+    ContentEncodingError,
+    DecoderMissingError,
+    ObjectNotFoundError,
+)
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.contracts.objects import InputObject
+from cloudseg_ops.contracts.objects import InputObject, is_image_name
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
 from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.contracts.results import Result
@@ -25,8 +30,13 @@ from cloudseg_ops.storage import Store
 
 _log = logging.getLogger(__name__)
 
+_DECODER_TYPES = ("avif", "avifs", "heic", "heics", "heif", "heifs", "hif")
+"""Extensions of the formats whose decoders may not be installed."""
 
-def provenance_of(source: InputObject, fraction: float, options: EngineOptions, ref: ModelRef) -> MaskProvenance:
+
+def provenance_of(
+    source: InputObject, fraction: float, options: EngineOptions, ref: ModelRef, range_used: float | None = None
+) -> MaskProvenance:
     """Return the provenance of an input's mask.
 
     Args:
@@ -34,6 +44,7 @@ def provenance_of(source: InputObject, fraction: float, options: EngineOptions, 
         fraction: Cloud fraction of the mask, 0–1.
         options: The engine's options.
         ref: The run's model.
+        range_used: The photograph's, see `DecodedImage`.
     """
     return MaskProvenance(
         source=Source(options.input.bucket, source.name, source.generation, source.crc32c),
@@ -44,6 +55,7 @@ def provenance_of(source: InputObject, fraction: float, options: EngineOptions, 
         cloud_fraction=fraction,
         run_id=options.run_id,
         version=__version__,
+        range_used=range_used,
     )
 
 
@@ -73,6 +85,7 @@ class ImageWork:
             reserve: Called with the bytes that decoding needs; may block.
 
         Raises:
+            DecoderMissingError: Its name says that it is an AVIF or HEIC image, and the decoder is not installed.
             ObjectUnreadableError: Cloud Storage refuses to return the photograph, and so would refuse to copy it to
                 quarantine.
             StorageError: Cloud Storage failed.
@@ -109,6 +122,11 @@ class ImageWork:
             )
         except BadImageError as error:
             return self.quarantine(item.with_crc32c(found), str(error), began)
+        except DecoderMissingError as error:
+            # With such a name, this deployment is meant to read the format. With another one, the name is wrong.
+            if is_image_name(source.name, _DECODER_TYPES):
+                raise
+            return self.quarantine(item.with_crc32c(found), str(error), began)
         return replace(image, crc32c=found) if found else image
 
     def quarantine(self, item: Item, reason: str, began: float) -> Result:
@@ -128,7 +146,8 @@ class ImageWork:
         """Encode the mask of an image and upload it with its provenance."""
         item = computed.item
         classes = computed.prediction.restored(computed.mask_size)
-        provenance = provenance_of(item.source, cloud_fraction(classes), self._options, self._ref)
+        fraction = cloud_fraction(classes)
+        provenance = provenance_of(item.source, fraction, self._options, self._ref, computed.range_used)
         png = encode_mask(classes, self._ref.params.n_classes)
         result = self._publisher.write_mask(item.source, png, provenance, item.seen.mask)
         return replace(result, seconds=time.monotonic() - computed.began)

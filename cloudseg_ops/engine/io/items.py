@@ -37,9 +37,11 @@ class Computed:
         prediction: The network's prediction.
         mask_size: Height and width of the mask.
         began: When the download began, in monotonic seconds.
+        range_used: The photograph's, see `DecodedImage`.
     """
 
     item: Item
     prediction: Prediction
     mask_size: tuple[int, int]
     began: float
+    range_used: float | None = None

@@ -49,7 +49,8 @@ class Proofs:
         provenance = mask_provenance(evidence.mask)
         if proof is Proof.MASKED and provenance:
             name = mask_name(source.name)
-            return Result(source, masked, mask=name, cloud_fraction=provenance.cloud_fraction)
+            fraction, used = provenance.cloud_fraction, provenance.range_used
+            return Result(source, masked, mask=name, cloud_fraction=fraction, range_used=used)
         if proof is Proof.QUARANTINED and evidence.quarantined:
             return Result(source, Outcome.QUARANTINED, reason=quarantine_reason(evidence.quarantined.metadata))
         if newest_generation(source.name, self._input, evidence) > source.generation:

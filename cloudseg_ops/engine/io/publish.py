@@ -64,7 +64,11 @@ class Publisher:
                     return result
             else:
                 return Result(
-                    source, Outcome.DONE, mask=target.name, cloud_fraction=round(provenance.cloud_fraction, 6)
+                    source,
+                    Outcome.DONE,
+                    mask=target.name,
+                    cloud_fraction=round(provenance.cloud_fraction, 6),
+                    range_used=provenance.range_used,
                 )
         raise self._contended(target)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 
-from cloudseg_ops.contracts.errors import CorruptModelError, ManifestError
+from cloudseg_ops.contracts.errors import CorruptModelError
 from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
@@ -23,11 +22,7 @@ def read_model_ref(store: Store, uri: GcsUri) -> ModelRef:
         ManifestError: The object is not a valid model reference.
         CorruptModelError: Its digest does not match its MD5 and parameters.
     """
-    try:
-        fields = json.loads(store.read(uri))
-    except ValueError as error:
-        raise ManifestError(f"{uri} is not valid JSON ({error}); clear `pull_model`, which writes it") from None
-    ref = ModelRef.from_json(fields, str(uri))
+    ref = ModelRef.parse(store.read(uri), str(uri))
     if (digest := model_digest(ref.md5, ref.params)) != ref.digest:
         raise CorruptModelError(
             f"{uri} has the digest {ref.digest}, but its md5 and parameters give {digest}: it was edited, or written "

@@ -225,4 +225,5 @@ class Pipeline:
                 self._preview(job.image, prediction, result)
             leave(result)
 
-        self._io.publish(Computed(job.item, prediction, job.image.mask_size, job.began), published)
+        image = job.image
+        self._io.publish(Computed(job.item, prediction, image.mask_size, job.began, image.range_used), published)

@@ -12,6 +12,7 @@ from typing import Self
 
 from cloudseg_ops.contracts.engine_failure import is_permanent
 from cloudseg_ops.contracts.errors import (
+    DecoderMissingError,
     NonFiniteLogitsError,
     ObjectEncryptedError,
     ObjectHeldError,
@@ -24,7 +25,7 @@ from cloudseg_ops.contracts.results import Outcome, Result
 _MAX_FAILURES_IN_A_ROW = 32
 """Consecutive failures after which the cause cannot be the images. Each may cost two minutes of GPU time in retries.
 Refusals do not count: they cost one request each, and say nothing about the images behind them."""
-_OF_ONE_IMAGE = (NonFiniteLogitsError, ObjectHeldError, ObjectRetainedError)
+_OF_ONE_IMAGE = (DecoderMissingError, NonFiniteLogitsError, ObjectHeldError, ObjectRetainedError)
 """Failures that do not count, either: they fail without retries, and others may succeed."""
 _NAMED = 5
 """Failures kept with their image, for the final error message."""

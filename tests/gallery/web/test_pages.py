@@ -50,7 +50,7 @@ def test_quarantined_images_show_their_reason(site: Site) -> None:
     (image,) = page.all("img")
     answer = site.get(relative(image["src"]), status=422)
     assert answer.headers["Content-Type"] == "image/svg+xml"
-    assert "it is not an image, or none of the formats" in answer.text
+    assert "not a photograph but text" in answer.text
     (link,) = [link for link in page.links() if "/images/" in link]
     detail = shown(site, relative(link))
     assert "in quarantine" in detail.text

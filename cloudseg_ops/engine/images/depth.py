@@ -1,0 +1,58 @@
+"""Photographs of more than eight bits: the value of white, and how much of their range they use."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from PIL import Image
+
+from cloudseg_ops.contracts.errors import BadImageError
+from cloudseg_ops.contracts.photographs import LOW_RANGE, SIXTEEN_BITS, white_value
+from cloudseg_ops.engine.images.row_blocks import value_range
+
+_EIGHT_BITS = 255
+_SAMPLE_FORMAT = 339
+
+
+def measure_depth(image: Image.Image) -> tuple[float, int]:
+    """Return the highest value of a loaded grey image of more than eight bits, and the value of white.
+
+    Raises:
+        BadImageError: The values are not those of a photograph.
+    """
+    low, high = value_range(image)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise BadImageError("some of its pixels are not finite (NaN or infinite)")
+    if low < 0 and _is_unsigned(image):
+        raise BadImageError("its pixels have values above 2,147,483,647: neither 0–1, 8 bits nor 16 bits")
+    if low < 0 or high > SIXTEEN_BITS:
+        raise BadImageError(f"its pixels have values from {low:g} to {high:g}: neither 0–1, 8 bits nor 16 bits")
+    return high, white_value(image, high)
+
+
+def _is_unsigned(image: Image.Image) -> bool:
+    """Return whether the file's values are unsigned: Pillow reads 32 bits as signed ones."""
+    return image.mode == "I" and getattr(image, "tag_v2", {}).get(_SAMPLE_FORMAT, (1,))[0] == 1
+
+
+def low_range(high: float, white: int) -> float | None:
+    """Return the share of the range that is used, 0–1, if it is at most `LOW_RANGE`; otherwise None.
+
+    Args:
+        high: The highest value.
+        white: The value of white; only ranges of more than eight bits are judged.
+    """
+    used = (high + 1) / (white + 1)
+    return round(used, 6) if white > _EIGHT_BITS and used <= LOW_RANGE else None
+
+
+def low_range_of_upper_bits(image: Image.Image) -> float | None:
+    """Return the same for a loaded image of 16 bits of which Pillow has read only the upper eight.
+
+    Rounding does not matter: the 16 bits are below 8192 exactly if their upper eight are below 32.
+    """
+    extrema = cast("tuple[tuple[int, int], ...]", image.getextrema())
+    colors = len(image.getbands()) - image.mode.endswith("A")
+    used = (max(high for _, high in extrema[:colors]) + 1) / (_EIGHT_BITS + 1)
+    return round(used, 6) if image.mode != "CMYK" and used <= LOW_RANGE else None
