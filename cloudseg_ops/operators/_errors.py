@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from packaging.version import Version
 
 from cloudseg_ops.contracts.errors import CloudsegError
-from cloudseg_ops.operators.remedies import Failure, failure_summary, remedy
+from cloudseg_ops.operators.failures import Failure, failure_summary, remedy
 
 FAILURE_KEY = "failure"
 """XCom key of a failed try: a `Failure` as JSON."""

@@ -9,7 +9,8 @@ from cloudseg_ops.config.settings import variables
 from cloudseg_ops.contracts import errors
 from cloudseg_ops.contracts.errors import CloudsegError, LocalError, StorageError, UnknownRevisionError
 from cloudseg_ops.engine.process.options import parse_options
-from cloudseg_ops.operators.remedies import REMEDIES, Failure, failure_summary, origin, remedy
+from cloudseg_ops.operators.failures import Failure, failure_summary, origin, remedy
+from cloudseg_ops.operators.remedies import REMEDIES
 from cloudseg_ops.pods import CONTAINER, final_error
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from cloudseg_ops.contracts.errors import ModelLoadError, StorageError, WeightsFileError
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
-from cloudseg_ops.operators.remedies import remedy
+from cloudseg_ops.operators.failures import remedy
 from cloudseg_ops.registry import pull_model
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
