@@ -19,7 +19,7 @@ from cloudseg_ops.contracts.errors import (
     ModelParamsError,
     NotShownError,
 )
-from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.photographs import explain_unidentified, readable_formats
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
@@ -32,12 +32,22 @@ from cloudseg_ops.registry._repository import parse_params
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.runs.chunk_plan import Chunk, parse_plan
 from cloudseg_ops.runs.run_plan import parse_dry_run
-from tests.support.lab import encoded, noise, unet_params
 from tests.support.odd_files import NOT_PHOTOGRAPHS, SEVERAL_PHOTOGRAPHS, SINGLE_PHOTOGRAPHS, UNREADABLE_TIFFS
+from tests.support.pixels import encoded, noise
 
 MAX_PIXELS = 1_000_000
 COMPRESSIONS = ("tiff_lzw", "tiff_deflate", "jpeg", "packbits", "zstd")
 SOURCE = InputObject("sky/ü.jpg", 1_788_000_000_000_001, 1234, "AAAAAA==")
+
+
+_SECTION: dict[str, Any] = {
+    "architecture": "unet",
+    "in_channels": 3,
+    "n_classes": 1,
+    "arguments": {"width": 8, "depth": 2},
+    "classes": ["clear sky", "cloud"],
+    "max_side": 512,
+}
 
 
 @dataclass(frozen=True)
@@ -151,7 +161,7 @@ def _records() -> list[bytes]:
 
 
 def _models() -> list[bytes]:
-    params = unet_params(normalize={"mean": (0.5,) * 3, "std": (0.5,) * 3})
+    params = ModelParams.model_validate({**_SECTION, "normalize": {"mean": (0.5,) * 3, "std": (0.5,) * 3}})
     ref = ModelRef(
         revision="v1", commit="c" * 40, repository="r", md5="a" * 32, uri="gs://s/m", digest="d" * 32, params=params
     )
@@ -159,9 +169,8 @@ def _models() -> list[bytes]:
 
 
 def _sections() -> list[bytes]:
-    section: dict[str, Any] = unet_params().model_dump(mode="json")
     return [
-        yaml.safe_dump({"model": section}).encode(),
+        yaml.safe_dump({"model": _SECTION}).encode(),
         b"model: {architecture: exported, in_channels: 3, n_classes: 2}",
     ]
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -25,19 +24,10 @@ from cloudseg_ops.engine.process.options import EngineOptions
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.storage import ObjectInfo, Store
 from tests.conftest import Buckets
+from tests.support.pixels import encoded as encoded  # noqa: PLC0414  re-exported, as is the next one
+from tests.support.pixels import noise as noise  # noqa: PLC0414
 
 _models = count()
-
-
-def noise(width: int, height: int, channels: int = 3, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    shape = (height, width, channels) if channels > 1 else (height, width)
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def encoded(image: Image.Image, image_format: str, **how: Any) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, image_format, **how)
-    return stream.getvalue()
 
 
 def picture(width: int = 40, height: int = 30, image_format: str = "PNG", seed: int = 0) -> bytes:

@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 from PIL import Image
 
-from tests.support.lab import encoded, noise
+from tests.support.pixels import encoded, noise
 from tests.support.tiffs import MASK, REDUCED, planes, tiff, with_sub_page
 
 RGB = noise(16, 12)
