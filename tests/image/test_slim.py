@@ -2,6 +2,8 @@
 
 import platform
 import re
+import shutil
+import struct
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -197,3 +199,28 @@ def test_unresolved_libraries_are_found(tmp_path: Path, library: Path) -> None:
     assert unresolved_libraries(tmp_path) == []
     assert SharedObject.read(library).soname == "libfoo.so.1"
     assert library_stand_in(module, ())
+
+
+@on_linux
+def test_libraries_are_found_on_the_rpath_of_the_library_that_loads_them(tmp_path: Path) -> None:
+    (module,) = (NUMPY / "numpy" / "_core").glob("_multiarray_umath.*.so")
+    (bundled,) = [name for name in SharedObject.read(module).needed if "openblas" in name]
+    shutil.copytree(NUMPY / "numpy.libs", tmp_path / "numpy.libs")
+    _remove_search_path(tmp_path / "numpy.libs" / bundled)
+    assert any(f"numpy.libs/{bundled} needs" in text for text in unresolved_libraries(tmp_path))
+    link = tmp_path / "numpy" / "_core" / "_multiarray_umath.so"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(module)
+    assert SharedObject.read(module).inherited_path
+    assert unresolved_libraries(tmp_path) == []
+
+
+def _remove_search_path(library: Path) -> None:
+    """Make DT_RPATH and DT_RUNPATH entries of an unknown kind."""
+    data = bytearray(library.read_bytes())
+    segments, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+    for kind, _, offset, _, _, size in struct.iter_unpack("<IIQQQQ16x", data[segments : segments + 56 * count]):
+        for at in range(offset, offset + size if kind == 2 else offset, 16):
+            if struct.unpack_from("<Q", data, at)[0] in (15, 29):
+                struct.pack_into("<Q", data, at, 0x6FFFFF00)
+    library.write_bytes(data)

@@ -49,9 +49,13 @@ if torch.version.cuda:
 def unresolved_libraries(root: Path) -> list[str]:
     """Return the libraries needed by shared objects below a folder that the dynamic linker would not find."""
     missing = []
-    for path in shared_objects(root):
-        library = SharedObject.read(path)
-        folders = [_expand(entry, path) for entry in library.search_path] + _SYSTEM
+    libraries = {path: SharedObject.read(path) for path in shared_objects(root)}
+    inherited: dict[str, list[Path]] = {}
+    for path, library in libraries.items():
+        for name in library.needed:
+            inherited.setdefault(name, []).extend(_expand(entry, path) for entry in library.inherited_path)
+    for path, library in libraries.items():
+        folders = [*(_expand(entry, path) for entry in library.search_path), *inherited.get(path.name, ()), *_SYSTEM]
         missing += [
             f"{path.relative_to(root)} needs {name}"
             for name in library.needed

@@ -26,12 +26,14 @@ class SharedObject:
         soname: DT_SONAME; empty if there is none.
         needed: DT_NEEDED entries.
         search_path: DT_RUNPATH or DT_RPATH, split at the colons.
+        inherited_path: DT_RPATH, split at the colons: it also applies to what the needed libraries need.
         functions: Exported functions, except those with C++ names.
     """
 
     soname: str
     needed: tuple[str, ...]
     search_path: tuple[str, ...]
+    inherited_path: tuple[str, ...]
     functions: tuple[Function, ...]
 
     @staticmethod
@@ -45,6 +47,10 @@ class SharedObject:
         """Read the dynamic section and the dynamic symbols of a file."""
         with path.open("rb") as file:
             return _Reader(file).shared_object()
+
+
+def _folders(paths: list[str]) -> tuple[str, ...]:
+    return tuple(part for text in paths for part in text.split(":") if part)
 
 
 class _Reader:
@@ -85,11 +91,13 @@ class _Reader:
                 entries = [pair for pair in struct.iter_unpack("<QQ", self._bytes(offset, size - size % 16)) if pair[0]]
         strings = next((self._offset(value) for tag, value in entries if tag == _STRTAB), 0)
         named = [(tag, self._text(strings + value)) for tag, value in entries if tag in _TEXTS]
-        paths = [text for tag, text in named if tag in {_RPATH, _RUNPATH}]
+        rpaths = [text for tag, text in named if tag == _RPATH]
+        runpaths = [text for tag, text in named if tag == _RUNPATH]
         return SharedObject(
             soname=next((text for tag, text in named if tag == _SONAME), ""),
             needed=tuple(text for tag, text in named if tag == _NEEDED),
-            search_path=tuple(part for text in paths for part in text.split(":") if part),
+            search_path=_folders(rpaths + runpaths),
+            inherited_path=() if runpaths else _folders(rpaths),
             functions=tuple(self._functions()),
         )
 
