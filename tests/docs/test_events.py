@@ -33,7 +33,7 @@ def test_every_field_of_a_failure_message_is_listed() -> None:
     message = build_notification(
         dag_id="d", run_id="r", reason="x", failed=[FailedTask("t")], report=None, base_url="http://ui"
     )
-    assert _table("Being told of failures") == set(message)
+    assert _table("Failure notifications") == set(message)
     for key in message["failed_tasks"][0]:
         assert f"`{key}`" in TEXT
 
