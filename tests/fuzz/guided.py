@@ -1,5 +1,6 @@
 """The same, guided by the coverage of Pillow's and cloudseg's Python code. Needs atheris, which is not in the lock."""
 
+import faulthandler
 import logging
 import sys
 import time
@@ -8,13 +9,14 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["PIL", "cloudseg_ops"]):
-    from tests.fuzz.loop import check
+    from tests.fuzz.loop import HANG_SECONDS, check
     from tests.fuzz.targets import TARGETS
 
 
 def main(name: str, seconds: float, folder: Path) -> None:
     """Run inputs of libFuzzer; seeds are the corpus."""
     logging.disable()
+    faulthandler.dump_traceback_later(seconds + HANG_SECONDS, exit=True)
     target, current, count = TARGETS[name], folder / "input", folder / "count"
     # Kept between the slices of a target, so that later ones begin where earlier ones stopped.
     corpus = Path("build/fuzz/corpus") / name.replace(" ", "-")

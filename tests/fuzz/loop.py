@@ -1,6 +1,7 @@
 """One process of fuzzing: `python -m tests.fuzz.loop TARGET FIRST SECONDS FOLDER`."""
 
 import contextlib
+import faulthandler
 import logging
 import resource
 import sys
@@ -14,6 +15,8 @@ CPU_SECONDS = 5.0
 """An input of at most 200 kB, with at most a million pixels, that takes longer has found something."""
 MEMORY_KILOBYTES = 200_000
 """The same for the growth of the process; a million pixels need 20 MB."""
+HANG_SECONDS = 40.0
+"""A process that is still busy this long after its time prints where, and ends."""
 
 
 def check(target: Target, data: bytes) -> None:
@@ -36,6 +39,7 @@ def _peak() -> int:
 def main(name: str, first: int, seconds: float, folder: Path) -> None:
     """Run the inputs from a number on; the current input and their count are in the folder."""
     logging.disable()
+    faulthandler.dump_traceback_later(seconds + HANG_SECONDS, exit=True)
     target, current, count = TARGETS[name], folder / "input", folder / "count"
     seeds = target.seeds()
     ends, number = time.monotonic() + seconds, first
