@@ -104,7 +104,7 @@ class Judge:
         mask, copy = outputs.get(f"{upload.name}.mask.png"), outputs.get(f"quarantine/{upload.name}")
         masked, quarantined = self._is_mask_of(mask, upload), self._is_copy_of(copy, upload)
         if masked and upload.size is None:
-            verdict.false_alarms.append(f"{upload.name}#{upload.generation} is no photograph and has a mask")
+            verdict.false_alarms.append(f"{upload.name}#{upload.generation} is not a photograph, and has a mask")
         if quarantined and upload.size is not None:
             reason = (copy or {}).get("metadata", {}).get("cloudseg-reason")
             verdict.false_alarms.append(f"{upload.name}#{upload.generation} is in quarantine, but good: {reason}")

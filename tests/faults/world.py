@@ -78,7 +78,7 @@ class World:
         return Judge(self.servers.url, self.buckets[0], self.buckets[1], self.model_digest)
 
     def upload(self, name: str, *, good: bool) -> None:
-        """Upload a photograph, or a file that is none, past the proxy."""
+        """Upload a photograph, or another file under such a name, past the proxy."""
         with self._lock:
             number = len(self.ledger.uploads)
             data = tiny.photograph(self.seed * 100_000 + number, *_SIZE) if good else f"no image {number}".encode()
