@@ -13,7 +13,7 @@ DELIVERY = $(STATE)/venv/bin/python -m cloudseg_delivery
 PYTEST = $(PY) -m pytest --numprocesses=$(shell $(STATE)/venv/bin/python -c "import os; print(min(len(os.sched_getaffinity(0)), 4) + 1)" 2>/dev/null || echo 3)
 export STATE PYTHON
 
-.PHONY: help demo up down audit progress bench setup docs test test-fast fuzz lint format lock requirements image deploy rollback deployed clean
+.PHONY: help demo up down audit progress bench setup docs test test-fast faults fuzz lint format lock requirements image deploy rollback deployed clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -61,6 +61,11 @@ test-fast: ## Run the tests that do not start Airflow and take at most a second 
 fuzz: ## Fuzz the decoders and the formats of the buckets' files: SECONDS=3600 TARGETS="decode gallery" ATHERIS=1
 	@scripts/bootstrap.sh test
 	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGETS),--targets $(TARGETS)) $(if $(ATHERIS),--atheris)
+
+faults: ## Inject faults, kills and races for a while, and account for every upload: SECONDS=600 SEED=1 RATE=0.1 JOBS=4
+	@scripts/bootstrap.sh test
+	@$(PY) -m tests.faults $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(JOBS),--jobs $(JOBS))
 
 lint: ## Check style, format, types, import layers, spelling, wording and workflows
 	@scripts/bootstrap.sh test

@@ -57,6 +57,20 @@ def header_crc32c(response: Response) -> str:
     return next((item.strip().removeprefix("crc32c=") for item in hashes if item.strip().startswith("crc32c=")), "")
 
 
+def require_stored_bytes(uri: GcsUri, response: Response) -> None:
+    """Check that a response has the stored bytes, and that offsets in it are those of the object.
+
+    Raises:
+        MismatchError: It claims a Content-Encoding that the object does not have; another response may be right.
+        StorageError: The object is stored compressed.
+    """
+    if "Content-Encoding" not in response.headers:
+        return
+    if response.headers.get("X-Goog-Stored-Content-Encoding") == "identity":
+        raise MismatchError(f"read {uri}: the response has a Content-Encoding that the object does not have")
+    raise StorageError(f"read {uri}: it is stored with a Content-Encoding, and so cannot be read in parts")
+
+
 def verify_crc32c(uri: GcsUri, data: bytes, crc32c: str) -> None:
     """Verify the checksum of an object.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import google_crc32c
 from requests import Response
 
-from cloudseg_ops.contracts.errors import ManifestError, StorageError
+from cloudseg_ops.contracts.errors import ManifestError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
 from cloudseg_ops.storage._checksums import (
@@ -15,6 +15,7 @@ from cloudseg_ops.storage._checksums import (
     encode_crc32c,
     header_crc32c,
     read_verified,
+    require_stored_bytes,
     verify_value,
 )
 from cloudseg_ops.storage._reads import Reader, pieces_of
@@ -118,10 +119,7 @@ class _Scan:
                 self._add(data)
 
     def _check(self, response: Response) -> None:
-        if "Content-Encoding" in response.headers:
-            raise StorageError(
-                f"read {self._uri}: it is stored with a Content-Encoding, and so cannot be read in parts"
-            )
+        require_stored_bytes(self._uri, response)
         if self.size and response.status_code != 206:
             raise MismatchError(f"read {self._uri}: the server does not resume a download")
         self.generation = self.generation or int(response.headers.get("X-Goog-Generation", 0)) or None

@@ -11,10 +11,16 @@ from itertools import pairwise
 from google.api_core.exceptions import RequestRangeNotSatisfiable, from_http_response
 from requests import Response
 
-from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage._calls import retry
-from cloudseg_ops.storage._checksums import header_crc32c, read_verified, verified_content, verify_crc32c
+from cloudseg_ops.storage._checksums import (
+    MismatchError,
+    header_crc32c,
+    read_verified,
+    require_stored_bytes,
+    verified_content,
+    verify_crc32c,
+)
 from cloudseg_ops.storage._transport import Transport
 
 _WHOLE_PIECE = 16 << 20
@@ -149,10 +155,9 @@ class Reader:
         def attempt() -> bytes:
             try:
                 with self.get(f"bytes={start}-{end - 1}", plain=True) as response:
-                    if response.status_code != 206 or "Content-Encoding" in response.headers:
-                        raise StorageError(
-                            f"read {self._uri}: it is stored with a Content-Encoding, and so cannot be read in parts"
-                        )
+                    require_stored_bytes(self._uri, response)
+                    if response.status_code != 206:
+                        raise MismatchError(f"read {self._uri}: the response is not the requested part")
                     data = b"".join(pieces_of(response, _RANGE_PIECE))
             except RequestRangeNotSatisfiable:
                 return b""

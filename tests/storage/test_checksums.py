@@ -105,3 +105,22 @@ def test_list_that_is_not_text_raises(store: Store, uri: GcsUri) -> None:
     store.write(uri, b"good\n\xff\xfe\n")
     with pytest.raises(ManifestError, match="is not UTF-8 text"):
         list(store.read_lines(uri))
+
+
+@pytest.mark.parametrize("read", ["list", "part"])
+def test_content_encoding_that_the_object_does_not_have_is_read_again(
+    store: Store, uri: GcsUri, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    store.write_lines(uri, ["one", "two"])
+    send, lies = store._transport.send, iter([True, True])
+
+    def send_with_a_lie(*arguments: Any, **options: Any) -> Any:
+        response = send(*arguments, **options)
+        if next(lies, False):
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    monkeypatch.setattr(store._transport, "send", send_with_a_lie)
+    found = list(store.read_lines(uri)) if read == "list" else store.read_part(uri, 0, 3)
+    assert found == (["one", "two"] if read == "list" else b"one")
+    assert next(lies, None) is None
