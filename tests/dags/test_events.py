@@ -149,7 +149,7 @@ def test_unknown_revision_fails_at_once_and_sends_a_notification(idle: EventStac
 def test_temporary_error_is_retried(idle: EventStack) -> None:
     airflow = idle.airflow
     airflow.upload({"refused/0.png": tiny.photograph(0, 64, 48)})
-    with airflow.faults({"action": "status", "status": 403, "path": r"/refused/0\.png.*alt=media", "times": 1000}):
+    with airflow.faults({"action": "status", "status": 501, "path": r"/refused/0\.png.*alt=media", "times": 1000}):
         run_id, state = airflow.run()
     assert (state, airflow.task(run_id, "segment").tries) == ("failed", 2)
     first, last = (idle.last_lines(run_id, "segment", attempt) for attempt in (1, 2))
@@ -157,7 +157,7 @@ def test_temporary_error_is_retried(idle: EventStack) -> None:
     assert last[0] == "Try 2 of 2 failed; it was the last one."
     for lines in (first, last):
         assert lines[1].startswith("What happened: ChunkUnfinishedError: chunk 0 ")
-        assert "403" in lines[1]
+        assert "501" in lines[1]
         assert lines[2].startswith("What to do: ")
     airflow.wait_for(lambda: idle.webhook.received or None, 60)
     time.sleep(5)

@@ -80,7 +80,7 @@ def test_authorized_user_sees_the_images_of_a_run(visit: Visit, user: str) -> No
     check(page)
     for name in ("gallery/0.png", "gallery/3.png", "gallery/bad.jpg", HOSTILE):
         assert name in page.text
-    assert "not an image, or none of the formats" in page.text
+    assert "not a photograph but text: upload the photograph itself" in page.text
     # The photographs are deleted, because their masks are proven; the engine made previews of the first of each chunk.
     pictures = [image for image in page.all("img") if image["class"] == "preview"]
     assert len(pictures) == 5

@@ -65,7 +65,7 @@ def test_plan_link_is_shown_if_the_page_exists(clean_airflow: RunningAirflow) ->
 def test_failed_run_has_a_report(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     _upload(airflow, "failed", 8)
-    refused = {"action": "status", "status": 403, "path": r"/failed/7\.png.*alt=media", "times": 1000}
+    refused = {"action": "status", "status": 501, "path": r"/failed/7\.png.*alt=media", "times": 1000}
     with airflow.faults(refused):
         run_id, state = airflow.run()
     assert (state, airflow.tasks(run_id)["report"]) == ("failed", ["failed"])

@@ -156,7 +156,7 @@ def test_misspelled_param_fails_the_run_before_anything_is_read(clean_airflow: R
 def test_permanently_failed_chunk_does_not_affect_others(clean_airflow: RunningAirflow) -> None:
     airflow = clean_airflow
     airflow.upload(_photographs("partly", 8))
-    refused = {"action": "status", "status": 403, "path": r"/partly/7\.png.*alt=media", "times": 1000}
+    refused = {"action": "status", "status": 501, "path": r"/partly/7\.png.*alt=media", "times": 1000}
     with airflow.faults(refused):
         run_id, state = airflow.run()
     tasks = airflow.tasks(run_id)

@@ -26,6 +26,9 @@ class SingleImageStore(Store):
     def read(self, uri: GcsUri, **_: Any) -> bytes:
         return self._files.get(str(uri), self._photograph)
 
+    def read_input(self, uri: GcsUri, **_: Any) -> tuple[bytes, str]:
+        return self.read(uri), "AAAAAA=="
+
     def read_lines(self, uri: GcsUri) -> Iterator[str]:
         for index in range(self._images):
             yield InputObject(f"sky/{index:08}.png", 1, len(self._photograph), "AAAAAA==").to_line()

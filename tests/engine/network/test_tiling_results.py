@@ -65,10 +65,10 @@ def whole_logits(network: nn.Module, frame: Pixels, stride: int) -> Logits:
 
 
 def tiled_logits(
-    network: nn.Module, frame: Pixels, *, stride: int, halo: int | None, most_pixels: int, batch: int = 3
+    network: nn.Module, frame: Pixels, *, stride: int, halo: int | None, max_pixels: int, batch: int = 3
 ) -> Logits:
     height, width = frame.shape[:2]
-    tiles = plan_tiles(height, width, stride=stride, halo=halo, max_pixels=most_pixels)
+    tiles = plan_tiles(height, width, stride=stride, halo=halo, max_pixels=max_pixels)
     assert len(tiles) > 1
     n_classes = Computer(network)([frame[: 4 * stride, : 4 * stride]]).shape[1]
     out = np.full((n_classes, height, width), np.nan, np.float32)
@@ -85,7 +85,7 @@ def relative_difference(some: Logits, others: Logits) -> float:
 @pytest.mark.parametrize("n_classes", [1, 5])
 @pytest.mark.parametrize("in_channels", [1, 3])
 @pytest.mark.parametrize(
-    ("depth", "size", "most_pixels"),
+    ("depth", "size", "max_pixels"),
     [
         (1, (101, 203), 2_000),
         (2, (301, 243), 12_000),
@@ -96,7 +96,7 @@ def relative_difference(some: Logits, others: Logits) -> float:
     ],
 )
 def test_tiles_give_the_logits_of_the_whole_image(
-    depth: int, size: tuple[int, int], most_pixels: int, in_channels: int, n_classes: int
+    depth: int, size: tuple[int, int], max_pixels: int, in_channels: int, n_classes: int
 ) -> None:
     network = unet(depth, in_channels, n_classes)
     frame = picture(*size, in_channels)
@@ -104,7 +104,7 @@ def test_tiles_give_the_logits_of_the_whole_image(
     how: dict[str, Any] = {
         "stride": network.stride,
         "halo": module_receptive_field(UNet(1, 1, 1, depth), 2**depth),
-        "most_pixels": most_pixels,
+        "max_pixels": max_pixels,
     }
     assert relative_difference(tiled_logits(network, frame, **how), expected) < 1e-5
     classes = np.full(size, 99, np.uint8)
@@ -123,14 +123,14 @@ def test_tiles_give_the_logits_of_the_whole_image(
 def test_too_small_halo_gives_visible_seams(depth: int, halo: int, least: float) -> None:
     network = unet(depth)
     frame = picture(301, 243)
-    got = tiled_logits(network, frame, stride=network.stride, halo=halo, most_pixels=30_000)
+    got = tiled_logits(network, frame, stride=network.stride, halo=halo, max_pixels=30_000)
     assert relative_difference(got, whole_logits(network, frame, network.stride)) > least
 
 
 def test_float_pixels_give_the_same_logits_in_tiles() -> None:
     network = unet(2)
     frame = picture(101, 143).astype(np.float32) / np.float32(255)
-    got = tiled_logits(network, frame, stride=4, halo=24, most_pixels=6_000)
+    got = tiled_logits(network, frame, stride=4, halo=24, max_pixels=6_000)
     assert relative_difference(got, whole_logits(network, frame, 4)) < 1e-5
 
 
@@ -138,7 +138,7 @@ def test_exported_program_gives_the_same_logits_in_tiles() -> None:
     program = torch.export.load(io.BytesIO(exported(tiny_unet()))).module()
     halo = find_receptive_field(program, in_channels=3, stride=4, device=torch.device("cpu"))
     frame = picture(150, 201)
-    got = tiled_logits(program, frame, stride=4, halo=halo, most_pixels=8_000)
+    got = tiled_logits(program, frame, stride=4, halo=halo, max_pixels=8_000)
     assert relative_difference(got, whole_logits(tiny_unet(), frame, 4)) < 1e-5
 
 
