@@ -144,7 +144,7 @@ def _kind_of_text(text: str) -> FileKind:
         return _LFS
     if "outs:" in text and "\n- md5:" in text:
         return _DVC
-    if text.startswith(("<!doctype html", "<html")):
+    if text.startswith(("<!doctype html", "<html", "<head", "<body", "<script")):
         return _HTML
     if text.startswith("<"):
         return _SVG if "<svg" in text else _XML

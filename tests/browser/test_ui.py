@@ -90,7 +90,7 @@ def test_gallery_shows_and_filters_photographs(admin: Ui, run_id: str) -> None:
     tab.get_by_label("Outcome").select_option(label="quarantined")
     tab.get_by_role("button", name="Show").click()
     expect(cards).to_have_count(2)
-    expect(tab.get_by_text("not a photograph but text").first).to_be_visible()
+    expect(tab.get_by_text("not a photograph but a web page").first).to_be_visible()
     assert not admin.alerts
 
 
