@@ -15,6 +15,8 @@ from email.message import Message
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from cloudseg_ops.storage._calls import response_error
+
 if TYPE_CHECKING:
     from google.cloud.storage import Client
 
@@ -66,8 +68,6 @@ def perform(client: Client, calls: Sequence[Call]) -> list[CallResponse]:
     Raises:
         GoogleAPICallError: The request as a whole was rejected, or a response is missing.
     """
-    from google.api_core.exceptions import from_http_response
-
     boundary = f"batch-{uuid.uuid4().hex}"
     response = client._connection._make_request(
         "POST",
@@ -77,7 +77,7 @@ def perform(client: Client, calls: Sequence[Call]) -> list[CallResponse]:
         timeout=_TIMEOUT,
     )
     if not 200 <= response.status_code < 300:
-        raise from_http_response(response)  # type: ignore[no-untyped-call]
+        raise response_error(response)
     return _parse_responses(response.content, response.headers.get("Content-Type", ""), len(calls))
 
 

@@ -124,6 +124,24 @@ def _has_reason(error: GoogleAPICallError, reason: str) -> bool:
     return any(isinstance(item, dict) and item.get("reason") == reason for item in error.errors)
 
 
+def response_error(response: Any) -> Exception:
+    """Return the client's error for a response that reports one; a transient error if its body cannot be decoded.
+
+    Args:
+        response: A `requests.Response`.
+    """
+    from google.api_core.exceptions import ServiceUnavailable, from_http_response
+    from requests.exceptions import ContentDecodingError
+
+    try:
+        error: Exception = from_http_response(response)  # type: ignore[no-untyped-call]
+    except ContentDecodingError as failed:
+        return ServiceUnavailable(  # type: ignore[no-untyped-call]
+            f"the response with status {response.status_code} is not in its Content-Encoding ({failed})"
+        )
+    return error
+
+
 def retry() -> Any:
     """Return the client's retry policy: exponential backoff on transient errors, for two minutes."""
     # Safe for every call in this package: each is a read, has a precondition, or writes the same bytes again.

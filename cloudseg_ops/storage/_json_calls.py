@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
-from cloudseg_ops.storage._calls import retry
+from cloudseg_ops.storage._calls import response_error, retry
 
 if TYPE_CHECKING:
     from requests import Response
@@ -41,8 +41,6 @@ def call_json(
         parse: Reads the response; a missing or invalid field may raise any exception of `parsed`.
         resource: The request's body, if any.
     """
-    from google.api_core.exceptions import from_http_response
-
     asked = {key: value for key, value in query.items() if value not in (None, "")}
     url = transport.api_url(path, urlencode({**asked, "prettyPrint": "false"}))
     headers = {**transport.new_call(), "Accept": "application/json"}
@@ -55,7 +53,7 @@ def call_json(
     def attempt() -> _Parsed:
         with transport.send(method, url, headers, body) as response:
             if not 200 <= response.status_code < 300:
-                raise from_http_response(response)  # type: ignore[no-untyped-call]
+                raise response_error(response)
             return parsed(response, parse)
 
     made: _Parsed = retry()(attempt)()

@@ -8,11 +8,11 @@ from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 
-from google.api_core.exceptions import RequestRangeNotSatisfiable, from_http_response
+from google.api_core.exceptions import RequestRangeNotSatisfiable
 from requests import Response
 
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.storage._calls import retry
+from cloudseg_ops.storage._calls import response_error, retry
 from cloudseg_ops.storage._checksums import (
     MismatchError,
     header_crc32c,
@@ -183,7 +183,7 @@ class Reader:
             headers = {**headers, "Accept-Encoding": "identity"}
         with self._transport.send("GET", url, headers) as response:
             if response.status_code not in {200, 206}:
-                raise from_http_response(response)  # type: ignore[no-untyped-call]
+                raise response_error(response)
             yield response
 
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import IO
 
 import google_crc32c
-from google.api_core.exceptions import NotFound, ServiceUnavailable, from_http_response
+from google.api_core.exceptions import NotFound, ServiceUnavailable
 from requests import Response
 
 from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.storage._calls import retry
+from cloudseg_ops.storage._calls import response_error, retry
 from cloudseg_ops.storage._checksums import encode_crc32c
 from cloudseg_ops.storage._json_calls import parsed
 from cloudseg_ops.storage._transport import Transport
@@ -78,7 +78,7 @@ class _Session:
         def start() -> str:
             with transport.send("POST", url, headers, body) as response:
                 if response.status_code not in {200, 201}:
-                    raise from_http_response(response)  # type: ignore[no-untyped-call]
+                    raise response_error(response)
                 if "Location" not in response.headers:
                     raise ServiceUnavailable("the response names no session")  # type: ignore[no-untyped-call]
                 return response.headers["Location"]
@@ -145,7 +145,7 @@ class _Session:
         return stored
 
     def _failure(self, response: Response) -> Exception:
-        error: Exception = from_http_response(response)  # type: ignore[no-untyped-call]
+        error = response_error(response)
         if isinstance(error, NotFound):
             # Not the object: it does not exist yet.
             return StorageError(f"write {self._uri}: the upload session has expired; try again")

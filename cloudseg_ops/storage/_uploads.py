@@ -8,11 +8,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from google.api_core.exceptions import from_http_response
-
 from cloudseg_ops.contracts.objects import ObjectInfo
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.storage._calls import retry
+from cloudseg_ops.storage._calls import response_error, retry
 from cloudseg_ops.storage._checksums import crc32c_of
 from cloudseg_ops.storage._json_calls import parsed
 from cloudseg_ops.storage._transport import Transport
@@ -52,7 +50,7 @@ def upload(
     def attempt() -> ObjectInfo:
         with transport.send("POST", url, headers, body) as response:
             if response.status_code != 200:
-                raise from_http_response(response)  # type: ignore[no-untyped-call]
+                raise response_error(response)
             return parsed(response, lambda answer: info_from(uri.bucket, answer))
 
     info: ObjectInfo = retry()(attempt)()

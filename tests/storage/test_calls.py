@@ -77,3 +77,21 @@ def test_missing_credentials_raise(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(PermissionDeniedError, match="connect to Cloud Storage: refused"):
         Store.open()
+
+
+def test_error_response_that_cannot_be_decoded_is_retried(
+    store: Store, uri: GcsUri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write(uri, b"x")
+    send, lies = store._transport.send, iter([True])
+
+    def send_with_a_lie(method: str, url: str, *arguments: Any, **options: Any) -> Any:
+        if next(lies, False):
+            response = send(method, url.replace("/o/", "/o/missing-"), *arguments, **options)
+            response.headers["Content-Encoding"] = response.raw.headers["Content-Encoding"] = "gzip"
+            return response
+        return send(method, url, *arguments, **options)
+
+    monkeypatch.setattr(store._transport, "send", send_with_a_lie)
+    assert store.read(uri) == b"x"
+    assert next(lies, None) is None
