@@ -110,11 +110,8 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         """Continue when the triggerer has stopped watching the pod."""
         self._context = context
         with translate_kubernetes_errors():
-            reusable = self._is_reusable(event["name"], event["namespace"])
-            if event["status"] == "error" and reusable:
-                self.log.warning(
-                    "the triggerer lost contact with the pod; this worker takes over: %s", event["message"]
-                )
+            if self._takes_over(event):
+                self.log.warning("the triggerer gave up on the pod; this worker takes over: %s", event["message"])
                 return self.execute_sync(context)
             return super().trigger_reentry(context, event)
 
@@ -230,15 +227,20 @@ class PodSegmentOperator(LabelledChunk, KubernetesPodOperator):
         found: list[Any] = self.pod_manager.list_pods(self.settings.pods.namespace, selector)
         return found
 
-    def _is_reusable(self, name: str, namespace: str) -> bool:
+    def _takes_over(self, event: dict[str, Any]) -> bool:
+        name = event["name"]
         try:
-            found = self.pod_manager.retry_through_outage(lambda: self.client.read_namespaced_pod(name, namespace))
+            found = self.pod_manager.retry_through_outage(
+                lambda: self.client.read_namespaced_pod(name, event["namespace"])
+            )
         except ApiException as error:
             if error.status != 404:
                 raise
             raise final_error(None, name) from None
         pod = self._as_json(found)
-        return classify_pods([pod]).reuse is not None
+        # The trigger's wait for the start also waits for other containers, which may never start.
+        given_up = event["status"] == "error" or (event["status"] == "timeout" and engine_phase(pod) != "Pending")
+        return given_up and classify_pods([pod]).reuse is not None
 
     def _final_error(self, seen: dict[str, Any] | None, name: str) -> CloudsegError:
         return final_error(seen, name, self.pod_manager.read_warnings(self.pod) if seen else ())

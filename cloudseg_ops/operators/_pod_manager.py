@@ -12,7 +12,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from cloudseg_ops.contracts.errors import ClusterError
 from cloudseg_ops.operators.clusters import is_outage
-from cloudseg_ops.pods import CONTAINER
+from cloudseg_ops.pods import CONTAINER, engine_phase
 
 T = TypeVar("T")
 
@@ -35,15 +35,27 @@ class RetryingPodManager(PodManager):
         return self.retry_through_outage(lambda: super(RetryingPodManager, self).create_pod(pod))
 
     def read_pod(self, pod: Any) -> Any:
+        """Read a pod as if the engine's container were its only one, so that Airflow's waits end when the engine does.
+
+        Airflow waits for all containers to start, and to end, unless one of them is called `istio-proxy`.
+        """
+        found = self._read(pod)
+        if found.status is not None:
+            found.status.phase = engine_phase(self._client.api_client.sanitize_for_serialization(found))
+            states = found.status.container_statuses or ()
+            found.status.container_statuses = [state for state in states if state.name == CONTAINER] or None
+        return found
+
+    def _read(self, pod: Any) -> Any:
         return self.retry_through_outage(lambda: super(RetryingPodManager, self).read_pod(pod))
 
     def read_pod_events(self, pod: Any, *args: Any, **kwargs: Any) -> Any:
         return self.retry_through_outage(lambda: super(RetryingPodManager, self).read_pod_events(pod, *args, **kwargs))
 
     def find_pod(self, pod: Any) -> Any:
-        """Read a pod; None if it is gone."""
+        """Read a pod as it is; None if it is gone."""
         try:
-            return self.read_pod(pod)
+            return self._read(pod)
         except ApiException as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -60,13 +72,6 @@ class RetryingPodManager(PodManager):
         """Read a pod's warning events, as `reason: message`."""
         events = self.read_pod_events(pod).items
         return [f"{event.reason}: {event.message}" for event in events if event.type == "Warning"]
-
-    def await_pod_completion(self, pod: Any, *_: Any, **__: Any) -> Any:
-        """Wait until the engine's container has ended, and return the pod; other containers may run on.
-
-        Airflow does so only for pods with a container called `istio-proxy`.
-        """
-        return super().await_pod_completion(pod, True, CONTAINER)
 
     def delete_if_present(self, pod: Any, grace_seconds: int | None = None) -> None:
         """Delete a pod; do nothing if it is gone.

@@ -26,23 +26,29 @@ def engine_state(status: Mapping[str, Any], state: str) -> Mapping[str, Any]:
 def engine_phase(pod: Pod) -> str:
     """Return the pod's phase as the engine's container decides it, whatever other containers of the pod do.
 
-    A sidecar that a service mesh or a team's template adds may run on after the engine, and fail on its own.
+    A sidecar that a service mesh or a team's template adds may run on after the engine, and fail on its own. As long
+    as a container cannot start, Kubernetes reports `Pending`, even if the engine runs or has ended.
 
     Returns:
-        `Succeeded` or `Failed` once the engine has ended; else the phase that Kubernetes reports.
+        `Succeeded` or `Failed` once the engine has ended; `Running` if it runs in a pod that is pending; else the phase
+        that Kubernetes reports.
     """
     status = pod.get("status") or {}
-    ended = engine_state(status, "terminated")
+    ended, phase = engine_state(status, "terminated"), str(status.get("phase"))
     if ended:
         return "Succeeded" if ended.get("exitCode") == 0 else "Failed"
-    return str(status.get("phase"))
+    return "Running" if phase == "Pending" and engine_state(status, "running") else phase
 
 
 def waiting_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return why a container of the pod waits: reason, message and its image; preferably one with a problem."""
+    """Return why the engine or an init container waits: reason, message and its image; preferably one with a problem.
+
+    The engine does not wait for the pod's other containers.
+    """
+    waiting = [*(item for item in status.get("containerStatuses") or () if item.get("name") == CONTAINER)]
     states = [
         {**_state(item, "waiting"), "image": item.get("image")}
-        for item in sorted(_statuses(status), key=lambda item: item.get("name") != CONTAINER)
+        for item in (*waiting, *(status.get("initContainerStatuses") or ()))
         if _state(item, "waiting")
     ]
     return next((state for state in states if state.get("reason") not in _ORDINARY), states[0] if states else {})

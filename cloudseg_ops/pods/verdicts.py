@@ -25,6 +25,7 @@ from cloudseg_ops.pods.states import (
     describe_state,
     disruption,
     engine_of,
+    engine_phase,
     engine_state,
     other_container_failure,
     pod_requirements,
@@ -32,6 +33,7 @@ from cloudseg_ops.pods.states import (
 )
 
 _KEPT = "the masks so far are kept, and a retry does the rest"
+_ADDED_BY = "CLOUDSEG_POD_TEMPLATE or a webhook of the cluster"
 _USAGE_EXIT = 2
 _MISMATCH_EXIT = 3
 _SIGTERM_EXIT = 143
@@ -65,7 +67,7 @@ def final_error(pod: Pod | None, name: str, events: Sequence[str] = ()) -> Cloud
     if not _exited_unsignalled(status):
         if pod["metadata"].get("deletionTimestamp"):
             return _deleted(name, disruption(status))
-        if status.get("phase") == "Pending":
+        if engine_phase(pod) == "Pending":
             return _never_started(pod, name, status, events)
         if lost := _lost(name, status):
             return lost
@@ -134,12 +136,15 @@ def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Seque
         )
     reason = str(state.get("reason"))
     if "Image" in reason or reason in _IMAGE_REASONS:
-        image = state.get("image") or engine_of(pod).get("image")
+        engine_image = engine_of(pod).get("image")
+        image = state.get("image") or engine_image
         advice = (
             "With CLOUDSEG_IMAGE_PULL_POLICY=Never, the nodes must have the image already: load it there"
             if reason == "ErrImageNeverPull"
             else "Check that CLOUDSEG_IMAGE exists and that the nodes can pull it (Artifact Registry Reader)"
         )
+        if image != engine_image:
+            advice = f"It is the image of an init container, which comes from {_ADDED_BY}: correct it there"
         return PodImageError(
             f"pod {name} cannot get the image {image}: {describe_state(state)}. {advice}; then clear this task"
         )
@@ -166,8 +171,7 @@ def _lost(name: str, status: Mapping[str, Any]) -> PodError | None:
     other_failure = other_container_failure(status)
     if not why and not ended and other_failure:
         return PodError(
-            f"pod {name} never started the engine: {other_failure}. That container comes from CLOUDSEG_POD_TEMPLATE: "
-            "see its log"
+            f"pod {name} never started the engine: {other_failure}. That container comes from {_ADDED_BY}: see its log"
         )
     if why:
         return PodLostError(

@@ -40,6 +40,8 @@ def pod_api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleN
                 self._answer(state.log.encode(), "text/plain")
             elif "/events" in self.path:
                 self._answer(json.dumps({"kind": "EventList", "items": []}).encode())
+            elif self.path.partition("?")[0].endswith("/pods"):
+                self._answer(json.dumps({"kind": "PodList", "items": [state.pod]}).encode())
             else:
                 self._answer(json.dumps(state.pod).encode())
 

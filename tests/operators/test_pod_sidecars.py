@@ -1,16 +1,20 @@
 """A pod with other containers next to the engine: the engine's container decides, and the pod is deleted."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.cncf.kubernetes.utils.pod_manager import PodLaunchTimeoutException
 
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, PodError
 from cloudseg_ops.operators.segment_kubernetes import KubernetesSegmentOperator
-from tests.support.pod_samples import container, ended, seen
+from tests.support.pod_samples import container, ended, held, seen
 from tests.support.segment_pods import CHUNK, MODEL, context, settings
 
 RUNNING = {"running": {"startedAt": "2026-08-26T03:00:00Z"}}
+# As long as a container waits, Kubernetes reports the phase Pending.
+NEVER_START = [held("ErrImagePull", "manifest unknown"), held("CreateContainerConfigError", 'secret "s" not found')]
 
 
 def deferred(
@@ -27,7 +31,7 @@ def deferred(
     operator = KubernetesSegmentOperator(
         task_id="segment", settings=settings(DEFERRABLE="true"), chunk=CHUNK, model=MODEL
     )
-    code = engine["terminated"]["exitCode"]
+    code = engine.get("terminated", {}).get("exitCode")
     event = {"name": pod["metadata"]["name"], "namespace": "cloudseg", "status": "failed" if code else "success"}
     return operator, {**event, "message": "Container state failed"}
 
@@ -71,3 +75,66 @@ def test_worker_stops_waiting_when_the_engine_has_ended(pod_api: SimpleNamespace
     operator, _ = deferred(pod_api, phase, ended(code), "log-shipper", RUNNING)
     found = operator.client.read_namespaced_pod("any", "cloudseg")
     assert operator.pod_manager.await_pod_completion(found).metadata.name == found.metadata.name
+
+
+def task_context() -> dict[str, Any]:
+    given = context()
+    given["ti"].xcom_push = lambda **_: None
+    return given
+
+
+async def await_start(operator: KubernetesSegmentOperator, startup_timeout: float) -> None:
+    pod = operator.client.read_namespaced_pod("any", "cloudseg")
+    await operator.pod_manager.await_pod_start(pod, 0, startup_timeout, 0.05)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("sidecar", NEVER_START, ids=["image", "secret"])
+@pytest.mark.parametrize("engine", [RUNNING, ended(0), ended(2)], ids=["running", "finished", "failed"])
+def test_engine_starts_next_to_a_sidecar_that_cannot(
+    pod_api: SimpleNamespace, engine: dict[str, Any], sidecar: dict[str, Any]
+) -> None:
+    operator, _ = deferred(pod_api, "Pending", engine, "log-shipper", sidecar)
+    asyncio.run(await_start(operator, 0))
+
+
+@pytest.mark.timeout(20)
+def test_engine_that_does_not_start_is_awaited_whatever_a_sidecar_does(pod_api: SimpleNamespace) -> None:
+    operator, _ = deferred(pod_api, "Pending", held("ContainerCreating"), "log-shipper", NEVER_START[0])
+    pod_api.pod["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
+    with pytest.raises(PodLaunchTimeoutException):
+        asyncio.run(await_start(operator, 0.2))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("sidecar", NEVER_START, ids=["image", "secret"])
+def test_result_counts_if_the_triggerer_waited_for_a_sidecar(pod_api: SimpleNamespace, sidecar: dict[str, Any]) -> None:
+    operator, event = deferred(pod_api, "Pending", ended(0, "Completed"), "log-shipper", sidecar)
+    operator.trigger_reentry(task_context(), {**event, "status": "timeout"})
+    assert (pod_api.deleted, pod_api.grace) == ([event["name"]], ["10"])
+
+
+def test_engine_that_never_started_still_times_out(pod_api: SimpleNamespace) -> None:
+    operator, event = deferred(pod_api, "Pending", held("ContainerCreating"), "log-shipper", NEVER_START[0])
+    with pytest.raises(PodError, match="did not start in time: ContainerCreating"):
+        operator.trigger_reentry(task_context(), {**event, "status": "timeout"})
+    assert (pod_api.deleted, pod_api.grace) == ([event["name"]], ["0"])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(("phase", "state"), [("Running", RUNNING), ("Pending", NEVER_START[0]), ("Failed", ended(1))])
+def test_retry_uses_the_result_of_an_engine_that_has_ended(
+    pod_api: SimpleNamespace, phase: str, state: dict[str, Any]
+) -> None:
+    deferred(pod_api, phase, ended(0, "Completed"), "log-shipper", state)
+    operator = KubernetesSegmentOperator(task_id="segment", settings=settings(), chunk=CHUNK, model=MODEL)
+    operator.execute(task_context())
+    assert pod_api.deleted == [pod_api.pod["metadata"]["name"]]
+
+
+def test_native_sidecar_does_not_hide_the_result(pod_api: SimpleNamespace) -> None:
+    operator, event = deferred(pod_api, "Running", ended(0, "Completed"), "log-shipper", RUNNING)
+    status = pod_api.pod["status"]
+    status["initContainerStatuses"] = [status["containerStatuses"].pop()]
+    operator.trigger_reentry(context(), event)
+    assert pod_api.deleted == [event["name"]]

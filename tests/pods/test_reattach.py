@@ -94,3 +94,13 @@ def test_pod_whose_engine_has_failed_is_deleted_and_not_awaited() -> None:
 def test_pod_of_another_run_is_deletable_once_its_engine_has_ended() -> None:
     pods = [with_sidecar("finished", 0), with_sidecar("failed", 2), with_sidecar("running", None)]
     assert deletable_pods(pods, "r2") == ["finished", "failed"]
+
+
+def test_pending_pod_whose_engine_runs_is_at_work() -> None:
+    found = with_sidecar("a", None)
+    engine = found["status"]["containerStatuses"][1]
+    engine["state"] = {"running": {"startedAt": "2026-01-01T00:00:01Z"}}
+    found["status"]["phase"] = "Pending"
+    assert classify_pods([found, pod("b", "Succeeded")]).await_end == ("a",)
+    found["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+    assert classify_pods([found]).await_end == ("a",)

@@ -48,6 +48,7 @@ LOST: list[tuple[str, dict[str, Any], str]] = [
      "NodeAffinity: Pod was rejected"),
     ("stopped", seen("Failed", ended(143)), "SIGTERM"),
     ("killed", seen("Failed", ended(137)), "container was killed (SIGKILL)"),
+    ("killed, another container waits", seen("Pending", ended(137)), "container was killed (SIGKILL)"),
     ("no container status", seen("Failed"), "no longer reports"),
     ("deleted, running", deleted(seen("Running", {"running": {}})), "was deleted while it ran"),
     ("deleted, stopping", deleted(seen("Running", ended(143))), "was deleted while it ran"),

@@ -48,6 +48,16 @@ def test_pull_error_of_another_container_names_its_image() -> None:
     error = final_error(pod, NAME)
     assert type(error) is PodImageError
     assert "cannot get the image watcher:1: ErrImagePull: no" in str(error)
+    assert "CLOUDSEG_POD_TEMPLATE or a webhook" in str(error)
+    assert "CLOUDSEG_IMAGE exists" not in str(error)
+
+
+def test_container_next_to_the_engine_is_not_to_blame_for_its_slow_start() -> None:
+    pod = seen("Pending", held("ContainerCreating"))
+    pod["status"]["containerStatuses"].append(container("log-shipper", held("ErrImagePull", "no")))
+    error = final_error(pod, NAME)
+    assert type(error) is PodError
+    assert "did not start in time: ContainerCreating" in str(error)
 
 
 def test_unschedulable_pod_names_its_requirements() -> None:
