@@ -41,14 +41,14 @@ def engine_phase(pod: Pod) -> str:
 
 
 def waiting_state(status: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return why the engine or an init container waits: reason, message and its image; preferably one with a problem.
+    """Return why the engine or an init container waits: reason, message, its name and image; preferably a problem.
 
     The engine does not wait for the pod's other containers.
     """
-    waiting = [*(item for item in status.get("containerStatuses") or () if item.get("name") == CONTAINER)]
+    engine = [item for item in status.get("containerStatuses") or () if item.get("name") == CONTAINER]
     states = [
-        {**_state(item, "waiting"), "image": item.get("image")}
-        for item in (*waiting, *(status.get("initContainerStatuses") or ()))
+        {**_state(item, "waiting"), "container": item.get("name"), "image": item.get("image")}
+        for item in (*engine, *(status.get("initContainerStatuses") or ()))
         if _state(item, "waiting")
     ]
     return next((state for state in states if state.get("reason") not in _ORDINARY), states[0] if states else {})

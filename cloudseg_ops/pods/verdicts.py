@@ -19,6 +19,7 @@ from cloudseg_ops.contracts.errors import (
     PodUnschedulableError,
     VersionMismatchError,
 )
+from cloudseg_ops.pods.manifest import CONTAINER
 from cloudseg_ops.pods.states import (
     Pod,
     condition,
@@ -136,14 +137,13 @@ def _never_started(pod: Pod, name: str, status: Mapping[str, Any], events: Seque
         )
     reason = str(state.get("reason"))
     if "Image" in reason or reason in _IMAGE_REASONS:
-        engine_image = engine_of(pod).get("image")
-        image = state.get("image") or engine_image
+        image = state.get("image") or engine_of(pod).get("image")
         advice = (
             "With CLOUDSEG_IMAGE_PULL_POLICY=Never, the nodes must have the image already: load it there"
             if reason == "ErrImageNeverPull"
             else "Check that CLOUDSEG_IMAGE exists and that the nodes can pull it (Artifact Registry Reader)"
         )
-        if image != engine_image:
+        if state.get("container") != CONTAINER:
             advice = f"It is the image of an init container, which comes from {_ADDED_BY}: correct it there"
         return PodImageError(
             f"pod {name} cannot get the image {image}: {describe_state(state)}. {advice}; then clear this task"

@@ -43,7 +43,7 @@ def test_waiting_errors_have_priority_and_the_engines_come_first() -> None:
         "initContainerStatuses": [_status("first", waiting={"reason": "ErrImagePull"})],
         "containerStatuses": [_status(CONTAINER, waiting={"reason": "PodInitializing"})],
     }
-    assert waiting_state(status) == {"reason": "ErrImagePull", "image": "first:1"}
+    assert waiting_state(status) == {"reason": "ErrImagePull", "container": "first", "image": "first:1"}
     status["containerStatuses"][0]["state"]["waiting"]["reason"] = "InvalidImageName"
     assert waiting_state(status)["reason"] == "InvalidImageName"
     ordinary = {"containerStatuses": [_status(CONTAINER, waiting={"reason": "ContainerCreating"})]}
