@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from cloudseg_ops.contracts.model_ref import model_digest
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import ChunkSummary
 from cloudseg_ops.contracts.run_layout import RunLayout
+from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 from gcs_emulator import Emulator
 from tests.conftest import Buckets
+from tests.support import tiny
 from tests.support.report_runs import MODEL
 
 CONTEXT: dict[str, Any] = {"run_id": "test-run", "ti": None}
@@ -69,6 +72,25 @@ def test_a_model_that_cannot_be_used_fails_the_task_at_once(operator: Any, store
     store.write(layout.model, json.dumps(MODEL.model_copy(update={"digest": "0" * 32}).to_json()).encode())
     with pytest.raises(AirflowFailException, match=r"^CorruptModelError: chunk 3 .*has the digest 0{32}, but"):
         operator.execute(CONTEXT)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not version("torch").endswith("+cpu"), reason="this PyTorch may have CUDA")
+def test_gpu_that_cannot_be_used_fails_with_the_reason(
+    operator: Any, store: Store, layout: RunLayout, buckets: Buckets
+) -> None:
+    model = MODEL.model_copy(update={"digest": model_digest(MODEL.md5, MODEL.params)})
+    uri = GcsUri(buckets.input, "a.png")
+    store.write(uri, tiny.photograph(1, 64, 48))
+    photograph = store.stat(uri)
+    assert photograph is not None
+    line = InputObject("a.png", photograph.generation, photograph.size, photograph.crc32c).to_line()
+    store.write_lines(layout.chunk(3), [line])
+    store.write(layout.model, json.dumps(model.to_json()).encode())
+    operator.device = "cuda"
+    with pytest.raises(ChunkUnfinishedError, match=r"DeviceError: the GPU cannot be used .*CLOUDSEG_DEVICE=cpu"):
+        operator.execute(CONTEXT)
+    assert not list(store.list_objects(GcsUri(buckets.output)))
 
 
 def test_empty_chunk_completes(operator: Any, store: Store, layout: RunLayout) -> None:
