@@ -21,7 +21,21 @@ os.environ.setdefault("AIRFLOW_HOME", _home.name)
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
 
+_LONGEST_ID = 80
 _REQUIRED = os.environ.get("CLOUDSEG_REQUIRED", "").lower().split()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a parametrized test the same in every process; pytest numbers equal names.
+
+    pytest-xdist refuses to run if two workers collect different names. A file made while the tests are collected
+    may hold the time (as a zip archive does), and its bytes would be the name.
+    """
+    if isinstance(val, bytes | bytearray):
+        return argname
+    if isinstance(val, str) and len(val) > _LONGEST_ID:
+        return val[:_LONGEST_ID].encode("unicode_escape").decode() + "..."
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
