@@ -206,18 +206,6 @@ class DeletesRefusedError(InputsNotDeletedError):
     """Cloud Storage refused to delete or archive some proven inputs; a retry would be refused, too."""
 
 
-class GalleryError(CloudsegError):
-    """A page of the gallery does not exist, or cannot be shown."""
-
-
-class NotShownError(GalleryError):
-    """An object cannot be shown as a picture; the message is a reason for people to read."""
-
-
-class BusyError(GalleryError):
-    """The gallery is already making as many pictures as its limit allows."""
-
-
 class DeliveryError(CloudsegError):
     """A release could not be delivered to a Composer environment."""
 

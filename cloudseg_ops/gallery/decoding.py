@@ -6,7 +6,6 @@ import io
 import time
 from typing import TYPE_CHECKING, cast
 
-from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.contracts.photographs import (
     convert,
     draft_jpeg,
@@ -20,6 +19,7 @@ from cloudseg_ops.contracts.photographs import (
     readable_formats,
     white_value,
 )
+from cloudseg_ops.gallery.errors import NotShownError
 
 if TYPE_CHECKING:
     from PIL import Image

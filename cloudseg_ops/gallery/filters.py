@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.contracts.results import Outcome, Result
+from cloudseg_ops.gallery.errors import GalleryError
 
 KINDS: Final[Mapping[str, frozenset[Outcome]]] = {
     "all": frozenset(Outcome),

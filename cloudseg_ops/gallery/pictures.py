@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cloudseg_ops.contracts.errors import BusyError, NotShownError
 from cloudseg_ops.contracts.overlay import CLOUD, draw_pair, to_jpeg
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery.decoding import MAX_BYTES, decode_mask, decode_photograph
+from cloudseg_ops.gallery.errors import BusyError, NotShownError
 from cloudseg_ops.gallery.locating import Shape, Shown
 from cloudseg_ops.storage import ObjectInfo, Store
 

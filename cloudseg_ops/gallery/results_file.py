@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from cloudseg_ops.contracts.errors import GalleryError, ManifestError, ObjectNotFoundError
+from cloudseg_ops.contracts.errors import ManifestError, ObjectNotFoundError
 from cloudseg_ops.contracts.results import Result
 from cloudseg_ops.contracts.run_layout import RunLayout, image_key
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.gallery.errors import GalleryError
 from cloudseg_ops.storage import ObjectInfo, Store
 
 PIECE_BYTES = 256 * 1024

@@ -174,9 +174,5 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         False, "Read the logs of the dry run's tasks for the cause; the release was rolled back automatically."
     ),
     errors.RollBackError: Remedy(False, "Pause the DAG, read both messages, and deliver the last good tag by hand."),
-    # Raised by the gallery's pages in Airflow's UI, never by a task.
-    errors.GalleryError: Remedy(False, "Open the run in Airflow's UI, and its gallery from there."),
-    errors.NotShownError: Remedy(False, "Download the object to look at it; its address is next to the picture."),
-    errors.BusyError: Remedy(True, "Load the page again in a moment."),
     errors.LocalError: Remedy(False, "Do what the message says, on the machine that it names."),
 }  # fmt: skip

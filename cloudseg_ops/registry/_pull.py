@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from cloudseg_ops.contracts.errors import CorruptModelError, PreconditionFailedError
-from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
+from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
@@ -40,10 +40,10 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
     """
     before = read_model(store, layout)
     with open_revision(repository, before.commit if before else revision) as registry:
-        params = registry.read_params()
+        section = registry.read_section()
         file = registry.find(path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
-        _stage(store, registry, file, uri, params)
+        params = _stage(store, registry, file, uri, section).params
         model = ModelRef(
             revision=before.revision if before else revision,
             commit=registry.commit,
@@ -70,14 +70,15 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
     return ModelRef.parse(store.read(layout.model), str(layout.model))
 
 
-def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, params: ModelParams) -> None:
+def _stage(
+    store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, section: ModelSection
+) -> CompletedParams:
     where = f"{file.path!r} of {registry.repository} at {registry.revision} (commit {registry.commit[:12]})"
     staged = store.stat(uri)
     if staged and _hex(staged.md5) == file.md5:
         # Staged for other parameters, perhaps, or by a version that did not check.
         with open_staged(store, uri, staged) as weights:
-            check_weights(params, weights, where)
-        return
+            return complete_params(section, weights, where)
     with tempfile.TemporaryDirectory(prefix="cloudseg-model-") as folder:
         local = Path(folder) / "weights"
         registry.download(file, local)
@@ -90,7 +91,7 @@ def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: Gcs
                 "(`dvc push` from a good copy), then clear the task"
             )
         with local.open("rb") as weights:
-            check_weights(params, weights, where)
+            completed = complete_params(section, weights, where)
         try:
             store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
         except PreconditionFailedError:
@@ -98,6 +99,7 @@ def _stage(store: Store, registry: RegistryRevision, file: TrackedFile, uri: Gcs
             now = store.stat(uri)
             if now is None or _hex(now.md5) != file.md5:
                 raise
+    return completed
 
 
 def _hex(md5_base64: str) -> str:

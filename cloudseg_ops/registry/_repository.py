@@ -18,7 +18,7 @@ from cloudseg_ops.contracts.errors import (
     RepositoryUnreachableError,
     UnknownRevisionError,
 )
-from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.model_section import ModelSection, parse_section
 from cloudseg_ops.contracts.revisions import check_revision
 from cloudseg_ops.registry._names import clone_address, describe_tags, without_credentials
 
@@ -40,29 +40,6 @@ class TrackedFile:
     size: int | None
 
 
-def parse_params(text: str, where: str) -> ModelParams:
-    """Return the `model` section of a params.yaml.
-
-    Args:
-        text: The file's content.
-        where: Where the file is, for error messages.
-
-    Raises:
-        ModelParamsError: The section is missing or invalid.
-    """
-    import yaml
-
-    try:
-        document = yaml.safe_load(text)
-    # The parser raises more than its own errors: on dates that do not exist, keys that are lists, deep nesting.
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
-        raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
-    if not isinstance(document, dict) or "model" not in document:
-        keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
-        raise ModelParamsError(f"{where}: there is no `model` section, only {keys}; add a `model` section")
-    return ModelParams.parse(document["model"], where)
-
-
 class RegistryRevision:
     """One revision of a registry, open for reading: see `open_revision`."""
 
@@ -74,15 +51,15 @@ class RegistryRevision:
         self.revision = revision
         self.commit = commit
 
-    def read_params(self) -> ModelParams:
+    def read_section(self) -> ModelSection:
         """Read the `model` section of params.yaml.
 
         Raises:
-            ModelParamsError: The file or the section is missing or invalid.
+            ModelParamsError: The file or the section is missing, or it is not YAML.
         """
         where = f"{PARAMS_FILE} of {self._where}"
         try:
-            return parse_params(self._files.read_text(f"/{PARAMS_FILE}"), where)
+            return parse_section(self._files.read_text(f"/{PARAMS_FILE}"), where)
         except FileNotFoundError:
             raise ModelParamsError(
                 f"{where}: there is no such file; commit one with a `model` section next to the weights"

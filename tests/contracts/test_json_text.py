@@ -3,7 +3,7 @@ import pytest
 from cloudseg_ops.contracts.errors import ManifestError, ModelParamsError
 from cloudseg_ops.contracts.json_text import load_json
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.registry._repository import parse_params
+from cloudseg_ops.contracts.model_section import parse_section
 from cloudseg_ops.runs.chunk_plan import parse_plan
 from cloudseg_ops.runs.run_plan import parse_dry_run
 
@@ -30,4 +30,4 @@ def test_damaged_run_files_are_manifest_errors(document: bytes) -> None:
 )
 def test_invalid_yaml_is_a_params_error(text: str) -> None:
     with pytest.raises(ModelParamsError, match=r"^params\.yaml: "):
-        parse_params(text, "params.yaml")
+        parse_section(text, "params.yaml")

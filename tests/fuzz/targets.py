@@ -17,9 +17,9 @@ from cloudseg_ops.contracts.errors import (
     DecoderMissingError,
     ManifestError,
     ModelParamsError,
-    NotShownError,
 )
 from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.model_section import parse_section
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.photographs import explain_unidentified, readable_formats
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
@@ -27,8 +27,8 @@ from cloudseg_ops.contracts.results import ChunkSummary, Outcome, Result
 from cloudseg_ops.contracts.tiff_pages import read_pages
 from cloudseg_ops.engine.images.decode import decode
 from cloudseg_ops.gallery.decoding import decode_mask, decode_photograph
+from cloudseg_ops.gallery.errors import NotShownError
 from cloudseg_ops.gallery.results_file import parse_line
-from cloudseg_ops.registry._repository import parse_params
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.runs.chunk_plan import Chunk, parse_plan
 from cloudseg_ops.runs.run_plan import parse_dry_run
@@ -120,7 +120,7 @@ def _model(data: bytes) -> None:
 
 
 def _params(data: bytes) -> None:
-    params = parse_params(data.decode("utf-8", "replace"), "params.yaml")
+    params = ModelParams.parse(parse_section(data.decode("utf-8", "replace"), "params.yaml").values, "params.yaml")
     assert params.in_channels in (1, 3)
 
 

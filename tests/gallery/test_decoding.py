@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery import decoding
 from cloudseg_ops.gallery.decoding import MAX_PIXELS, decode_mask, decode_photograph
+from cloudseg_ops.gallery.errors import NotShownError
 from tests.gallery.runs import half_cloud, photograph
 from tests.support.lab import encoded
 

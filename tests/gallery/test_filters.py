@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.results import Outcome, Result
 from cloudseg_ops.gallery import labels
+from cloudseg_ops.gallery.errors import GalleryError
 from cloudseg_ops.gallery.filters import KINDS, Filter
 from tests.gallery.runs import done, failed
 

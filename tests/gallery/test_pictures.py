@@ -5,9 +5,10 @@ import threading
 import pytest
 from PIL import Image
 
-from cloudseg_ops.contracts.errors import BusyError, NotShownError, StorageError
+from cloudseg_ops.contracts.errors import StorageError
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.gallery import pictures
+from cloudseg_ops.gallery.errors import BusyError, NotShownError
 from cloudseg_ops.gallery.locating import Shown
 from cloudseg_ops.gallery.pictures import make_picture
 from cloudseg_ops.storage import ObjectInfo, Store

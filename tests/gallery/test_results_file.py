@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.contracts.run_layout import RunLayout, image_key
+from cloudseg_ops.gallery.errors import GalleryError
 from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.overview import read_overview
 from cloudseg_ops.gallery.results_file import Cursor, read_result

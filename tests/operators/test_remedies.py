@@ -23,8 +23,8 @@ PERMANENT = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
     "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError",
-    "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError", "GalleryError",
-    "NotShownError", "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
+    "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError",
+    "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
     "ContentEncodingError", "DecoderMissingError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip

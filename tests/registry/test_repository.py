@@ -1,3 +1,4 @@
+import io
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from cloudseg_ops.contracts.errors import (
     RepositoryUnreachableError,
     UnknownRevisionError,
 )
+from cloudseg_ops.contracts.model_section import complete_params
 from cloudseg_ops.registry._repository import open_revision
 from tests.registry.conftest import WEIGHTS_ONE, WEIGHTS_TWO, Opener, Registry
 
@@ -39,7 +41,7 @@ def test_each_revision_has_its_weights(own_registry: Registry, form: Opener, tmp
 
 def test_params_come_from_the_revision(address: str) -> None:
     with open_revision(address, "v1") as opened:
-        assert opened.read_params().arguments == {"width": 2, "depth": 1}
+        assert opened.read_section().values["arguments"] == {"width": 2, "depth": 1}
 
 
 def test_unknown_revision_names_the_tags(address: str) -> None:
@@ -123,7 +125,7 @@ def test_invalid_params_are_rejected(own_registry: Registry, text: str | None, f
         params.write_text(text)
     own_registry.commit("params", "bad")
     with open_revision(str(own_registry.path), "bad") as opened, pytest.raises(ModelParamsError, match=found):
-        opened.read_params()
+        complete_params(opened.read_section(), io.BytesIO(), "weights")
 
 
 def test_nothing_is_left_in_the_temp_folder(

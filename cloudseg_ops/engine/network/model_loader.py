@@ -24,7 +24,7 @@ from cloudseg_ops.storage import Store
 
 if TYPE_CHECKING:
     from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
-    from cloudseg_ops.engine.network.loading import Network
+    from cloudseg_ops.engine.network.network import Network
 
 _MAX_WORKERS = 8
 """Maximum number of workers on the CPU, each of which needs its own activations; further CPUs become threads."""

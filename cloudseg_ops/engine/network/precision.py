@@ -17,7 +17,7 @@ from cloudseg_ops.contracts.errors import NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Prediction
-from cloudseg_ops.engine.network.loading import Network
+from cloudseg_ops.engine.network.network import Network
 from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.network.reference import describe
 from cloudseg_ops.engine.process.options import Precision

@@ -18,7 +18,7 @@ from cloudseg_ops.engine.images.masks import Classes, Logits, Prediction
 from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.memory.arrays import empty
 from cloudseg_ops.engine.network.finite import all_finite
-from cloudseg_ops.engine.network.loading import Network
+from cloudseg_ops.engine.network.network import Network
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.reference import describe
 from cloudseg_ops.engine.network.tiling import classes_of, plan_tiles, segment_tiled

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
-from cloudseg_ops.contracts.errors import CorruptModelError
+from cloudseg_ops.contracts.errors import CorruptModelError, ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.contracts.weights_check import mismatch_error
 from cloudseg_ops.storage import Store
+
+_MAX_DETAIL = 800
 
 
 def describe(ref: ModelRef) -> str:
@@ -45,3 +48,20 @@ def read_weights(store: Store, ref: ModelRef) -> bytes:
             "and clear `pull_model`, which stages it again"
         )
     return data
+
+
+def load_error(ref: ModelRef, found: object, expected: str) -> ModelLoadError:
+    """Return the error that says that a weights file does not fit the model's parameters.
+
+    Args:
+        ref: The model.
+        found: What is wrong with the file; or the exception that loading it raised.
+        expected: What it should be.
+    """
+    detail = f"{type(found).__name__}: {found}" if isinstance(found, Exception) else str(found)
+    return mismatch_error(ref.params, locate(ref), " ".join(detail.split())[:_MAX_DETAIL], expected)
+
+
+def locate(ref: ModelRef) -> str:
+    """Return a model and where its weights are staged, for messages."""
+    return f"{describe(ref)} at {ref.uri}"

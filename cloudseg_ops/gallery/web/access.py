@@ -13,8 +13,8 @@ from airflow.utils.session import create_session
 from fastapi import Depends, Request
 from sqlalchemy import select
 
-from cloudseg_ops.contracts.errors import GalleryError
 from cloudseg_ops.gallery.addresses import Addresses
+from cloudseg_ops.gallery.errors import GalleryError
 
 # The class of the task that writes the chunk plan: it identifies a cloudseg run, whatever the name of the DAG.
 _PLANNER = "PlanChunksOperator"

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from cloudseg_ops.contracts.errors import NotShownError
 from cloudseg_ops.gallery.details import read_details
+from cloudseg_ops.gallery.errors import NotShownError
 from cloudseg_ops.gallery.filters import Filter
 from cloudseg_ops.gallery.locating import locate, locate_all
 from cloudseg_ops.gallery.overview import read_overview

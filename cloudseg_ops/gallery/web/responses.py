@@ -13,7 +13,8 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 
-from cloudseg_ops.contracts.errors import BusyError, CloudsegError, GalleryError, PermissionDeniedError, SettingsError
+from cloudseg_ops.contracts.errors import CloudsegError, PermissionDeniedError, SettingsError
+from cloudseg_ops.gallery.errors import BusyError, GalleryError
 from cloudseg_ops.gallery.rendering import POLICY, render_message
 
 _log = logging.getLogger(__name__)

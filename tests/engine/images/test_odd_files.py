@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from cloudseg_ops.contracts.errors import BadImageError, NotShownError
+from cloudseg_ops.contracts.errors import BadImageError
 from cloudseg_ops.contracts.file_kinds import identify
 from cloudseg_ops.contracts.tiff_pages import MOST_PAGES, read_pages
 from cloudseg_ops.engine.images.decode import decode
 from cloudseg_ops.gallery.decoding import decode_photograph
+from cloudseg_ops.gallery.errors import NotShownError
 from tests.support.odd_files import (
     NOT_PHOTOGRAPHS,
     RAW_TIFF,

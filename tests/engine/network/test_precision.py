@@ -11,7 +11,8 @@ from torch import nn
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.network import precision
-from cloudseg_ops.engine.network.loading import Network, load_network
+from cloudseg_ops.engine.network.loading import load_network
+from cloudseg_ops.engine.network.network import Network
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.precision import (
     MIN_PIXELS,
