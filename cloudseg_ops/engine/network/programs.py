@@ -13,7 +13,7 @@ from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.finite import require_finite_program
 from cloudseg_ops.engine.network.network import Network
-from cloudseg_ops.engine.network.program_passes import convolution_parameters
+from cloudseg_ops.engine.network.program_passes import prepare_program
 from cloudseg_ops.engine.network.reference import load_error, locate
 
 
@@ -47,12 +47,9 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
         )
     require_finite_program(locate(ref), forward)
-    if device.type == "cuda":
-        # Images are channels last, so cuDNN would convert other weights in each pass. Other parameters keep their
-        # layout: the program may take views of them that channels last does not support.
-        for parameter in convolution_parameters(forward).values():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if prepare_program(forward):
+        # A negative variance, for example, makes finite weights NaN.
+        require_finite_program(f"{locate(ref)}, with its batch normalization folded into convolutions,", forward)
     return Network(forward, device, stride_of(ref.params), any_batch=not isinstance(shape[0], int))
 
 
