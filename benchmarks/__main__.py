@@ -13,6 +13,7 @@ from benchmarks.contest import Contest
 from benchmarks.emulator import running_emulator
 from benchmarks.harness import Harness
 from benchmarks.machine import describe_machine, machine_lines
+from benchmarks.models import MissingModelError
 from benchmarks.options import Options, parse_options
 from benchmarks.rows import Row
 from benchmarks.table import Outcome, format_number, ratios, row_lines, whole_ratios
@@ -39,7 +40,11 @@ def main(arguments: list[str]) -> int:
         harness = Harness(options, emulator, machine["cpus"], missing, report=lambda line: print(line, file=sys.stderr))
         contest = Contest(harness)
         for row in options.rows:
-            outcomes, facts = contest.run(row)
+            try:
+                outcomes, facts = contest.run(row)
+            except MissingModelError as error:
+                print(f"\n{row.title}\n   not measured: {error}", flush=True)
+                continue
             lines = _row_lines(row, outcomes, facts)
             print("\n".join(lines), flush=True)
             rows.append(_row_json(row, outcomes, facts))

@@ -18,8 +18,8 @@ _DURATION_FACTORS = {"b": 4}
 """Only the later half of b's masks counts, and they arrive in batches, so it needs more images."""
 _MAX_IMAGES = {"b": 4000, "c": 500, "d": 2000, "e": 2000}
 _MIN_IMAGES = {"b": 300, "c": 30, "d": 300, "e": 80}
-"""A steady state shows in 300 images, or in ten batches of each worker if those are fewer: e has one, with batches of 8.
-c, the loop, has no queues to fill."""
+"""A steady state shows in 300 images, or in ten batches of each worker if those are fewer: e has one worker with
+batches of 8. c, the loop, has no queues to fill."""
 _MAX_STORED_BYTES = {"b": 3_600_000_000}
 _DEFAULT_MAX_STORED_BYTES = 1_500_000_000
 """Maximum bytes of photographs in the emulator's memory. b keeps hundreds of megabytes in flight, and only the images

@@ -103,16 +103,7 @@ def _ratios(outcomes: Sequence[Outcome], rate: Callable[[Outcome, str], float]) 
     return found
 
 
-_COLUMNS = (
-    "",
-    "steady images/s",
-    "whole process",
-    "peak MiB",
-    "CPU s/image",
-    "images",
-    "process s",
-    "agrees with fp32",
-)
+_COLUMNS = ("", "steady images/s", "whole process", "peak MiB", "CPU s/image", "images", "process s", "agreeing pixels")
 _WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
 
 

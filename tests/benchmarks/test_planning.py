@@ -1,5 +1,6 @@
 import pytest
 
+from benchmarks.models import LIBRARY_NETWORKS
 from benchmarks.planning import CONTENDERS, Costs, images_for, rotate_order
 from benchmarks.rows import ALL, DEFAULT, choose_rows
 
@@ -43,7 +44,7 @@ def test_rows_are_chosen_by_pattern() -> None:
 
 def test_default_rows_cover_every_model_size_and_file() -> None:
     rows = choose_rows([])
-    assert {row.model for row in rows} == {"example", "unet31m", "free"}
+    assert {row.model for row in rows} == {"example", "unet31m", "free", *LIBRARY_NETWORKS}
     for model in ("example", "unet31m"):
         mine = [row for row in rows if row.model == model]
         assert {row.kind for row in mine} == {"256", "1024", "mixed"}
