@@ -53,7 +53,7 @@ def _find_pair(module: fx.GraphModule, norm: fx.Node) -> _Pair | None:
         return None
     found = arguments_of(norm)
     convolution = found["input"]
-    if found.get("training") or convolution.target not in CONVOLUTIONS or len(convolution.users) != 1:
+    if found.get("training") or convolution.target not in CONVOLUTIONS or _values_used_elsewhere(convolution, norm):
         return None
     given = arguments_of(convolution)
     transposed = convolution.target == _aten.conv_transpose2d.input or bool(given.get("transposed"))
@@ -65,6 +65,11 @@ def _find_pair(module: fx.GraphModule, norm: fx.Node) -> _Pair | None:
     if constant and complete and _returns_one_tensor(norm) and not (transposed and given["groups"] != 1):
         return _Pair(convolution, norm, tensors, float(found["eps"]), transposed)
     return None
+
+
+def _values_used_elsewhere(convolution: fx.Node, norm: fx.Node) -> bool:
+    """Return whether an operation other than the batch norm uses more of a convolution's result than its size."""
+    return any(user is not norm and user.target is not _aten.sym_size.int for user in convolution.users)
 
 
 def _is_float32(tensor: torch.Tensor | None) -> bool:

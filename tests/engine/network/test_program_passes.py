@@ -109,6 +109,19 @@ class SharedResult(nn.Module):
         return norm + features
 
 
+class SharedSize(nn.Module):
+    """Only the size of the batch norm's input is used elsewhere, as in decoders of U-Nets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 1, 1), nn.BatchNorm2d(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = self.conv(images[..., ::2, ::2])
+        norm: torch.Tensor = nn.functional.interpolate(self.norm(features), scale_factor=2.0)
+        return nn.functional.interpolate(norm[..., 1:], size=[2 * side for side in features.shape[-2:]])
+
+
 class SharedWeight(nn.Module):
     """One convolution, with a batch norm after its second use."""
 
@@ -160,7 +173,14 @@ class NormFirst(nn.Module):
 
 @pytest.mark.parametrize(
     ("build", "folded"),
-    [(SharedResult, 0), (SharedWeight, 1), (BatchStatistics, 0), (StandardizedWeight, 0), (NormFirst, 0)],
+    [
+        (SharedResult, 0),
+        (SharedSize, 1),
+        (SharedWeight, 1),
+        (BatchStatistics, 0),
+        (StandardizedWeight, 0),
+        (NormFirst, 0),
+    ],
 )
 def test_only_exact_pairs_are_folded(build: Callable[[], nn.Module], folded: int) -> None:
     torch.manual_seed(0)
