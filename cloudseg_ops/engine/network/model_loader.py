@@ -91,6 +91,7 @@ class ModelLoader:
         import torch
 
         from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+        from cloudseg_ops.engine.network.compiling import with_compilation
         from cloudseg_ops.engine.network.precision import choose_precision
         from cloudseg_ops.engine.network.predict import Predictor
         from cloudseg_ops.engine.scheduling.tuning import BatchTuner
@@ -120,6 +121,7 @@ class ModelLoader:
             format_bytes(each * 1e6),
             max_pixels / 1e6,
         )
+        network = with_compilation(network, self._options.compile, self._expected)
         tuner = BatchTuner(_GPU_START if on_gpu else 1, max_pixels, self._options.batch)
         start_gc()
         self._stop.begin_work()
