@@ -1,0 +1,90 @@
+"""Reads the shapes of an exported program's inputs and outputs, without PyTorch and without executing any of it.
+
+`torch.export.save` writes a zip archive in which models/model.json describes the program's graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from cloudseg_ops.contracts.json_text import load_json
+from cloudseg_ops.contracts.zip_members import read_member
+
+MAX_JSON_BYTES = 16 * 1024 * 1024
+"""Maximum size of model.json; that of a ResNet-34 U-Net takes less than 1 MB."""
+_MODEL = "models/model.json"
+
+Shape = tuple[int | None, ...]
+"""The sides of a tensor; None: the side may vary."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramShapes:
+    """The tensors that a program takes and returns.
+
+    Attributes:
+        inputs: Shapes of the tensors that it is called with, in order.
+        outputs: Shapes of the tensors that it returns, in order.
+        plain_output: Whether it returns one tensor, not in a tuple or dictionary.
+    """
+
+    inputs: tuple[Shape, ...]
+    outputs: tuple[Shape, ...]
+    plain_output: bool
+
+    @property
+    def in_channels(self) -> int | None:
+        """The channels of its images; None if it does not take a single tensor (N, channels, H, W)."""
+        return _channels(self.inputs) if len(self.inputs) == 1 else None
+
+    @property
+    def n_classes(self) -> int | None:
+        """The channels of its output; None if it does not return a plain tensor (N, channels, H, W)."""
+        return _channels(self.outputs) if self.plain_output else None
+
+
+def program_shapes(file: BinaryIO) -> ProgramShapes:
+    """Return the shapes of the inputs and outputs of an exported program.
+
+    Args:
+        file: The file that `torch.export.save` wrote, seekable.
+
+    Raises:
+        ValueError: The file does not describe them in the format of PyTorch 2.8 and later.
+    """
+    document = load_json(read_member(file, _MODEL, MAX_JSON_BYTES))
+    try:
+        module = document["graph_module"]
+        tensors = module["graph"]["tensor_values"]
+        signature = module["signature"]
+        inputs = [entry["user_input"]["arg"] for entry in signature["input_specs"] if "user_input" in entry]
+        outputs = [entry["user_output"]["arg"] for entry in signature["output_specs"] if "user_output" in entry]
+        calls = module["module_call_graph"]
+        return ProgramShapes(_shapes(inputs, tensors), _shapes(outputs, tensors), _returns_one_tensor(calls))
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"its {_MODEL} does not say what it takes and returns ({type(error).__name__}: {error})"
+        ) from None
+
+
+def _channels(shapes: tuple[Shape, ...]) -> int | None:
+    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 4 else None
+
+
+def _shapes(arguments: Iterable[Mapping[str, Any]], tensors: Mapping[str, Any]) -> tuple[Shape, ...]:
+    names = [argument["as_tensor"]["name"] for argument in arguments if "as_tensor" in argument]
+    return tuple(tuple(_side(side) for side in tensors[name]["sizes"]) for name in names)
+
+
+def _side(size: Mapping[str, Any]) -> int | None:
+    side = size.get("as_int")
+    return side if type(side) is int else None
+
+
+def _returns_one_tensor(calls: Iterable[Mapping[str, Any]]) -> bool:
+    """Return whether the tree of the outputs, a JSON text in the JSON, is a single leaf."""
+    whole = next((call for call in calls if call["fqn"] == ""), {})
+    _, tree = load_json(whole["signature"]["out_spec"])
+    return tree["type"] is None
