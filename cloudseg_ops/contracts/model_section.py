@@ -155,9 +155,12 @@ def complete_params(section: ModelSection, weights: BinaryIO, where: str) -> Com
     check_section(section)
     stated = section.stated
     read = read_params(stated, weights, where)
-    params = ModelParams.parse(
-        {**stated, **read}, f"{section.where}, with what the weights say" if read else section.where
-    )
+    if missing := [name for name in _READ_FROM_WEIGHTS if name not in stated and name not in read]:
+        raise ModelParamsError(
+            f"{section.where}: the `model` section must state {' and '.join(missing)}, which cannot be read off {where}"
+        )
+    source = f"{section.where}, with what the weights say" if read else section.where
+    params = ModelParams.parse({**stated, **read}, source)
     note = check_weights(params, weights, where)
     origins = {name: _origin(name, section, read) for name in ModelParams.model_fields}
     return CompletedParams(params, origins, section.ignored, note)

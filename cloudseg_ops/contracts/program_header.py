@@ -69,6 +69,11 @@ def program_shapes(file: BinaryIO) -> ProgramShapes:
         ) from None
 
 
+def describe(shape: Shape) -> str:
+    """Return a shape for messages; sides that may vary are question marks."""
+    return f"({', '.join('?' if side is None else str(side) for side in shape)})"
+
+
 def _channels(shapes: tuple[Shape, ...]) -> int | None:
     return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 4 else None
 

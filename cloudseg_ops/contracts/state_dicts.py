@@ -69,7 +69,7 @@ class StateDict:
 
     def __str__(self) -> str:
         """Return where it is, for messages."""
-        where = f"its entry {'.'.join(self.entry)!r}" if self.entry else "the whole checkpoint"
+        where = f"the entry {'.'.join(self.entry)!r}" if self.entry else "the whole checkpoint"
         removed = [f"the prefix {self.prefix!r}"] if self.prefix else []
         removed += ["wrappers such as `_orig_mod`"] if self.unwrapped else []
         return f"{where}, with {' and '.join(removed)} removed from names" if removed else where
@@ -108,6 +108,24 @@ def compare(expected: Shapes, found: StateDict) -> Differences:
     )
 
 
+def guess_values(rule: StateDictRule, found: StateDict) -> tuple[dict[str, int], Shapes] | None:
+    """Return what a state dict may have been made with, and the shapes that this gives; None: nothing is known.
+
+    Args:
+        rule: The rule of an architecture.
+        found: The state dict.
+
+    Returns:
+        The in_channels, n_classes and arguments by name, and the shapes of the network's tensors.
+    """
+    try:
+        values = rule.infer(found.shapes)
+        arguments = {name: value for name, value in values.items() if name not in ("in_channels", "n_classes")}
+        return values, rule.shapes(values["in_channels"], values["n_classes"], arguments)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
 def infer_values(rule: StateDictRule, found: StateDict) -> dict[str, int] | None:
     """Return the in_channels, n_classes and arguments that a state dict was made with, by name; None: with none.
 
@@ -115,13 +133,8 @@ def infer_values(rule: StateDictRule, found: StateDict) -> dict[str, int] | None
         rule: The rule of an architecture.
         found: The state dict.
     """
-    try:
-        values = rule.infer(found.shapes)
-        arguments = {name: value for name, value in values.items() if name not in ("in_channels", "n_classes")}
-        expected = rule.shapes(values["in_channels"], values["n_classes"], arguments)
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
-    return None if compare(expected, found) or found.foreign else values
+    guess = guess_values(rule, found)
+    return guess[0] if guess and not compare(guess[1], found) and not found.foreign else None
 
 
 def find_candidates(content: object, names: Collection[str], key: str | None = None) -> list[StateDict]:
@@ -156,7 +169,7 @@ def other_layers(chosen: StateDict, fits: Sequence[StateDict]) -> list[str]:
         chosen: A state dict that fits.
         fits: All that fit: their tensors belong to other networks.
     """
-    prefixes = tuple(fit.prefix for fit in fits if fit.entry == chosen.entry and fit.prefix)
+    prefixes = tuple(fit.prefix for fit in fits if fit.entry == chosen.entry)
     return [
         name
         for name, tensor in chosen.outside.items()

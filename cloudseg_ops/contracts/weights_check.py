@@ -114,7 +114,7 @@ def find_weights(params: ModelParams, checkpoint: Checkpoint, expected: Shapes, 
     if chosen is None:
         raise undecided_error(where, fits)
     if params.weights_key is None and (layers := other_layers(chosen, fits)):
-        raise further_layers_error(params, where, chosen, layers)
+        raise further_layers_error(where, chosen, layers)
     for name, tensor in chosen.tensors.items():
         if not checkpoint.has_values(tensor):
             raise WeightsFileError(f"{where} is damaged: it lacks values of {name}; copy the whole file again")

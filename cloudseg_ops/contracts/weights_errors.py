@@ -91,21 +91,18 @@ def undecided_error(where: str, fits: Sequence[StateDict]) -> ModelLoadError:
     )
 
 
-def further_layers_error(params: ModelParams, where: str, chosen: StateDict, layers: Sequence[str]) -> ModelLoadError:
+def further_layers_error(where: str, chosen: StateDict, layers: Sequence[str]) -> ModelLoadError:
     """Return the error for a state dict that may be only a part of a network.
 
     Args:
-        params: The model's parameters.
         where: What the weights file is and where.
         chosen: The state dict, which fits.
-        layers: Tensors beside it that look like further layers.
+        layers: Tensors next to it that look like further layers.
     """
-    return mismatch_error(
-        params,
-        where,
-        f"{chosen} fits, but next to these tensors are {len(layers)} that look like further layers of the network "
-        f"({_listed(layers)})",
-        f"if no mask depends on them, `weights_key: {chosen.key}` in the `model` section",
+    return ModelLoadError(
+        f"{where} may hold a larger network: {chosen}, fits, but {len(layers)} tensors next to it look like further "
+        f"layers ({_listed(layers)}). If no mask depends on them, set `weights_key: {chosen.key}` in the `model` "
+        f"section of params.yaml; otherwise export the whole network, with {_EXPORT}, and track that program"
     )
 
 
@@ -118,7 +115,7 @@ def nearest_error(params: ModelParams, where: str, candidates: Sequence[StateDic
         candidates: What may be state dicts; at least one.
         expected: Shapes of the network's tensors.
     """
-    nearest = _nearest(candidates, expected)
+    nearest = min(candidates, key=lambda candidate: len(compare(expected, candidate)))
     if _is_foreign(nearest, expected):
         return foreign_error(where, nearest.foreign)
     found = _describe(nearest, expected)
@@ -128,29 +125,22 @@ def nearest_error(params: ModelParams, where: str, candidates: Sequence[StateDic
     return mismatch_error(params, where, found, f"the state dict of this network, written by {_SAVE}")
 
 
-def unfit_error(
-    where: str, candidates: Mapping[str, Sequence[StateDict]], expected: Mapping[str, Shapes]
-) -> ModelLoadError:
-    """Return the error for a file that fits no built-in architecture, whatever the parameters; it names the nearest.
+def unfit_error(where: str, architecture: str, nearest: StateDict, expected: Shapes) -> ModelLoadError:
+    """Return the error for a file that fits no built-in architecture, whatever the parameters.
 
     Args:
         where: What the weights file is and where.
-        candidates: What may be state dicts, by architecture.
-        expected: Shapes of the network's tensors, by architecture.
+        architecture: The architecture that is nearest to it.
+        nearest: The state dict in the file that is nearest to that.
+        expected: Shapes of the tensors of that architecture, with the parameters that the file comes nearest to.
     """
-    nearest = {name: _nearest(found, expected[name]) for name, found in candidates.items() if found}
-    name = min(nearest, key=lambda name: len(compare(expected[name], nearest[name])))
-    if _is_foreign(nearest[name], expected[name]):
-        return foreign_error(where, nearest[name].foreign)
+    if _is_foreign(nearest, expected):
+        return foreign_error(where, nearest.foreign)
     return ModelLoadError(
         f"{where} does not fit any architecture that is built in ({', '.join(sorted(ARCHITECTURES))}). The nearest is "
-        f"{name}: {_describe(nearest[name], expected[name])}. Export the network that the weights belong to, with "
-        f"{_EXPORT}, and track the program instead; or, if it is a {name}, save its state dict with {_SAVE}"
+        f"{architecture}: {_describe(nearest, expected)}. Export the network that the weights belong to, with "
+        f"{_EXPORT}, and track the program instead; or, if it is a {architecture}, save its state dict with {_SAVE}"
     )
-
-
-def _nearest(candidates: Sequence[StateDict], expected: Shapes) -> StateDict:
-    return min(candidates, key=lambda candidate: len(compare(expected, candidate)))
 
 
 def _is_foreign(found: StateDict, expected: Shapes) -> bool:

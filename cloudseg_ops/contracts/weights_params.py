@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED, StateDictRule
 from cloudseg_ops.contracts.checkpoint_file import Checkpoint
 from cloudseg_ops.contracts.errors import ModelLoadError
-from cloudseg_ops.contracts.program_header import program_shapes
-from cloudseg_ops.contracts.state_dicts import StateDict, choose, compare, find_candidates, infer_values
+from cloudseg_ops.contracts.program_header import describe, program_shapes
+from cloudseg_ops.contracts.state_dicts import StateDict, choose, compare, find_candidates, guess_values, infer_values
 from cloudseg_ops.contracts.weights_check import read_checkpoint
 from cloudseg_ops.contracts.weights_errors import (
     no_tensors_error,
@@ -21,7 +21,8 @@ from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, kind_of
 
 _COUNTS = ("in_channels", "n_classes")
 _MAX_CHANNELS = 16
-"""Programs with more input channels than this do not take photographs in the layout (N, channels, H, W)."""
+_MAX_CLASSES = 256
+"""Programs with more channels than these do not have the layout (N, channels, H, W)."""
 
 
 def read_params(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict[str, Any]:
@@ -39,12 +40,13 @@ def read_params(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict[s
     """
     kind = kind_of(file)
     architecture = stated.get("architecture")
-    if kind is PROGRAM:
-        return _from_program(stated, file, where) if architecture in (None, EXPORTED) else {}
-    if architecture == EXPORTED or (architecture and not ARCHITECTURES[architecture].state_dict):
-        return {}
-    if kind not in STATE_DICTS:
+    needed = (PROGRAM,) if architecture == EXPORTED else STATE_DICTS if architecture else (PROGRAM, *STATE_DICTS)
+    if kind not in needed:
         raise wrong_kind_error(architecture, kind, where)
+    if kind is PROGRAM:
+        return _from_program(stated, file, where)
+    if architecture and not ARCHITECTURES[architecture].state_dict:
+        return {}
     return _from_state_dict(stated, read_checkpoint(file, kind, where), where)
 
 
@@ -53,18 +55,26 @@ def _from_program(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict
     try:
         shapes = program_shapes(file)
     except ValueError:
-        # A description in another format; the values must be stated, and the engine checks them.
+        # Described in another format: the values must be stated, and the engine checks them.
         return {name: value for name, value in found.items() if name not in stated}
-    if shapes.in_channels in range(1, _MAX_CHANNELS + 1):
-        found["in_channels"] = shapes.in_channels
-    if shapes.n_classes is not None:
-        found["n_classes"] = shapes.n_classes
-    if "in_channels" in stated and shapes.in_channels not in (None, stated["in_channels"]):
-        raise ModelLoadError(
-            f"{where} takes images of {shapes.in_channels} channels, shape {shapes.inputs[0]} (None: any), but the "
-            f"`model` section of params.yaml says in_channels {stated['in_channels']}; correct it or leave it out"
-        )
+    channels, classes = shapes.in_channels, shapes.n_classes
+    if "in_channels" in stated and channels not in (None, stated["in_channels"]):
+        raise _contradiction(where, f"takes images of shape {describe(shapes.inputs[0])}", "in_channels", stated)
+    # A program that returns classes has a single channel, whatever their number.
+    if "n_classes" in stated and classes not in (None, stated["n_classes"]) and stated.get("output") != "classes":
+        raise _contradiction(where, f"returns a tensor of shape {describe(shapes.outputs[0])}", "n_classes", stated)
+    if channels is not None and channels <= _MAX_CHANNELS:
+        found["in_channels"] = channels
+    if classes is not None and classes <= _MAX_CLASSES:
+        found["n_classes"] = classes
     return {name: value for name, value in found.items() if name not in stated}
+
+
+def _contradiction(where: str, found: str, name: str, stated: Mapping[str, Any]) -> ModelLoadError:
+    return ModelLoadError(
+        f"{where} {found}, but the `model` section of params.yaml says {name} {stated[name]}: correct it, or leave it "
+        "out"
+    )
 
 
 def _from_state_dict(stated: Mapping[str, Any], checkpoint: Checkpoint, where: str) -> dict[str, Any]:
@@ -132,9 +142,13 @@ def _unfit_error(
     stated: Mapping[str, Any], rules: Mapping[str, StateDictRule], checkpoint: Checkpoint, where: str
 ) -> ModelLoadError:
     """Return the error for a state dict that fits no architecture; it describes the nearest one."""
-    candidates = {name: _candidates(checkpoint, rule, stated) for name, rule in rules.items()}
-    if not any(candidates.values()):
+    compared = []
+    for name, rule in rules.items():
+        for candidate in _candidates(checkpoint, rule, stated):
+            guess = guess_values(rule, candidate)
+            expected = guess[1] if guess else rule.shapes(3, 1, stated.get("arguments", {}))
+            compared.append((len(compare(expected, candidate)), name, candidate, expected))
+    if not compared:
         return no_tensors_error(checkpoint.content, stated.get("weights_key"), where)
-    counts = [stated.get(count, default) for count, default in zip(_COUNTS, (3, 1), strict=True)]
-    expected = {name: rule.shapes(*counts, stated.get("arguments", {})) for name, rule in rules.items()}
-    return unfit_error(where, candidates, expected)
+    _, name, nearest, expected = min(compared, key=lambda entry: entry[0])
+    return unfit_error(where, name, nearest, expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -16,6 +17,8 @@ from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
+
+_log = logging.getLogger(__name__)
 
 
 def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
@@ -43,7 +46,10 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
         section = registry.read_section()
         file = registry.find(path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
-        params = _stage(store, registry, file, uri, section).params
+        completed = _stage(store, registry, file, uri, section)
+        for line in completed.log_lines():
+            _log.info("%s", line)
+        params = completed.params
         model = ModelRef(
             revision=before.revision if before else revision,
             commit=registry.commit,

@@ -12,7 +12,6 @@ from cloudseg_ops.contracts.errors import ModelLoadError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.weights_check import check_weights
 from tests.support.checkpoints import (
-    ORDERED_DICT,
     TINY,
     archive,
     checkpoint,
