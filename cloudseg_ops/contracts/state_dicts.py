@@ -82,10 +82,10 @@ class Differences:
     missing: Sequence[str]
     unexpected: Sequence[str]
     reshaped: Sequence[str]
-    not_numbers: Sequence[str]
+    unsupported: Sequence[str]
 
     def __len__(self) -> int:
-        return len(self.missing) + len(self.unexpected) + len(self.reshaped) + len(self.not_numbers)
+        return len(self.missing) + len(self.unexpected) + len(self.reshaped) + len(self.unsupported)
 
 
 def compare(expected: Shapes, found: StateDict) -> Differences:

@@ -192,7 +192,7 @@ def describe_differences(differences: Differences) -> str:
         "lacks {} of its tensors": differences.missing,
         "has {} unknown": differences.unexpected,
         "has {} of another shape": differences.reshaped,
-        "has {} that are not floating-point numbers": differences.not_numbers,
+        "has {} of an unsupported type": differences.unsupported,
     }
     return ", ".join(f"{kind.format(len(names))} ({_listed(names)})" for kind, names in kinds.items() if names)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cloudseg_ops.contracts import architectures
 from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams, model_digest
 from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params, parse_section
@@ -50,11 +51,13 @@ def test_a_complete_section_is_taken_as_it_is() -> None:
     assert list(found.log_lines()) == []
 
 
-def test_arguments_that_are_the_defaults_stay_out_of_the_digest() -> None:
+def test_arguments_that_are_the_defaults_stay_out_of_the_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     # Masks by an earlier version, which could not read arguments off the weights, stay valid.
-    assert complete("model: {in_channels: 3, n_classes: 1}", made(width=64, depth=4)).params.arguments == {}
-    found = complete("model: {arguments: {width: 8}}", made(width=8, depth=4))
-    assert found.params.arguments == {"width": 8}
+    monkeypatch.setattr(architectures, "_UNET_WIDTH", 3)
+    monkeypatch.setattr(architectures, "_UNET_DEPTH", 1)
+    assert complete("model: {in_channels: 3, n_classes: 1}", made(width=3, depth=1)).params.arguments == {}
+    found = complete("model: {arguments: {width: 4}}", made(width=4, depth=1))
+    assert found.params.arguments == {"width": 4}
     assert found.origins["arguments"] == "params.yaml at v1"
 
 
