@@ -18,7 +18,8 @@ _STORAGES = frozenset(f"torch {kind}" for kind in VALUE_BYTES) | {
     "torch.storage TypedStorage", "torch.storage UntypedStorage",
 }  # fmt: skip
 _DICTS = frozenset({"collections OrderedDict", "collections Counter", "collections defaultdict"})
-KNOWN = _STORAGES | _TENSORS | _PARAMETERS | _DICTS | {_FROM_TYPE, _SIZE}
+KNOWN = _STORAGES | _TENSORS | _PARAMETERS | {_FROM_TYPE, _SIZE, "collections OrderedDict"}
+"""What state dicts consist of; torch.load accepts all of it with weights_only=True."""
 KEYS = (str, int, float, bool, bytes, type(None))
 
 

@@ -15,6 +15,8 @@ from cloudseg_ops.contracts.zip_members import read_member
 MAX_JSON_BYTES = 16 * 1024 * 1024
 """Maximum size of model.json; that of a ResNet-34 U-Net takes less than 1 MB."""
 _MODEL = "models/model.json"
+_PREFERRED = ("out", "logits")
+"""Keys of the outputs of torchvision's and transformers' networks."""
 
 Shape = tuple[int | None, ...]
 """The sides of a tensor; None: the side may vary."""
@@ -27,22 +29,29 @@ class ProgramShapes:
     Attributes:
         inputs: Shapes of the tensors that it is called with, in order.
         outputs: Shapes of the tensors that it returns, in order.
-        plain_output: Whether it returns one tensor, not in a tuple or dictionary.
+        output_names: Their keys, if it returns a dictionary of tensors; otherwise empty.
     """
 
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
-    plain_output: bool
+    output_names: tuple[str, ...] = ()
 
     @property
     def in_channels(self) -> int | None:
         """The channels of its images; None if it does not take a single tensor (N, channels, H, W)."""
-        return _channels(self.inputs) if len(self.inputs) == 1 else None
+        return _channels(self.inputs[0]) if len(self.inputs) == 1 else None
+
+    @property
+    def output(self) -> Shape:
+        """The shape of the tensor that the engine uses unless params.yaml names another; empty if there is none."""
+        named = dict(zip(self.output_names, self.outputs, strict=False))
+        preferred = [named[name] for name in _PREFERRED if name in named]
+        return [*preferred, *self.outputs, ()][0]
 
     @property
     def n_classes(self) -> int | None:
-        """The channels of its output; None if it does not return a plain tensor (N, channels, H, W)."""
-        return _channels(self.outputs) if self.plain_output else None
+        """The channels of that output; None if it is not a tensor (N, channels, H, W)."""
+        return _channels(self.output)
 
 
 def program_shapes(file: BinaryIO) -> ProgramShapes:
@@ -61,12 +70,13 @@ def program_shapes(file: BinaryIO) -> ProgramShapes:
         signature = module["signature"]
         inputs = [entry["user_input"]["arg"] for entry in signature["input_specs"] if "user_input" in entry]
         outputs = [entry["user_output"]["arg"] for entry in signature["output_specs"] if "user_output" in entry]
-        calls = module["module_call_graph"]
-        return ProgramShapes(_shapes(inputs, tensors), _shapes(outputs, tensors), _returns_one_tensor(calls))
+        names = _output_names(module["module_call_graph"])
+        found = ProgramShapes(_shapes(inputs, tensors), _shapes(outputs, tensors), names)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise ValueError(
             f"its {_MODEL} does not say what it takes and returns ({type(error).__name__}: {error})"
         ) from None
+    return found
 
 
 def describe(shape: Shape) -> str:
@@ -74,8 +84,8 @@ def describe(shape: Shape) -> str:
     return f"({', '.join('?' if side is None else str(side) for side in shape)})"
 
 
-def _channels(shapes: tuple[Shape, ...]) -> int | None:
-    return shapes[0][1] if len(shapes) == 1 and len(shapes[0]) == 4 else None
+def _channels(shape: Shape) -> int | None:
+    return shape[1] if len(shape) == 4 else None
 
 
 def _shapes(arguments: Iterable[Mapping[str, Any]], tensors: Mapping[str, Any]) -> tuple[Shape, ...]:
@@ -88,8 +98,12 @@ def _side(size: Mapping[str, Any]) -> int | None:
     return side if type(side) is int else None
 
 
-def _returns_one_tensor(calls: Iterable[Mapping[str, Any]]) -> bool:
-    """Return whether the tree of the outputs, a JSON text in the JSON, is a single leaf."""
+def _output_names(calls: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the keys of a dictionary of outputs, from the tree of the outputs: a JSON text in the JSON."""
     whole = next((call for call in calls if call["fqn"] == ""), {})
     _, tree = load_json(whole["signature"]["out_spec"])
-    return tree["type"] is None
+    if tree["type"] != "builtins.dict":
+        return ()
+    names, inner = load_json(tree["context"]), tree["children_spec"]
+    is_flat = len(names) == len(inner) and all(child["type"] is None for child in inner)
+    return tuple(map(str, names)) if is_flat else ()

@@ -70,6 +70,11 @@ class _Machine:
         self._foreign = foreign
 
     def run(self, name: str, argument: Any) -> None:
+        if name in _LATER and not self._foreign:
+            raise ValueError(
+                f"its pickle has the operation {name}, which torch.load does not accept; save it without "
+                "`pickle_protocol`"
+            )
         if name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name])
         elif name in _VALUES:
@@ -180,6 +185,13 @@ _VALUES = frozenset(
     }
 )  # fmt: skip
 _IGNORED = frozenset({"PROTO", "FRAME"})
+_LATER = frozenset(
+    {
+        "STACK_GLOBAL", "NEWOBJ", "NEWOBJ_EX", "EMPTY_SET", "ADDITEMS", "FROZENSET", "BINUNICODE8", "BINBYTES",
+        "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "LONG4", "BINSTRING",
+    }
+)  # fmt: skip
+"""Operations that state dicts do not have: of other objects, and of later pickle protocols."""
 _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
     "EMPTY_LIST": lambda machine, _: machine.stack.append([]),

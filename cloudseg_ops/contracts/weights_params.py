@@ -20,6 +20,7 @@ from cloudseg_ops.contracts.weights_errors import (
 from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, kind_of
 
 _COUNTS = ("in_channels", "n_classes")
+_OUTPUTS = {"output_name", "output_index"}
 _MAX_CHANNELS = 16
 _MAX_CLASSES = 256
 """Programs with more channels than these do not have the layout (N, channels, H, W)."""
@@ -57,12 +58,13 @@ def _from_program(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict
     except ValueError:
         # Described in another format: the values must be stated, and the engine checks them.
         return {name: value for name, value in found.items() if name not in stated}
-    channels, classes = shapes.in_channels, shapes.n_classes
+    # Other outputs are chosen, and classes are not counted by channels, if the section says so.
+    channels = shapes.in_channels
+    classes = None if _OUTPUTS & stated.keys() or stated.get("output") == "classes" else shapes.n_classes
     if "in_channels" in stated and channels not in (None, stated["in_channels"]):
         raise _contradiction(where, f"takes images of shape {describe(shapes.inputs[0])}", "in_channels", stated)
-    # A program that returns classes has a single channel, whatever their number.
-    if "n_classes" in stated and classes not in (None, stated["n_classes"]) and stated.get("output") != "classes":
-        raise _contradiction(where, f"returns a tensor of shape {describe(shapes.outputs[0])}", "n_classes", stated)
+    if "n_classes" in stated and classes not in (None, stated["n_classes"]):
+        raise _contradiction(where, f"returns a tensor of shape {describe(shapes.output)}", "n_classes", stated)
     if channels is not None and channels <= _MAX_CHANNELS:
         found["in_channels"] = channels
     if classes is not None and classes <= _MAX_CLASSES:

@@ -58,14 +58,22 @@ DICTIONARY = {"type": "builtins.dict", "context": '["out"]', "children_spec": [L
 
 
 def test_shapes_of_inputs_and_outputs() -> None:
-    found = program_shapes(
-        program(described({"x": (1, 4, 512, 640)}, {"a": (1, 5, 128, 160), "b": (1, 5)}, DICTIONARY))
-    )
+    found = program_shapes(program(described({"x": (1, 4, 512, 640)}, {"a": (1, 5, 128, 160), "b": (1, 5)})))
     assert found.inputs == ((1, 4, 512, 640),)
     assert found.outputs == ((1, 5, 128, 160), (1, 5))
-    assert (found.in_channels, found.n_classes) == (4, None)
+    assert (found.in_channels, found.n_classes) == (4, 5)
     plain = program_shapes(program(PLAIN))
-    assert (plain.in_channels, plain.n_classes, plain.plain_output) == (3, 2, True)
+    assert (plain.in_channels, plain.n_classes) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("keys", "n_classes"), [(["aux", "out"], 2), (["logits", "aux"], 1), (["a", "b"], 1), (["a"], 1), ([["a"], "b"], 1)]
+)
+def test_of_several_outputs_the_engines_choice_counts(keys: list[Any], n_classes: int) -> None:
+    tree = {"type": "builtins.dict", "context": json.dumps(keys), "children_spec": [LEAF] * len(keys)}
+    outputs = {"first": (ANY, 1, ANY, ANY), "second": (ANY, 2, ANY, ANY)}
+    found = program_shapes(program(described(IMAGES, outputs, tree)))
+    assert found.n_classes == n_classes
 
 
 @pytest.mark.parametrize(
@@ -116,8 +124,8 @@ def test_a_stated_value_that_contradicts_the_program(description: object, sectio
 @pytest.mark.parametrize(
     ("description", "missing"),
     [
-        (described(IMAGES, {"out": (ANY, 2, ANY, ANY)}, DICTIONARY), "n_classes, which cannot be read off 'model.pt2'"),
-        (described(IMAGES, {"classes": (ANY, ANY, ANY)}), "n_classes"),
+        (described(IMAGES, {"classes": (ANY, ANY, ANY)}), "n_classes, which cannot be read off 'model.pt2'"),
+        (described(IMAGES, {}), "n_classes"),
         (described({"x": (ANY, ANY, ANY, 3)}, {"y": (ANY, 2, ANY, ANY)}), "in_channels"),
         (described({"x": (ANY, 200, ANY, 3)}, {"y": (ANY, 600, ANY, 2)}), "in_channels and n_classes"),
         ("{}", "in_channels and n_classes"),
@@ -137,5 +145,5 @@ def test_a_program_and_a_built_in_architecture() -> None:
 
 def test_what_is_stated_is_enough() -> None:
     assert complete("{}", in_channels=3, n_classes=2).params.architecture == "exported"
-    dictionary = described(IMAGES, {"out": (ANY, 2, ANY, ANY)}, DICTIONARY)
-    assert complete(dictionary, n_classes=2).params.in_channels == 3
+    assert complete(described(IMAGES, {"classes": (ANY, ANY, ANY)}), n_classes=2).params.in_channels == 3
+    assert complete(described(IMAGES, {"out": (ANY, 2, ANY, ANY)}, DICTIONARY)).params.n_classes == 2

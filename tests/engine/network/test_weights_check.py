@@ -84,9 +84,7 @@ def test_the_tests_own_checkpoints_are_what_torch_loads() -> None:
 def test_programs_and_scripts() -> None:
     program = exported(Brightness())
     check_weights(exported_params(), io.BytesIO(program), "it")
-    assert program_shapes(io.BytesIO(program)) == ProgramShapes(
-        ((None, 3, None, None),), ((None, 1, None, None),), plain_output=True
-    )
+    assert program_shapes(io.BytesIO(program)) == ProgramShapes(((None, 3, None, None),), ((None, 1, None, None),))
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
