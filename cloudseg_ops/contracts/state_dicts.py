@@ -163,7 +163,7 @@ def choose(fits: Sequence[StateDict]) -> StateDict | None:
 
 
 def other_layers(chosen: StateDict, fits: Sequence[StateDict]) -> list[str]:
-    """Return the tensors beside a state dict that seem to be further layers of the same network.
+    """Return the tensors next to a state dict that seem to be further layers of the same network.
 
     Args:
         chosen: A state dict that fits.

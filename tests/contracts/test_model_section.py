@@ -1,11 +1,13 @@
 """The `model` section: what it may leave out, what it may hold besides, and what is an error."""
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cloudseg_ops.contracts import architectures
+from cloudseg_ops.contracts.architectures import ARCHITECTURES
 from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams, model_digest
 from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params, parse_section
@@ -108,8 +110,8 @@ def test_no_training_parameter_is_taken_for_a_misspelling(name: str) -> None:
     ("key", "meant"),
     {
         "n_class": "n_classes", "num_classes": "n_classes", "nClasses": "n_classes", "in_chanels": "in_channels",
-        "in-channels": "in_channels", "input_channels": "in_channels", "normalise": "normalize", "arquitecture":
-        "architecture", "max_size": "max_side", "argument": "arguments", "class": "classes",
+        "in-channels": "in_channels", "input_channels": "in_channels", "normalise": "normalize",
+        "architectures": "architecture", "max_size": "max_side", "argument": "arguments", "class": "classes",
         "weight_key": "weights_key",
     }.items(),
 )  # fmt: skip
@@ -168,3 +170,22 @@ def test_of_several_state_dicts_the_stated_values_choose() -> None:
 def test_values_are_described_as_in_params_yaml() -> None:
     values = {"in_channels": 3, "n_classes": 2, "width": 4}
     assert describe_values(values) == "in_channels 3, n_classes 2, arguments {width: 4}"
+
+
+def test_an_architecture_without_a_rule_needs_its_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    unet = ARCHITECTURES["unet"]
+    monkeypatch.setitem(ARCHITECTURES, "other", replace(unet, state_dict=None))
+    with pytest.raises(
+        ModelParamsError, match=r"must state in_channels and n_classes, which cannot be read off 'model"
+    ):
+        complete("model: {architecture: other}")
+    assert complete("model: {architecture: other, in_channels: 1, n_classes: 1}").params.in_channels == 1
+
+
+def test_weights_that_fit_two_architectures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "twin", ARCHITECTURES["unet"])
+    with pytest.raises(
+        ModelLoadError, match=r"fits the architectures unet and twin: set `architecture` in the `model`"
+    ):
+        complete("model: {}")
+    assert complete("model: {architecture: twin}").params.architecture == "twin"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloudseg_ops.contracts.architectures import ARCHITECTURES
 from cloudseg_ops.contracts.errors import ModelLoadError, WeightsFileError
 from cloudseg_ops.contracts.model_section import ModelSection, complete_params
 from cloudseg_ops.contracts.weights_check import check_weights
@@ -124,6 +126,16 @@ def test_weights_key_is_part_of_the_digest_only_if_it_is_set() -> None:
 def test_doubts_are_an_error_that_says_how_to_end_them(content: object, told: str) -> None:
     with pytest.raises(ModelLoadError, match=told):
         chosen(saved(content))
+
+
+def test_an_architecture_without_a_rule_is_found_by_the_network_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "other", replace(ARCHITECTURES["unet"], state_dict=None))
+    section = {"architecture": "other", "in_channels": 3, "n_classes": 1, "arguments": {"width": 1, "depth": 1}}
+    assert chosen(saved({"model": below("module.", TWO), "ema": below("module.", ONE)}), **section) == 1.0
+    with pytest.raises(
+        ModelLoadError, match=r"the nearest state dict is the entry 'model': it lacks 1 .*\(head\.bias\)"
+    ):
+        chosen(saved({"model": {name: ONE[name] for name in ONE if name != "head.bias"}}), **section)
 
 
 class Elsewhere(torch.nn.Module):
