@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED, StateDictRule
 from cloudseg_ops.contracts.checkpoint_file import Checkpoint
-from cloudseg_ops.contracts.errors import ModelLoadError
+from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError
 from cloudseg_ops.contracts.program_header import describe, program_shapes
 from cloudseg_ops.contracts.state_dicts import StateDict, choose, compare, find_candidates, guess_values, infer_values
 from cloudseg_ops.contracts.weights_check import read_checkpoint
@@ -35,6 +35,7 @@ def read_params(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict[s
         where: What the file is and where, for error messages.
 
     Raises:
+        ModelParamsError: The weights cannot say what the section leaves out.
         WeightsFileError: It is neither a program nor a state dict, or it is damaged.
         ModelLoadError: It fits no built-in architecture, or several state dicts in it fit, or a program contradicts the
             section.
@@ -55,8 +56,13 @@ def _from_program(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict
     found: dict[str, Any] = {"architecture": EXPORTED}
     try:
         shapes = program_shapes(file)
-    except ValueError:
+    except ValueError as error:
         # Described in another format: the values must be stated, and the engine checks them.
+        if missing := [name for name in _COUNTS if name not in stated]:
+            raise ModelParamsError(
+                f"the `model` section of params.yaml must state {' and '.join(missing)}, which cannot be read off "
+                f"{where}: {error}"
+            ) from None
         return {name: value for name, value in found.items() if name not in stated}
     # Other outputs are chosen, and classes are not counted by channels, if the section says so.
     channels = shapes.in_channels
@@ -134,8 +140,8 @@ def _missing(
     found: dict[str, Any] = {"architecture": name, **{count: values[count] for count in _COUNTS}}
     read = {key: value for key, value in found.items() if key not in stated}
     arguments = dict(stated.get("arguments", {}))
-    counts = [stated.get(count, values[count]) for count in _COUNTS]
-    if compare(rule.shapes(*counts, arguments), chosen):
+    in_channels, n_classes = (stated.get(count, values[count]) for count in _COUNTS)
+    if compare(rule.shapes(in_channels, n_classes, arguments), chosen):
         read["arguments"] = {key: value for key, value in values.items() if key not in _COUNTS} | arguments
     return read
 

@@ -92,7 +92,7 @@ def _read_tensor(checkpoint: Checkpoint, info: TensorInfo) -> torch.Tensor:
         return torch.empty(info.shape, dtype=dtype)
     flat = torch.frombuffer(values, dtype=dtype)
     if checkpoint.big_endian:
-        flat.untyped_storage().byteswap(dtype)
+        flat.untyped_storage().byteswap(dtype)  # type: ignore[no-untyped-call]
     return flat.reshape(info.shape) if info.strides is None else flat.as_strided(info.shape, info.strides)
 
 
