@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from cloudseg_ops.contracts.pickle_globals import Storage
 from cloudseg_ops.contracts.safetensors_file import read_header
-from cloudseg_ops.contracts.tensor_info import VALUE_BYTES, TensorInfo
+from cloudseg_ops.contracts.tensor_info import MAX_NUMBER, VALUE_BYTES, TensorInfo
 from cloudseg_ops.contracts.torch_pickle import MAX_PICKLE_BYTES, read_pickle
 from cloudseg_ops.contracts.weights_kind import LEGACY_CHECKPOINT, SAFETENSORS, WeightsKind
 from cloudseg_ops.contracts.zip_members import inner_name, open_zip, read_member, read_range
 
+_COUNT_BYTES = 8
 _LEGACY_HEADERS = 3
 """Pickles before that of the content, in the format from before PyTorch 1.6: magic number, version, machine."""
 
@@ -27,19 +29,19 @@ class Checkpoint:
     Attributes:
         content: Dictionaries, lists and plain values, with a `TensorInfo` for each tensor and a `ForeignObject` for
             each other Python object.
-        sizes: Bytes of each storage, by key; None if only reading all of them would tell.
+        sizes: Bytes of each storage that are in the file, by key.
         read: Reads a part of a storage.
         big_endian: Whether the bytes of a value are in the order of big-endian machines.
     """
 
     content: object
-    sizes: Mapping[str, int] | None
+    sizes: Mapping[str, int]
     read: Read
     big_endian: bool = False
 
     def has_values(self, tensor: TensorInfo) -> bool:
-        """Return whether the file is long enough for the tensor, as far as `sizes` tells."""
-        return self.sizes is None or self.sizes.get(tensor.key, -1) >= tensor.end * VALUE_BYTES.get(tensor.storage, 0)
+        """Return whether the file has all values of a tensor."""
+        return self.sizes.get(tensor.key, -1) >= tensor.end * VALUE_BYTES.get(tensor.storage, 0)
 
     def values(self, tensor: TensorInfo) -> bytes:
         """Return the bytes of a tensor's values, from its first to its last in the storage.
@@ -101,29 +103,31 @@ def _open_legacy(file: BinaryIO) -> Checkpoint:
     file.seek(0)
     start = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     headers = [read_pickle(start) for _ in range(_LEGACY_HEADERS)]
-    kinds: dict[str, str] = {}
-    content = read_pickle(start, foreign=True, storages=kinds)
+    storages: dict[str, Storage] = {}
+    content = read_pickle(start, foreign=True, storages=storages)
     keys = read_pickle(start)
-    first = start.tell()
+    end = file.seek(0, io.SEEK_END)
     places: dict[str, tuple[int, int]] = {}
-
-    def locate() -> None:
-        place, end = first, file.seek(0, io.SEEK_END)
-        for key in map(str, keys if isinstance(keys, list) else ()):
-            if place >= end:
-                break
-            file.seek(place)
-            # Before the values of each storage, their number
-            size = int.from_bytes(file.read(8), "little") * VALUE_BYTES.get(kinds.get(key, ""), 0)
-            places[key] = (place + 8, size)
-            place += 8 + size
+    place = start.tell()
+    for key in map(str, keys if isinstance(keys, list) else ()):
+        # Before the values of each storage, their number
+        place += _COUNT_BYTES
+        size = _bytes_of(storages.get(key))
+        places[key] = (place, max(0, min(size, end - place)))
+        place += size
 
     def read(key: str, start: int, stop: int) -> bytes:
-        if not places:
-            locate()
         place, size = places.get(key, (0, 0))
         file.seek(place + start)
         return file.read(max(0, min(stop, size) - start))
 
     machine = headers[2] if isinstance(headers[2], dict) else {}
-    return Checkpoint(content, None, read, big_endian=machine.get("little_endian") is False)
+    sizes = {key: size for key, (_, size) in places.items()}
+    return Checkpoint(content, sizes, read, big_endian=machine.get("little_endian") is False)
+
+
+def _bytes_of(storage: Storage | None) -> int:
+    count = storage.count if storage else 0
+    if not isinstance(count, int) or not 0 <= count < MAX_NUMBER:
+        raise ValueError("its pickle gives a storage an impossible size")
+    return count * VALUE_BYTES.get(storage.kind, 0) if storage else 0

@@ -41,10 +41,12 @@ class Storage:
     Attributes:
         kind: PyTorch's name for their type, such as `FloatStorage`.
         key: Its name in the file.
+        count: Number of values.
     """
 
     kind: str
     key: str
+    count: object
 
 
 def dotted(name: str) -> str:

@@ -32,7 +32,7 @@ class ForeignGlobalError(ValueError):
         self.name = name
 
 
-def read_pickle(stream: BinaryIO, *, foreign: bool = False, storages: dict[str, str] | None = None) -> object:
+def read_pickle(stream: BinaryIO, *, foreign: bool = False, storages: dict[str, Storage] | None = None) -> object:
     """Return the object that a pickle describes, with a `TensorInfo` for each tensor.
 
     Afterwards, the stream is behind the pickle.
@@ -40,7 +40,7 @@ def read_pickle(stream: BinaryIO, *, foreign: bool = False, storages: dict[str, 
     Args:
         stream: The pickle, in memory: its size bounds what is read.
         foreign: Whether to represent other Python objects as a `ForeignObject`; otherwise they are an error.
-        storages: Receives PyTorch's name for the type of each storage, by key.
+        storages: Receives the storages that the tensors use, by key.
 
     Raises:
         ForeignGlobalError: It names something other than tensors and dictionaries, and `foreign` is False.
@@ -63,7 +63,7 @@ def read_pickle(stream: BinaryIO, *, foreign: bool = False, storages: dict[str, 
 class _Machine:
     """The stack and the memo of a pickle."""
 
-    def __init__(self, storages: dict[str, str], *, foreign: bool) -> None:
+    def __init__(self, storages: dict[str, Storage], *, foreign: bool) -> None:
         self.stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._storages = storages
@@ -153,9 +153,9 @@ class _Machine:
             other = found[1].name if isinstance(found[1], Global) else str(found[0])
             self.find(other)
             return
-        kind, key = found[1].name.rpartition(" ")[2], str(found[2])
-        self._storages[key] = kind
-        self.stack.append(Storage(kind, key))
+        made = Storage(found[1].name.rpartition(" ")[2], str(found[2]), found[4])
+        self._storages[made.key] = made
+        self.stack.append(made)
 
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()

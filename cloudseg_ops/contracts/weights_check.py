@@ -25,6 +25,8 @@ from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, WeightsKin
 
 _NAMED = 6
 """Entries named that are not used."""
+_MAX_NAME = 80
+"""Characters of an entry's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,8 @@ def _note(chosen: StateDict, fits: Sequence[StateDict], content: object) -> str:
     others = [fit.key for fit in fits if fit.tensors != chosen.tensors and fit.key]
     clauses = [f"the weights are {chosen}"] if chosen.key or chosen.unwrapped else []
     if unused:
-        clauses.append(f"not used: {', '.join(unused[:_NAMED])}{', …' if len(unused) > _NAMED else ''}")
+        listed = ", ".join(name[:_MAX_NAME] for name in unused[:_NAMED])
+        clauses.append(f"not used: {listed}{', …' if len(unused) > _NAMED else ''}")
     if others:
         clauses.append(
             f"{' and '.join(others)} would fit, too, and a moving average (ema) is preferred; `weights_key` in the "

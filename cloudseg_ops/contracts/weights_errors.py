@@ -14,6 +14,8 @@ from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, WeightsKin
 _NAMED = 3
 """Tensors named per difference."""
 _NAMED_ENTRIES = 12
+_MAX_NAME = 200
+"""Characters of a name; a hostile file may have names of megabytes."""
 _SAVE = "torch.save(network.state_dict(), path)"
 _EXPORT = "torch.export.save(program, path)"
 _TRACK = "then track it with `dvc add` and `dvc push`"
@@ -198,7 +200,7 @@ def describe_differences(differences: Differences) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return "; ".join(names[:_NAMED]) + ("; …" if len(names) > _NAMED else "")
+    return "; ".join(name[:_MAX_NAME] for name in names[:_NAMED]) + ("; …" if len(names) > _NAMED else "")
 
 
 def _entries(content: Mapping[object, object]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import time
 from typing import Any
 
 import pytest
@@ -125,3 +126,14 @@ def _tower(height: int) -> bytes:
         entries = b"".join(text(f"{place}") + b"h" + bytes([level]) for place in range(50))
         levels += b"}q" + bytes([level + 1]) + b"(" + entries + b"u"
     return levels
+
+
+def test_a_large_hostile_pickle_is_looked_at_quickly_and_named_briefly() -> None:
+    first = text("a") + tensor("0", (1,)) + b"q\x01"
+    many = b"".join(text(f"{'stem.0.' * 14}{place}.weight") + b"h\x01" for place in range(5_000))
+    long = text("x" * 1_000_000) + b"h\x01"
+    began = time.process_time()
+    with pytest.raises(ModelLoadError) as raised:
+        check_weights(PARAMS, io.BytesIO(archive(b"}(" + first + long + many + b"u")), "it")
+    assert len(str(raised.value)) < 2_000
+    assert time.process_time() - began < 3

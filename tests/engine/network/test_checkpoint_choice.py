@@ -183,7 +183,7 @@ def test_what_pull_model_accepts_the_engine_loads(content: Any, how: str, key: s
         data = safetensors({name: value for name, value in content.items() if isinstance(value, torch.Tensor)})
     else:
         data = saved(content, _use_new_zipfile_serialization=how == "zip")
-    section = {} if key is None else {"weights_key": key}
+    section: dict[str, Any] = {} if key is None else {"weights_key": key}
     try:
         params = complete_params(ModelSection(section, "params.yaml"), io.BytesIO(data), "it").params
     except ModelLoadError:

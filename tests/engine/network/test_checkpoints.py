@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from cloudseg_ops.contracts.errors import WeightsFileError
 from cloudseg_ops.contracts.model_section import ModelSection, complete_params
 from cloudseg_ops.engine.network.loading import load_network
 from tests.support.lab import model_ref, tiny_unet
@@ -67,13 +68,23 @@ FOREIGN = {
     "seen": {1, 2},
     "frozen": frozenset({1}),
 }
+
+
+def _below(entry: str) -> Callable[[], bytes]:
+    return lambda: saved({entry: STATE, **training()})
+
+
+def _prefixed(prefix: str) -> Callable[[], bytes]:
+    return lambda: saved(prefixed(prefix))
+
+
 CHECKPOINTS: dict[str, tuple[Callable[[], bytes], str]] = {
     **{
-        f"entry {entry}": (lambda entry=entry: saved({entry: STATE, **training()}), f"entry '{entry}'; not used: epoch")
+        f"entry {entry}": (_below(entry), f"entry '{entry}'; not used: epoch")
         for entry in ("state_dict", "model", "model_state_dict", "ema", "module", "net", "params", "weights_of_ours")
     },
     **{
-        f"prefix {prefix}": (lambda prefix=prefix: saved(prefixed(prefix)), f"with the prefix '{prefix}' removed")
+        f"prefix {prefix}": (_prefixed(prefix), f"with the prefix '{prefix}' removed")
         for prefix in ("module.", "_orig_mod.", "model.", "net.", "network.", "_orig_mod.module.", "a.model._orig_mod.")
     },
     "two levels": (lambda: saved({"ema": {"module": STATE, "decay": 0.99}}), "the entry 'ema.module'; not used: decay"),
@@ -166,3 +177,10 @@ def test_a_big_endian_machine() -> None:
     found = torch.load(io.BytesIO(stream.getvalue()), weights_only=True)
     torch.testing.assert_close(found["head.weight"], STATE["head.weight"])
     torch.testing.assert_close(logits(stream.getvalue()), LOGITS, rtol=1e-4, atol=1e-5)
+
+
+def test_a_legacy_checkpoint_that_was_cut_off() -> None:
+    data = saved(STATE, _use_new_zipfile_serialization=False)
+    logits(data)
+    with pytest.raises(WeightsFileError, match=r"it is damaged: it lacks values of .*; copy the whole file again"):
+        complete_params(ModelSection({}, "params.yaml"), io.BytesIO(data[:-1]), "it")
