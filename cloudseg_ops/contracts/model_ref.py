@@ -116,6 +116,8 @@ class ModelRef(_Strict):
         uri: Where the weights are staged, content-addressed.
         digest: MD5 over weights and parameters, hex.
         params: The model's parameters.
+        allowed_operators: Operators outside of aten that an exported program may use, as `namespace::name` or
+            `namespace::*`.
     """
 
     revision: str
@@ -125,10 +127,12 @@ class ModelRef(_Strict):
     uri: str
     digest: str
     params: ModelParams
+    allowed_operators: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, for XCom and the run's model.json."""
-        return self.model_dump(mode="json")
+        # Older engines refuse fields that they do not know.
+        return self.model_dump(mode="json", exclude=None if self.allowed_operators else {"allowed_operators"})
 
     @classmethod
     def parse(cls, document: bytes, where: str) -> ModelRef:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -68,20 +68,23 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     return ModelSection(section, where)
 
 
-def complete_params(section: ModelSection, weights: BinaryIO, where: str) -> CompletedParams:
+def complete_params(
+    section: ModelSection, weights: BinaryIO, where: str, *, allowed_operators: Collection[str] = ()
+) -> CompletedParams:
     """Return the parameters of a model, and check its weights file against them.
 
     Args:
         section: The `model` section.
         weights: The weights file, seekable.
         where: What the weights file is and where, for messages.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
         ModelParamsError: The section is not valid.
         ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     params = ModelParams.parse(section.values, section.where)
-    check_weights(params, weights, where)
+    check_weights(params, weights, where, allowed_operators=allowed_operators)
     given = section.values.keys()
     origins = {name: section.where if name in given else "the default" for name in ModelParams.model_fields}
     return CompletedParams(params, origins)

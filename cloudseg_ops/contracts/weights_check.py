@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import BinaryIO
 
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED, Architecture, Shapes, StateDictRule
 from cloudseg_ops.contracts.errors import ModelLoadError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.program_check import check_program
 from cloudseg_ops.contracts.torch_pickle import MAX_PICKLE_BYTES, ForeignGlobalError, TensorInfo, read_pickle
 from cloudseg_ops.contracts.weights_kind import (
     CHECKPOINT,
@@ -29,25 +30,28 @@ _SAVE = "torch.save(network.state_dict(), path)"
 _EXPORT = "torch.export.save(program, path)"
 
 
-def check_weights(params: ModelParams, file: BinaryIO, where: str) -> None:
+def check_weights(params: ModelParams, file: BinaryIO, where: str, *, allowed_operators: Collection[str] = ()) -> None:
     """Check that a file can be the weights file of a model with these parameters.
 
-    Reads the file's first bytes, and of a checkpoint the zip directory and the names and shapes of its tensors. An
-    exported program is recognized by the names in it, and not opened. Nothing in the file is executed.
+    Reads the file's first bytes, and of a checkpoint the zip directory and the names and shapes of its tensors. Of an
+    exported program, everything but the values of tensors is checked. Nothing in the file is executed.
 
     Args:
         params: The model's parameters.
         file: The weights file, seekable.
         where: What the file is and where, for error messages.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
         WeightsFileError: It is not the kind of file that the architecture needs.
+        UnsafeProgramError: It is an exported program that could run code when it is opened.
         ModelLoadError: Its tensors, or the model's arguments, are not those of the architecture.
     """
     kind = kind_of(file)
     if params.architecture == EXPORTED:
         if kind is not PROGRAM:
             raise _wrong_kind(params, kind, where)
+        check_program(file, where, allowed_operators)
         return
     architecture = ARCHITECTURES[params.architecture]
     _check_arguments(params, architecture, where)
