@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import pickle
 import warnings
 import zipfile
@@ -29,3 +30,19 @@ def packed(
 def saved(value: object) -> bytes:
     """Return what torch.save would write for a value without tensors."""
     return packed({"data.pkl": pickle.dumps(value, protocol=2), "byteorder": b"little", "version": b"3\n"})
+
+
+def plain_program(*targets: str) -> bytes:
+    """Return an exported program without tensors that calls these operators; PyTorch could not run it."""
+    empty = b'{"config": {}}'
+    graph = {"nodes": [{"target": target, "inputs": [], "outputs": [], "metadata": {}} for target in targets]}
+    return packed(
+        {
+            "data/weights/model_weights_config.json": empty,
+            "data/constants/model_constants_config.json": empty,
+            "models/model.json": json.dumps({"graph_module": {"graph": graph}}).encode(),
+            "data/sample_inputs/model.pt": b"",
+            "archive_format": b"pt2",
+            "archive_version": b"0",
+        }
+    )
