@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 from cloudseg_ops.contracts.errors import UnsafeProgramError
 from cloudseg_ops.contracts.program_graph import check_document
+from cloudseg_ops.contracts.program_names import check_name
 from cloudseg_ops.contracts.strict_zip import StrictZip, open_strict
 from cloudseg_ops.contracts.torch_pickle import MAX_PICKLE_BYTES, ForeignGlobalError, read_pickle
 
@@ -116,7 +117,10 @@ def _is_empty(meta: Any) -> bool:
 
 
 def _check_pickle(archive: StrictZip, name: str) -> None:
-    """Check a member that PyTorch reads with torch.load."""
+    """Check a member that PyTorch reads with torch.load.
+
+    Of sample inputs, PyTorch writes the keys of dictionaries into the code of guards, so they must be names.
+    """
     if name not in archive.members:
         raise ValueError(f"{name} is missing")
     if archive.members[name].size == 0:
@@ -124,11 +128,27 @@ def _check_pickle(archive: StrictZip, name: str) -> None:
     try:
         saved = open_strict(archive.open(name))
         _require(saved, _SAVED)
-        read_pickle(io.BytesIO(saved.read("data.pkl", MAX_PICKLE_BYTES)))
+        _check_keys(read_pickle(io.BytesIO(saved.read("data.pkl", MAX_PICKLE_BYTES))))
     except ForeignGlobalError as error:
         raise ValueError(f"{name} contains the Python object {error.name}, and loading it would execute code") from None
     except ValueError as error:
         raise ValueError(f"{name} is not what torch.save writes for tensors: {error}") from None
+
+
+def _check_keys(value: object) -> None:
+    stack, seen = [value], set()
+    while stack:
+        found = stack.pop()
+        # A pickle may make a list contain itself.
+        if isinstance(found, (list, tuple, dict)) and id(found) not in seen:
+            seen.add(id(found))
+            stack.extend(found)
+        if isinstance(found, dict):
+            stack.extend(found.values())
+            for key in found:
+                if not isinstance(key, (str, int)):
+                    raise ValueError(f"a key in it is a {type(key).__name__}")  # noqa: TRY004
+                check_name(str(key))
 
 
 def _check_json(archive: StrictZip, name: str, allowed: Collection[str] = ()) -> object:

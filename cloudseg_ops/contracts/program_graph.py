@@ -117,7 +117,7 @@ def _parts(path: _Path, key: str, value: dict[str, Any]) -> Iterator[_Item]:
     for name in value:
         _apply(_MAPPINGS.get(key, check_name), name)
     target = value.get("target")
-    # The text of an assertion is an argument that PyTorch only ever quotes.
+    # The text of an assertion contains the expression that failed.
     is_assertion = isinstance(target, str) and target.startswith(_ASSERTIONS)
     for name, item in value.items():
         inputs = item
@@ -139,7 +139,8 @@ def _check_metadata(values: dict[str, Any]) -> None:
 def _without_message(argument: Any) -> Any:
     if isinstance(argument, dict) and argument.get("name") == _MESSAGE and isinstance(argument.get("arg"), dict):
         text = argument["arg"].get("as_string")
-        if isinstance(text, str) and len(argument["arg"]) == 1:
+        # Compilers write it into code between double quotes.
+        if isinstance(text, str) and len(argument["arg"]) == 1 and text.isprintable() and not {'"', "\\"} & set(text):
             return {**argument, "arg": None}
     return argument
 

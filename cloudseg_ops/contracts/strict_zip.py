@@ -187,7 +187,7 @@ def _check_local_header(file: BinaryIO, entry: _Entry, place: int) -> int:
     same = _read_at(file, entry.offset + _LOCAL.size, name_bytes) == entry.name
     if magic != b"PK\x03\x04" or flags != entry.flags or method or not same or {packed, size} - set(sizes):
         raise ValueError(f"its member {name} contradicts its zip directory")
-    return entry.offset + _LOCAL.size + name_bytes + extra_bytes
+    return int(entry.offset + _LOCAL.size + name_bytes + extra_bytes)
 
 
 def _read_at(file: BinaryIO, place: int, size: int) -> bytes:

@@ -97,6 +97,7 @@ HOSTILE: list[Any] = [
     {**NODE, "target": "torch.ops.aten.pad.default", "inputs": [MESSAGE]},
     {**NODE, "inputs": [{**MESSAGE, "arg": {"as_string": "a", "as_operator": "torch.os.system"}}]},
     {"inputs": [MESSAGE]},
+    {**NODE, "inputs": [{**MESSAGE, "arg": {"as_string": 'a"; system("true"); "'}}]},
     {"tensor_values": {"metadata": {"as_expr": {"expr_str": CODE}}}},
     {"as_string_to_argument": {"metadata": {"as_operator": "torch.os.system"}}},
     {"sym_int_values": {CODE: {"as_int": 1}}},

@@ -68,6 +68,19 @@ def _samples(program: bytes, path: str) -> bytes:
     return packed({**members(program), SAMPLES: saved(((_Create(path),), {}))})
 
 
+def _sample_key(program: bytes, path: str) -> bytes:
+    """Make the sample input a dictionary, whose key becomes part of a guard's message."""
+    samples = members(members(program)[SAMPLES])
+    found = samples["data.pkl"]
+    key = f"+{call(path)}+".encode()
+    # ((tensor,), {}) becomes (({key: tensor},), {}): MARK, dict, key, before the tensor; SETITEM behind it.
+    start = found.index(b"ctorch._utils")
+    end = found.rindex(b"\x85")
+    text = b"X" + len(key).to_bytes(4, "little") + key
+    samples["data.pkl"] = found[:start] + b"}" + text + found[start:end] + b"s" + found[end:]
+    return packed({**members(program), SAMPLES: packed(samples)})
+
+
 def _pickled(folder: str, file: str, config: str) -> Attack:
     def attack(program: bytes, path: str) -> bytes:
         payload = {"path_name": file, "is_param": False, "use_pickle": True, "tensor_meta": None}
@@ -154,6 +167,7 @@ _EXPRESSION = r'"expr_str": "[^"]+"'
 
 OPENED: dict[str, Attack] = {
     "a pickle in the sample inputs": _samples,
+    "a key in the sample inputs": _sample_key,
     "a pickle among the weights": _pickled(WEIGHTS, "weight_99", "model_weights_config.json"),
     "a pickle among the constants": _pickled(CONSTANTS, "tensor_99", "model_constants_config.json"),
     "an opaque object": _pickled(CONSTANTS, "opaque_obj_0", "model_constants_config.json"),

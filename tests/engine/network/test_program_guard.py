@@ -25,6 +25,7 @@ FOUND = {
     "a pickle in the sample inputs": r"sample_inputs/model\.pt contains the Python object io\.open",
     "a pickle among the weights": r"weights/weight_99 contains the Python object io\.open",
     "a pickle among the constants": r"constants/tensor_99 contains the Python object io\.open",
+    "a key in the sample inputs": r"sample_inputs/model\.pt .* it has other characters than",
     "an opaque object": r"opaque_obj_0",
     "an expression as a size": r"expr_str is \"__import__\('pathlib'\)",
     "an expression as a guard": r"guards_code is \"__import__\('pathlib'\)",
@@ -129,3 +130,30 @@ def test_pickles_are_restricted_while_pytorch_reads(
     assert list(tmp_path.iterdir()) == []
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
     assert os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] == "1"
+
+
+def test_what_a_program_calls_is_checked_after_opening_it(
+    program: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cloudseg_ops.engine.network.program_guard.check_program", lambda *_: None)
+    hostile = OPENED["a file that is mapped"](program, str(tmp_path / "ran"))
+    with pytest.raises(UnsafeProgramError, match=r"was not run: its node extra calls aten\.from_file\.default"):
+        open_program(hostile, "the program")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_operators_of_another_library_need_to_be_allowed() -> None:
+    torch.library.define("cloudseg_tests::twice", "(Tensor x) -> Tensor")
+    torch.library.impl("cloudseg_tests::twice", "CompositeExplicitAutograd", lambda x: x * 2)
+    torch.library.register_fake("cloudseg_tests::twice", torch.empty_like)
+
+    class Twice(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.ops.cloudseg_tests.twice(images)
+
+    stream = io.BytesIO()
+    torch.export.save(torch.export.export(Twice(), (torch.rand(1, 3, 4, 4),)), stream)
+    with pytest.raises(UnsafeProgramError, match=r"CLOUDSEG_ALLOWED_OPERATORS does not name cloudseg_tests::twice"):
+        open_program(stream.getvalue(), "the program")
+    for allowed in ("cloudseg_tests::twice", "cloudseg_tests::*"):
+        assert open_program(stream.getvalue(), "the program", [allowed]).module()(torch.ones(1, 3, 4, 4)).max() == 2
