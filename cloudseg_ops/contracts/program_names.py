@@ -16,7 +16,11 @@ ALLOWED_OPERATOR = re.compile(r"(?!aten::)[A-Za-z]\w*::(?:[A-Za-z_]\w*|\*)", re.
 
 _OPERATOR = re.compile(r"torch\.ops\.([A-Za-z]\w*)\.(\w+)\.([A-Za-z]\w*)", re.ASCII)
 _HIGHER_ORDER = re.compile(r"torch\.ops\.higher_order\.([A-Za-z]\w*)", re.ASCII)
-_HIGHER_ORDER_NAMES = frozenset({"cond", "wrap_with_set_grad_enabled", "wrap_with_autocast"})
+# They run parts of the program itself; others call functions that they are given, or compiled code.
+_HIGHER_ORDER_NAMES = frozenset(
+    {"cond", "while_loop", "scan", "associative_scan", "map_impl", "invoke_subgraph", "wrap_with_set_grad_enabled",
+     "wrap_with_autocast"}
+)  # fmt: skip
 # Operators on symbolic sizes (torch/_export/serde/serialize.py: `_SYM_OPS`).
 _SYMBOLIC = frozenset(
     {f"_operator.{name}" for name in (
@@ -134,7 +138,7 @@ def _check_node(node: dict[str, Any], check_key: Callable[[str], None], depth: i
             raise ValueError("a tensor in it has parts")
         return
     if kind not in _SEQUENCES and kind not in _MAPPINGS:
-        raise ValueError(f"it names the type {str(kind)[:80]}, not a tuple, list or dict")
+        raise ValueError(f"it names the type {str(kind)[:80]}; let the network return a tensor, tuple, list or dict")
     if not isinstance(children, list):
         raise TypeError
     _check_keys(json.loads(context), check_key, has_keys=kind in _MAPPINGS)

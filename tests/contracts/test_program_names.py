@@ -30,7 +30,7 @@ def test_operators_of_pytorch_are_allowed(target: str) -> None:
      "torch.ops.aten._sparse_coo_tensor_unsafe.default", "torch.ops.aten.__class__.default",
      "torch.ops.aten.add.__class__", "torch.ops.aten.add", "torch.ops.aten.add.Tensor.decompose",
      "torch.ops.load_library",
-     "torch.ops.torchvision.nms.default", "torch.ops.higher_order.map_impl", "torch.os.system", "torch.load",
+     "torch.ops.torchvision.nms.default", "torch.ops.higher_order.flat_apply", "torch.os.system", "torch.load",
      "torch.hub.load", "_operator.methodcaller", "_operator.attrgetter", "_operator.call", "math.factorial",
      "builtins.eval", "#example:op", "eval", "torch.ops.aten.add\n.Tensor", "", 1, None, ["torch.sym_max"]],
 )  # fmt: skip
@@ -42,7 +42,7 @@ def test_other_operators_are_refused(target: object) -> None:
 def test_a_setting_allows_operators_of_other_libraries() -> None:
     check_operator("torch.ops.torchvision.nms.default", ["torchvision::nms"])
     check_operator("torch.ops.torchvision.roi_align.default", ["torchvision::*"])
-    check_operator("torch.ops.higher_order.map_impl", ["higher_order::map_impl"])
+    check_operator("torch.ops.higher_order.strict_mode", ["higher_order::strict_mode"])
     with pytest.raises(ValueError, match="does not name torchvision::roi_align"):
         check_operator("torch.ops.torchvision.roi_align.default", ["torchvision::nms", "other::*"])
     with pytest.raises(ValueError, match="reaches outside"):

@@ -29,7 +29,7 @@ FOUND = {
     "an opaque object": r"opaque_obj_0",
     "an expression as a size": r"expr_str is \"__import__\('pathlib'\)",
     "an expression as a guard": r"guards_code is \"__import__\('pathlib'\)",
-    "a module in the tree of outputs": r"out_spec .* names the type collections\.defaultdict",
+    "a module in the tree of outputs": r"out_spec .* names the type collections\.defaultdict; let the network return",
     "a file that is mapped": r"nodes\[0\]\.target is 'torch\.ops\.aten\.from_file\.default'",
     "the format of PyTorch 2.7": r"PyTorch 2\.7 and older",
     "a function of the standard library": r"target is 'torch\.os\.mkdir': it is outside of aten",
