@@ -45,6 +45,7 @@ _DUNDER = re.compile(r"__\w*__", re.ASCII)
 _MAX_CHARS = 1_000
 _SEQUENCES = frozenset({"builtins.tuple", "builtins.list", "torch.fx.immutable_collections.immutable_list"})
 _MAPPINGS = frozenset({"builtins.dict", "collections.OrderedDict", "torch.fx.immutable_collections.immutable_dict"})
+_OTHER_TYPE = re.compile(r"(?!builtins\.|collections\.|functools\.|types\.|torch\.)\w+(?:\.\w+)+", re.ASCII)
 _MAX_TREE = 20
 _TREE_VERSION = 1
 
@@ -118,18 +119,19 @@ def check_tree(text: object, *, inputs: bool) -> None:
         inputs: Whether it is that of the inputs, whose keys are names of arguments.
 
     Raises:
-        ValueError: It has something other than tuples, lists and dictionaries with plain keys.
+        ValueError: It has something other than tuples, lists, and dictionaries and types of other libraries with plain
+            keys.
     """
     try:
         version, root = json.loads(str(text))
         if version != _TREE_VERSION:
             raise ValueError(f"its version is {version!r}")
-        _check_node(root, check_name if inputs else check_attribute, 0)
+        _check_node(root, 0, inputs=inputs)
     except (TypeError, KeyError, RecursionError) as error:
         raise ValueError(f"it is not a tree of tensors ({type(error).__name__})") from None
 
 
-def _check_node(node: dict[str, Any], check_key: Callable[[str], None], depth: int) -> None:
+def _check_node(node: dict[str, Any], depth: int, *, inputs: bool) -> None:
     kind, context, children = node["type"], node["context"], node["children_spec"]
     if depth > _MAX_TREE:
         raise ValueError(f"it is nested more than {_MAX_TREE} deep")
@@ -137,22 +139,27 @@ def _check_node(node: dict[str, Any], check_key: Callable[[str], None], depth: i
         if context is not None or children:
             raise ValueError("a tensor in it has parts")
         return
-    if kind not in _SEQUENCES and kind not in _MAPPINGS:
-        raise ValueError(f"it names the type {str(kind)[:80]}; let the network return a tensor, tuple, list or dict")
     if not isinstance(children, list):
         raise TypeError
-    _check_keys(json.loads(context), check_key, has_keys=kind in _MAPPINGS)
+    keys = json.loads(context) if isinstance(context, str) else context
+    if kind not in _SEQUENCES:
+        # A mapping, or a type of another library with named values: PyTorch imports neither.
+        if (kind not in _MAPPINGS and (inputs or not _OTHER_TYPE.fullmatch(kind))) or not isinstance(context, str):
+            raise ValueError(
+                f"it names the type {str(kind)[:80]}; let the network return a tensor, tuple, list or dict"
+            )
+        _check_keys(keys, check_name if inputs else check_attribute)
+    elif keys is not None:
+        raise TypeError
     for child in children:
-        _check_node(child, check_key, depth + 1)
+        _check_node(child, depth + 1, inputs=inputs)
 
 
-def _check_keys(keys: object, check_key: Callable[[str], None], *, has_keys: bool) -> None:
-    if keys is None and not has_keys:
-        return
-    if not has_keys or not isinstance(keys, list):
-        # PyTorch imports the modules that other objects name.
+def _check_keys(keys: object, check_key: Callable[[str], None]) -> None:
+    if not isinstance(keys, list):
         raise TypeError
     for key in keys:
+        # PyTorch imports the modules that objects name.
         if not isinstance(key, (str, int)):
             raise TypeError
         check_key(str(key))

@@ -8,7 +8,7 @@ import pytest
 from cloudseg_ops.contracts.program_graph import UnsafeTextError, check_document
 from cloudseg_ops.contracts.program_names import check_operator, check_tree
 
-LEAF = {"type": None, "context": None, "children_spec": []}
+LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
 
 
 def tree(kind: str, context: Any, *children: Any) -> str:
@@ -53,13 +53,21 @@ def test_trees_of_tensors_are_allowed() -> None:
     inner = json.loads(tree("builtins.tuple", None, LEAF, LEAF))[1]
     check_tree(tree("builtins.dict", ["out", "aux-1"], LEAF, inner), inputs=False)
     check_tree(tree("collections.OrderedDict", ["out"], LEAF), inputs=False)
+    # It is refused by PyTorch, unless its library is imported.
+    check_tree(tree("transformers.modeling_outputs.SemanticSegmenterOutput", ["logits"], LEAF), inputs=False)
 
 
 @pytest.mark.parametrize(
     "text",
     [
         tree("collections.defaultdict", None),
-        tree("transformers.modeling_outputs.SemanticSegmenterOutput", ["logits"], LEAF),
+        tree("transformers.modeling_outputs.SemanticSegmenterOutput", {"__enum__": True}, LEAF),
+        tree("collections.namedtuple", ["a"], LEAF),
+        tree("collections.defaultdict", ["a"], LEAF),
+        tree("collections.deque", None, LEAF),
+        tree("torch.nn.attention.flex_attention.BlockMask", ["a"], LEAF),
+        tree("os", ["a"], LEAF),
+        json.dumps([1, {"type": "builtins.dict", "context": ["a"], "children_spec": [LEAF]}]),
         tree("builtins.dict", [{"__enum__": True, "fqn": "os:x", "name": "y"}], LEAF),
         tree("builtins.dict", {"__enum__": True, "fqn": "os:x", "name": "y"}, LEAF),
         tree("builtins.tuple", {"__enum__": True, "fqn": "os:x", "name": "y"}, LEAF),
@@ -78,6 +86,8 @@ def test_other_trees_are_refused(text: str) -> None:
 
 
 def test_keys_of_inputs_are_names_of_arguments() -> None:
+    with pytest.raises(ValueError, match=r"names the type other\.Input"):
+        check_tree(tree("other.Input", ["a"], LEAF), inputs=True)
     check_tree(tree("builtins.dict", ["images"], LEAF), inputs=True)
     with pytest.raises(ValueError, match="other characters"):
         check_tree(tree("builtins.dict", ["an image"], LEAF), inputs=True)
