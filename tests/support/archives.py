@@ -39,13 +39,14 @@ def plain_program(*targets: str) -> bytes:
 
 
 def described_program(description: object) -> bytes:
-    """Return an exported program without tensors that has this description; PyTorch could not run it."""
+    """Return an exported program without tensors that has this description, JSON if it is a text."""
     empty = b'{"config": {}}'
+    text = description if isinstance(description, str) else json.dumps(description)
     return packed(
         {
             "data/weights/model_weights_config.json": empty,
             "data/constants/model_constants_config.json": empty,
-            "models/model.json": json.dumps(description).encode(),
+            "models/model.json": text.encode(),
             "data/sample_inputs/model.pt": b"",
             "archive_format": b"pt2",
             "archive_version": b"0",
