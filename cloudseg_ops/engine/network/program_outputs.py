@@ -113,7 +113,7 @@ def use_output(module: nn.Module, index: int) -> None:
 
 
 def _named(outputs: dict[int, ProgramTensor], name: str) -> int | None:
-    return next((index for index, output in outputs.items() if output.name in (f"['{name}']", f".{name}")), None)
+    return next((index for index, output in outputs.items() if output.name == f"['{name}']"), None)
 
 
 def _tensor(name: str, node: Any) -> ProgramTensor:

@@ -119,11 +119,10 @@ def test_tiles_that_do_not_fit_shrink_to_the_minimum() -> None:
 
         most = 120 * 120
 
-        def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
-            batch = super()._assemble(images)
-            if batch.shape[0] * batch.shape[1] * batch.shape[2] > self.most:
+        def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:
+            if len(images) * self.inputs.work(images[0].shape[:2]).pixels > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return batch
+            return super()._logits(images)
 
     tight = Tight(REF, load_network(REF, WEIGHTS, CPU))
     image = DecodedImage(noise(400, 300))
