@@ -1,5 +1,6 @@
 """What is fuzzed, with seeds. A target may return, or raise one of the exceptions that it names; nothing else."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from cloudseg_ops.contracts.errors import (
     ManifestError,
     ModelParamsError,
 )
-from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
+from cloudseg_ops.contracts.model_ref import MAX_CHANNELS, ModelParams, ModelRef, model_digest
 from cloudseg_ops.contracts.model_section import parse_section
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.photographs import explain_unidentified, readable_formats
@@ -34,6 +35,7 @@ from cloudseg_ops.runs.chunk_plan import Chunk, parse_plan
 from cloudseg_ops.runs.run_plan import parse_dry_run
 from tests.support.odd_files import NOT_PHOTOGRAPHS, SEVERAL_PHOTOGRAPHS, SINGLE_PHOTOGRAPHS, UNREADABLE_TIFFS
 from tests.support.pixels import encoded, noise
+from tests.support.tiffs import planes, tiff
 
 MAX_PIXELS = 1_000_000
 COMPRESSIONS = ("tiff_lzw", "tiff_deflate", "jpeg", "packbits", "zstd")
@@ -72,6 +74,13 @@ def _decode(data: bytes) -> None:
         assert image.range_used is None or 0 <= image.range_used <= 1 / 8
         assert float(image.pixels.min()) >= 0
         assert float(image.pixels.max()) <= (255 if image.pixels.dtype == np.uint8 else 1)
+
+
+def _bands(data: bytes) -> None:
+    for channels, scale in ((4, None), (3, 4095.0)):
+        with contextlib.suppress(BadImageError):
+            image = decode(data, channels, MAX_PIXELS, scale=scale)
+            assert image.pixels.shape == (image.height, image.width, channels)
 
 
 def _show(data: bytes) -> None:
@@ -121,7 +130,8 @@ def _model(data: bytes) -> None:
 
 def _params(data: bytes) -> None:
     params = ModelParams.parse(parse_section(data.decode("utf-8", "replace"), "params.yaml").values, "params.yaml")
-    assert params.in_channels in (1, 3)
+    assert 1 <= params.in_channels <= MAX_CHANNELS
+    assert model_digest("a" * 32, params) == model_digest("a" * 32, ModelParams.model_validate(params.model_dump()))
 
 
 @cache
@@ -140,6 +150,12 @@ def photographs() -> list[bytes]:
     seeds += [encoded(color, "MPO", save_all=True, append_images=[color]), encoded(color, "WEBP", lossless=True)]
     odd = [data for data, _ in (*NOT_PHOTOGRAPHS.values(), *UNREADABLE_TIFFS.values())]
     return [*seeds, *odd, *SINGLE_PHOTOGRAPHS.values(), *list(SEVERAL_PHOTOGRAPHS.values())[:3]]
+
+
+def _banded() -> list[bytes]:
+    wide = np.dstack([noise(16, 12)] * 2)[..., :4]
+    pages = [(wide, {}), planes(wide), (wide.astype(np.uint16), {317: 2}), (wide[..., :3].astype(np.uint16), {})]
+    return [tiff(page, order=order) for page in pages for order in ("<", ">")]
 
 
 def _masks() -> list[bytes]:
@@ -172,6 +188,8 @@ def _sections() -> list[bytes]:
     return [
         yaml.safe_dump({"model": _SECTION}).encode(),
         b"model: {architecture: exported, in_channels: 3, n_classes: 2}",
+        b"model: {architecture: exported, in_channels: 3, n_classes: 1, output: probabilities, threshold: 0.4, "
+        b"input_size: [512, 768], fit: tile, channel_order: bgr, scale: 4095, output_name: out}",
     ]
 
 
@@ -179,6 +197,7 @@ _CHUNKS = [Chunk(0, "gs://s/chunks/00000.jsonl", 5, 60), Chunk(1, "gs://s/chunks
 _PLAN = json.dumps([asdict(chunk) for chunk in _CHUNKS]).encode()
 TARGETS: dict[str, Target] = {
     "decode": Target(_decode, (BadImageError, DecoderMissingError), photographs),
+    "bands": Target(_bands, (DecoderMissingError,), _banded),
     "gallery": Target(_show, (NotShownError,), photographs),
     "explain": Target(_explain, (), photographs),
     "mask": Target(lambda data: decode_mask(data, 64), (NotShownError,), _masks),

@@ -30,7 +30,9 @@ _READABLE_COMPRESSIONS = {1, 5, 8, 32773, 32946, 34925, 50000}
 _HORIZONTAL = 2
 _BLACK_IS_ZERO = 1
 _FLOAT = 3
+_WANTED = {_WIDTH, _BITS, _PHOTOMETRIC, _BANDS, _ORIENTATION, _PREDICTOR, _TILE_WIDTH, *_COPIED, *_PIECES}
 _MOST_ENTRIES = 1000
+_MOST_VALUES = 1_000_000
 # Codes of struct by the type of a value: BYTE, SHORT, LONG, LONG8.
 _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
@@ -158,7 +160,7 @@ def _directory(data: Data, tags: Tags, at: int, *, last: bool) -> bytes:
 
 
 def _tags(data: Data, index: int) -> dict[int, Sequence[int]]:
-    """Return all tags of a page that are whole numbers."""
+    """Return the tags of a page that say where and how its pixels are stored."""
     big = data[2:4] == b"+\0"
     pointer, count, entry, head = ("Q", "Q", 20, 8) if big else ("I", "H", 12, 2)
     (offset,) = _unpack(data, pointer, 8 if big else 4)
@@ -171,7 +173,9 @@ def _tags(data: Data, index: int) -> dict[int, Sequence[int]]:
     tags: dict[int, Sequence[int]] = {}
     for at in range(here, here + entries * entry, entry):
         tag, kind, number = _unpack(data, "HH" + pointer, at)
-        if kind in _CODES:
+        if tag in _WANTED and kind in _CODES:
+            if number > _MOST_VALUES:
+                raise struct.error("too many values")
             layout = f"{number}{_CODES[kind]}"
             place = at + 4 + struct.calcsize("=" + pointer)
             if number * struct.calcsize("=" + _CODES[kind]) > struct.calcsize("=" + pointer):
