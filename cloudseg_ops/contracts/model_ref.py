@@ -126,6 +126,16 @@ class ModelParams(_Strict):
         """Height and width that every photograph is resized to, as far as the parameters say it."""
         return None if self.fit == "tile" else self.input_size
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON, without the parameters of later versions that have their defaults.
+
+        So engines of earlier versions, which do not know these, can read a model.json that does not use them.
+        """
+        changed = self.model_dump(mode="json", exclude_defaults=True)
+        return {
+            name: value for name, value in self.model_dump(mode="json").items() if name in _FIRST or name in changed
+        }
+
     @classmethod
     def parse(cls, section: object, where: str) -> ModelParams:
         """Validate a `model` section and return it as parameters.
@@ -154,13 +164,10 @@ def model_digest(weights_md5: str, params: ModelParams) -> str:
     A parameter that is added in a later version counts only if it differs from its default, so that existing masks stay
     valid.
     """
-    changed = params.model_dump(mode="json", exclude_defaults=True)
+    counted = params.to_json()
     if params.output == "logits":
         # Stating it turns off a check, and changes no mask.
-        del changed["output"]
-    counted = {
-        name: value for name, value in params.model_dump(mode="json").items() if name in _FIRST or name in changed
-    }
+        del counted["output"]
     canonical = json.dumps(counted, sort_keys=True, separators=(",", ":"))
     return hashlib.md5(f"{weights_md5}\n{canonical}".encode(), usedforsecurity=False).hexdigest()
 
@@ -188,7 +195,7 @@ class ModelRef(_Strict):
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, for XCom and the run's model.json."""
-        return self.model_dump(mode="json")
+        return {**self.model_dump(mode="json"), "params": self.params.to_json()}
 
     @classmethod
     def parse(cls, document: bytes, where: str) -> ModelRef:

@@ -93,3 +93,10 @@ def test_what_photographs_are_resized_to() -> None:
     assert parse(PROGRAM, input_size=[480, 640]).resized_to == (480, 640)
     assert parse(UNET, input_size=512, fit="resize").resized_to == (512, 512)
     assert parse(PROGRAM, input_size=512, fit="tile", max_side=2048).resized_to is None
+
+
+def test_engines_of_earlier_versions_read_what_they_know() -> None:
+    first = {"architecture", "in_channels", "n_classes", "arguments", "classes", "normalize", "max_side"}
+    first |= {"size_multiple"}
+    assert set(parse(PROGRAM).to_json()) == first
+    assert set(parse(PROGRAM, fit="tile", output="logits").to_json()) == {*first, "fit", "output"}
