@@ -24,6 +24,7 @@ from cloudseg_ops.engine.network.program_outputs import (
     use_output,
 )
 from cloudseg_ops.engine.network.program_passes import convolution_parameters
+from cloudseg_ops.engine.network.program_types import register_output_types
 from cloudseg_ops.engine.network.reference import load_error, locate
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
@@ -40,6 +41,7 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     Raises:
         ModelLoadError: It is not a program for images of these parameters, or contains NaN or infinite values.
     """
+    register_output_types(data)
     try:
         program = torch.export.load(io.BytesIO(data))
         if device.type != "cpu":
