@@ -17,7 +17,8 @@ from cloudseg_ops.engine.network.reference import describe, load_error
 
 MAX_IMAGES = 4
 """Photographs to look at; one suffices if its values cannot be probabilities."""
-MIN_PIXELS = 128 * 128
+_SAMPLES = (128 * 128, 512 * 512)
+"""Pixels of a photograph's center; the larger one is for programs that fail on small images."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,16 +81,17 @@ def _suspect(ref: ModelRef, values: str) -> None:
 def _value_range(ref: ModelRef, network: Network, image: DecodedImage) -> tuple[float, float] | None:
     """Return the lowest and highest value that the network returns for an image; None if it fails on the image."""
     predictor = Predictor(ref, network)
-    try:
-        values = predictor.raw_values(predictor.inputs.sample(image, MIN_PIXELS))
-    except (RuntimeError, AssertionError) as error:
-        if is_out_of_memory(error) or is_device_failure(error):
-            raise
-        # It may fail on this image alone, and is computed with the others later.
-        return None
-    low, high = torch.aminmax(values.float())
-    found = float(low), float(high)
-    return None if any(value != value for value in found) else found  # noqa: PLR0124  NaN
+    for pixels in _SAMPLES:
+        try:
+            values = predictor.raw_values(predictor.inputs.sample(image, pixels))
+        except (RuntimeError, AssertionError) as error:
+            if is_out_of_memory(error) or is_device_failure(error):
+                raise
+            # It may fail on this image alone, and is computed with the others later.
+            continue
+        low, high = torch.aminmax(values.float())
+        return (float(low), float(high)) if bool(low.isfinite() & high.isfinite()) else None
+    return None
 
 
 def _may_be_probabilities(low: float, high: float) -> bool:
