@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cloudseg_ops.contracts.errors import ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.depth import eight_bit_white
@@ -61,10 +62,14 @@ class Inputs:
         """Return what the network computes for an image of a height and width."""
         fixed = self._network.size
         if fixed is None:
-            return Work(padded_size(size, self._network.stride), 1)
+            return Work(self._padded(size), 1)
         window = (fixed.height, fixed.width)
         tiles = 1 if fixed.fit == "resize" else count_fixed_tiles(size[0], size[1], window)
-        return Work(padded_size(window, self._network.stride), tiles)
+        return Work(self._padded(window), tiles)
+
+    def _padded(self, size: Sequence[int]) -> tuple[int, int]:
+        least = self._network.least
+        return padded_size((max(size[0], least[0]), max(size[1], least[1])), self._network.stride)
 
     def fitted(self, image: DecodedImage) -> DecodedImage:
         """Return an image at the size of the network, if that is fixed and the image was not resized when decoded."""
@@ -92,7 +97,11 @@ class Inputs:
         return DecodedImage(image.pixels[top : top + rows, left : left + columns])
 
     def normalized(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """Return images of equal padded size as the network takes them, (N, in_channels, H, W), on the device."""
+        """Return images of equal padded size as the network takes them, (N, in_channels, H, W), on the device.
+
+        Raises:
+            ModelLoadError: They are larger than the largest images that the network takes.
+        """
         pixels = self._assemble(images)
         # In place, because each step reads and writes every pixel; the pixels are channels last already.
         batch = self._transfers.to_device(pixels).permute(0, 3, 1, 2).to(torch.float32, copy=True)
@@ -103,6 +112,13 @@ class Inputs:
     def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
         """Copy images into one array in main memory, (N, H, W, channels), padded with their last row and column."""
         height, width = self.work(images[0].shape[:2]).size
+        most = self._network.most
+        if most and (height > most[0] or width > most[1]):
+            raise ModelLoadError(
+                f"{self._network.output.where} was exported for images of at most {most[0]} × {most[1]} pixels, and a "
+                f"photograph has {height} × {width} after padding; set max_side or input_size in params.yaml, or "
+                "export it with a larger range"
+            )
         deep = any(pixels.dtype != np.uint8 for pixels in images)
         batch = self._transfers.empty(
             (len(images), height, width, images[0].shape[2]), torch.float32 if deep else torch.uint8

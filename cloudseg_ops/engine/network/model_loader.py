@@ -202,7 +202,7 @@ def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
         return bytes_per_pixel(network.run, images(network.size.height, network.size.width))
     # Small on the CPU, where measuring delays the first mask; larger on a GPU, where cuDNN workspaces of constant
     # size would distort a small measurement. At least two strides: some exported programs reject one.
-    small = max(128 if network.device.type == "cuda" else 32, 2 * network.stride)
+    small = max(128 if network.device.type == "cuda" else 32, 2 * network.stride, *network.least)
     failure: Exception | None = None
     for side in (small, 4 * small):
         try:

@@ -52,6 +52,8 @@ class Network:
         stride: H and W are padded to multiples of it.
         batch: The only N that it takes; None: any.
         size: The only H and W that it is given; None: any.
+        least: Smallest H and W that it takes; smaller images are padded.
+        most: Largest H and W that it takes; None: any.
         dtype: Type of the images passed to `forward`.
         autocast: Whether convolutions run in bfloat16 although `dtype` is float32.
         tf32: Whether float32 operations run in TF32 on a GPU.
@@ -66,6 +68,8 @@ class Network:
     stride: int = 1
     batch: int | None = None
     size: InputSize | None = None
+    least: tuple[int, int] = (1, 1)
+    most: tuple[int, int] | None = None
     dtype: torch.dtype = torch.float32
     autocast: bool = False
     tf32: bool = False

@@ -21,6 +21,7 @@ from cloudseg_ops.engine.network.program_outputs import (
     choose_output,
     inputs_of,
     outputs_of,
+    ranges_of,
     use_output,
 )
 from cloudseg_ops.engine.network.program_passes import convolution_parameters
@@ -48,7 +49,7 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)
-        inputs, outputs = inputs_of(program), outputs_of(program)
+        inputs, outputs, ranges = inputs_of(program), outputs_of(program), ranges_of(program)
         forward: nn.Module = program.module()
     except Exception as error:
         if is_out_of_memory(error) or is_device_failure(error):
@@ -69,6 +70,7 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         for parameter in convolution_parameters(forward).values():
             if parameter.dim() == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    (least_height, most_height), (least_width, most_width) = (ranges(side) for side in images.shape[2:])
     return Network(
         forward,
         device,
@@ -76,6 +78,8 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         1 if size and size.is_fixed else math.lcm(stride_of(ref.params), *map(_multiple, images.shape[2:])),
         batch=images.shape[0] if isinstance(images.shape[0], int) else None,
         size=size,
+        least=(least_height, least_width),
+        most=(most_height, most_width),
         dtype=images.dtype,
     )
 

@@ -13,6 +13,7 @@ from cloudseg_ops.engine.images.decode import DecodedImage, decode
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
+from cloudseg_ops.engine.network.program_outputs import UNLIMITED
 from cloudseg_ops.engine.network.tiling import plan_fixed_tiles
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
@@ -181,6 +182,19 @@ def test_the_multiple_that_the_program_says_needs_no_parameter() -> None:
     it = predictor(exported(HEAD, multiple=8))
     assert it.network.stride == 8
     assert it.predict(images(41, 29))[0].classes.shape == (29, 41)
+
+
+def test_images_smaller_and_larger_than_the_program_takes() -> None:
+    it = predictor(exported(HEAD, multiple=4, least=5))
+    assert (it.network.least, it.network.most) == ((20, 20), (1024, 1024))
+    (small,) = images(22, 9)
+    padded = np.pad(small.pixels, ((0, 11), (0, 2), (0, 0)), mode="edge")
+    assert np.array_equal(it.predict([small])[0].classes, (logits(padded)[0, 0, :9, :22] > 0).numpy())
+    with pytest.raises(ModelLoadError, match=r"at most 1024 × 1024 pixels, .* has 20 × 1028 .* set max_side"):
+        it.predict(images(1025, 9))
+    assert predictor(fixed(16, 24)).network.most == (16, 24)
+    free = saved(HEAD, torch.rand(2, 3, 16, 24), dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO))
+    assert predictor(free).network.most == (UNLIMITED, UNLIMITED)
 
 
 def test_channels_in_the_order_of_opencv() -> None:
