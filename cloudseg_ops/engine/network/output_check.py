@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from cloudseg_ops.contracts.errors import ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
@@ -36,7 +37,7 @@ def check_outputs(ref: ModelRef, network: Network, images: Sequence[DecodedImage
         images: The first images of the chunk.
 
     Raises:
-        ModelLoadError: The values, or their shape, are not what the parameters say.
+        ModelLoadError: The values are not what the parameters say.
     """
     output = network.output
     if network.built_in or (output.kind == "logits" and output.stated):
@@ -84,10 +85,10 @@ def _value_range(ref: ModelRef, network: Network, image: DecodedImage) -> tuple[
     for pixels in _SAMPLES:
         try:
             values = predictor.raw_values(predictor.inputs.sample(image, pixels))
-        except (RuntimeError, AssertionError) as error:
+        except (RuntimeError, AssertionError, ModelLoadError) as error:
             if is_out_of_memory(error) or is_device_failure(error):
                 raise
-            # It may fail on this image alone, and is computed with the others later.
+            # It may fail on images of this size alone, which are computed with the others later.
             continue
         low, high = torch.aminmax(values.float())
         return (float(low), float(high)) if bool(low.isfinite() & high.isfinite()) else None
