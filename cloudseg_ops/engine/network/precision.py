@@ -7,10 +7,8 @@ import time
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from cloudseg_ops.contracts.errors import NonFiniteLogitsError
@@ -112,7 +110,7 @@ def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedIm
     for image in images:
         if total >= SAMPLE_PIXELS or (total and time.monotonic() - began > SAMPLE_SECONDS):
             break
-        sample = DecodedImage(_center_crop(image.pixels, MIN_PIXELS))
+        sample = exact.inputs.sample(image, MIN_PIXELS)
         if (one := _predicted(exact, sample)) is None:
             continue
         if (other := _predicted(coarse, sample)) is None:
@@ -127,11 +125,3 @@ def _predicted(predictor: Predictor, image: DecodedImage) -> Prediction | None:
         return predictor.predict([image])[0]
     except NonFiniteLogitsError:
         return None
-
-
-def _center_crop(pixels: npt.NDArray[Any], area: int) -> Any:
-    height, width = pixels.shape[:2]
-    shrink = min(1.0, (area / (height * width)) ** 0.5)
-    rows, columns = max(1, int(height * shrink)), max(1, int(width * shrink))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return pixels[top : top + rows, left : left + columns]
