@@ -90,6 +90,7 @@ class ModelLoader:
         import torch
 
         from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+        from cloudseg_ops.engine.network.compiling import with_compilation
         from cloudseg_ops.engine.network.output_check import check_outputs
         from cloudseg_ops.engine.network.precision import choose_precision
         from cloudseg_ops.engine.network.predict import Predictor
@@ -105,8 +106,9 @@ class ModelLoader:
         network = choose_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
         spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
-        predictor = Predictor(self._ref, network)
-        first = predictor.inputs.work((images[0].height, images[0].width)).pixels * (network.batch or 1)
+        first = Predictor(self._ref, network).inputs.work((images[0].height, images[0].width)).pixels * (
+            network.batch or 1
+        )
         while workers > 1 and spare / workers < each * first:
             workers -= 1
         if not on_gpu:
@@ -122,10 +124,11 @@ class ModelLoader:
             format_bytes(each * 1e6),
             max_pixels / 1e6,
         )
+        network = with_compilation(network, self._options.compile, self._expected)
         tuner = BatchTuner(_GPU_START if on_gpu else 1, max_pixels, self._options.batch)
         start_gc()
         self._stop.begin_work()
-        return AdaptivePredictor(predictor, tuner, self._stop, workers=workers, threads=threads)
+        return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, workers=workers, threads=threads)
 
     def _load(self) -> None:
         try:

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.engine.network import program_passes
 from cloudseg_ops.engine.network.device import allow_tf32
 from cloudseg_ops.engine.network.outputs import Output
-from cloudseg_ops.engine.network.program_passes import with_bf16_convolutions
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Network:
         least: Smallest H and W that it takes; smaller images are padded.
         most: Largest H and W that it takes; None: any.
         dtype: Type of the images passed to `forward`.
-        autocast: Whether convolutions run in bfloat16 although `dtype` is float32.
+        autocast: Whether PyTorch converts the inputs of convolutions to bfloat16, whatever their type.
         tf32: Whether float32 operations run in TF32 on a GPU.
         exact: The same network in float32, if this one has a lower precision.
         narrowest: Builds the smallest network of one channel with the same receptive field; None if unknown.
@@ -116,19 +116,26 @@ class Network:
 
     @property
     def precision(self) -> str:
-        """Name of the precision of convolutions: `bfloat16`, `TF32` or `float32`."""
-        return "bfloat16" if self.bf16 else "TF32" if self.tf32 else "float32"
+        """Name of its precision: `bfloat16`, `bfloat16 in convolutions`, `TF32` or `float32`."""
+        if self.dtype == torch.bfloat16:
+            return "bfloat16"
+        return "bfloat16 in convolutions" if self.autocast else "TF32" if self.tf32 else "float32"
 
     def in_bf16(self) -> Network:
-        """Return a copy of this network that computes convolutions in bfloat16.
+        """Return a copy of this network that computes in bfloat16.
 
-        A built-in network is converted as a whole. In an exported program, only convolutions are known to tolerate
-        bfloat16: autocast selects them, and their weights are converted in advance.
+        An exported program's operations may convert their results to float32. Autocast converts them back in front of
+        the next convolution.
         """
         if self.built_in:
             converted = copy.deepcopy(self.forward).to(torch.bfloat16)
             return replace(self, forward=converted, dtype=torch.bfloat16, exact=self)
-        return replace(self, forward=with_bf16_convolutions(self.forward), autocast=True, exact=self)
+        converted = program_passes.in_bf16(self.forward)
+        return replace(self, forward=converted, dtype=torch.bfloat16, autocast=True, exact=self)
+
+    def with_bf16_convolutions(self) -> Network:
+        """Return a copy of an exported program that computes convolutions and linear layers in bfloat16."""
+        return replace(self, forward=program_passes.with_bf16_convolutions(self.forward), autocast=True, exact=self)
 
     def in_tf32(self) -> Network:
         """Return this network with float32 operations computed in TF32."""

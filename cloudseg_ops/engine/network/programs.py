@@ -25,7 +25,7 @@ from cloudseg_ops.engine.network.program_outputs import (
     ranges_of,
     use_output,
 )
-from cloudseg_ops.engine.network.program_passes import convolution_parameters
+from cloudseg_ops.engine.network.program_passes import prepare_program
 from cloudseg_ops.engine.network.reference import load_error, locate
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
@@ -66,12 +66,9 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     _check_output(ref, outputs[index])
     use_output(forward, index)
     require_finite_program(locate(ref), forward)
-    if device.type == "cuda":
-        # Images are channels last, so cuDNN would convert other weights in each pass. Other parameters keep their
-        # layout: the program may take views of them that channels last does not support.
-        for parameter in convolution_parameters(forward).values():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if prepare_program(forward):
+        # A negative variance, for example, makes finite weights NaN.
+        require_finite_program(f"{locate(ref)}, with its batch normalization folded into convolutions,", forward)
     (least_height, most_height), (least_width, most_width) = (ranges(side) for side in images.shape[2:])
     return Network(
         forward,
