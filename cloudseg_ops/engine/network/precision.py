@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from cloudseg_ops.contracts.errors import NonFiniteLogitsError
@@ -136,7 +134,7 @@ def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedIm
     for image in images:
         if total >= SAMPLE_PIXELS or (total and time.monotonic() - began > SAMPLE_SECONDS):
             break
-        sample = DecodedImage(_center_crop(image.pixels, MIN_PIXELS))
+        sample = exact.inputs.sample(image, MIN_PIXELS)
         other = _predicted_coarsely(coarse, sample)
         if (one := _predicted(exact, sample)) is None:
             continue
@@ -161,11 +159,3 @@ def _predicted_coarsely(predictor: Predictor, image: DecodedImage) -> Prediction
         if is_out_of_memory(error) or is_device_failure(error):
             raise
         raise _UnsupportedError(str(error).strip().partition("\n")[0][:_MAX_DETAIL]) from error
-
-
-def _center_crop(pixels: npt.NDArray[Any], area: int) -> Any:
-    height, width = pixels.shape[:2]
-    shrink = min(1.0, (area / (height * width)) ** 0.5)
-    rows, columns = max(1, int(height * shrink)), max(1, int(width * shrink))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return pixels[top : top + rows, left : left + columns]
