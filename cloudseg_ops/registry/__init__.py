@@ -2,5 +2,6 @@
 
 from cloudseg_ops.registry._names import list_revisions, without_credentials
 from cloudseg_ops.registry._pull import pull_model
+from cloudseg_ops.registry._remote import RegistryOptions
 
-__all__ = ["list_revisions", "pull_model", "without_credentials"]
+__all__ = ["RegistryOptions", "list_revisions", "pull_model", "without_credentials"]

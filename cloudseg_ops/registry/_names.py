@@ -8,15 +8,15 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from cloudseg_ops.contracts.errors import RepositoryUnreachableError
-from cloudseg_ops.contracts.revisions import newest_first, offer
+from cloudseg_ops.contracts.revisions import offer
+from cloudseg_ops.registry._artifacts import group_tags
 
 _TAGS = "refs/tags/"
 _BRANCHES = "refs/heads/"
-_TAGS_NAMED = 20
 
 
 def list_revisions(repository: str) -> list[str]:
-    """Return the revisions of a registry to offer in a form: its newest tags, then branches.
+    """Return what to offer of a registry in a form: stages and versions of artifacts, its newest tags, then branches.
 
     Only names are fetched; nothing is cloned.
 
@@ -40,39 +40,9 @@ def list_revisions(repository: str) -> list[str]:
         name = without_credentials(repository)
         detail = str(error).replace(repository, name) or type(error).__name__
         raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {detail}") from None
-    return offer(
-        [ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS)],
-        [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)],
-    )
-
-
-def list_tags(repository: str) -> list[str]:
-    """Return the registry's tags, newest version first where they contain version numbers.
-
-    Raises:
-        RepositoryUnreachableError: There is no readable git repository.
-    """
-    # dvc.api.all_tags rejects a git repository that is not under DVC (dvc/api/scm.py: `Repo.open(repo)`).
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-
-    try:
-        with contextlib.closing(DVCFileSystem(clone_address(repository))) as files:
-            return newest_first(files.repo.scm.list_tags())
-    except DvcException as error:
-        raise RepositoryUnreachableError(f"{without_credentials(repository)} cannot be read: {error}") from error
-
-
-def describe_tags(repository: str) -> str:
-    """Describe a registry's newest tags in a clause, for the message about an unknown revision."""
-    try:
-        tags = list_tags(repository)
-    except RepositoryUnreachableError:
-        return "its tags could not be read"
-    if not tags:
-        return "it has no tags"
-    more = f" and {len(tags) - _TAGS_NAMED} more" if len(tags) > _TAGS_NAMED else ""
-    return f"its tags are {', '.join(tags[:_TAGS_NAMED])}{more}"
+    addresses, tags = group_tags(ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS))
+    branches = [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)]
+    return offer(tags, branches, addresses)
 
 
 def without_credentials(repository: str) -> str:

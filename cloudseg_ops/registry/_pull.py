@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from cloudseg_ops.contracts.errors import CorruptModelError, PreconditionFailedError
@@ -13,39 +15,54 @@ from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
+from cloudseg_ops.registry._project import TrackedFile
+from cloudseg_ops.registry._remote import RegistryOptions
+from cloudseg_ops.registry._repository import open_revision
+from cloudseg_ops.registry._revision import RegistryRevision
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
 
 
-def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
+def pull_model(
+    store: Store,
+    layout: RunLayout,
+    *,
+    repository: str,
+    revision: str,
+    path: str,
+    options: RegistryOptions | None = None,
+) -> ModelRef:
     """Resolve a revision, check its weights, stage them unless they are staged already, and write model.json.
 
     Weights that cannot be those of the model fail here, before any chunk starts; whether their values are finite is
     checked by the engine, which reads all of them.
 
     A run uses one model. If its model.json exists already, because the task was killed after writing it or was
-    cleared, the commit in it is used, even if the revision now points to another.
+    cleared, the model in it is used, even if the revision or the stage now means another.
 
     Args:
         store: Cloud Storage.
         layout: The run's files.
         repository: Git URL or path of the registry.
-        revision: Tag, branch or commit.
-        path: Path of the weights file in the registry.
+        revision: Artifact, version, stage, tag, branch or commit.
+        path: Path of the weights file in the registry, unless an artifact says its own.
+        options: How to read params and remote; None: as the registry says.
 
     Raises:
         RegistryError: The model could not be read; `contracts.errors` has a subclass for each cause.
         ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     before = read_model(store, layout)
-    with open_revision(repository, before.commit if before else revision) as registry:
-        section = registry.read_section()
-        file = registry.find(path)
-        uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
+    if before is not None:
+        _stage_again(store, before, repository=repository, path=path, options=options)
+        return before
+    with open_revision(repository, revision, options=options) as registry:
+        file = registry.find(registry.weights_path(path))
+        section = registry.read_section(file.path)
+        uri = staged_weights(layout.staging, file.md5, PurePosixPath(file.path).suffix)
         params = _stage(store, registry, file, uri, section).params
         model = ModelRef(
-            revision=before.revision if before else revision,
+            revision=revision,
             commit=registry.commit,
             repository=registry.repository,
             md5=file.md5,
@@ -53,10 +70,29 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
             digest=model_digest(file.md5, params),
             params=params,
         )
-    if before is None:
-        document = json.dumps(model.to_json(), indent=2).encode()
-        store.write(layout.model, document, content_type="application/json")
+    document = json.dumps(model.to_json(), indent=2).encode()
+    store.write(layout.model, document, content_type="application/json")
     return model
+
+
+def _stage_again(store: Store, model: ModelRef, *, repository: str, path: str, options: RegistryOptions | None) -> None:
+    """Make sure that the weights of a run's model are still staged."""
+    uri = GcsUri.parse(model.uri)
+    staged = store.stat(uri)
+    if staged and _hex(staged.md5) == model.md5:
+        return
+    with open_revision(repository, model.revision, options=options, commit=model.commit) as registry:
+        # An artifact's name may be a tag's as well, and settings may have changed since: the MD5 decides.
+        paths = dict.fromkeys([registry.weights_path(path), path])
+        files = [registry.find(path) for path in paths]
+        file = next((file for file in files if file.md5 == model.md5), None)
+        if file is None:
+            raise CorruptModelError(
+                f"this run's model has md5 {model.md5}, but {files[0].path!r} of {model.repository} at commit "
+                f"{model.commit[:12]} has {files[0].md5}: CLOUDSEG_MODEL_PATH has changed since; restore it, or start "
+                "another run"
+            )
+        _stage(store, registry, file, uri, registry.read_section(file.path))
 
 
 def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
@@ -73,12 +109,34 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
 def _stage(
     store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, section: ModelSection
 ) -> CompletedParams:
-    where = f"{file.path!r} of {registry.repository} at {registry.revision} (commit {registry.commit[:12]})"
+    where = registry.describe(file)
     staged = store.stat(uri)
     if staged and _hex(staged.md5) == file.md5:
         # Staged for other parameters, perhaps, or by a version that did not check.
         with open_staged(store, uri, staged) as weights:
             return complete_params(section, weights, where)
+    with download_checked(registry, file) as local:
+        with local.open("rb") as weights:
+            completed = complete_params(section, weights, where)
+        try:
+            store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
+        except PreconditionFailedError:
+            # Another run staged this name meanwhile; the check below makes sure that the bytes are the same.
+            now = store.stat(uri)
+            if now is None or _hex(now.md5) != file.md5:
+                raise
+    return completed
+
+
+@contextlib.contextmanager
+def download_checked(registry: RegistryRevision, file: TrackedFile) -> Iterator[Path]:
+    """Download a file to a temporary folder, and check its MD5.
+
+    Raises:
+        ModelObjectMissingError: The remote does not have the file.
+        CorruptModelError: The data of the remote does not match its MD5.
+        RegistryError: The remote cannot be read.
+    """
     with tempfile.TemporaryDirectory(prefix="cloudseg-model-") as folder:
         local = Path(folder) / "weights"
         registry.download(file, local)
@@ -90,16 +148,7 @@ def _stage(
                 f"{local.stat().st_size} bytes in the remote have {found}; restore that object in the remote "
                 "(`dvc push` from a good copy), then clear the task"
             )
-        with local.open("rb") as weights:
-            completed = complete_params(section, weights, where)
-        try:
-            store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
-        except PreconditionFailedError:
-            # Another run staged this name meanwhile; the check below makes sure that the bytes are the same.
-            now = store.stat(uri)
-            if now is None or _hex(now.md5) != file.md5:
-                raise
-    return completed
+        yield local
 
 
 def _hex(md5_base64: str) -> str:
