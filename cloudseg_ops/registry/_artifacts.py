@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,8 +28,7 @@ def find_commit(git: Any, address: ModelAddress, where: str) -> str | None:
     artifact = _read_state(git).get(address.artifact) if address.artifact else None
     if artifact is None or not artifact.is_registered:
         return None
-    if not artifact.is_active:
-        tag = artifact.deprecations[-1].tag
+    if tag := _deprecation(artifact):
         raise UnknownRevisionError(
             f"{where}: the artifact {address.artifact!r} is deprecated, by the tag {tag}; use another model, or "
             "register a new version of it (`gto register`)"
@@ -52,6 +50,15 @@ def _read_state(git: Any) -> dict[str, Any]:
     for manager in (TagArtifactManager, TagVersionManager, TagStageManager):
         state = manager(scm=git, config=RegistryConfig()).update_state(state)
     return dict(state.artifacts)
+
+
+def _deprecation(artifact: Any) -> str | None:
+    """Return the tag that deprecates an artifact, unless something was registered or assigned after it."""
+    if not artifact.deprecations:
+        return None
+    last = artifact.deprecations[-1]
+    later = any(event.created_at > last.created_at for event in artifact.get_events())
+    return None if later else str(last.tag)
 
 
 def _find_version(artifact: Any, address: ModelAddress, where: str) -> str:
@@ -108,66 +115,53 @@ def _number(tag: str) -> int:
 
 def _unknown(artifact: Any, address: ModelAddress, where: str, what: str) -> UnknownRevisionError:
     name = address.artifact
-    versions = [f"{name}@{version.version}" for version in artifact.get_versions()]
-    stages = sorted(f"{name}#{stage}" for stage in artifact.get_vstages())
-    exists = ", ".join([*stages, *versions][:_NAMED]) or "nothing that can be used"
+    exists = _first([*_stages(artifact), *_versions(artifact)]) or "nothing that can be used"
     return UnknownRevisionError(
         f"{where}: the artifact {name!r} {what} (asked for: {address.text}); it has {exists}. Use one of these, or "
         "register or assign it with `gto` and push the tag"
     )
 
 
-def group_tags(names: Iterable[str]) -> tuple[list[str], list[str]]:
-    """Return the stages and versions that tags stand for, and the tags that are not GTO's.
-
-    Only the names are known here, not the tags' dates: a version that has a tag which revokes it, or an artifact that
-    has one which deprecates it, counts as such.
-
-    Args:
-        names: All tags of a registry.
-
-    Returns:
-        Stages, then versions, the newest first; the other tags.
-    """
-    from gto.constants import Action
+def has_artifacts(tags: Iterable[str]) -> bool:
+    """Return whether a tag has the form of GTO's."""
     from gto.tag import parse_name
 
-    others, deprecated = [], set()
-    assigned: Counter[tuple[str, str]] = Counter()
-    registered: defaultdict[str, list[str]] = defaultdict(list)
-    revoked: set[tuple[str, str]] = set()
-    for tag in names:
-        parsed = parse_name(tag, raise_on_fail=False)
-        name, action = parsed.get("name"), parsed.get("action")
-        if action is None:
-            others.append(tag)
-        elif action == Action.DEPRECATE:
-            deprecated.add(name)
-        elif "stage" in parsed:
-            assigned[name, parsed["stage"]] += 1 if action == Action.ASSIGN else -1
-        elif action == Action.REGISTER:
-            registered[name].append(parsed["version"])
-        else:
-            revoked.add((name, parsed["version"]))
-    stages = [
-        f"{name}#{stage}" for (name, stage), count in sorted(assigned.items()) if count > 0 and name not in deprecated
-    ]
-    versions = [
-        f"{name}@{version}"
-        for name in sorted(registered.keys() - deprecated)
-        for version in newest_first(registered[name])
-        if (name, version) not in revoked
-    ]
-    return [*stages, *versions], others
+    return any(parse_name(tag, raise_on_fail=False) for tag in tags)
 
 
-def describe_names(tags: Sequence[str]) -> str:
+def list_names(git: Any) -> tuple[list[str], list[str]]:
+    """Return the addresses of artifacts that a run can use, and the tags that are not GTO's.
+
+    Args:
+        git: The repository with all of its tags, as `scmrepo.git.Git`.
+
+    Returns:
+        Stages, then versions, the newest of each artifact first; the other tags.
+    """
+    from gto.tag import parse_name
+
+    artifacts = _read_state(git)
+    usable = [artifact for _, artifact in sorted(artifacts.items()) if _deprecation(artifact) is None]
+    others = [tag for tag in git.list_tags() if parse_name(tag, raise_on_fail=False).get("name") not in artifacts]
+    stages = [address for artifact in usable for address in _stages(artifact)]
+    return [*stages, *(address for artifact in usable for address in _versions(artifact))], others
+
+
+def describe_names(git: Any) -> str:
     """Describe a registry's stages, versions and newest tags in clauses, for the message about an unknown revision."""
-    addresses, others = group_tags(tags)
+    addresses, others = list_names(git)
     told = [f"its artifacts have {_first(addresses)}"] if addresses else []
     if others or not addresses:
         told.append(f"its tags are {_first(newest_first(others))}" if others else "it has no tags")
     return "; ".join(told)
+
+
+def _stages(artifact: Any) -> list[str]:
+    return sorted(f"{artifact.artifact}#{stage}" for stage in artifact.get_vstages())
+
+
+def _versions(artifact: Any) -> list[str]:
+    return [f"{artifact.artifact}@{version.version}" for version in artifact.get_versions()]
 
 
 def _first(names: Sequence[str]) -> str:

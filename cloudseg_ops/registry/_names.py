@@ -1,48 +1,9 @@
-"""The address of a registry, and the names of its revisions."""
+"""The address of a registry."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
-
-from cloudseg_ops.contracts.errors import RepositoryUnreachableError
-from cloudseg_ops.contracts.revisions import offer
-from cloudseg_ops.registry._artifacts import group_tags
-
-_TAGS = "refs/tags/"
-_BRANCHES = "refs/heads/"
-
-
-def list_revisions(repository: str) -> list[str]:
-    """Return what to offer of a registry in a form: stages and versions of artifacts, its newest tags, then branches.
-
-    Only names are fetched; nothing is cloned.
-
-    Args:
-        repository: Git URL, or path of a working copy or bare repository.
-
-    Raises:
-        RepositoryUnreachableError: There is no readable git repository.
-    """
-    # dvc.api.all_tags clones the registry (dvc/api/scm.py: `Repo.open`); this only fetches the references.
-    from dvc.scm import Git
-
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="cloudseg-refs-") as folder,
-            contextlib.closing(Git.init(folder)) as git,
-        ):
-            refs = list(git.iter_remote_refs(repository))
-    except Exception as error:  # noqa: BLE001
-        # Git's transports pass on any exception of the libraries below them, with credentials in the address.
-        name = without_credentials(repository)
-        detail = str(error).replace(repository, name) or type(error).__name__
-        raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {detail}") from None
-    addresses, tags = group_tags(ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS))
-    branches = [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)]
-    return offer(tags, branches, addresses)
 
 
 def without_credentials(repository: str) -> str:

@@ -13,7 +13,7 @@ from cloudseg_ops.contracts.errors import ModelObjectMissingError, ModelPathErro
 from cloudseg_ops.registry._remote import RegistryOptions, configure_remote, describe_remote, remote_error
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-# DVC 2 recorded this hash, without a `hash:` line. It differs from MD5 for text files only: their line ends count as \n.
+# The second is of DVC 2, whose files have no `hash:` line. It differs from MD5 for text only: line ends count as \n.
 _HASHES = ("md5", "md5-dos2unix")
 
 
@@ -171,7 +171,8 @@ class Project:
             inside = [out for out in self.outputs() if out.startswith(f"{path}/")]
             told = f"; DVC tracks in it: {inside}" if inside else ""
             return ModelPathError(
-                f"{path!r} in {self._where} is a folder{told}; weights must be one file under DVC: `dvc add {path}/FILE`"
+                f"{path!r} in {self._where} is a folder{told}; weights must be one file under DVC: "
+                f"`dvc add {path}/FILE`"
             )
         with fs.open(f"/{path}", "rb", raw=True) as file:
             pointer = file.read(len(_LFS_POINTER)) == _LFS_POINTER

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from cloudseg_ops.contracts.errors import CorruptModelError, PreconditionFailedError
+from cloudseg_ops.contracts.errors import CorruptModelError, ModelPathError, PreconditionFailedError
 from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
@@ -82,17 +82,23 @@ def _stage_again(store: Store, model: ModelRef, *, repository: str, path: str, o
     if staged and _hex(staged.md5) == model.md5:
         return
     with open_revision(repository, model.revision, options=options, commit=model.commit) as registry:
-        # An artifact's name may be a tag's as well, and settings may have changed since: the MD5 decides.
-        paths = dict.fromkeys([registry.weights_path(path), path])
-        files = [registry.find(path) for path in paths]
-        file = next((file for file in files if file.md5 == model.md5), None)
-        if file is None:
-            raise CorruptModelError(
-                f"this run's model has md5 {model.md5}, but {files[0].path!r} of {model.repository} at commit "
-                f"{model.commit[:12]} has {files[0].md5}: CLOUDSEG_MODEL_PATH has changed since; restore it, or start "
-                "another run"
-            )
+        file = _find_again(registry, path, model)
         _stage(store, registry, file, uri, registry.read_section(file.path))
+
+
+def _find_again(registry: RegistryRevision, path: str, model: ModelRef) -> TrackedFile:
+    # The name of an artifact may be a tag's as well, and settings may have changed since: the MD5 decides.
+    found: TrackedFile | None = None
+    for candidate in dict.fromkeys([path, registry.weights_path(path)]):
+        with contextlib.suppress(ModelPathError):
+            found = registry.find(candidate)
+            if found.md5 == model.md5:
+                return found
+    file = found or registry.find(registry.weights_path(path))
+    raise CorruptModelError(
+        f"this run's model has md5 {model.md5}, but {file.path!r} of {model.repository} at commit "
+        f"{model.commit[:12]} has {file.md5}: CLOUDSEG_MODEL_PATH has changed since; restore it, or start another run"
+    )
 
 
 def read_model(store: Store, layout: RunLayout) -> ModelRef | None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from cloudseg_ops.contracts.errors import (
     ModelPathError,
-    RegistryError,
     RepositoryUnreachableError,
     UnknownRevisionError,
 )
@@ -68,6 +67,21 @@ def open_revision(
         yield opened
 
 
+@contextlib.contextmanager
+def open_repository(repository: str) -> Iterator[Any]:
+    """Open a git repository with all of its tags, as `scmrepo.git.Git`.
+
+    Args:
+        repository: Git URL, or path of a working copy or bare repository.
+
+    Raises:
+        RepositoryUnreachableError: There is no readable git repository.
+    """
+    with _private_caches(), contextlib.ExitStack() as stack:
+        stack.callback(_remove_clones)
+        yield stack.enter_context(_open(repository, without_credentials(repository), None)).scm
+
+
 def _resolve(repository: str, name: str, address: ModelAddress) -> tuple[str, ModelAddress | None]:
     """Return the commit, and the address if it is an artifact's."""
     plain = address.may_be_revision and not address.newest
@@ -78,12 +92,12 @@ def _resolve(repository: str, name: str, address: ModelAddress) -> tuple[str, Mo
     with _open(repository, name, None) as repo:
         if address.artifact and (commit := find_commit(repo.scm, address, name)):
             return commit, address
-        tags = list(repo.scm.list_tags())
+        tags, exists = list(repo.scm.list_tags()), describe_names(repo.scm)
     if address.tag in tags or plain:
         with contextlib.suppress(UnknownRevisionError):
             return _resolve_revision(repository, name, address.tag if address.tag in tags else address.text), None
     raise UnknownRevisionError(
-        f"{name} has no revision {address.text!r}{_and_no_artifact(address)}; {describe_names(tags)}. "
+        f"{name} has no revision {address.text!r}{_and_no_artifact(address)}; {exists}. "
         "Use one that exists, or push the tag"
     )
 
