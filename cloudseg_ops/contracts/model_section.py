@@ -45,7 +45,7 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     Args:
         text: The file's content.
         where: Where the file is, for messages.
-        name: The section's key.
+        name: The section's key; `a.b` is the key `b` in the section `a`.
 
     Raises:
         ModelParamsError: The file is not YAML, or has no such section.
@@ -57,10 +57,12 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     # The parser raises more than its own errors: on dates that do not exist, keys that are lists, deep nesting.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
-    if not isinstance(document, dict) or name not in document:
-        keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
-        raise ModelParamsError(f"{where}: there is no `{name}` section, only {keys}; add a `{name}` section")
-    section = document[name]
+    section = document
+    for key in name.split("."):
+        if not isinstance(section, dict) or key not in section:
+            keys = sorted(map(str, section)) if isinstance(section, dict) else type(section).__name__
+            raise ModelParamsError(f"{where}: there is no `{name}` section, only {keys}; add a `{name}` section")
+        section = section[key]
     if not isinstance(section, dict):
         raise ModelParamsError(
             f"{where}: the `{name}` section is not valid: it is a {type(section).__name__}, not keys"

@@ -108,11 +108,12 @@ class Project:
             RegistryError: The remote cannot be read.
         """
         out = self._output(file.path)
-        with self._data(out, f"{file.path!r} of {self._where}", f"{file.path!r} (md5 {file.md5})") as data:
+        with self._data(out, f"{file.path!r} of {self._where}", f"{file.path!r} (md5 {file.md5})", file.md5) as data:
             data.get_file(self._key(file.path), str(target))
 
     def _info(self, path: str, out: Any) -> dict[str, Any]:
-        with self._data(out, f"{path!r} of {self._where}", f"the list of files of {_tracked(out)!r}") as data:
+        listed, md5 = f"the list of files of {_tracked(out)!r}", str(out.hash_info.value)
+        with self._data(out, f"{path!r} of {self._where}", listed, md5) as data:
             try:
                 return dict(data.info(self._key(path)))
             except FileNotFoundError:
@@ -128,24 +129,42 @@ class Project:
         return [key for key, _, _ in tree] if isinstance(tree, Tree) else []
 
     @contextlib.contextmanager
-    def _data(self, out: Any, what: str, missing: str) -> Iterator[Any]:
+    def _data(self, out: Any, what: str, missing: str, md5: str) -> Iterator[Any]:
         """Open the data of one output: not of all, because each would need its remote's package and settings."""
         from dvc.repo.index import Index
         from dvc_data.fs import DataFileSystem
+        from dvc_data.index import DataIndexDirError
 
         config = self.repo.config
         try:
             configure_remote(config, out.remote, self._options, self._private)
             yield DataFileSystem(index=Index(self.repo, stages=[out.stage]).data["repo"])
-        except FileNotFoundError:
+        except (FileNotFoundError, DataIndexDirError):
+            remote = describe_remote(config, out.remote)
+            if reason := self._refusal(out, md5):
+                raise remote_error(reason, what, remote, config=config, secrets=self._options.secrets) from None
             raise ModelObjectMissingError(
-                f"{missing} of {self._where} is not in {describe_remote(config, out.remote)}; "
-                "run `dvc push` where it was tagged"
+                f"{missing} of {self._where} is not in {remote}; run `dvc push` where it was tagged"
             ) from None
         except Exception as error:  # noqa: BLE001
             # The clients of the remotes raise errors of their own libraries, with addresses and credentials in them.
             remote = describe_remote(config, out.remote)
             raise remote_error(error, what, remote, config=config, secrets=self._options.secrets) from None
+
+    def _refusal(self, out: Any, md5: str) -> Exception | None:
+        """Return why a remote does not return an object that it seems not to have: DVC takes a 401 for a 404."""
+        if not (out.remote or self.repo.config["core"].get("remote")):
+            return None
+        try:
+            remote = self.repo.cloud.get_remote(out.remote)
+            objects = remote.odb if out.hash_name == "md5" else remote.legacy_odb
+            if not remote.fs.version_aware:
+                objects.fs.fs.cat_file(objects.oid_to_path(md5), start=0, end=1)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # noqa: BLE001  (as in `_data`)
+            return error
+        return None
 
     def _key(self, path: str) -> str:
         return "/" + posixpath.relpath(f"/{path}", f"/{self.folder}")
