@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cloudseg_ops.links.addresses import commit_address
 from cloudseg_ops.links.operator_links import ModelCommitLink, show
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._errors import translate_errors
+from cloudseg_ops.registry.remote_connection import remote_settings
 from cloudseg_ops.registry.revision_choices import store_revisions
+
+if TYPE_CHECKING:
+    from cloudseg_ops.registry import RegistryOptions
 
 
 class DVCPullModelOperator(RunOperator):
@@ -19,8 +23,12 @@ class DVCPullModelOperator(RunOperator):
 
     Args:
         repository: Git URL or path of the registry.
-        revision: Tag, branch or commit; templated.
-        path: Path of the weights file in the registry.
+        revision: Artifact, version, stage, tag, branch or commit; templated.
+        path: Path of the weights file in the registry, unless an artifact says its own.
+        params_section: Params file and section, such as `params.yaml:model`; empty: as the registry says.
+        remote: DVC remote; None: the registry's default remote.
+        remote_options: Options of that remote, by DVC's names; they count before the connection's.
+        remote_conn_id: Airflow connection with that remote's credentials and options; None: the worker's identity.
         task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
@@ -40,12 +48,20 @@ class DVCPullModelOperator(RunOperator):
         repository: str,
         revision: str,
         path: str,
+        params_section: str = "",
+        remote: str | None = None,
+        remote_options: Mapping[str, str] | None = None,
+        remote_conn_id: str | None = None,
         **task: Any,
     ) -> None:
         super().__init__(**task)
         self.repository = repository
         self.revision = revision
         self.path = path
+        self.params_section = params_section
+        self.remote = remote
+        self.remote_options = dict(remote_options or {})
+        self.remote_conn_id = remote_conn_id
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
@@ -60,11 +76,25 @@ class DVCPullModelOperator(RunOperator):
                 repository=self.repository,
                 revision=self.revision,
                 path=self.path,
+                options=self._options(),
             )
         show(context, ModelCommitLink, commit_address(model.repository, model.commit))
         self._refresh_choices()
         self.log.info("%s is commit %s, weights md5 %s: %s", model.revision, model.commit, model.md5, model.uri)
         return model.to_json()
+
+    def _options(self) -> RegistryOptions:
+        from cloudseg_ops.registry import RegistryOptions
+
+        options, files = {}, {}
+        if self.remote_conn_id:
+            options, files = remote_settings(self.remote_conn_id)
+        return RegistryOptions(
+            params=self.params_section,
+            remote=self.remote,
+            remote_options={**options, **self.remote_options},
+            remote_files=files,
+        )
 
     def _refresh_choices(self) -> None:
         from cloudseg_ops.registry import list_revisions

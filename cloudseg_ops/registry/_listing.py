@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-
-from cloudseg_ops.contracts.errors import RepositoryUnreachableError
 from cloudseg_ops.contracts.revisions import offer
 from cloudseg_ops.registry._artifacts import has_artifacts, list_names
-from cloudseg_ops.registry._names import without_credentials
-from cloudseg_ops.registry._remote import hide_secrets
+from cloudseg_ops.registry._names import list_refs
 from cloudseg_ops.registry._repository import open_repository
 
 _TAGS = "refs/tags/"
@@ -27,7 +22,7 @@ def list_revisions(repository: str) -> list[str]:
     Raises:
         RepositoryUnreachableError: There is no readable git repository.
     """
-    refs = _list_refs(repository)
+    refs = list_refs(repository)
     branches = [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)]
     tags = [ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS)]
     if not has_artifacts(tags):
@@ -35,20 +30,3 @@ def list_revisions(repository: str) -> list[str]:
     with open_repository(repository) as git:
         addresses, others = list_names(git)
     return offer(others, branches, addresses)
-
-
-def _list_refs(repository: str) -> list[str]:
-    # dvc.api.all_tags clones the registry (dvc/api/scm.py: `Repo.open`); this only fetches the references.
-    from dvc.scm import Git
-
-    try:
-        with (
-            tempfile.TemporaryDirectory(prefix="cloudseg-refs-") as folder,
-            contextlib.closing(Git.init(folder)) as git,
-        ):
-            return list(git.iter_remote_refs(repository))
-    except Exception as error:  # noqa: BLE001
-        # Git's transports pass on any exception of the libraries below them, with credentials in the address.
-        name = without_credentials(repository)
-        detail = hide_secrets(str(error).replace(repository, name)) or type(error).__name__
-        raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {detail}") from None

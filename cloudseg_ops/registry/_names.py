@@ -1,9 +1,14 @@
-"""The address of a registry."""
+"""The address of a registry, and the references of its git repository."""
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+from cloudseg_ops.contracts.errors import RepositoryUnreachableError
+from cloudseg_ops.registry._remote import hide_secrets
 
 
 def without_credentials(repository: str) -> str:
@@ -25,3 +30,25 @@ def clone_address(repository: str) -> str:
     """
     path = Path(repository)
     return path.resolve().as_uri() if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository
+
+
+def list_refs(repository: str) -> list[str]:
+    """Return the references of a git repository, such as `refs/tags/v1`; nothing is cloned.
+
+    Raises:
+        RepositoryUnreachableError: There is no readable git repository.
+    """
+    # dvc.api.all_tags clones the registry (dvc/api/scm.py: `Repo.open`); this only fetches the references.
+    from dvc.scm import Git
+
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="cloudseg-refs-") as folder,
+            contextlib.closing(Git.init(folder)) as git,
+        ):
+            return list(git.iter_remote_refs(repository))
+    except Exception as error:  # noqa: BLE001
+        # Git's transports pass on any exception of the libraries below them, with credentials in the address.
+        name = without_credentials(repository)
+        detail = hide_secrets(str(error).replace(repository, name)) or type(error).__name__
+        raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {detail}") from None

@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import (
 )
 from cloudseg_ops.contracts.revisions import ModelAddress, parse_address
 from cloudseg_ops.registry._artifacts import describe_names, find_commit
-from cloudseg_ops.registry._names import clone_address, without_credentials
+from cloudseg_ops.registry._names import clone_address, list_refs, without_credentials
 from cloudseg_ops.registry._remote import RegistryOptions, hide_secrets
 from cloudseg_ops.registry._revision import RegistryRevision
 
@@ -121,8 +121,16 @@ def _open(repository: str, name: str, revision: str | None) -> Iterator[Any]:
     # Raised for an unknown revision (dvc/scm.py: `resolve_rev`); dvc.exceptions lacks it.
     from dvc.scm import RevError
 
+    url = clone_address(repository)
     try:
-        repo = Repo.open(clone_address(repository), rev=revision, uninitialized=True, subrepos=True)
+        try:
+            repo = Repo.open(url, rev=revision, uninitialized=True, subrepos=True)
+        except RevError:
+            if revision is not None or not (refs := list_refs(repository)):
+                raise
+            # The server's default branch does not exist: `git init --bare` may name another one than was pushed.
+            ref = refs[-1].replace("refs/heads/", "refs/remotes/origin/")
+            repo = Repo.open(url, rev=ref, uninitialized=True, subrepos=True)
     except RevError:
         raise UnknownRevisionError(f"{name} has no revision {revision!r}") from None
     except (DvcException, OSError) as error:

@@ -92,6 +92,13 @@ class RegistryRevision:
             )
         return path
 
+    def path_origin(self) -> str:
+        """Return what says the path of the weights file: an artifact's entry in dvc.yaml, or the caller's default."""
+        artifact = self._artifact()
+        if artifact is None or not artifact.path:
+            return "CLOUDSEG_MODEL_PATH"
+        return f"the artifact {self._name()!r} in dvc.yaml"
+
     def find(self, path: str) -> TrackedFile:
         """Look up a file that DVC tracks.
 

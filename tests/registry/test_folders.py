@@ -69,7 +69,7 @@ def test_a_folder_s_list_that_was_not_pushed(registry: Registry, tmp_path: Path)
     try:
         with (
             open_revision(registry.path.as_uri(), "v1") as opened,
-            pytest.raises(ModelObjectMissingError, match="the list of files of 'exported'.*dvc push"),
+            pytest.raises(ModelObjectMissingError, match=r"the list of files of 'exported'.*dvc push"),
         ):
             opened.find("exported/best.pt")
     finally:
