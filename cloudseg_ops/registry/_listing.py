@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from cloudseg_ops.contracts.revisions import offer
 from cloudseg_ops.registry._artifacts import has_artifacts, list_names
-from cloudseg_ops.registry._names import list_refs
+from cloudseg_ops.registry._names import branches_of, list_refs
 from cloudseg_ops.registry._repository import open_repository
 
 _TAGS = "refs/tags/"
-_BRANCHES = "refs/heads/"
 
 
 def list_revisions(repository: str) -> list[str]:
@@ -23,7 +22,7 @@ def list_revisions(repository: str) -> list[str]:
         RepositoryUnreachableError: There is no readable git repository.
     """
     refs = list_refs(repository)
-    branches = [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)]
+    branches = branches_of(refs)
     tags = [ref.removeprefix(_TAGS) for ref in refs if ref.startswith(_TAGS)]
     if not has_artifacts(tags):
         return offer(tags, branches)

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 from cloudseg_ops.contracts.errors import RepositoryUnreachableError
 from cloudseg_ops.registry._remote import hide_secrets
 
+_BRANCHES = "refs/heads/"
+
 
 def without_credentials(repository: str) -> str:
     """Return a repository's address without user and password, so that it can be shown.
@@ -52,3 +54,17 @@ def list_refs(repository: str) -> list[str]:
         name = without_credentials(repository)
         detail = hide_secrets(str(error).replace(repository, name)) or type(error).__name__
         raise RepositoryUnreachableError(f"the revisions of {name} cannot be listed: {detail}") from None
+
+
+def branches_of(refs: list[str]) -> list[str]:
+    """Return the names of the branches among references."""
+    return [ref.removeprefix(_BRANCHES) for ref in refs if ref.startswith(_BRANCHES)]
+
+
+def list_branches(repository: str) -> list[str]:
+    """Return the branches of a git repository; nothing is cloned.
+
+    Raises:
+        RepositoryUnreachableError: There is no readable git repository.
+    """
+    return branches_of(list_refs(repository))

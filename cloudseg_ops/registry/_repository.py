@@ -16,7 +16,7 @@ from cloudseg_ops.contracts.errors import (
 )
 from cloudseg_ops.contracts.revisions import ModelAddress, parse_address
 from cloudseg_ops.registry._artifacts import describe_names, find_commit
-from cloudseg_ops.registry._names import clone_address, list_refs, without_credentials
+from cloudseg_ops.registry._names import clone_address, list_branches, without_credentials
 from cloudseg_ops.registry._remote import RegistryOptions, hide_secrets
 from cloudseg_ops.registry._revision import RegistryRevision
 
@@ -126,11 +126,10 @@ def _open(repository: str, name: str, revision: str | None) -> Iterator[Any]:
         try:
             repo = Repo.open(url, rev=revision, uninitialized=True, subrepos=True)
         except RevError:
-            if revision is not None or not (refs := list_refs(repository)):
+            if revision is not None or not (branches := list_branches(repository)):
                 raise
             # The server's default branch does not exist: `git init --bare` may name another one than was pushed.
-            ref = refs[-1].replace("refs/heads/", "refs/remotes/origin/")
-            repo = Repo.open(url, rev=ref, uninitialized=True, subrepos=True)
+            repo = Repo.open(url, rev=f"refs/remotes/origin/{branches[0]}", uninitialized=True, subrepos=True)
     except RevError:
         raise UnknownRevisionError(f"{name} has no revision {revision!r}") from None
     except (DvcException, OSError) as error:
