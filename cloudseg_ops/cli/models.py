@@ -96,7 +96,7 @@ def add_registry(commands: Any) -> None:
     registry = commands.add_parser("registry", help="make a model registry")
     init = registry.add_subparsers(dest="registry_command", required=True).add_parser(
         "init",
-        help="make a model registry with the example model in a git repository and bucket of your own",
+        help="make a model registry with the example model in your git repository and bucket",
         description="Make a git repository under DVC with one model: weights in the DVC remote, parameters, an "
         "artifact with the version v1.0.0 in the stage prod. What is done already is left as it is, so the command can "
         "be repeated. It pushes to the DVC remote, and prints the git push that is left to you. Exit code 0: the "
@@ -113,7 +113,7 @@ def add_registry(commands: Any) -> None:
 def run_registry(options: argparse.Namespace) -> int:
     """Run `cloudseg registry init`."""
     if (options.weights is None) != (options.params is None):
-        raise SettingsError("a model of your own needs both options: --weights FILE --params FILE")
+        raise SettingsError("your own model needs both options: --weights FILE --params FILE")
     weights = options.weights or _EXAMPLE / "v2.pt"
     params = options.params or _EXAMPLE / "params-v2.yaml"
     if missing := [path for path in (weights, params) if not path.is_file()]:

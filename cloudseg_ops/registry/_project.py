@@ -147,7 +147,7 @@ class Project:
                 f"{missing} of {self._where} is not in {remote}; run `dvc push` where it was tagged"
             ) from None
         except Exception as error:  # noqa: BLE001
-            # The clients of the remotes raise errors of their own libraries, with addresses and credentials in them.
+            # The clients of the remotes raise errors of the libraries below them, with addresses and credentials in them.
             remote = describe_remote(config, out.remote)
             raise remote_error(error, what, remote, config=config, secrets=self._options.secrets) from None
 

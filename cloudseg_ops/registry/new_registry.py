@@ -119,7 +119,7 @@ def _push(folder: Path, repo: Any, log: Callable[[str], None]) -> None:
     remote = describe_remote(repo.config, None)
     try:
         pushed = repo.push()
-    except Exception as error:  # noqa: BLE001  (the clients of the remotes raise errors of their own libraries)
+    except Exception as error:  # noqa: BLE001  (the clients of the remotes raise errors of the libraries below them)
         raise remote_error(error, f"the weights in {folder}", remote, config=repo.config, secrets=()) from None
     log(f"{pushed} new objects in {remote}" if pushed else f"weights are in {remote}")
 
