@@ -20,9 +20,12 @@ def without_credentials(repository: str) -> str:
     'https://git.example/models.git'
     """
     parts = urlsplit(repository)
-    if parts.scheme not in ("http", "https") or "@" not in parts.netloc:
+    user, at, host = parts.netloc.rpartition("@")
+    if not (parts.scheme and at):
         return repository
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    # The user in an ssh address is not a secret, and git needs it.
+    kept = "" if parts.scheme in ("http", "https") else user.partition(":")[0] + at
+    return urlunsplit(parts._replace(netloc=kept + host))
 
 
 def clone_address(repository: str) -> str:

@@ -10,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from cloudseg_ops.contracts.errors import ModelObjectMissingError, ModelPathError
-from cloudseg_ops.registry._remote import RegistryOptions, configure_remote, describe_remote, remote_error
+from cloudseg_ops.registry._remote import (
+    RegistryOptions,
+    configure_remote,
+    describe_remote,
+    remote_error,
+)
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 # The second is of DVC 2, whose files have no `hash:` line. It differs from MD5 for text only: line ends count as \n.
@@ -142,14 +147,15 @@ class Project:
         except (FileNotFoundError, DataIndexDirError):
             remote = describe_remote(config, out.remote)
             if reason := self._refusal(out, md5):
-                raise remote_error(reason, what, remote, config=config, secrets=self._options.secrets) from None
+                raise remote_error(reason, what, remote, config=config, options=self._options) from None
             raise ModelObjectMissingError(
-                f"{missing} of {self._where} is not in {remote}; run `dvc push` where it was tagged"
+                f"{missing} of {self._where} is not in {remote}; {_version_hint(config, out)}run `dvc push` where it "
+                "was tagged"
             ) from None
         except Exception as error:  # noqa: BLE001
-            # The clients of the remotes raise errors of the libraries below them, with addresses and credentials in them.
+            # The remotes' clients raise errors of the libraries below them, with addresses and credentials in them.
             remote = describe_remote(config, out.remote)
-            raise remote_error(error, what, remote, config=config, secrets=self._options.secrets) from None
+            raise remote_error(error, what, remote, config=config, options=self._options) from None
 
     def _refusal(self, out: Any, md5: str) -> Exception | None:
         """Return why a remote does not return an object that it seems not to have: DVC takes a 401 for a 404."""
@@ -200,6 +206,13 @@ class Project:
         return ModelPathError(
             f"{path!r} in {self._where} is {found}; weights must be one file under DVC: {first}`dvc add {path}`"
         )
+
+
+def _version_hint(config: Any, out: Any) -> str:
+    remote = config["remote"].get((out.remote or config["core"].get("remote") or "").lower(), {})
+    if not out.meta.version_id or remote.get("version_aware") or remote.get("worktree"):
+        return ""
+    return "it was pushed to a version-aware remote: set CLOUDSEG_MODEL_REMOTE_OPTIONS=version_aware=true, or "
 
 
 def _tracked(out: Any) -> str:

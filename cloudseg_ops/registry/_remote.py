@@ -37,11 +37,17 @@ class RegistryOptions:
     remote_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     remote_files: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Values that must not appear in a message, longest first."""
-        found = [value for name, value in self.remote_options.items() if _SECRET.search(name)]
-        return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+def secrets_of(config: Any, options: RegistryOptions) -> tuple[str, ...]:
+    """Return values that must not appear in a message, longest first: of the options, and of .dvc/config.
+
+    Args:
+        config: The project's `dvc.config.Config`.
+        options: The options.
+    """
+    remotes = [options.remote_options, *config["remote"].values()]
+    found = {str(value) for remote in remotes for name, value in remote.items() if value and _SECRET.search(name)}
+    return tuple(sorted(found, key=len, reverse=True))
 
 
 def hide_secrets(text: str, secrets: tuple[str, ...] = ()) -> str:
@@ -91,7 +97,7 @@ def describe_remote(config: Any, own: str | None) -> str:
     return f"the remote {name!r} ({url})"
 
 
-def remote_error(error: Exception, what: str, remote: str, *, config: Any, secrets: tuple[str, ...]) -> RegistryError:
+def remote_error(error: Exception, what: str, remote: str, *, config: Any, options: RegistryOptions) -> RegistryError:
     """Return the error for a remote that could not be read, without secrets.
 
     Args:
@@ -99,7 +105,7 @@ def remote_error(error: Exception, what: str, remote: str, *, config: Any, secre
         what: The file that was read, and where.
         remote: The remote, from `describe_remote`.
         config: The project's `dvc.config.Config`.
-        secrets: Values that must not appear in the message.
+        options: How the registry is read.
     """
     from dvc.config import NoRemoteError, RemoteNotFoundError
     from dvc_objects.fs.errors import RemoteMissingDepsError
@@ -115,7 +121,7 @@ def remote_error(error: Exception, what: str, remote: str, *, config: Any, secre
             f"{what}: {remote} is not in the registry's .dvc/config, which has: {known}. Set CLOUDSEG_MODEL_REMOTE to "
             "one of them, or commit the remote (`dvc remote add`) with the revision"
         )
-    detail = hide_secrets(str(error), secrets) or type(error).__name__
+    detail = hide_secrets(str(error), secrets_of(config, options)) or type(error).__name__
     return RegistryError(
         f"{what} could not be read from {remote}: {detail}; check that this machine's identity can read the remote, "
         "and CLOUDSEG_MODEL_REMOTE_OPTIONS; then clear the task"

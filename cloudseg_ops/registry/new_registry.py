@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from cloudseg_ops.contracts.errors import LocalError, RegistryError
-from cloudseg_ops.registry._remote import describe_remote, hide_secrets, remote_error
+from cloudseg_ops.registry._remote import RegistryOptions, describe_remote, hide_secrets, remote_error
 
 VERSION = "v1.0.0"
 STAGE = "prod"
@@ -120,7 +120,9 @@ def _push(folder: Path, repo: Any, log: Callable[[str], None]) -> None:
     try:
         pushed = repo.push()
     except Exception as error:  # noqa: BLE001  (the clients of the remotes raise errors of the libraries below them)
-        raise remote_error(error, f"the weights in {folder}", remote, config=repo.config, secrets=()) from None
+        raise remote_error(
+            error, f"the weights in {folder}", remote, config=repo.config, options=RegistryOptions()
+        ) from None
     log(f"{pushed} new objects in {remote}" if pushed else f"weights are in {remote}")
 
 

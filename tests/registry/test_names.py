@@ -46,4 +46,6 @@ def test_the_newest_version_comes_first(own_registry: Registry) -> None:
 def test_credentials_are_removed_from_addresses() -> None:
     assert without_credentials("https://me:secret@git.example/m.git") == "https://git.example/m.git"
     assert without_credentials("git@git.example:m.git") == "git@git.example:m.git"
+    assert without_credentials("ssh://git:secret@git.example:22/m.git") == "ssh://git@git.example:22/m.git"
+    assert without_credentials("ssh://git@git.example/m.git") == "ssh://git@git.example/m.git"
     assert without_credentials("/srv/m") == "/srv/m"

@@ -7,6 +7,7 @@ import pytest
 
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.operators.pull_model import DVCPullModelOperator
+from cloudseg_ops.registry._remote import secrets_of
 from cloudseg_ops.registry.remote_connection import remote_settings
 
 KEY = {"type": "service_account", "private_key": "PEM"}
@@ -80,5 +81,5 @@ def test_the_operator_prefers_its_own_options(monkeypatch: pytest.MonkeyPatch) -
     assert options.remote_options == {
         "access_key_id": "ID", "secret_access_key": "KEY", "endpointurl": "https://other", "region": "eu",
     }  # fmt: skip
-    assert options.secrets == ("KEY", "ID")
+    assert secrets_of({"remote": {"x": {"password": "W0RD"}}}, options) == ("W0RD", "KEY", "ID")
     assert "KEY" not in repr(options)

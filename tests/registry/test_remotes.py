@@ -155,6 +155,15 @@ def test_http_with_a_password_from_outside(branch: Registry, website: str, tmp_p
     assert "wr0ng" not in str(raised.value) + repr(RegistryOptions(remote_options={"password": "wr0ng"}))
 
 
+def test_versions_in_a_remote_that_is_not_version_aware(branch: Registry, tmp_path: Path) -> None:
+    _configure(branch, "store", store={"url": branch.remote})
+    versions = "  cloud:\n    store:\n      etag: abc\n      version_id: '1'\n"
+    _point_to(branch, "model.pt", WEIGHTS_TWO, versions)
+    branch.commit("cloud versions")
+    with pytest.raises(ModelObjectMissingError, match="set CLOUDSEG_MODEL_REMOTE_OPTIONS=version_aware=true"):
+        _download(branch, tmp_path, asked="trial")
+
+
 def test_options_that_dvc_does_not_know_are_refused(branch: Registry, website: str, tmp_path: Path) -> None:
     _configure(branch, "web", web={"url": website})
     branch.commit("web")
