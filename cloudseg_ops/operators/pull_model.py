@@ -86,7 +86,8 @@ class DVCPullModelOperator(RunOperator):
     def _options(self) -> RegistryOptions:
         from cloudseg_ops.registry import RegistryOptions
 
-        options, files = {}, {}
+        options: dict[str, str] = {}
+        files: dict[str, str] = {}
         if self.remote_conn_id:
             options, files = remote_settings(self.remote_conn_id)
         return RegistryOptions(

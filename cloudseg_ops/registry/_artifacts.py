@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from cloudseg_ops.contracts.errors import UnknownRevisionError
+from cloudseg_ops.contracts.errors import RegistryError, UnknownRevisionError
 from cloudseg_ops.contracts.revisions import ModelAddress, newest_first
 
 _NAMED = 20
@@ -43,12 +43,19 @@ def find_commit(git: Any, address: ModelAddress, where: str) -> str | None:
 def _read_state(git: Any) -> dict[str, Any]:
     from gto.base import BaseRegistryState
     from gto.config import RegistryConfig
+    from gto.exceptions import GTOException
     from gto.tag import TagArtifactManager, TagStageManager, TagVersionManager
 
     # Not gto.registry.GitRegistry, which reads the configuration in the working copy.
     state = BaseRegistryState()
-    for manager in (TagArtifactManager, TagVersionManager, TagStageManager):
-        state = manager(scm=git, config=RegistryConfig()).update_state(state)
+    try:
+        for manager in (TagArtifactManager, TagVersionManager, TagStageManager):
+            state = manager(scm=git, config=RegistryConfig()).update_state(state)
+    except GTOException as error:
+        raise RegistryError(
+            f"GTO cannot read the tags of the registry: {error}; delete the tag that is wrong (`gto history` lists "
+            "them), or ask for a tag, a branch or a commit"
+        ) from None
     return dict(state.artifacts)
 
 

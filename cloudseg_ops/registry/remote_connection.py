@@ -44,7 +44,7 @@ def remote_settings(conn_id: str) -> tuple[dict[str, str], dict[str, str]]:
     Raises:
         SettingsError: There is no such connection, or its type is not one of a remote's.
     """
-    from airflow.exceptions import AirflowNotFoundException
+    from airflow.providers.common.compat.sdk import AirflowNotFoundException
     from airflow.sdk import BaseHook
 
     try:

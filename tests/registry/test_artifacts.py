@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.contracts.errors import ModelPathError, UnknownRevisionError
+from cloudseg_ops.contracts.errors import ModelPathError, RegistryError, UnknownRevisionError
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.registry import list_revisions, pull_model
 from cloudseg_ops.registry._repository import open_revision
@@ -180,6 +180,16 @@ def test_tags_that_only_look_like_gto_s_are_tags(own_registry: Registry) -> None
     for asked in ("light@v1.0.0", "light#prod"):
         with open_revision(own_registry.path.as_uri(), asked) as opened:
             assert (opened.commit, opened.artifact) == (own_registry.git("rev-parse", "v1"), None)
+
+
+def test_tags_that_gto_cannot_read_do_not_stop_other_revisions(own_registry: Registry) -> None:
+    own_registry.git("tag", "--annotate", "odd@v1.0.0!", "--message", "x", "v1^{commit}")
+    own_registry.git("tag", "--annotate", "odd#prod!#1", "--message", "x", "v2^{commit}")
+    with open_revision(str(own_registry.path), "v1") as opened:
+        assert opened.commit == own_registry.git("rev-parse", "v1")
+    with pytest.raises(RegistryError) as raised, open_revision(str(own_registry.path), "odd@v1.0.0"):
+        pass
+    assert "odd" in str(raised.value)
 
 
 def test_a_version_without_an_entry_in_dvc_yaml_uses_the_path_of_the_settings(own_registry: Registry) -> None:
