@@ -34,7 +34,7 @@ def clone_address(repository: str) -> str:
     DVC opens a path in place, which requires a working copy; as a file:// URL, a bare repository is cloned.
     """
     path = Path(repository)
-    return path.resolve().as_uri() if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository
+    return f"file://{path.resolve()}" if (path / "HEAD").is_file() and (path / "objects").is_dir() else repository
 
 
 def list_refs(repository: str) -> list[str]:

@@ -84,8 +84,9 @@ def open_repository(repository: str) -> Iterator[Any]:
 
 def _resolve(repository: str, name: str, address: ModelAddress) -> tuple[str, ModelAddress | None]:
     """Return the commit, and the address if it is an artifact's."""
-    plain = address.may_be_revision and not address.newest
-    if plain and address.version is None:
+    untried = address.may_be_revision and not address.newest
+    if untried and address.version is None:
+        untried = False
         # Git's names first: DVC clones one tag or branch without history, but all of it to know GTO's tags.
         with contextlib.suppress(UnknownRevisionError):
             return _resolve_revision(repository, name, address.text), None
@@ -93,7 +94,7 @@ def _resolve(repository: str, name: str, address: ModelAddress) -> tuple[str, Mo
         if address.artifact and (commit := find_commit(repo.scm, address, name)):
             return commit, address
         tags, exists = list(repo.scm.list_tags()), describe_names(repo.scm)
-    if address.tag in tags or plain:
+    if address.tag in tags or untried:
         with contextlib.suppress(UnknownRevisionError):
             return _resolve_revision(repository, name, address.tag if address.tag in tags else address.text), None
     raise UnknownRevisionError(
@@ -133,7 +134,7 @@ def _open(repository: str, name: str, revision: str | None) -> Iterator[Any]:
     except RevError:
         raise UnknownRevisionError(f"{name} has no revision {revision!r}") from None
     except (DvcException, OSError) as error:
-        detail = hide_secrets(str(error.__cause__ or error).replace(repository, name))
+        detail = hide_secrets(_root_cause(error).replace(repository, name))
         raise RepositoryUnreachableError(
             f"{name} cannot be read as a git repository: {detail}; correct CLOUDSEG_MODEL_REPOSITORY, or check that "
             "this machine can reach and read it"
@@ -145,6 +146,15 @@ def _open(repository: str, name: str, revision: str | None) -> Iterator[Any]:
                 "CLOUDSEG_MODEL_REPOSITORY, or check that this machine can reach and read it"
             )
         yield repo
+
+
+def _root_cause(error: BaseException) -> str:
+    """Return the message of the error that began a chain, which says more than "Failed to clone"."""
+    told = str(error)
+    while error.__cause__ is not None:
+        error = error.__cause__
+        told = str(error) or told
+    return told
 
 
 def _check_under_dvc(opened: RegistryRevision, name: str) -> None:
