@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -21,6 +22,8 @@ from cloudseg_ops.registry._repository import open_revision
 from cloudseg_ops.registry._revision import RegistryRevision
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
+
+_log = logging.getLogger(__name__)
 
 
 def pull_model(
@@ -60,7 +63,10 @@ def pull_model(
         file = registry.find(registry.weights_path(path))
         section = registry.read_section(file.path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(file.path).suffix)
-        params = _stage(store, registry, file, uri, section).params
+        completed = _stage(store, registry, file, uri, section)
+        for line in completed.log_lines():
+            _log.info("%s", line)
+        params = completed.params
         model = ModelRef(
             revision=revision,
             commit=registry.commit,

@@ -10,7 +10,7 @@ from typing import Any
 
 from cloudseg_ops.contracts.errors import ModelParamsError, ModelPathError
 from cloudseg_ops.contracts.model_ref import ModelParams
-from cloudseg_ops.contracts.model_section import ModelSection, parse_section
+from cloudseg_ops.contracts.model_section import ModelSection, check_section, has_section, parse_section
 from cloudseg_ops.contracts.revisions import ModelAddress
 from cloudseg_ops.registry._project import Project, TrackedFile
 from cloudseg_ops.registry._remote import RegistryOptions
@@ -138,12 +138,16 @@ class RegistryRevision:
         for candidate in self._candidates(file, path):
             where = f"{candidate} of {self._where}"
             try:
-                return parse_section(self._project_of(candidate).read_text(candidate), where, name=name)
+                text = self._project_of(candidate).read_text(candidate)
             except FileNotFoundError:
                 continue
             except UnicodeDecodeError as error:
                 raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
+            try:
+                return parse_section(text, where, name=name)
             except ModelParamsError as error:
+                if has_section(text, name):
+                    raise
                 first = first or error
         raise first or ModelParamsError(
             f"{file} of {self._where}: there is no such file; commit one with a `{name}` section next to the weights, "
@@ -161,10 +165,12 @@ class RegistryRevision:
 
     def _meta(self, artifact: Any) -> ModelSection | None:
         meta = artifact.meta or {}
-        where = f"the artifact {self._name()!r} in dvc.yaml of {self._where}"
-        if isinstance(meta.get(SECTION), dict):
-            return ModelSection(meta[SECTION], where)
-        return ModelSection(meta, where) if meta.keys() & ModelParams.model_fields.keys() else None
+        values = meta[SECTION] if isinstance(meta.get(SECTION), dict) else meta
+        if values is meta and not meta.keys() & ModelParams.model_fields.keys():
+            return None
+        section = ModelSection(values, f"the artifact {self._name()!r} in dvc.yaml of {self._where}")
+        check_section(section)
+        return section
 
     def _name(self) -> str:
         return str(self.artifact.artifact) if self.artifact else ""

@@ -29,6 +29,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
         "sky/dvc.yaml": DVC_YAML,
         "sky/network.yml": "net: {n_classes: 12}\n",
         "binary.yaml": "\xff",
+        "sky/typo.yaml": "model: {n_clases: 2}\n",
+        "typo.yaml": "model: {n_classes: 2}\n",
     }
     for name, text in files.items():
         (registry.path / name).write_bytes(text.encode("latin-1"))
@@ -64,6 +66,7 @@ def test_section(registry: Registry, asked: str, path: str, params: str, expecte
     ("params", "told"),
     [
         ("params.yaml:network", r"^sky/params.yaml of .* no `network` section, only \['model'\]"),
+        ("typo.yaml", "^sky/typo.yaml of .* `n_clases`; did you mean `n_classes`"),
         ("settings.yaml", "^settings.yaml of .* no such file; .*CLOUDSEG_MODEL_PARAMS"),
         ("binary.yaml", "^binary.yaml of .* not YAML"),
     ],
