@@ -87,6 +87,8 @@ def _describe(model: ResolvedModel) -> str:
     rows += [(name, json.dumps(value), model.origins.get(name, "")) for name, value in params.items()]
     if model.ignored:
         rows.append(("ignored", ", ".join(model.ignored), "not parameters of a model"))
+    if model.note:
+        rows.append(("note", model.note, ""))
     width = max(len(value) for _, value, origin in rows if origin)
     return "\n".join(f"{name:<14}  {value:<{width}}  {origin}".rstrip() for name, value, origin in rows)
 

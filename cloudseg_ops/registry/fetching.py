@@ -30,6 +30,7 @@ class ResolvedModel:
         params: The parameters.
         origins: By the name of each parameter, where it came from.
         ignored: Keys of the params section that are not parameters of a model.
+        note: Where in the weights file the state dict is; empty if it is the whole file.
     """
 
     revision: str
@@ -42,6 +43,7 @@ class ResolvedModel:
     params: ModelParams
     origins: Mapping[str, str]
     ignored: tuple[str, ...]
+    note: str
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
@@ -56,6 +58,7 @@ class ResolvedModel:
             "params": self.params.model_dump(mode="json"),
             "origins": dict(self.origins),
             "ignored": list(self.ignored),
+            "note": self.note,
         }
 
 
@@ -96,6 +99,7 @@ def fetch_model(
                     params=completed.params,
                     origins=completed.origins,
                     ignored=completed.ignored,
+                    note=completed.note,
                 ),
                 weights,
             )
