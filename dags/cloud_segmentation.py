@@ -124,6 +124,9 @@ with DAG(
         remote=settings.model_remote,
         remote_options=settings.model_remote_options,
         remote_conn_id=settings.model_remote_conn_id,
+        revisions=settings.model_revisions,
+        signers=settings.model_signers,
+        allowed_operators=settings.allowed_operators,
         **where,
     )
     chunks = PlanChunksOperator(

@@ -7,8 +7,9 @@ import shlex
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from cloudseg_ops.config.model_trust import ModelTrustSettings
 from cloudseg_ops.contracts.errors import SettingsError
 
 PREFIX = "CLOUDSEG_"
@@ -57,7 +58,7 @@ def check_params(text: str) -> str:
     return text
 
 
-class ModelSettings(BaseModel):
+class ModelSettings(ModelTrustSettings):
     """How to read a model from its registry; part of `Settings`."""
 
     model_params: Annotated[str, AfterValidator(check_params)] = Field(
@@ -92,5 +93,10 @@ class ModelSettings(BaseModel):
             return cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
             raise SettingsError(
-                "; ".join(f"{PREFIX}{str(it['loc'][0]).upper()}: {it['msg']}" for it in error.errors())
+                "; ".join(f"{_variable(it['loc'])}{it['msg']}" for it in error.errors())
             ) from None
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    # A problem of several variables has no location; its message names them.
+    return f"{PREFIX}{str(location[0]).upper()}: " if location else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -159,7 +159,9 @@ def check_section(section: ModelSection) -> None:
             ModelParams.parse({**{name: _READ_FROM_WEIGHTS[name] for name in missing}, **stated}, section.where)
 
 
-def complete_params(section: ModelSection, weights: BinaryIO, where: str) -> CompletedParams:
+def complete_params(
+    section: ModelSection, weights: BinaryIO, where: str, *, allowed_operators: Collection[str] = ()
+) -> CompletedParams:
     """Return the parameters of a model, and check its weights file against them.
 
     What the section does not state is read off the weights where they say it: the architecture, in_channels, n_classes
@@ -169,6 +171,7 @@ def complete_params(section: ModelSection, weights: BinaryIO, where: str) -> Com
         section: The `model` section.
         weights: The weights file, seekable.
         where: What the weights file is and where, for messages.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
         ModelParamsError: The section is not valid, or lacks a value that the weights do not say.
@@ -183,7 +186,7 @@ def complete_params(section: ModelSection, weights: BinaryIO, where: str) -> Com
         )
     source = f"{section.where}, with what the weights say" if read else section.where
     params = ModelParams.parse({**stated, **read}, source)
-    note = check_weights(params, weights, where)
+    note = check_weights(params, weights, where, allowed_operators=allowed_operators)
     origins = {name: _origin(name, section, read) for name in ModelParams.model_fields}
     return CompletedParams(params, origins, section.ignored, note)
 

@@ -86,6 +86,14 @@ class ModelAddress:
         return is_revision(self.text)
 
     @property
+    def canonical(self) -> str:
+        """The address in the form of GTO's: `clouds`, `ml/sky:clouds@v1.2.0`, `clouds#prod` or `clouds#prod#3`."""
+        if self.artifact is None:
+            return self.text
+        stage = f"#{self.stage}{'' if self.number is None else f'#{self.number}'}"
+        return self.artifact + (stage if self.stage else f"@{self.version}" if self.version else "")
+
+    @property
     def tag(self) -> str:
         """The name of the git tag that this address would be, as GTO writes it."""
         return self.text.replace(":", "=")

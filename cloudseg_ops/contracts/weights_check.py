@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -10,6 +10,7 @@ from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED, Archit
 from cloudseg_ops.contracts.checkpoint_file import Checkpoint, open_checkpoint
 from cloudseg_ops.contracts.errors import WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.program_check import check_program
 from cloudseg_ops.contracts.state_dicts import StateDict, choose, compare, find_candidates, other_layers
 from cloudseg_ops.contracts.tensor_info import TensorInfo
 from cloudseg_ops.contracts.weights_errors import (
@@ -42,28 +43,31 @@ class FoundWeights:
     note: str
 
 
-def check_weights(params: ModelParams, file: BinaryIO, where: str) -> str:
+def check_weights(params: ModelParams, file: BinaryIO, where: str, *, allowed_operators: Collection[str] = ()) -> str:
     """Check that a file can be the weights file of a model with these parameters.
 
-    Reads the file's first bytes, and of a state dict the names and shapes of its tensors. An exported program is
-    recognized by the names in it, and not opened. Nothing in the file is executed.
+    Reads the file's first bytes, and of a state dict the names and shapes of its tensors. Of an exported program,
+    everything but the values of tensors is checked. Nothing in the file is executed.
 
     Args:
         params: The model's parameters.
         file: The weights file, seekable.
         where: What the file is and where, for error messages.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Returns:
         A sentence for the log: where in the file the state dict is, if it is not the whole file; otherwise empty.
 
     Raises:
         WeightsFileError: It is not the kind of file that the architecture needs.
+        UnsafeProgramError: It is an exported program that could run code when it is opened.
         ModelLoadError: Its tensors, or the model's arguments, are not those of the architecture.
     """
     kind = kind_of(file)
     if params.architecture == EXPORTED:
         if kind is not PROGRAM:
             raise wrong_kind_error(params.architecture, kind, where)
+        check_program(file, where, allowed_operators)
         return ""
     architecture = ARCHITECTURES[params.architecture]
     _check_arguments(params, architecture, where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cloudseg_ops.links.addresses import commit_address
 from cloudseg_ops.links.operator_links import ModelCommitLink, show
@@ -29,6 +29,9 @@ class DVCPullModelOperator(RunOperator):
         remote: DVC remote; None: the registry's default remote.
         remote_options: Options of that remote, by DVC's names; they count before the connection's.
         remote_conn_id: Airflow connection with that remote's credentials and options; None: the worker's identity.
+        revisions: Revisions that a run may use: `any`, `tags` or `signed`.
+        signers: Keys that may sign a tag: the path of a file, or its content.
+        allowed_operators: Operators of other libraries that an exported program may use.
         task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
@@ -52,6 +55,9 @@ class DVCPullModelOperator(RunOperator):
         remote: str | None = None,
         remote_options: Mapping[str, str] | None = None,
         remote_conn_id: str | None = None,
+        revisions: Literal["any", "tags", "signed"] = "any",
+        signers: str | None = None,
+        allowed_operators: Sequence[str] = (),
         **task: Any,
     ) -> None:
         super().__init__(**task)
@@ -62,11 +68,14 @@ class DVCPullModelOperator(RunOperator):
         self.remote = remote
         self.remote_options = dict(remote_options or {})
         self.remote_conn_id = remote_conn_id
+        self.revisions = revisions
+        self.signers = signers
+        self.allowed_operators = tuple(allowed_operators)
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
         """Stage the model and return its reference."""
-        from cloudseg_ops.registry import pull_model
+        from cloudseg_ops.registry import RevisionPolicy, pull_model
 
         layout = self.layout(context)
         with timed(context):
@@ -77,6 +86,8 @@ class DVCPullModelOperator(RunOperator):
                 revision=self.revision,
                 path=self.path,
                 options=self._options(),
+                policy=RevisionPolicy(self.revisions, self.signers or ""),
+                allowed_operators=self.allowed_operators,
             )
         show(context, ModelCommitLink, commit_address(model.repository, model.commit))
         self._refresh_choices()

@@ -8,7 +8,7 @@ import hashlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from cloudseg_ops.contracts.errors import CorruptModelError, ModelPathError, PreconditionFailedError
@@ -16,6 +16,7 @@ from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.registry._policy import ANY_REVISION, RevisionPolicy, check_policy
 from cloudseg_ops.registry._project import TrackedFile
 from cloudseg_ops.registry._remote import RegistryOptions
 from cloudseg_ops.registry._repository import open_revision
@@ -34,6 +35,8 @@ def pull_model(
     revision: str,
     path: str,
     options: RegistryOptions | None = None,
+    policy: RevisionPolicy = ANY_REVISION,
+    allowed_operators: Collection[str] = (),
 ) -> ModelRef:
     """Resolve a revision, check its weights, stage them unless they are staged already, and write model.json.
 
@@ -50,20 +53,24 @@ def pull_model(
         revision: Artifact, version, stage, tag, branch or commit.
         path: Path of the weights file in the registry, unless an artifact says its own.
         options: How to read params and remote; None: as the registry says.
+        policy: Which revisions a run may use.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
+        RevisionRefusedError: The policy does not allow the revision.
         RegistryError: The model could not be read; `contracts.errors` has a subclass for each cause.
         ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     before = read_model(store, layout)
     if before is not None:
-        _stage_again(store, before, repository=repository, path=path, options=options)
+        _check_again(store, before, repository=repository, path=path, options=options, policy=policy)
         return before
     with open_revision(repository, revision, options=options) as registry:
+        _admit(registry, policy)
         file = registry.find(registry.weights_path(path))
         section = registry.read_section(file.path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(file.path).suffix)
-        completed = _stage(store, registry, file, uri, section)
+        completed = _stage(store, registry, file, uri, section, allowed_operators=allowed_operators)
         for line in completed.log_lines():
             _log.info("%s", line)
         params = completed.params
@@ -75,21 +82,43 @@ def pull_model(
             uri=str(uri),
             digest=model_digest(file.md5, params),
             params=params,
+            allowed_operators=tuple(allowed_operators),
+            admitted=policy.revisions,
         )
     document = json.dumps(model.to_json(), indent=2).encode()
     store.write(layout.model, document, content_type="application/json")
     return model
 
 
-def _stage_again(store: Store, model: ModelRef, *, repository: str, path: str, options: RegistryOptions | None) -> None:
-    """Make sure that the weights of a run's model are still staged."""
+def _check_again(
+    store: Store,
+    model: ModelRef,
+    *,
+    repository: str,
+    path: str,
+    options: RegistryOptions | None,
+    policy: RevisionPolicy,
+) -> None:
+    """Make sure that the weights of a run's model are still staged, and that a stricter policy allows it, too."""
     uri = GcsUri.parse(model.uri)
     staged = store.stat(uri)
-    if staged and _hex(staged.md5) == model.md5:
+    intact = bool(staged and _hex(staged.md5) == model.md5)
+    admitted = policy.covers(model.admitted)
+    if intact and admitted:
         return
     with open_revision(repository, model.revision, options=options, commit=model.commit) as registry:
-        file = _find_again(registry, path, model)
-        _stage(store, registry, file, uri, registry.read_section(file.path))
+        if not admitted:
+            _admit(registry, policy)
+        if not intact:
+            file = _find_again(registry, path, model)
+            section = registry.read_section(file.path)
+            _stage(store, registry, file, uri, section, allowed_operators=model.allowed_operators)
+
+
+def _admit(registry: RegistryRevision, policy: RevisionPolicy) -> None:
+    check_policy(
+        policy, registry.git_folder, revision=registry.asked, commit=registry.commit, where=registry.repository
+    )
 
 
 def _find_again(registry: RegistryRevision, path: str, model: ModelRef) -> TrackedFile:
@@ -119,17 +148,23 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
 
 
 def _stage(
-    store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, section: ModelSection
+    store: Store,
+    registry: RegistryRevision,
+    file: TrackedFile,
+    uri: GcsUri,
+    section: ModelSection,
+    *,
+    allowed_operators: Collection[str],
 ) -> CompletedParams:
     where = registry.describe(file)
     staged = store.stat(uri)
     if staged and _hex(staged.md5) == file.md5:
         # Staged for other parameters, perhaps, or by a version that did not check.
         with open_staged(store, uri, staged) as weights:
-            return complete_params(section, weights, where)
+            return complete_params(section, weights, where, allowed_operators=allowed_operators)
     with download_checked(registry, file) as local:
         with local.open("rb") as weights:
-            completed = complete_params(section, weights, where)
+            completed = complete_params(section, weights, where, allowed_operators=allowed_operators)
         try:
             store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
         except PreconditionFailedError:

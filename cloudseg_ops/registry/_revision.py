@@ -58,6 +58,16 @@ class RegistryRevision:
         """Close what was opened."""
         self._stack.close()
 
+    @property
+    def git_folder(self) -> str:
+        """The folder of the working copy or clone, with its tags."""
+        return str(self._repo.scm.root_dir)
+
+    @property
+    def asked(self) -> str:
+        """What was asked for, in GTO's form if it is an artifact."""
+        return self.artifact.canonical if self.artifact else self.revision
+
     def describe(self, file: TrackedFile) -> str:
         """Return what a file is and where, for messages."""
         return f"{file.path!r} of {self._where}"

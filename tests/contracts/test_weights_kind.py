@@ -5,10 +5,11 @@ import zipfile
 
 import pytest
 
-from cloudseg_ops.contracts.errors import WeightsFileError
+from cloudseg_ops.contracts.errors import UnsafeProgramError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.contracts.weights_kind import CHECKPOINT, PROGRAM, kind_of
+from tests.support.archives import plain_program
 from tests.support.checkpoints import checkpoint
 
 UNET = ModelParams(architecture="unet", in_channels=3, n_classes=1, arguments={"width": 2, "depth": 1})
@@ -71,9 +72,16 @@ PROGRAMS = [
 @pytest.mark.parametrize("data", PROGRAMS)
 def test_an_exported_program_is_recognized_by_its_names(data: bytes) -> None:
     assert kind_of(io.BytesIO(data)) is PROGRAM
-    check_weights(EXPORTED, io.BytesIO(data), "it")
     with pytest.raises(WeightsFileError, match=r"or set `architecture: exported` in params.yaml"):
         check_weights(UNET, io.BytesIO(data), "it")
+
+
+def test_an_exported_program_is_inspected() -> None:
+    check_weights(EXPORTED, io.BytesIO(plain_program("torch.ops.aten.relu.default")), "it")
+    with pytest.raises(UnsafeProgramError, match=r"^it was not opened, .*target is 'torch\.hub\.load'"):
+        check_weights(EXPORTED, io.BytesIO(plain_program("torch.hub.load")), "it")
+    with pytest.raises(UnsafeProgramError, match=r"PyTorch 2\.7 and older.*; export the network again"):
+        check_weights(EXPORTED, io.BytesIO(PROGRAMS[1]), "it")
 
 
 def test_a_state_dict_where_a_program_is_expected() -> None:
