@@ -92,10 +92,10 @@ def export_network(
     wrapped = _Unwrapped(network).to("cpu", torch.float32).eval()
     with torch.no_grad():
         shown = _run(wrapped, (1, in_channels, *example_size))
+        kind = output or _kind_of(shown)
+        n_classes = len(classes) or 1 if kind == "classes" else shown.shape[1]
+        _check_names(classes, n_classes)
         program, form, refused = _export(wrapped, (in_channels, *example_size), multiple)
-    kind = output or _kind_of(shown)
-    n_classes = len(classes) or 1 if kind == "classes" else shown.shape[1]
-    _check_names(classes, n_classes)
     notes = list(form.notes(example_size, refused))
     if kind == "probabilities" and not output:
         notes.append("All values are within 0–1, so they are taken for probabilities; output='logits' says otherwise.")
@@ -106,8 +106,7 @@ def export_network(
     model |= {"max_side": max_side} if max_side else {}
     model |= {"output": kind} if output or kind != "logits" else {}
     written = Path(path)
-    # Without the images that it was traced with: pickled, and larger than a small network.
-    program.example_inputs = None
+    _forget_origin(program)
     content = io.BytesIO()
     torch.export.save(program, content)
     partial = written.with_name(f".partial-{written.name}")
@@ -177,6 +176,14 @@ def _export(network: nn.Module, example: tuple[int, int, int], multiple: int) ->
         else:
             return program, form, refused and f"PyTorch refused more: {refused}"
     raise ValueError(f"the network cannot be exported: {refused}")
+
+
+def _forget_origin(program: ExportedProgram) -> None:
+    """Remove the images that a program was traced with, and the paths and lines of the code that it came from."""
+    program.example_inputs = None
+    for module in program.graph_module.modules():
+        for node in module.graph.nodes if isinstance(module, torch.fx.GraphModule) else ():
+            node.meta.pop("stack_trace", None)
 
 
 def _compare(network: nn.Module, program: nn.Module, sizes: Iterator[tuple[int, ...]]) -> None:

@@ -107,8 +107,8 @@ def describe_precision(facts: CheckFacts) -> str:
     """Return the precision in use, and how far the lower one agrees with float32."""
     if facts.agreement is None:
         return facts.precision or "not known"
-    agreement = f"{facts.compared} agrees with float32 on {facts.agreement:.2%} of a sample's pixels"
-    return f"{facts.precision}; {agreement}"
+    verb = ", which agrees" if facts.compared == facts.precision else f"; {facts.compared} agrees"
+    return f"{facts.precision}{verb} with float32 on {facts.agreement:.2%} of a sample's pixels"
 
 
 def describe_speed(facts: CheckFacts) -> str:

@@ -100,7 +100,7 @@ def check_model(options: argparse.Namespace) -> int:
         model = _stage(store, layout, options)
         print(f"model      {model.revision} (commit {model.commit[:12]}, md5 {model.md5})")
         more = f" of {photographs.found:,}" if photographs.found > len(photographs.taken) else ""
-        others = f"; {photographs.not_taken:,} other files are not photographs" if photographs.not_taken else ""
+        others = f"; not photographs: {photographs.not_taken:,} other files" if photographs.not_taken else ""
         print(f"images     {len(photographs.taken):,}{more} photographs in {options.images}{others}")
         outcome = _run_engine(store, layout, folders, photographs.taken, options)
         print_outcome(model, outcome)
