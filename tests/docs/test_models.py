@@ -25,6 +25,7 @@ SECTIONS = {part.partition("\n")[0]: part for part in PAGE.split("\n## ")}
 VENV = ROOT / ".cloudseg" / "model-venv"
 LOCK = ROOT / "requirements" / "models.lock"
 MAX_LINES = 20
+SECONDS = 400
 
 # What a team has before it begins: trained weights, and its own modules. By the section's title.
 TRAINED = {
@@ -121,7 +122,7 @@ def sh(code: str, folder: Path, **environment: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -146,13 +147,14 @@ def export(section: str, folder: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=200,
+            timeout=SECONDS,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_libraries
 @pytest.mark.slow
+@pytest.mark.timeout(3 * SECONDS)
 @pytest.mark.parametrize("section", TRAINED)
 def test_recipe_gives_a_revision_that_the_engine_runs(
     section: str, registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
