@@ -211,9 +211,9 @@ def _tensor_in(found: Any) -> torch.Tensor:
     if isinstance(found, torch.Tensor):
         return found
     for name in ("out", "logits"):
-        if isinstance(found, Mapping) and isinstance(found.get(name), torch.Tensor):
-            return found[name]
-        if isinstance(value := getattr(found, name, None), torch.Tensor):
+        value = found.get(name) if isinstance(found, Mapping) else None
+        value = getattr(found, name, None) if value is None else value
+        if isinstance(value, torch.Tensor):
             return value
     values = found.values() if isinstance(found, Mapping) else found if isinstance(found, Sequence) else ()
     first = next((value for value in values if isinstance(value, torch.Tensor) and value.dim() == 4), None)

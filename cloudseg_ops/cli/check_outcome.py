@@ -88,7 +88,7 @@ def print_outcome(ref: ModelRef, outcome: CheckOutcome) -> None:
     """
     facts = outcome.facts
     params = ref.params
-    print(f"network    {params.architecture}, {params.in_channels} channels, {', '.join(params.classes)}")
+    print(f"network    {describe_network(ref)}, {', '.join(params.classes)}")
     _print_shapes(facts)
     shares = zip(params.classes, outcome.shares, strict=False)
     print(f"classes    {', '.join(f'{name} {share:.1%}' for name, share in shares) or 'no masks'}")
@@ -101,6 +101,12 @@ def print_outcome(ref: ModelRef, outcome: CheckOutcome) -> None:
         print(f"quarantine {len(outcome.quarantined) - _NAMED} more")
     for concern in outcome.concerns(ref):
         print(f"attention  {concern}")
+
+
+def describe_network(ref: ModelRef) -> str:
+    """Return the architecture and the channels of its images."""
+    channels = ref.params.in_channels
+    return f"{ref.params.architecture}, {channels} channel{'' if channels == 1 else 's'}"
 
 
 def describe_precision(facts: CheckFacts) -> str:

@@ -5,7 +5,13 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
-from cloudseg_ops.cli.check_outcome import CheckOutcome, describe_memory, describe_precision, describe_speed
+from cloudseg_ops.cli.check_outcome import (
+    CheckOutcome,
+    describe_memory,
+    describe_network,
+    describe_precision,
+    describe_speed,
+)
 from cloudseg_ops.contracts.errors import ObjectNotFoundError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.overlay import CLOUD_TINT, to_jpeg
@@ -43,7 +49,7 @@ def render_check_page(ref: ModelRef, outcome: CheckOutcome, store: Store, layout
     style = page_style()
     pictures = [picture for result in outcome.results if (picture := _picture(ref, result, store, layout))]
     facts = {
-        "network": f"{ref.params.architecture}, {ref.params.in_channels} channels",
+        "network": describe_network(ref),
         "shapes": "; ".join(f"{shape.input} → {shape.output}" for shape in outcome.facts.shapes[:3]),
         "precision": describe_precision(outcome.facts),
         "speed": describe_speed(outcome.facts),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ PARAMS_FILE = "params.yaml"
 WEIGHTS_TYPES = frozenset({".pt", ".pt2", ".pth", ".ckpt", ".bin", ".safetensors"})
 """Extensions of weights files, to find one in a folder."""
 _NOT_COMMITTED = "0" * 40
+
+_log = logging.getLogger(__name__)
 
 
 def stage_local_model(store: Store, layout: RunLayout, model: Path, path: str | None) -> ModelRef:
@@ -39,9 +42,11 @@ def stage_local_model(store: Store, layout: RunLayout, model: Path, path: str | 
         raise ModelParamsError(f"there is no {PARAMS_FILE} next to {weights}; write one with a `model` section")
     section = parse_section(params_file.read_text("utf-8", "replace"), str(params_file))
     with weights.open("rb") as file:
-        params = complete_params(section, file, str(weights)).params
+        completed = complete_params(section, file, str(weights))
         file.seek(0)
         md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if completed.ignored:
+        _log.info("%s: not parameters of a model, so ignored: %s", section.where, ", ".join(completed.ignored))
     uri = staged_weights(layout.staging, md5, weights.suffix)
     store.write_file(uri, weights)
     ref = ModelRef(
@@ -50,8 +55,8 @@ def stage_local_model(store: Store, layout: RunLayout, model: Path, path: str | 
         repository=str(weights.resolve().parent),
         md5=md5,
         uri=str(uri),
-        digest=model_digest(md5, params),
-        params=params,
+        digest=model_digest(md5, completed.params),
+        params=completed.params,
     )
     store.write(layout.model, json.dumps(ref.to_json(), indent=2).encode())
     return ref

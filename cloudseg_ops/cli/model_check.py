@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
+import logging
 import os
 import shlex
 import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,8 @@ def check_model(options: argparse.Namespace) -> int:
         folders = {"images": options.images, "output": Path(work) / "output", "staging": Path(work) / "staging"}
         store = FolderStore(folders)
         layout = RunLayout(GcsUri("staging"), GcsUri("output"), "model-check")
-        model = _stage(store, layout, options)
+        with _log_printed():
+            model = _stage(store, layout, options)
         print(f"model      {model.revision} (commit {model.commit[:12]}, md5 {model.md5})")
         more = f" of {photographs.found:,}" if photographs.found > len(photographs.taken) else ""
         others = f"; not photographs: {photographs.not_taken:,} other files" if photographs.not_taken else ""
@@ -139,6 +142,22 @@ def _require_torch() -> None:
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed, and `cloudseg model check` "
             f"runs the engine, which needs them: pip install {shlex.join(REQUIREMENTS)}"
         )
+
+
+@contextlib.contextmanager
+def _log_printed() -> Iterator[None]:
+    """Print what cloudseg logs, as a run's task would show it: where parameters came from, or keys that it ignored."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("pull_model %(message)s"))
+    log = logging.getLogger("cloudseg_ops")
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 def _stage(store: FolderStore, layout: RunLayout, options: argparse.Namespace) -> ModelRef:

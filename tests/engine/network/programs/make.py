@@ -89,6 +89,8 @@ def main() -> None:
     for name, (network, options) in networks.items():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
                 nn.init.normal_(module.running_mean)
                 nn.init.uniform_(module.running_var, 0.5, 2.0)
         exported = export_network(network, FOLDER / f"{name}.pt2", example_size=SIZE, **options)
