@@ -62,10 +62,10 @@ fuzz: ## Fuzz the decoders and the formats of the buckets' files: SECONDS=3600 T
 	@scripts/bootstrap.sh test
 	@$(PY) -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(TARGETS),--targets $(TARGETS)) $(if $(ATHERIS),--atheris)
 
-faults: ## Inject faults, kills and races for a while, and account for every upload: SECONDS=600 SEED=1 RATE=0.1 JOBS=4
+faults: ## Inject faults, kills and races for a while, and account for every upload: SECONDS=600 SEED=1 RATE=0.1 JOBS=4 ENDPOINT=url
 	@scripts/bootstrap.sh test
 	@$(PY) -m tests.faults $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-		$(if $(RATE),--rate $(RATE)) $(if $(JOBS),--jobs $(JOBS))
+		$(if $(RATE),--rate $(RATE)) $(if $(JOBS),--jobs $(JOBS)) $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
 lint: ## Check style, format, types, import layers, spelling, wording and workflows
 	@scripts/bootstrap.sh test

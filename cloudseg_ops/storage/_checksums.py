@@ -102,13 +102,15 @@ def verified_content(uri: GcsUri, received: bytes, response: Response, crc32c: s
     if response.headers.get("Content-Encoding") != "gzip":
         verify_crc32c(uri, received, crc32c)
         return received
-    compressed_in_transit = response.headers.get("X-Goog-Stored-Content-Encoding", "gzip") != "gzip"
+    stored_as = response.headers.get("X-Goog-Stored-Content-Encoding")
+    compressed_in_transit = stored_as not in ("gzip", None)
     if not compressed_in_transit:
         verify_crc32c(uri, received, crc32c)
     try:
         content = gzip.decompress(received)
     except (OSError, EOFError, zlib.error) as error:
-        if compressed_in_transit:
+        if stored_as != "gzip":
+            # Only Cloud Storage's own header proves that the object, and not this response, claims the encoding.
             raise MismatchError(f"read {uri}: the response is not in its Content-Encoding ({error})") from error
         reason = f"its Content-Encoding is gzip, but its bytes are not ({error}); upload it again without that header"
         raise ContentEncodingError(f"read {uri}: {reason}", reason) from error

@@ -9,7 +9,8 @@ from tests.browser.driving import Ui, chromium, running_browser
 from tests.support.running import RunningAirflow, start_airflow
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright runs an event loop in this thread, and other tests could not start theirs.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     program = chromium()
     if program is None:
@@ -18,7 +19,7 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def airflow(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningAirflow]:
     """A real Airflow, started only if there is a browser."""
     # Few connections: waiting for storage makes a run long enough to watch.

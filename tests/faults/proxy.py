@@ -1,4 +1,4 @@
-"""A proxy between clients and the emulator that injects faults by a schedule: `python -m tests.faults.proxy …`.
+"""A proxy between clients and a storage server that injects faults by a schedule: `python -m tests.faults.proxy …`.
 
 `GET /_faults` returns the counts as JSON, and `POST /_faults` with `{"rate": 0.1}` changes the rate.
 """
@@ -13,6 +13,7 @@ import socket
 import struct
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from tests.faults.batches import forward_separately, is_batch
 from tests.faults.messages import Message, read_message
 from tests.faults.schedule import Schedule
 
@@ -28,13 +29,17 @@ class Proxy:
     """Forwards requests to the emulator, and breaks some of them.
 
     Args:
-        port: Port of the emulator.
+        host: Host of the server.
+        port: Port of the server.
         schedule: Which requests it breaks.
+        split_batches: Whether to send the calls of a batch separately, because the server has no batches.
     """
 
-    def __init__(self, port: int, schedule: Schedule) -> None:
+    def __init__(self, host: str, port: int, schedule: Schedule, *, split_batches: bool = False) -> None:
+        self._host = host
         self._port = port
         self._schedule = schedule
+        self._split_batches = split_batches
         self._ghosts: set[asyncio.Task[object]] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -62,8 +67,13 @@ class Proxy:
         return done
 
     async def _forward(self, request: Message) -> Message:
+        if self._split_batches and is_batch(request):
+            return await forward_separately(request, self._send_on)
+        return await self._send_on(request)
+
+    async def _send_on(self, request: Message) -> Message:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            reader, writer = await asyncio.open_connection(self._host, self._port)
             writer.write(request.head(None, ("Connection", "close")) + request.body)
             response = await read_message(reader, is_response=True)
             writer.close()
@@ -189,9 +199,10 @@ def _reset(writer: asyncio.StreamWriter) -> bool:
     return False
 
 
-async def _run(port: int, upstream: int, schedule: Schedule) -> None:
-    proxy = Proxy(upstream, schedule)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", port, limit=2**24)
+async def _run(options: argparse.Namespace) -> None:
+    schedule, at = Schedule(options.seed, options.rate), urlsplit(options.upstream)
+    proxy = Proxy(at.hostname or "127.0.0.1", at.port or 80, schedule, split_batches=options.split_batches)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", options.port, limit=2**24)
     print(f"listening on http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
@@ -199,11 +210,11 @@ async def _run(port: int, upstream: int, schedule: Schedule) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--upstream", type=int, required=True)
+    parser.add_argument("--upstream", required=True, help="address of the server, `http://host:port`")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.1)
-    options = parser.parse_args()
-    asyncio.run(_run(options.port, options.upstream, Schedule(options.seed, options.rate)))
+    parser.add_argument("--split-batches", action="store_true", help="send the calls of a batch separately")
+    asyncio.run(_run(parser.parse_args()))
 
 
 if __name__ == "__main__":

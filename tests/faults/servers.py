@@ -1,4 +1,4 @@
-"""The processes of a world: the emulator, which may be killed, and the proxy before it."""
+"""The processes of a world: the emulator, which may be killed, or another server, and the proxy before it."""
 
 from __future__ import annotations
 
@@ -19,30 +19,48 @@ _START_SECONDS = 60
 _TIMEOUT = 30
 
 
-@dataclass
-class Servers:
-    """A running emulator and a running proxy.
+class EmulatorProcess:
+    """An emulator in a process of its own.
 
-    Attributes:
-        directory: State of the emulator, which survives its death.
-        port: Port of the emulator.
-        proxy_url: Address of the proxy.
+    Args:
+        directory: Its state, which survives its death.
     """
 
-    directory: Path
-    port: int
+    def __init__(self, directory: Path) -> None:
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._directory = directory
+        self._process = self._start()
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL, and start it again on the same state and port."""
+        self.stop()
+        self._process = self._start()
+
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-W", "ignore", "-m", "gcs_emulator", "--port", str(self._port)]
+        process = subprocess.Popen([*command, "--directory", str(self._directory)], stdout=subprocess.DEVNULL)
+        _await(f"{self.url}/storage/v1/b?project=p")
+        return process
+
+
+@dataclass
+class Servers:
+    """A running storage server and a running proxy.
+
+    Attributes:
+        url: Address of the server.
+        proxy_url: Address of the proxy.
+        emulator: The emulator; None if the server is another one, which is never killed.
+    """
+
+    url: str
     proxy_url: str
-    _emulator: subprocess.Popen[bytes]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def kill_emulator(self) -> None:
-        """Kill the emulator with SIGKILL, and start it again on the same state."""
-        self._emulator.kill()
-        self._emulator.wait()
-        self._emulator = _start_emulator(self.directory, self.port)
+    emulator: EmulatorProcess | None
 
     def set_rate(self, rate: float) -> None:
         """Change the share of requests that get a fault."""
@@ -53,34 +71,33 @@ class Servers:
         found: dict[str, Any] = requests.get(f"{self.proxy_url}/_faults", timeout=_TIMEOUT).json()
         return found
 
-    def stop(self) -> None:
-        self._emulator.kill()
-        self._emulator.wait()
-
 
 @contextmanager
-def serve(directory: Path, seed: int, rate: float) -> Iterator[Servers]:
-    """Start an emulator with its state in a directory, and a proxy before it."""
-    port, proxy_port = free_port(), free_port()
-    emulator = _start_emulator(directory, port)
+def serve(directory: Path, seed: int, rate: float, endpoint: str | None = None) -> Iterator[Servers]:
+    """Start a proxy before an emulator, or before a server that runs already.
+
+    Args:
+        directory: State of the emulator.
+        seed: Seed of the schedule of faults.
+        rate: Share of requests that get a fault, 0–1.
+        endpoint: Address of a running server; None: start the emulator.
+    """
+    proxy_port = free_port()
+    emulator = None if endpoint else EmulatorProcess(directory)
+    url = emulator.url if emulator else str(endpoint).rstrip("/")
     command = [sys.executable, "-W", "ignore", "-m", "tests.faults.proxy", "--port", str(proxy_port)]
-    command += ["--upstream", str(port), "--seed", str(seed), "--rate", str(rate)]
+    command += ["--upstream", url, "--seed", str(seed), "--rate", str(rate)]
+    command += [] if emulator else ["--split-batches"]
     proxy = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    servers = Servers(directory, port, f"http://127.0.0.1:{proxy_port}", emulator)
+    servers = Servers(url, f"http://127.0.0.1:{proxy_port}", emulator)
     try:
         _await(f"{servers.proxy_url}/_faults")
         yield servers
     finally:
-        servers.stop()
+        if emulator:
+            emulator.stop()
         proxy.kill()
         proxy.wait()
-
-
-def _start_emulator(directory: Path, port: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-W", "ignore", "-m", "gcs_emulator", "--port", str(port), "--directory", str(directory)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _await(f"http://127.0.0.1:{port}/storage/v1/b?project=p")
-    return process
 
 
 def _await(url: str) -> None:

@@ -35,7 +35,15 @@ class Totals:
 
 
 def run_worlds(
-    folder: Path, seed: int, rate: float, *, worlds: int = 10**5, seconds: float = 1e9, jobs: int = 1, runs: int = 6
+    folder: Path,
+    seed: int,
+    rate: float,
+    *,
+    worlds: int = 10**5,
+    seconds: float = 1e9,
+    jobs: int = 1,
+    runs: int = 6,
+    endpoint: str | None = None,
 ) -> Totals:
     """Run worlds until their number or the time is reached.
 
@@ -47,6 +55,7 @@ def run_worlds(
         seconds: Time after which no further world begins.
         jobs: Number of worlds at once; most of their time is spent waiting.
         runs: Number of runs in each world, before the calm ones.
+        endpoint: Address of a storage server to use; None: an emulator for each world.
     """
     totals, began, lock = Totals(), time.monotonic(), threading.Lock()
 
@@ -54,7 +63,7 @@ def run_worlds(
         if number >= jobs and time.monotonic() - began > seconds:
             return
         state = folder / f"world-{number}"
-        with serve(state, seed + number, rate) as servers:
+        with serve(state, seed + number, rate, endpoint) as servers:
             world = run_world(servers, seed + number, runs)
             counts = servers.counts()
         with lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import random
 import tempfile
 import threading
@@ -65,8 +66,9 @@ class World:
     findings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        number = next(_numbers)
-        self.buckets = (f"world-{number}-in", f"world-{number}-out", f"world-{number}-staging")
+        # A server that ran before has the buckets of earlier worlds.
+        name = f"world-{os.getpid()}-{time.time_ns() // 10**6}-{next(_numbers)}"
+        self.buckets = (f"{name}-in", f"{name}-out", f"{name}-staging")
         for name in self.buckets:
             self._call("POST", "storage/v1/b", json={"name": name}).raise_for_status()
         self.random = random.Random(self.seed)
@@ -179,10 +181,10 @@ class Run:
         process = _processes.Process(target=run_step, args=(step,))
         process.start()
         world.events["tries"] += 1
-        if world.random.random() < self.chances.kill_emulator:
+        if world.random.random() < self.chances.kill_emulator and (emulator := world.servers.emulator):
             time.sleep(world.random.uniform(0, 0.5))
             world.events["kills"] += 1
-            world.servers.kill_emulator()
+            emulator.kill()
         if world.random.random() < self.chances.kill:
             process.join(world.random.uniform(0.02, 0.5))
             if process.is_alive():

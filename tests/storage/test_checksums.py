@@ -124,3 +124,22 @@ def test_content_encoding_that_the_object_does_not_have_is_read_again(
     found = list(store.read_lines(uri)) if read == "list" else store.read_part(uri, 0, 3)
     assert found == (["one", "two"] if read == "list" else b"one")
     assert next(lies, None) is None
+
+
+def test_content_encoding_without_the_stored_one_is_read_again(
+    store: Store, uri: GcsUri, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only Cloud Storage's own header proves that the object claims the encoding, and not this response."""
+    store.write(uri, b"a photograph")
+    send, lies = store._transport.send, iter([True])
+
+    def send_with_a_lie(*arguments: Any, **options: Any) -> Any:
+        response = send(*arguments, **options)
+        del response.headers["X-Goog-Stored-Content-Encoding"]
+        if next(lies, False):
+            response.headers["Content-Encoding"] = "gzip"
+        return response
+
+    monkeypatch.setattr(store._transport, "send", send_with_a_lie)
+    assert store.read(uri) == b"a photograph"
+    assert next(lies, None) is None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import torch
 from torch import nn
 
+from cloudseg_ops.contracts.errors import UnsafeProgramError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.finite import require_finite_program
 from cloudseg_ops.engine.network.network import Network
+from cloudseg_ops.engine.network.program_guard import open_program
 from cloudseg_ops.engine.network.program_passes import convolution_parameters
 from cloudseg_ops.engine.network.reference import load_error, locate
 
@@ -26,16 +27,19 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         device: The device to which the weights are copied.
 
     Raises:
+        UnsafeProgramError: It could run code when it is opened.
         ModelLoadError: It is not a program for images of these parameters, or contains NaN or infinite values.
     """
     try:
-        program = torch.export.load(io.BytesIO(data))
+        program = open_program(data, locate(ref), ref.allowed_operators)
         if device.type != "cpu":
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)
         shape = _input_shape(program)
         forward: nn.Module = program.module()
+    except UnsafeProgramError:
+        raise
     except Exception as error:
         if is_out_of_memory(error) or is_device_failure(error):
             raise
