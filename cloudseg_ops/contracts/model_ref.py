@@ -53,6 +53,8 @@ class ModelParams(_Strict):
             scaled back up. None: never scale.
         size_multiple: For an exported program, images are padded to heights and widths that are multiples of this.
             Built-in architectures define their own.
+        weights_key: Where in a checkpoint the state dict is, if several fit: an entry such as `ema`, a prefix of names
+            such as `teacher`, or both, joined by a dot. None: the one that fits; of several, the moving average.
     """
 
     architecture: Annotated[str, AfterValidator(_known)]
@@ -63,6 +65,7 @@ class ModelParams(_Strict):
     normalize: Normalization | None = None
     max_side: int | None = Field(default=None, ge=16)
     size_multiple: int | None = Field(default=None, ge=1, le=4096)
+    weights_key: str | None = Field(default=None, min_length=1, max_length=500)
 
     @model_validator(mode="after")
     def _counts_agree(self) -> Self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import tempfile
 from collections.abc import Collection
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,8 @@ from cloudseg_ops.registry._policy import ANY_REVISION, RevisionPolicy, check_po
 from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
+
+_log = logging.getLogger(__name__)
 
 
 def pull_model(
@@ -65,7 +68,10 @@ def pull_model(
         section = registry.read_section()
         file = registry.find(path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
-        params = _stage(store, registry, file, uri, section, allowed_operators=allowed_operators).params
+        completed = _stage(store, registry, file, uri, section, allowed_operators=allowed_operators)
+        for line in completed.log_lines():
+            _log.info("%s", line)
+        params = completed.params
         model = ModelRef(
             revision=before.revision if before else revision,
             commit=registry.commit,

@@ -41,11 +41,12 @@ OTHERS = {
     b"\0" * 257 + b"ustar\0": "a tar archive",
     b"PK\x03\x04 cut off": "a zip archive without a readable directory.* copy the whole file again",
     b"\x80\x04\x95\0": "a plain Python pickle, not written by torch.save",
-    (40).to_bytes(8, "little")
-    + b'{"head.bias":{"dtype":"F32"': "a safetensors file. .* safetensors.torch.load_file; or",
+    (28).to_bytes(8, "little") + b'{"head.bias":{"dtype":"F32"}}': "a safetensors file",
     b"\x08\x08\x12\x07pytorch\x1a": "an ONNX model. .* the PyTorch network that it was converted from",
     b"\xff\xfe\x00\x01": "not a file that PyTorch can load",
-    zipped("model/data.pkl", "model/constants.pkl", "model/code/x.py"): "a TorchScript archive .* load it with",
+    zipped(
+        "model/data.pkl", "model/constants.pkl", "model/code/x.py"
+    ): "a TorchScript archive .* load it with torch.jit.load, and",
     zipped("m/archive_format", "m/data/aotinductor/model/x.so"): "a PT2 package without an exported program",
     zipped("p/.data/extern_modules", "p/data.pkl"): "a torch.package archive, which contains code",
     zipped("config.json", "metadata.json", "model.weights.h5"): "a Keras model",
