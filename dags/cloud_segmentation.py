@@ -119,6 +119,9 @@ with DAG(
         repository=settings.model_repository,
         revision="{{ params.model_revision }}",
         path=settings.model_path,
+        revisions=settings.model_revisions,
+        signers=settings.model_signers,
+        allowed_operators=settings.allowed_operators,
         **where,
     )
     chunks = PlanChunksOperator(

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -19,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from cloudseg_ops.config.model_trust import ModelTrustSettings
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.config.runtimes import RUNTIMES, find_runtime
@@ -43,7 +43,7 @@ from cloudseg_ops.contracts.uris import GcsUri
 PREFIX = "CLOUDSEG_"
 
 
-class Settings(BaseModel):
+class Settings(ModelTrustSettings):
     """Settings of an Airflow environment; field `x` is read from the variable `CLOUDSEG_X`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)

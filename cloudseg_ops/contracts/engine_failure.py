@@ -17,6 +17,7 @@ PERMANENT: frozenset[type[errors.CloudsegError]] = frozenset(
         errors.CorruptModelError,
         errors.ModelLoadError,
         errors.WeightsFileError,
+        errors.UnsafeProgramError,
         errors.NonFiniteWeightsError,
         errors.NonFiniteLogitsError,
         errors.ObjectHeldError,

@@ -78,6 +78,10 @@ class RepositoryUnreachableError(RegistryError):
     """The registry's git repository could not be read."""
 
 
+class RevisionRefusedError(RegistryError):
+    """CLOUDSEG_MODEL_REVISIONS does not allow the requested revision."""
+
+
 class UnknownRevisionError(RegistryError):
     """The repository does not have the requested tag, branch or commit."""
 
@@ -108,6 +112,10 @@ class ModelLoadError(EngineError):
 
 class WeightsFileError(ModelLoadError):
     """The weights file is not the kind of file that the architecture needs, or is damaged."""
+
+
+class UnsafeProgramError(WeightsFileError):
+    """An exported program contains something that could run code when it is opened; it was not opened."""
 
 
 class NonFiniteWeightsError(ModelLoadError):

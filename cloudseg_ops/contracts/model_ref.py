@@ -18,6 +18,9 @@ _FIRST = frozenset(
 )
 """Parameters that count in a model's digest even at their defaults. Never add to this set: see `model_digest`."""
 
+_LATER = ("allowed_operators", "admitted")
+"""Fields of a model reference that were added later."""
+
 
 def _known(architecture: str) -> str:
     if architecture != EXPORTED and architecture not in ARCHITECTURES:
@@ -61,6 +64,8 @@ class ModelParams(_Strict):
             scaled back up. None: never scale.
         size_multiple: For an exported program, images are padded to heights and widths that are multiples of this.
             Built-in architectures define their own.
+        weights_key: Where in a checkpoint the state dict is, if several fit: an entry such as `ema`, a prefix of names
+            such as `teacher`, or both, joined by a dot. None: the one that fits; of several, the moving average.
         output: What the network returns. None: logits, after a check that they do not look like probabilities.
         threshold: With one class, the probability of cloud above which a pixel is cloud, between 0 and 1.
         input_size: Height and width that the network was trained on; None: any, or the only one that a program takes.
@@ -80,6 +85,7 @@ class ModelParams(_Strict):
     normalize: Normalization | None = None
     max_side: int | None = Field(default=None, ge=16)
     size_multiple: int | None = Field(default=None, ge=1, le=4096)
+    weights_key: str | None = Field(default=None, min_length=1, max_length=500)
     output: Literal["logits", "probabilities", "classes"] | None = None
     threshold: float = Field(default=0.5, gt=0, lt=1)
     input_size: InputSize | None = None
@@ -183,6 +189,9 @@ class ModelRef(_Strict):
         uri: Where the weights are staged, content-addressed.
         digest: MD5 over weights and parameters, hex.
         params: The model's parameters.
+        allowed_operators: Operators outside of aten that an exported program may use, as `namespace::name` or
+            `namespace::*`.
+        admitted: The policy under which the revision was admitted: `any`, `tags` or `signed`.
     """
 
     revision: str
@@ -192,10 +201,14 @@ class ModelRef(_Strict):
     uri: str
     digest: str
     params: ModelParams
+    allowed_operators: tuple[str, ...] = ()
+    admitted: Literal["any", "tags", "signed"] = "any"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON, for XCom and the run's model.json."""
-        return {**self.model_dump(mode="json"), "params": self.params.to_json()}
+        # Older engines refuse fields that they do not know.
+        unset = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        return {**self.model_dump(mode="json", exclude=unset), "params": self.params.to_json()}
 
     @classmethod
     def parse(cls, document: bytes, where: str) -> ModelRef:

@@ -1,32 +1,22 @@
 """Reads the pickle of a PyTorch checkpoint without PyTorch, and without executing any of it.
 
 `torch.save` writes names, shapes and dtypes as a pickle, and the values of the tensors separately. This interpreter
-knows only the operations of state dicts, and represents a tensor by its shape and the type of its values.
+represents a tensor by its shape and the place of its values. Other Python objects are refused, or represented by their
+names: nothing is imported, called or built.
 """
 
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO
+
+from cloudseg_ops.contracts.pickle_globals import KEYS, KNOWN, MAX_NAME, Global, Storage, call, dotted
+from cloudseg_ops.contracts.tensor_info import ForeignObject
 
 MAX_PICKLE_BYTES = 8 * 1024 * 1024
 """Maximum size of a pickle. The state dict of a U-Net takes less than 100 kB."""
 _MAX_OPERATIONS = 500_000
-
-_STORAGES = {
-    f"torch {name}Storage"
-    for name in (
-        "BFloat16", "Bool", "Byte", "Char", "ComplexDouble", "ComplexFloat", "Double", "Float", "Half", "Int", "Long",
-        "Short",
-    )
-} | {"torch.storage TypedStorage", "torch.storage UntypedStorage"}  # fmt: skip
-_TENSORS = frozenset({"torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor_v3"})
-_PARAMETER = "torch._utils _rebuild_parameter"
-_SIZE = "torch Size"
-_DICT = "collections OrderedDict"
-_KNOWN = _STORAGES | _TENSORS | {_PARAMETER, _SIZE, _DICT}
 _MARK = object()
 
 
@@ -42,42 +32,21 @@ class ForeignGlobalError(ValueError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """A tensor in a checkpoint, without its values.
-
-    Attributes:
-        shape: Its shape.
-        storage: PyTorch's name for the type of its values, such as `FloatStorage`.
-    """
-
-    shape: tuple[int, ...]
-    storage: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Global:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Storage:
-    kind: str
-
-
-def read_pickle(stream: BinaryIO) -> object:
+def read_pickle(stream: BinaryIO, *, foreign: bool = False, storages: dict[str, Storage] | None = None) -> object:
     """Return the object that a pickle describes, with a `TensorInfo` for each tensor.
 
     Afterwards, the stream is behind the pickle.
 
     Args:
         stream: The pickle, in memory: its size bounds what is read.
+        foreign: Whether to represent other Python objects as a `ForeignObject`; otherwise they are an error.
+        storages: Receives the storages that the tensors use, by key.
 
     Raises:
-        ForeignGlobalError: It names something other than tensors and dictionaries.
+        ForeignGlobalError: It names something other than tensors and dictionaries, and `foreign` is False.
         ValueError: It is not a pickle of a checkpoint.
     """
-    machine = _Machine()
+    machine = _Machine({} if storages is None else storages, foreign=foreign)
     try:
         for count, (operation, argument, _) in enumerate(pickletools.genops(stream)):
             if count > _MAX_OPERATIONS:
@@ -85,19 +54,27 @@ def read_pickle(stream: BinaryIO) -> object:
             if operation.name == "STOP":
                 break
             machine.run(operation.name, argument)
-        return machine.stack.pop()
+        found = machine.stack.pop()
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError) as error:
         raise ValueError(f"its pickle is damaged ({type(error).__name__}: {error})") from None
+    return ForeignObject(dotted(found.name)) if isinstance(found, Global) else found
 
 
 class _Machine:
     """The stack and the memo of a pickle."""
 
-    def __init__(self) -> None:
+    def __init__(self, storages: dict[str, Storage], *, foreign: bool) -> None:
         self.stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._storages = storages
+        self._foreign = foreign
 
     def run(self, name: str, argument: Any) -> None:
+        if name in _LATER and not self._foreign:
+            raise ValueError(
+                f"its pickle has the operation {name}, which torch.load does not accept; save it without "
+                "`pickle_protocol`"
+            )
         if name in _CONSTANTS:
             self.stack.append(_CONSTANTS[name])
         elif name in _VALUES:
@@ -105,10 +82,7 @@ class _Machine:
         elif name in _OPERATIONS:
             _OPERATIONS[name](self, argument)
         elif name not in _IGNORED:
-            raise ValueError(
-                f"its pickle has the operation {name}, which torch.load does not accept in a state dict; save it "
-                "without `pickle_protocol`"
-            )
+            raise ValueError(f"its pickle has the operation {name}, which torch.save does not write")
 
     def above_mark(self) -> list[Any]:
         """Remove and return what was pushed since the last mark."""
@@ -120,9 +94,6 @@ class _Machine:
         found = self.stack[place + 1 :]
         del self.stack[place:]
         return found
-
-    def make(self, kind: type[Any]) -> None:
-        self.stack.append(kind())
 
     def make_tuple(self, count: int) -> None:
         found = tuple(self.stack[-count:])
@@ -138,14 +109,21 @@ class _Machine:
 
     def set_items(self, flat: list[Any]) -> None:
         target = self.stack[-1]
+        if isinstance(target, ForeignObject):
+            return
         if not isinstance(target, dict):
             raise TypeError("items are set on something other than a dictionary")
         for key, value in zip(flat[::2], flat[1::2], strict=True):
-            if not isinstance(key, (str, int)):
+            if isinstance(key, (dict, list)):
                 raise TypeError(f"a key is a {type(key).__name__}")
-            target[key] = value
+            # Classes and tuples are keys in the state of callbacks and optimizers, which is not read.
+            if isinstance(value, Global):
+                value = ForeignObject(dotted(value.name))  # noqa: PLW2901
+            target[key if isinstance(key, KEYS) else object()] = value
 
     def append(self, values: list[Any]) -> None:
+        if isinstance(self.stack[-1], ForeignObject):
+            return
         if not isinstance(self.stack[-1], list):
             raise TypeError("values are appended to something other than a list")
         self.stack[-1].extend(values)
@@ -159,45 +137,68 @@ class _Machine:
         self.append([value])
 
     def find(self, name: str) -> None:
-        if name not in _KNOWN:
-            raise ForeignGlobalError(name.replace(" ", "."))
-        self.stack.append(_Global(name))
+        if not (self._foreign or name in KNOWN):
+            raise ForeignGlobalError(dotted(name))
+        self.stack.append(Global(name[: 2 * MAX_NAME]))
+
+    def find_on_stack(self) -> None:
+        name, module = self.stack.pop(), self.stack.pop()
+        self.find(f"{module} {name}")
 
     def load_storage(self) -> None:
         found = self.stack.pop()
         # ("storage", type, key, device, number of values); older versions add a sixth value.
-        if found[0] != "storage":
-            raise ForeignGlobalError(str(found[1].name if isinstance(found[1], _Global) else found[0]))
-        self.stack.append(_Storage(found[1].name.rpartition(" ")[2]))
+        if not (isinstance(found, tuple) and found and found[0] == "storage"):
+            # ("module", class, path, source): the class of a pickled module, in the format from before PyTorch 1.6.
+            other = found[1].name if isinstance(found[1], Global) else str(found[0])
+            self.find(other)
+            return
+        made = Storage(found[1].name.rpartition(" ")[2], str(found[2]), found[4])
+        self._storages[made.key] = made
+        self.stack.append(made)
 
     def reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        name = function.name if isinstance(function, _Global) else ""
-        if name == _DICT and not arguments:
-            self.stack.append({})
-        elif name in _TENSORS:
-            storage, _, shape = arguments[:3]
-            if not (isinstance(storage, _Storage) and all(isinstance(side, int) for side in shape)):
-                raise TypeError("a tensor has no storage or no shape")
-            self.stack.append(TensorInfo(tuple(shape), storage.kind))
-        elif name in (_PARAMETER, _SIZE):
-            self.stack.append(arguments[0])
-        else:
+        self._push_call(function, arguments)
+
+    def new_object(self, count: int) -> None:
+        """Replace a class and its arguments by an object."""
+        arguments = [self.stack.pop() for _ in range(count)][-1]
+        self._push_call(self.stack.pop(), arguments)
+
+    def _push_call(self, function: Any, arguments: tuple[Any, ...]) -> None:
+        made = call(function, arguments)
+        if isinstance(made, ForeignObject) and not self._foreign:
             raise TypeError("something other than a dictionary or a tensor is built")
+        self.stack.append(made)
 
     def build(self) -> None:
-        # The state of a dictionary or a parameter: attributes such as `_metadata`.
+        # The state of a dictionary, a parameter or an object: attributes such as `_metadata`.
         self.stack.pop()
 
 
-_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "MARK": _MARK}
+_CONSTANTS: Mapping[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "MARK": _MARK}
 _VALUES = frozenset(
-    {"BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "SHORT_BINSTRING"}
-)
+    {
+        "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+        "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+    }
+)  # fmt: skip
 _IGNORED = frozenset({"PROTO", "FRAME"})
+_LATER = frozenset(
+    {
+        "STACK_GLOBAL", "NEWOBJ", "NEWOBJ_EX", "EMPTY_SET", "ADDITEMS", "FROZENSET", "BINUNICODE8", "BINBYTES",
+        "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "LONG4", "BINSTRING",
+    }
+)  # fmt: skip
+"""Operations that state dicts do not have: of other objects, and of later pickle protocols."""
 _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "EMPTY_DICT": lambda machine, _: machine.make(dict),
-    "EMPTY_LIST": lambda machine, _: machine.make(list),
+    "EMPTY_DICT": lambda machine, _: machine.stack.append({}),
+    "EMPTY_LIST": lambda machine, _: machine.stack.append([]),
+    # The elements of sets are not needed.
+    "EMPTY_SET": lambda machine, _: machine.stack.append([]),
+    "ADDITEMS": lambda machine, _: machine.append(machine.above_mark()),
+    "FROZENSET": lambda machine, _: machine.stack.append(tuple(machine.above_mark())),
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.above_mark())),
     "TUPLE1": lambda machine, _: machine.make_tuple(1),
     "TUPLE2": lambda machine, _: machine.make_tuple(2),
@@ -212,7 +213,10 @@ _OPERATIONS: dict[str, Callable[[_Machine, Any], None]] = {
     "APPEND": lambda machine, _: machine.append_one(),
     "APPENDS": lambda machine, _: machine.append(machine.above_mark()),
     "GLOBAL": lambda machine, name: machine.find(name),
+    "STACK_GLOBAL": lambda machine, _: machine.find_on_stack(),
     "BINPERSID": lambda machine, _: machine.load_storage(),
     "REDUCE": lambda machine, _: machine.reduce(),
+    "NEWOBJ": lambda machine, _: machine.new_object(1),
+    "NEWOBJ_EX": lambda machine, _: machine.new_object(2),
     "BUILD": lambda machine, _: machine.build(),
 }

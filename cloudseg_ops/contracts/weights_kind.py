@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO
+
+from cloudseg_ops.contracts.zip_members import inner_name, open_zip
 
 _HEAD_BYTES = 512
-_MAX_READ = 8 * 1024 * 1024
-"""Most bytes read at once: a damaged or hostile zip directory may claim any size."""
 _ZIP_HEADS = (b"PK\x03\x04", b"PK\x05\x06")
 _LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
@@ -32,8 +29,13 @@ class WeightsKind:
 CHECKPOINT = WeightsKind("a file written by torch.save")
 LEGACY_CHECKPOINT = WeightsKind("a file written by torch.save in its format from before PyTorch 1.6")
 PROGRAM = WeightsKind("an exported program, written by torch.export.save")
+SAFETENSORS = WeightsKind("a safetensors file")
+STATE_DICTS = (CHECKPOINT, LEGACY_CHECKPOINT, SAFETENSORS)
+"""The kinds of files that may hold a state dict."""
 
-_TORCHSCRIPT = WeightsKind("a TorchScript archive (torch.jit.save)", "load it with torch.jit.load")
+_TORCHSCRIPT = WeightsKind(
+    "a TorchScript archive (torch.jit.save)", "load it with torch.jit.load, and save its state_dict()"
+)
 _COMPILED = WeightsKind(
     "a PT2 package without an exported program, such as AOTInductor writes for one kind of device",
     "save the program that it was compiled from",
@@ -94,60 +96,19 @@ def kind_of(file: BinaryIO) -> WeightsKind:
     if kind := next((kind for place, magic, kind in _HEADS if head[place:].startswith(magic)), None):
         return kind
     if _is_safetensors(head):
-        return WeightsKind("a safetensors file", "load it with safetensors.torch.load_file")
+        return SAFETENSORS
     if _is_onnx(head):
         return WeightsKind("an ONNX model", "save the PyTorch network that it was converted from")
     return _kind_of_text(head)
 
 
-def _open_zip(file: BinaryIO) -> zipfile.ZipFile:
-    """Open a zip archive for reading in bounded memory.
-
-    Raises:
-        ValueError: It is not a zip archive, or its directory is damaged or too large.
-    """
-    try:
-        return zipfile.ZipFile(cast("IO[bytes]", _BoundedReads(file)))
-    except (zipfile.BadZipFile, NotImplementedError, UnicodeDecodeError) as error:
-        raise ValueError(f"its zip directory is damaged: {error}") from None
-
-
-def read_member(file: BinaryIO, name: str, max_bytes: int) -> bytes:
-    """Return a member of a zip archive.
-
-    Args:
-        file: The archive.
-        name: The member's name without the archive's top folder.
-        max_bytes: Maximum size; a compressed member counts as decompressed.
-
-    Raises:
-        ValueError: There is no such member, or it is damaged or too large.
-    """
-    with _open_zip(file) as archive:
-        found = next((info for info in archive.infolist() if _inner(info.filename) == name), None)
-        if found is None:
-            raise ValueError(f"it has no {name}")
-        if found.file_size > max_bytes:
-            raise ValueError(f"its {name} has {found.file_size} bytes, more than the {max_bytes} of any state dict")
-        try:
-            with archive.open(found) as member:
-                return member.read(max_bytes)
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-            raise ValueError(f"its {name} is damaged: {error}") from None
-
-
 def _member_names(file: BinaryIO) -> list[str] | None:
     """Return the names in a zip archive without their top folder; None if the file is not a zip archive."""
     try:
-        with _open_zip(file) as archive:
-            return [_inner(name) for name in archive.namelist()]
+        with open_zip(file) as archive:
+            return [inner_name(name) for name in archive.namelist()]
     except ValueError:
         return None
-
-
-def _inner(name: str) -> str:
-    """Return a name without the archive's top folder, which PyTorch names after the file."""
-    return name.partition("/")[2] or name
 
 
 def _kind_of_zip(names: Sequence[str]) -> WeightsKind:
@@ -181,33 +142,9 @@ def _kind_of_text(head: bytes) -> WeightsKind:
 
 def _is_safetensors(head: bytes) -> bool:
     """Return whether it begins with the length of a JSON header, and that header."""
-    return head[8:10] == b'{"' and int.from_bytes(head[:8], "little") < 100_000_000
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100_000_000
 
 
 def _is_onnx(head: bytes) -> bool:
     """Return whether it begins as ONNX's protobuf does: field 1, a small version; then a field of the model."""
     return head[0] == 0x08 and head[1:2] < b"\x20" and head[2:3] in (b"\x12", b"\x1a", b"\x3a", b"\x42")
-
-
-class _BoundedReads:
-    """A file of which at most `_MAX_READ` bytes can be read at a time."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.seek = file.seek
-        self.tell = file.tell
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if size < 0:
-            here = self.tell()
-            size = self.seek(0, io.SEEK_END) - here
-            self.seek(here)
-        if size > _MAX_READ:
-            raise zipfile.BadZipFile(f"it asks for {size} bytes at once")
-        return self._file.read(size)
-
-    def close(self) -> None:
-        """Leave the file open: it belongs to the caller."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from cloudseg_ops.links.addresses import commit_address
 from cloudseg_ops.links.operator_links import ModelCommitLink, show
@@ -21,6 +21,9 @@ class DVCPullModelOperator(RunOperator):
         repository: Git URL or path of the registry.
         revision: Tag, branch or commit; templated.
         path: Path of the weights file in the registry.
+        revisions: Revisions that a run may use: `any`, `tags` or `signed`.
+        signers: Keys that may sign a tag: the path of a file, or its content.
+        allowed_operators: Operators of other libraries that an exported program may use.
         task: Arguments of `RunOperator`: buckets, identity, and those of `BaseOperator`.
 
     Returns by XCom:
@@ -40,17 +43,23 @@ class DVCPullModelOperator(RunOperator):
         repository: str,
         revision: str,
         path: str,
+        revisions: Literal["any", "tags", "signed"] = "any",
+        signers: str | None = None,
+        allowed_operators: Sequence[str] = (),
         **task: Any,
     ) -> None:
         super().__init__(**task)
         self.repository = repository
         self.revision = revision
         self.path = path
+        self.revisions = revisions
+        self.signers = signers
+        self.allowed_operators = tuple(allowed_operators)
 
     @translate_errors
     def execute(self, context: Any) -> dict[str, Any]:
         """Stage the model and return its reference."""
-        from cloudseg_ops.registry import pull_model
+        from cloudseg_ops.registry import RevisionPolicy, pull_model
 
         layout = self.layout(context)
         with timed(context):
@@ -60,6 +69,8 @@ class DVCPullModelOperator(RunOperator):
                 repository=self.repository,
                 revision=self.revision,
                 path=self.path,
+                policy=RevisionPolicy(self.revisions, self.signers or ""),
+                allowed_operators=self.allowed_operators,
             )
         show(context, ModelCommitLink, commit_address(model.repository, model.commit))
         self._refresh_choices()

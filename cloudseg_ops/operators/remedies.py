@@ -69,6 +69,9 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Correct CLOUDSEG_MODEL_REPOSITORY, or check that the workers can reach and read it; then clear this "
         "task."
     ),
+    errors.RevisionRefusedError: Remedy(
+        False, "Run again with a revision that CLOUDSEG_MODEL_REVISIONS allows, or sign the tag and push it."
+    ),
     errors.UnknownRevisionError: Remedy(
         False, "Push the tag and clear this task, or run again with a `model_revision` that exists."
     ),
@@ -91,6 +94,8 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     ),
     errors.WeightsFileError: Remedy(
         False, "Replace the weights file as the message says, create a new tag, and run again with that tag."),
+    errors.UnsafeProgramError: Remedy(
+        False, "Run again with another revision, and find out who made the file. Nothing in it was executed."),
     errors.NonFiniteWeightsError: Remedy(
         False, "Run again with another revision, or train the model again. float16 ends at 65,504: save float32."),
     errors.DeviceError: Remedy(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 import tempfile
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from cloudseg_ops.contracts.errors import CorruptModelError, PreconditionFailedError
@@ -13,12 +15,24 @@ from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.model_section import CompletedParams, ModelSection, complete_params
 from cloudseg_ops.contracts.run_layout import RunLayout, staged_weights
 from cloudseg_ops.contracts.uris import GcsUri
+from cloudseg_ops.registry._policy import ANY_REVISION, RevisionPolicy, check_policy
 from cloudseg_ops.registry._repository import RegistryRevision, TrackedFile, open_revision
 from cloudseg_ops.registry._staged import open_staged
 from cloudseg_ops.storage import Store
 
+_log = logging.getLogger(__name__)
 
-def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: str, path: str) -> ModelRef:
+
+def pull_model(
+    store: Store,
+    layout: RunLayout,
+    *,
+    repository: str,
+    revision: str,
+    path: str,
+    policy: RevisionPolicy = ANY_REVISION,
+    allowed_operators: Collection[str] = (),
+) -> ModelRef:
     """Resolve a revision, check its weights, stage them unless they are staged already, and write model.json.
 
     Weights that cannot be those of the model fail here, before any chunk starts; whether their values are finite is
@@ -33,17 +47,31 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
         repository: Git URL or path of the registry.
         revision: Tag, branch or commit.
         path: Path of the weights file in the registry.
+        policy: Which revisions a run may use.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
+        RevisionRefusedError: The policy does not allow the revision.
         RegistryError: The model could not be read; `contracts.errors` has a subclass for each cause.
         ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     before = read_model(store, layout)
     with open_revision(repository, before.commit if before else revision) as registry:
+        if before is None or not policy.covers(before.admitted):
+            check_policy(
+                policy,
+                registry.git_folder,
+                revision=before.revision if before else revision,
+                commit=registry.commit,
+                where=registry.repository,
+            )
         section = registry.read_section()
         file = registry.find(path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(path).suffix)
-        params = _stage(store, registry, file, uri, section).params
+        completed = _stage(store, registry, file, uri, section, allowed_operators=allowed_operators)
+        for line in completed.log_lines():
+            _log.info("%s", line)
+        params = completed.params
         model = ModelRef(
             revision=before.revision if before else revision,
             commit=registry.commit,
@@ -52,6 +80,8 @@ def pull_model(store: Store, layout: RunLayout, *, repository: str, revision: st
             uri=str(uri),
             digest=model_digest(file.md5, params),
             params=params,
+            allowed_operators=tuple(allowed_operators),
+            admitted=before.admitted if before else policy.revisions,
         )
     if before is None:
         document = json.dumps(model.to_json(), indent=2).encode()
@@ -71,14 +101,20 @@ def read_model(store: Store, layout: RunLayout) -> ModelRef | None:
 
 
 def _stage(
-    store: Store, registry: RegistryRevision, file: TrackedFile, uri: GcsUri, section: ModelSection
+    store: Store,
+    registry: RegistryRevision,
+    file: TrackedFile,
+    uri: GcsUri,
+    section: ModelSection,
+    *,
+    allowed_operators: Collection[str],
 ) -> CompletedParams:
     where = f"{file.path!r} of {registry.repository} at {registry.revision} (commit {registry.commit[:12]})"
     staged = store.stat(uri)
     if staged and _hex(staged.md5) == file.md5:
         # Staged for other parameters, perhaps, or by a version that did not check.
         with open_staged(store, uri, staged) as weights:
-            return complete_params(section, weights, where)
+            return complete_params(section, weights, where, allowed_operators=allowed_operators)
     with tempfile.TemporaryDirectory(prefix="cloudseg-model-") as folder:
         local = Path(folder) / "weights"
         registry.download(file, local)
@@ -91,7 +127,7 @@ def _stage(
                 "(`dvc push` from a good copy), then clear the task"
             )
         with local.open("rb") as weights:
-            completed = complete_params(section, weights, where)
+            completed = complete_params(section, weights, where, allowed_operators=allowed_operators)
         try:
             store.write_file(uri, local, if_generation_match=staged.generation if staged else 0)
         except PreconditionFailedError:

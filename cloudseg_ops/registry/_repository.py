@@ -51,6 +51,11 @@ class RegistryRevision:
         self.revision = revision
         self.commit = commit
 
+    @property
+    def git_folder(self) -> str:
+        """The folder of the working copy or clone, with its tags."""
+        return str(self._files.repo.scm.root_dir)
+
     def read_section(self) -> ModelSection:
         """Read the `model` section of params.yaml.
 

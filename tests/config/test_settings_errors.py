@@ -33,6 +33,7 @@ BAD = [
     ("schedule", "every day"), ("schedule", "  "), ("schedule_timezone", "Europe/Berln"),
     ("input_prefix", "GS://photos-in/a"), ("input_prefix", "é" * 513),
     ("runtime", "my_runtime"), ("runtime", "my_runtime:"), ("runtime", "my-runtime:NICE"), ("results_formats", "tsv"),
+    ("model_revisions", "branches"), ("allowed_operators", "nms"), ("allowed_operators", "aten::from_file"),
 ]  # fmt: skip
 
 
@@ -52,6 +53,12 @@ def test_invalid_value_is_reported_with_its_variable(name: str, value: str) -> N
     lines = [line for line in str(raised.value).splitlines() if line.strip().startswith(PREFIX)]
     assert len(lines) == 1
     assert lines[0].strip().startswith(f"CLOUDSEG_{name.upper()} = {value!r}: ")
+
+
+def test_signed_tags_need_the_keys_that_may_sign() -> None:
+    with pytest.raises(SettingsError, match="CLOUDSEG_MODEL_REVISIONS=signed needs CLOUDSEG_MODEL_SIGNERS"):
+        settings_with(model_revisions="signed")
+    assert settings_with(model_revisions="signed", model_signers="/keys").model_revisions == "signed"
 
 
 def test_empty_image_types_are_rejected() -> None:

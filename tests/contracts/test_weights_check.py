@@ -12,7 +12,6 @@ from cloudseg_ops.contracts.errors import ModelLoadError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.weights_check import check_weights
 from tests.support.checkpoints import (
-    ORDERED_DICT,
     TINY,
     archive,
     checkpoint,
@@ -72,20 +71,10 @@ def test_names_that_are_missing_and_unknown() -> None:
     told = r"it lacks 1 of its tensors \(head.bias\), has 1 unknown \(extra.weight\). Expected: the state dict of"
     with pytest.raises(ModelLoadError, match=told):
         check(checkpoint(shapes))
-    with pytest.raises(ModelLoadError, match=r"it has 1 unknown \(epoch\)\."):
-        check(archive(state_dict(TINY, {"epoch": number(7)})))
-
-
-def test_a_wrapper_around_the_network_or_the_state_dict() -> None:
-    with pytest.raises(ModelLoadError, match=r"such as DataParallel added 'module.' to each name"):
-        check(checkpoint({f"module.{name}": shape for name, shape in TINY.items()}))
-    training = ORDERED_DICT + b"(" + text("epoch") + number(7) + text("model") + state_dict(TINY) + b"u"
-    with pytest.raises(ModelLoadError, match=r"the state dict is its entry 'model': save that alone"):
-        check(archive(training))
 
 
 def test_content_that_is_not_a_state_dict() -> None:
-    with pytest.raises(ModelLoadError, match=r"it contains a TensorInfo"):
+    with pytest.raises(ModelLoadError, match=r"it contains a tensor. Expected: a state dict, written by torch.save"):
         check(archive(tensor("0", (2,))))
     with pytest.raises(ModelLoadError, match=r"it contains a list"):
         check(archive(b"](K\x01K\x02e"))
@@ -133,10 +122,11 @@ def test_a_hostile_pickle_is_refused_and_runs_nothing(data: bytes, capsys: pytes
 
 def test_a_foreign_object_is_named() -> None:
     with pytest.raises(
-        WeightsFileError, match=r"contains the Python object my_networks.Network, and loading that would"
+        WeightsFileError,
+        match=r"contains the Python object my_networks.Network .its entry 'x'., and loading that would",
     ):
         check(archive(state_dict(TINY, {"x": names("my_networks", "Network")})))
-    with pytest.raises(WeightsFileError, match=r"operation STACK_GLOBAL, .* save it without `pickle_protocol`"):
+    with pytest.raises(WeightsFileError, match=r"contains the Python object a.b, and loading that would"):
         check(archive(b"\x8c\x01a\x8c\x01b\x93"))
 
 

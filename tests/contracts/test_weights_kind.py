@@ -5,10 +5,11 @@ import zipfile
 
 import pytest
 
-from cloudseg_ops.contracts.errors import WeightsFileError
+from cloudseg_ops.contracts.errors import UnsafeProgramError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.contracts.weights_kind import CHECKPOINT, PROGRAM, kind_of
+from tests.support.archives import plain_program
 from tests.support.checkpoints import checkpoint
 
 UNET = ModelParams(architecture="unet", in_channels=3, n_classes=1, arguments={"width": 2, "depth": 1})
@@ -40,11 +41,12 @@ OTHERS = {
     b"\0" * 257 + b"ustar\0": "a tar archive",
     b"PK\x03\x04 cut off": "a zip archive without a readable directory.* copy the whole file again",
     b"\x80\x04\x95\0": "a plain Python pickle, not written by torch.save",
-    (40).to_bytes(8, "little")
-    + b'{"head.bias":{"dtype":"F32"': "a safetensors file. .* safetensors.torch.load_file; or",
+    (28).to_bytes(8, "little") + b'{"head.bias":{"dtype":"F32"}}': "a safetensors file",
     b"\x08\x08\x12\x07pytorch\x1a": "an ONNX model. .* the PyTorch network that it was converted from",
     b"\xff\xfe\x00\x01": "not a file that PyTorch can load",
-    zipped("model/data.pkl", "model/constants.pkl", "model/code/x.py"): "a TorchScript archive .* load it with",
+    zipped(
+        "model/data.pkl", "model/constants.pkl", "model/code/x.py"
+    ): "a TorchScript archive .* load it with torch.jit.load, and",
     zipped("m/archive_format", "m/data/aotinductor/model/x.so"): "a PT2 package without an exported program",
     zipped("p/.data/extern_modules", "p/data.pkl"): "a torch.package archive, which contains code",
     zipped("config.json", "metadata.json", "model.weights.h5"): "a Keras model",
@@ -70,9 +72,16 @@ PROGRAMS = [
 @pytest.mark.parametrize("data", PROGRAMS)
 def test_an_exported_program_is_recognized_by_its_names(data: bytes) -> None:
     assert kind_of(io.BytesIO(data)) is PROGRAM
-    check_weights(EXPORTED, io.BytesIO(data), "it")
     with pytest.raises(WeightsFileError, match=r"or set `architecture: exported` in params.yaml"):
         check_weights(UNET, io.BytesIO(data), "it")
+
+
+def test_an_exported_program_is_inspected() -> None:
+    check_weights(EXPORTED, io.BytesIO(plain_program("torch.ops.aten.relu.default")), "it")
+    with pytest.raises(UnsafeProgramError, match=r"^it was not opened, .*target is 'torch\.hub\.load'"):
+        check_weights(EXPORTED, io.BytesIO(plain_program("torch.hub.load")), "it")
+    with pytest.raises(UnsafeProgramError, match=r"PyTorch 2\.7 and older.*; export the network again"):
+        check_weights(EXPORTED, io.BytesIO(PROGRAMS[1]), "it")
 
 
 def test_a_state_dict_where_a_program_is_expected() -> None:

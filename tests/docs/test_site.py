@@ -22,8 +22,10 @@ SOURCES = {
 REPOSITORY = "https://git.example/sky/cloudseg"
 # Formats and constants that do not describe objects in buckets; `errors` has a separate page.
 NOT_CONTRACTS = {
-    "commit", "errors", "file_kinds", "imports", "json_text", "overlay", "photographs", "quantities", "tiff_pages",
-    "torch_pickle", "units",
+    "commit", "errors", "file_kinds", "imports", "json_text", "overlay", "photographs", "pickle_globals",
+    "program_check", "program_expressions", "program_grammar", "program_graph", "program_names", "quantities",
+    "safetensors_file", "strict_zip", "tensor_info", "tiff_pages", "torch_pickle", "units", "weights_errors",
+    "zip_members",
 }  # fmt: skip
 
 

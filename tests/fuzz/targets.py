@@ -8,7 +8,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image
 
 from cloudseg_ops.contracts.chunk_status import ChunkStatus, parse_progress_line
@@ -17,10 +16,10 @@ from cloudseg_ops.contracts.errors import (
     BadImageError,
     DecoderMissingError,
     ManifestError,
+    ModelLoadError,
     ModelParamsError,
 )
-from cloudseg_ops.contracts.model_ref import MAX_CHANNELS, ModelParams, ModelRef, model_digest
-from cloudseg_ops.contracts.model_section import parse_section
+from cloudseg_ops.contracts.model_ref import ModelParams, ModelRef, model_digest
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.photographs import explain_unidentified, readable_formats
 from cloudseg_ops.contracts.provenance import MaskProvenance, Source
@@ -33,6 +32,7 @@ from cloudseg_ops.gallery.results_file import parse_line
 from cloudseg_ops.report.reading import safe_result
 from cloudseg_ops.runs.chunk_plan import Chunk, parse_plan
 from cloudseg_ops.runs.run_plan import parse_dry_run
+from tests.fuzz.weights import fuzz_section, fuzz_weights, sections, weights_files
 from tests.support.odd_files import NOT_PHOTOGRAPHS, SEVERAL_PHOTOGRAPHS, SINGLE_PHOTOGRAPHS, UNREADABLE_TIFFS
 from tests.support.pixels import encoded, noise
 from tests.support.tiffs import planes, tiff
@@ -128,12 +128,6 @@ def _model(data: bytes) -> None:
     assert ModelRef.from_json(ref.to_json()).digest == ref.digest
 
 
-def _params(data: bytes) -> None:
-    params = ModelParams.parse(parse_section(data.decode("utf-8", "replace"), "params.yaml").values, "params.yaml")
-    assert 1 <= params.in_channels <= MAX_CHANNELS
-    assert model_digest("a" * 32, params) == model_digest("a" * 32, ModelParams.model_validate(params.model_dump()))
-
-
 @cache
 def photographs() -> list[bytes]:
     """Small photographs of every format and kind, and the odd files."""
@@ -184,15 +178,6 @@ def _models() -> list[bytes]:
     return [json.dumps(ref.to_json()).encode()]
 
 
-def _sections() -> list[bytes]:
-    return [
-        yaml.safe_dump({"model": _SECTION}).encode(),
-        b"model: {architecture: exported, in_channels: 3, n_classes: 2}",
-        b"model: {architecture: exported, in_channels: 3, n_classes: 1, output: probabilities, threshold: 0.4, "
-        b"input_size: [512, 768], fit: tile, channel_order: bgr, scale: 4095, output_name: out}",
-    ]
-
-
 _CHUNKS = [Chunk(0, "gs://s/chunks/00000.jsonl", 5, 60), Chunk(1, "gs://s/chunks/00001.jsonl", 1, 2)]
 _PLAN = json.dumps([asdict(chunk) for chunk in _CHUNKS]).encode()
 TARGETS: dict[str, Target] = {
@@ -207,7 +192,8 @@ TARGETS: dict[str, Target] = {
     "chunk plan": Target(lambda data: parse_plan(data, "plan.json"), (ManifestError,), lambda: [_PLAN]),
     "plan": Target(lambda data: parse_dry_run(data, "plan.json"), (ManifestError,), lambda: [b'{"dry_run": true}']),
     "model": Target(_model, (ManifestError,), _models),
-    "params": Target(_params, (ModelParamsError,), _sections),
+    "params": Target(fuzz_section, (ModelParamsError, ModelLoadError), sections),
+    "weights": Target(fuzz_weights, (ModelParamsError, ModelLoadError), weights_files),
     "failure": Target(_failure, (), lambda: [b'{"message": "ModelLoadError: x"}\nstopped', b"1 DeviceError: lost"]),
     "log line": Target(
         lambda data: parse_progress_line(data.decode("utf-8", "replace")),

@@ -22,7 +22,7 @@ TREE = [kind for kind in _tree(CloudsegError) if kind.__module__ == errors.__nam
 PERMANENT = {
     "SettingsError", "BucketNotFoundError", "ManifestError", "InvalidRevisionError", "UnknownRevisionError",
     "ModelPathError", "CorruptModelError", "ModelParamsError", "ModelLoadError", "BadImageError", "ImageTooLargeError",
-    "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError",
+    "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError", "RevisionRefusedError", "UnsafeProgramError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError",
     "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
     "ContentEncodingError", "DecoderMissingError",

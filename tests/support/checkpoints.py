@@ -6,9 +6,10 @@ import struct
 import zipfile
 from collections.abc import Mapping
 
-from cloudseg_ops.contracts.architectures import ARCHITECTURES, Shapes
+from cloudseg_ops.contracts.architectures import ARCHITECTURES, Shapes, StateDictRule
 
-TINY: Shapes = ARCHITECTURES["unet"].state_dict.shapes(3, 1, {"width": 2, "depth": 1})  # type: ignore[union-attr]
+UNET_RULE: StateDictRule = ARCHITECTURES["unet"].state_dict  # type: ignore[assignment]
+TINY: Shapes = UNET_RULE.shapes(3, 1, {"width": 2, "depth": 1})
 """The state dict of a U-Net for three channels and one class, of width 2 and depth 1."""
 
 

@@ -26,6 +26,6 @@ def load_network(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     Raises:
         ModelLoadError: The weights file does not fit the parameters, or contains NaN or infinite values.
     """
-    check_weights(ref.params, io.BytesIO(data), locate(ref))
+    check_weights(ref.params, io.BytesIO(data), locate(ref), allowed_operators=ref.allowed_operators)
     load = load_program if ref.params.architecture == EXPORTED else load_checkpoint
     return load(ref, data, device)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
+from cloudseg_ops.contracts.errors import UnsafeProgramError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.finite import require_finite_program
 from cloudseg_ops.engine.network.network import InputSize, Network, tile_size
 from cloudseg_ops.engine.network.outputs import Output
+from cloudseg_ops.engine.network.program_guard import open_program
 from cloudseg_ops.engine.network.program_outputs import (
     Dim,
     ProgramTensor,
@@ -25,7 +26,6 @@ from cloudseg_ops.engine.network.program_outputs import (
     use_output,
 )
 from cloudseg_ops.engine.network.program_passes import convolution_parameters
-from cloudseg_ops.engine.network.program_types import register_output_types
 from cloudseg_ops.engine.network.reference import load_error, locate
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
@@ -40,17 +40,19 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         device: The device to which the weights are copied.
 
     Raises:
+        UnsafeProgramError: It could run code when it is opened.
         ModelLoadError: It is not a program for images of these parameters, or contains NaN or infinite values.
     """
-    register_output_types(data)
     try:
-        program = torch.export.load(io.BytesIO(data))
+        program = open_program(data, locate(ref), ref.allowed_operators)
         if device.type != "cpu":
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)
         inputs, outputs, ranges = inputs_of(program), outputs_of(program), ranges_of(program)
         forward: nn.Module = program.module()
+    except UnsafeProgramError:
+        raise
     except Exception as error:
         if is_out_of_memory(error) or is_device_failure(error):
             raise

@@ -7,7 +7,7 @@ import hashlib
 from cloudseg_ops.contracts.errors import CorruptModelError, ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.contracts.weights_check import mismatch_error
+from cloudseg_ops.contracts.weights_errors import mismatch_error
 from cloudseg_ops.storage import Store
 
 _MAX_DETAIL = 800

@@ -1,13 +1,16 @@
 """The check without PyTorch agrees with what PyTorch writes and loads."""
 
 import io
+import pickle
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
 from cloudseg_ops.contracts.architectures import ARCHITECTURES
 from cloudseg_ops.contracts.errors import ModelLoadError, WeightsFileError
+from cloudseg_ops.contracts.program_header import ProgramShapes, program_shapes
 from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.contracts.weights_kind import LEGACY_CHECKPOINT, kind_of
 from tests.support.checkpoints import TINY, checkpoint
@@ -62,8 +65,14 @@ def test_what_torch_does_not_load_is_refused() -> None:
         ):
             check_weights(unet_params(), io.BytesIO(data), "it")
     assert kind_of(io.BytesIO(data)) is LEGACY_CHECKPOINT
-    with pytest.raises(WeightsFileError, match="without `pickle_protocol`"):
-        check_weights(unet_params(), io.BytesIO(saved(network.state_dict(), pickle_protocol=4)), "it")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_tensors_are_read_where_torch_would_refuse_the_pickle() -> None:
+    data = saved({**tiny_unet().state_dict(), "args": {"path": Path("x")}}, pickle_protocol=4)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(io.BytesIO(data), weights_only=True)
+    check_weights(unet_params(), io.BytesIO(data), "it")
 
 
 def test_the_tests_own_checkpoints_are_what_torch_loads() -> None:
@@ -75,6 +84,7 @@ def test_the_tests_own_checkpoints_are_what_torch_loads() -> None:
 def test_programs_and_scripts() -> None:
     program = exported(Brightness())
     check_weights(exported_params(), io.BytesIO(program), "it")
+    assert program_shapes(io.BytesIO(program)) == ProgramShapes(((None, 3, None, None),), ((None, 1, None, None),))
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
