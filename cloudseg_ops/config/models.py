@@ -92,9 +92,7 @@ class ModelSettings(ModelTrustSettings):
         try:
             return cls.model_validate({name: value for name, value in given.items() if value})
         except ValidationError as error:
-            raise SettingsError(
-                "; ".join(f"{_variable(it['loc'])}{it['msg']}" for it in error.errors())
-            ) from None
+            raise SettingsError("; ".join(f"{_variable(it['loc'])}{it['msg']}" for it in error.errors())) from None
 
 
 def _variable(location: tuple[int | str, ...]) -> str:
