@@ -12,7 +12,7 @@ from typing import Any
 from cloudseg_ops.config.models import ModelSettings
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import LocalError, SettingsError
-from cloudseg_ops.registry import RegistryOptions
+from cloudseg_ops.registry import RegistryOptions, RevisionPolicy
 from cloudseg_ops.registry.fetching import ResolvedModel, fetch_model
 from cloudseg_ops.registry.new_registry import STAGE, NewModel, init_registry
 from cloudseg_ops.registry.remote_connection import remote_settings
@@ -46,8 +46,8 @@ def add_registry_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def registry_source(options: argparse.Namespace) -> tuple[str, str, RegistryOptions]:
-    """Return repository, path and options of the registry, from the command line and CLOUDSEG_MODEL_*.
+def fetch_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of `fetch_model`, without the revision, from the command line and CLOUDSEG_MODEL_*.
 
     Raises:
         SettingsError: No registry is given, or a variable is invalid.
@@ -58,18 +58,24 @@ def registry_source(options: argparse.Namespace) -> tuple[str, str, RegistryOpti
     path = options.path or os.environ.get("CLOUDSEG_MODEL_PATH") or str(Settings.model_fields["model_path"].default)
     settings = ModelSettings.of_model(os.environ)
     remote, files = remote_settings(settings.model_remote_conn_id) if settings.model_remote_conn_id else ({}, {})
-    return repository, path, RegistryOptions(
+    registry = RegistryOptions(
         params=settings.model_params,
         remote=settings.model_remote,
         remote_options={**remote, **settings.model_remote_options},
         remote_files=files,
-    )  # fmt: skip
+    )
+    return {
+        "repository": repository,
+        "path": path,
+        "options": registry,
+        "policy": RevisionPolicy(settings.model_revisions, settings.model_signers or ""),
+        "allowed_operators": settings.allowed_operators,
+    }
 
 
 def resolve_model(options: argparse.Namespace) -> int:
     """Run `cloudseg resolve`."""
-    repository, path, registry = registry_source(options)
-    with fetch_model(repository, options.model, path, registry) as (model, _):
+    with fetch_model(revision=options.model, **fetch_arguments(options)) as (model, _):
         print(json.dumps(model.to_json()) if options.json else _describe(model))
     return 0
 

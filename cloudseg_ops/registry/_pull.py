@@ -66,7 +66,7 @@ def pull_model(
         _check_again(store, before, repository=repository, path=path, options=options, policy=policy)
         return before
     with open_revision(repository, revision, options=options) as registry:
-        _admit(registry, policy)
+        admit(registry, policy)
         file = registry.find(registry.weights_path(path))
         section = registry.read_section(file.path)
         uri = staged_weights(layout.staging, file.md5, PurePosixPath(file.path).suffix)
@@ -108,14 +108,19 @@ def _check_again(
         return
     with open_revision(repository, model.revision, options=options, commit=model.commit) as registry:
         if not admitted:
-            _admit(registry, policy)
+            admit(registry, policy)
         if not intact:
             file = _find_again(registry, path, model)
             section = registry.read_section(file.path)
             _stage(store, registry, file, uri, section, allowed_operators=model.allowed_operators)
 
 
-def _admit(registry: RegistryRevision, policy: RevisionPolicy) -> None:
+def admit(registry: RegistryRevision, policy: RevisionPolicy) -> None:
+    """Check that a run may use a revision.
+
+    Raises:
+        RevisionRefusedError: The policy does not allow it.
+    """
     check_policy(
         policy, registry.git_folder, revision=registry.asked, commit=registry.commit, where=registry.repository
     )

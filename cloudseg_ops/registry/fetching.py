@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.model_section import complete_params
-from cloudseg_ops.registry._pull import download_checked
+from cloudseg_ops.registry._policy import ANY_REVISION, RevisionPolicy
+from cloudseg_ops.registry._pull import admit, download_checked
 from cloudseg_ops.registry._remote import RegistryOptions
 from cloudseg_ops.registry._repository import open_revision
 
@@ -64,7 +65,13 @@ class ResolvedModel:
 
 @contextlib.contextmanager
 def fetch_model(
-    repository: str, revision: str, path: str, options: RegistryOptions | None = None
+    repository: str,
+    revision: str,
+    path: str,
+    *,
+    options: RegistryOptions | None = None,
+    policy: RevisionPolicy = ANY_REVISION,
+    allowed_operators: Collection[str] = (),
 ) -> Iterator[tuple[ResolvedModel, Path]]:
     """Resolve a model as `pull_model` does, and download and check its weights.
 
@@ -73,20 +80,26 @@ def fetch_model(
         revision: Artifact, version, stage, tag, branch or commit.
         path: Path of the weights file in the registry, unless an artifact says its own.
         options: How to read params and remote; None: as the registry says.
+        policy: Which revisions a run may use.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Yields:
         The model, and its weights file, which is deleted afterwards.
 
     Raises:
+        RevisionRefusedError: The policy does not allow the revision.
         RegistryError: The model could not be read; there is a subclass for each cause.
         ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     with open_revision(repository, revision, options=options) as registry:
+        admit(registry, policy)
         file = registry.find(registry.weights_path(path))
         section = registry.read_section(file.path)
         with download_checked(registry, file) as weights:
             with weights.open("rb") as stream:
-                completed = complete_params(section, stream, registry.describe(file))
+                completed = complete_params(
+                    section, stream, registry.describe(file), allowed_operators=allowed_operators
+                )
             yield (
                 ResolvedModel(
                     revision=revision,

@@ -94,6 +94,7 @@ def test_resolve_prints_a_table(made: Path, capsys: Output, monkeypatch: pytest.
     ("variable", "told"),
     [
         ("MODEL_REMOTE=elsewhere", "'elsewhere'"),
+        ("MODEL_REVISIONS=signed", "needs CLOUDSEG_MODEL_SIGNERS"),
         ("MODEL_REMOTE_OPTIONS=profile", "'profile' is not name=value"),
         ("MODEL_PARAMS=params.yaml:net", "no `net` section, only ['model']"),
     ],

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudseg_ops.contracts.errors import ModelPathError, RegistryError, UnknownRevisionError
+from cloudseg_ops.contracts.errors import ModelPathError, RegistryError, RevisionRefusedError, UnknownRevisionError
 from cloudseg_ops.contracts.run_layout import RunLayout
-from cloudseg_ops.registry import list_revisions, pull_model
+from cloudseg_ops.registry import RevisionPolicy, list_revisions, pull_model
+from cloudseg_ops.registry._pull import admit
 from cloudseg_ops.registry._repository import open_revision
 from cloudseg_ops.storage import Store
 from tests.conftest import Buckets
@@ -120,6 +121,14 @@ def test_unknown_artifact_names_what_exists(shelf: Registry) -> None:
 def test_the_form_offers_stages_then_versions_then_tags_then_branches(where: str) -> None:
     offered = ["ml/sky:clouds#prod", "ml/sky:clouds@v1.1.0", "ml/sky:clouds@v1.0.0", "plain", "main"]
     assert list_revisions(where) == offered
+
+
+@pytest.mark.parametrize("asked", ["ml/sky/dvc.yaml:clouds", "ml/sky:clouds@latest", "ml/sky=clouds#prod#2", "plain"])
+def test_artifacts_are_tags_to_the_policy(shelf: Registry, asked: str) -> None:
+    with open_revision(str(shelf.path), asked) as opened:
+        admit(opened, RevisionPolicy("tags"))
+    with open_revision(str(shelf.path), "main") as opened, pytest.raises(RevisionRefusedError):
+        admit(opened, RevisionPolicy("tags"))
 
 
 def test_a_path_tells_the_project(shelf: Registry, where: str, tmp_path: Path) -> None:
