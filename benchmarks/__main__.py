@@ -11,10 +11,12 @@ from typing import Any
 from benchmarks import frameworks
 from benchmarks.contest import Contest
 from benchmarks.emulator import running_emulator
+from benchmarks.harness import Harness
 from benchmarks.machine import describe_machine, machine_lines
+from benchmarks.models import MissingModelError
 from benchmarks.options import Options, parse_options
 from benchmarks.rows import Row
-from benchmarks.table import Outcome, format_number, ratios, row_lines
+from benchmarks.table import Outcome, format_number, ratios, row_lines, whole_ratios
 
 
 def main(arguments: list[str]) -> int:
@@ -35,9 +37,14 @@ def main(arguments: list[str]) -> int:
     print("\n".join(head), flush=True)
     rows: list[dict[str, Any]] = []
     with running_emulator() as emulator:
-        contest = Contest(options, emulator, machine["cpus"], missing, report=lambda line: print(line, file=sys.stderr))
+        harness = Harness(options, emulator, machine["cpus"], missing, report=lambda line: print(line, file=sys.stderr))
+        contest = Contest(harness)
         for row in options.rows:
-            outcomes, facts = contest.run(row)
+            try:
+                outcomes, facts = contest.run(row)
+            except MissingModelError as error:
+                print(f"\n{row.title}\n   not measured: {error}", flush=True)
+                continue
             lines = _row_lines(row, outcomes, facts)
             print("\n".join(lines), flush=True)
             rows.append(_row_json(row, outcomes, facts))
@@ -53,7 +60,7 @@ def _settings_line(options: Options, versions: dict[str, str]) -> str:
         f"every request waits {options.latency * 1000:g} ms",
         *(f"{name} {version}" for name, version in versions.items()),
         *(["d and e have the engine's network (--generous)"] if options.generous and versions else []),
-        "rates: median (least–most), from first fetch to last result",
+        "rates: median (least–most); steady: over the later half of the masks",
     ]
     return "; ".join(parts)
 
@@ -89,6 +96,7 @@ def _row_json(row: Row, outcomes: list[Outcome], facts: dict[str, Any]) -> dict[
         **facts,
         "runs": [asdict(outcome) for outcome in outcomes],
         "ratios": {name: asdict(value) for name, value in ratios(outcomes).items()},
+        "whole_ratios": {name: asdict(value) for name, value in whole_ratios(outcomes).items()},
     }
 
 

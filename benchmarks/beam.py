@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from benchmarks import steps, tensors
 from benchmarks.generous import grouped_forward, prepare_network
 from benchmarks.job import Job, Timestamps
-from benchmarks.models import new_network
+from benchmarks.models import new_network, plain_network
 
 Key = tuple[str, int, int]
 _BATCH = 8
@@ -74,8 +74,11 @@ class Handler(PytorchModelHandlerTensor):  # type: ignore[misc]
         self._job = job
 
     def load_model(self) -> torch.nn.Module:
-        loaded: torch.nn.Module = super().load_model()
-        return prepare_network(loaded) if self._job.generous else loaded
+        job = self._job
+        # Beam has no loader for exported programs; this is PyTorch's.
+        program = job.network == "program"
+        loaded: torch.nn.Module = plain_network(job.network, {}, job.weights) if program else super().load_model()
+        return prepare_network(loaded) if job.generous else loaded
 
 
 def infer_by_shape(

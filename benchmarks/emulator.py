@@ -14,6 +14,7 @@ from datetime import datetime
 import psutil
 import requests
 
+from benchmarks.ending import exiting_on_signals
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
@@ -89,10 +90,8 @@ class Emulator:
 def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
     """Run an emulator on a free port, in memory or in a directory, with empty buckets."""
     where = [] if directory is None else ["--directory", directory]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gcs_emulator", "--port", "0", *where], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    command = [sys.executable, "-m", "gcs_emulator", "--port", "0", *where]
+    with exiting_on_signals(), _process(command) as process:
         assert process.stdout
         line = process.stdout.readline()
         if not line.startswith("listening on "):
@@ -103,6 +102,13 @@ def running_emulator(directory: str | None = None) -> Iterator[Emulator]:
         for bucket in (INPUT, OUTPUT, STAGING):
             store.create_bucket(bucket)
         yield Emulator(url, process.pid, store)
+
+
+@contextmanager
+def _process(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        yield process
     finally:
         process.terminate()
         process.wait(20)

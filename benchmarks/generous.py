@@ -8,9 +8,15 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from cloudseg_ops.engine.network import program_folding
+from cloudseg_ops.engine.network.program_graphs import graph_modules
+from cloudseg_ops.engine.network.program_passes import in_bf16, prepare_program
+
 
 def fold_batch_norms(network: nn.Module) -> nn.Module:
-    """Fold each batch norm into the convolution before it, in place."""
+    """Fold each batch norm into the convolution before it, in place; in an exported program, as the engine does."""
+    for module in graph_modules(network):
+        program_folding.fold_batch_norms(module)
     for block in network.modules():
         if isinstance(block, nn.Sequential):
             for index in range(len(block) - 1):
@@ -25,12 +31,19 @@ class PreparedNetwork(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = fold_batch_norms(network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._is_program = any(graph_modules(network))
+        if self._is_program:
+            prepare_program(network)
+            self.network = in_bf16(network)
+        else:
+            folded = fold_batch_norms(network)
+            self.network = folded.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return float32 logits."""
-        with torch.autocast("cpu", torch.bfloat16):
-            logits: torch.Tensor = self.network(images.contiguous(memory_format=torch.channels_last))
+        images = images.to(torch.bfloat16).contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._is_program):
+            logits: torch.Tensor = self.network(images)
         return logits.float()
 
 

@@ -30,6 +30,7 @@ class _Shared:
     Attributes:
         barrier: Synchronizes the lanes, which are threads or processes.
         seconds: Approximate time to run.
+        least: Minimum number of counted passes.
         warm: Seconds of each lane's second warm-up pass.
         began: When each lane's counted passes began, by the machine's monotonic clock.
         ended: When each lane's passes ended; 0 if it failed.
@@ -37,16 +38,19 @@ class _Shared:
 
     barrier: Any
     seconds: float
+    least: int
     warm: Any
     began: Any
     ended: Any
 
     def passes(self) -> int:
         """Return how many passes of the slowest lane fit into the time."""
-        return max(1, min(MAX_PASSES, math.floor(self.seconds / float(max(self.warm)))))
+        return max(self.least, min(MAX_PASSES, math.floor(self.seconds / float(max(self.warm)))))
 
 
-def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, seconds: float) -> tuple[float, int]:
+def rate(
+    make: Callable[[], Forward], images: torch.Tensor, setting: Setting, seconds: float, *, least: int = 1
+) -> tuple[float, int]:
     """Measure images per second; also return the number of images processed, warm-up included.
 
     Each lane runs two warm-up passes. The duration of the second determines the number of counted passes, which is the
@@ -56,7 +60,8 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
         make: Creates the forward pass; called once, or once in each process (then it must be picklable).
         images: A batch.
         setting: Number and kind of lanes.
-        seconds: Approximate time to measure; at least one pass is made.
+        seconds: Approximate time to measure.
+        least: Minimum number of counted passes of each lane.
 
     Raises:
         RuntimeError: A lane failed; its own error is on standard error.
@@ -65,13 +70,13 @@ def rate(make: Callable[[], Forward], images: torch.Tensor, setting: Setting, se
     if setting.processes:
         context = multiprocessing.get_context("spawn")
         times = [context.Array("d", setting.lanes, lock=False) for _ in range(3)]
-        shared = _Shared(context.Barrier(setting.lanes), seconds, *times)
+        shared = _Shared(context.Barrier(setting.lanes), seconds, least, *times)
         lanes = [
             context.Process(target=_run_process, args=(make, images, setting.threads, number, shared))
             for number in range(setting.lanes)
         ]
     else:
-        shared = _Shared(threading.Barrier(setting.lanes), seconds, *([0.0] * setting.lanes for _ in range(3)))
+        shared = _Shared(threading.Barrier(setting.lanes), seconds, least, *([0.0] * setting.lanes for _ in range(3)))
         forward = make()
         lanes = [
             threading.Thread(target=_run_lane, args=(forward, images, setting.threads, number, shared))

@@ -130,7 +130,7 @@ def measure_setting(
     batch = repeat_to_batch(images, setting.batch)
     built = forward if not setting.processes else None
     make = functools.partial(build, job, setting, batch) if built is None else lambda: built
-    return lanes.rate(make, batch, setting, job.seconds)
+    return lanes.rate(make, batch, setting, job.seconds, least=job.passes)
 
 
 def load_images(job: LimitJob, device: torch.device) -> dict[tuple[int, int], torch.Tensor]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+_ENOUGH_PASSES = 10
+
 
 @dataclass(frozen=True, slots=True)
 class LimitJob:
@@ -23,6 +25,7 @@ class LimitJob:
         compilers: Whether to try compilers.
         processes: Whether to try processes as lanes.
         setting: The setting to measure; None: search for the best one.
+        passes: Minimum number of passes of each lane.
         candidates: The only settings to try, fast with this model at another size; empty: try all.
     """
 
@@ -36,6 +39,7 @@ class LimitJob:
     compilers: bool = True
     processes: bool = True
     setting: dict[str, Any] | None = None
+    passes: int = 1
     candidates: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
@@ -49,5 +53,5 @@ class LimitJob:
         return path
 
     def with_setting(self, setting: dict[str, Any]) -> Self:
-        """Return a copy of the job that measures a setting."""
-        return replace(self, setting=setting)
+        """Return a copy of the job that measures a setting, on enough passes for a figure to publish."""
+        return replace(self, setting=setting, passes=_ENOUGH_PASSES)

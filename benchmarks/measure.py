@@ -22,6 +22,8 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.ending import exiting_on_signals
+
 SAMPLE_SECONDS = 0.5
 _ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _GRACE_SECONDS = 5.0
@@ -51,15 +53,18 @@ class Measured:
 def run_measured(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None, limit: float = 600.0
 ) -> Measured:
-    """Run a command to its end, or kill it after `limit` seconds; its output goes to `log`."""
+    """Run a command to its end, or kill it after `limit` seconds; its output goes to `log`.
+
+    Its standard input is a pipe that stays open: an engine with `--tether` stops if this process is killed.
+    """
     excluded = {child.pid for child in psutil.Process().children()}
     before = _cpu_of_ended()
     began, start = time.time(), time.monotonic()
-    with _adopting_orphans(), log.open("wb") as output:
+    with exiting_on_signals(), _adopting_orphans(), log.open("wb") as output:
         process = subprocess.Popen(
             command,
             env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -72,8 +77,10 @@ def run_measured(
                     code = -signal.SIGKILL
             seconds = time.monotonic() - start
         finally:
-            # Also on Ctrl-C: no process of a contender may outlive the measurement.
+            # Also on Ctrl-C and SIGTERM: no process of a contender may outlive the measurement.
             _end_all(excluded)
+            if process.stdin:
+                process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     tail = log.read_text("utf-8", "replace")[-4000:]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,13 @@ EXAMPLE = Path(__file__).parent.parent / "examples" / "cloud_unet" / "weights"
 _NORMALIZE = {"mean": [0.4, 0.42, 0.52], "std": [0.24, 0.23, 0.24]}
 _LARGE_WIDTH, _LARGE_DEPTH = 64, 4
 _RESNET_WIDTHS = {"resnet34": 64, "tinyresnet": 4}
+LIBRARY_NETWORKS = ("unet34", "deeplab", "segformer")
+"""Models that `benchmarks.library_networks` exports."""
+_EXPORT_SECONDS = 900
+
+
+class MissingModelError(Exception):
+    """A model cannot be made here; the message says what is missing."""
 
 
 class Brightness(nn.Module):
@@ -39,9 +48,9 @@ class Model:
 
     Attributes:
         name: As in a row's name.
-        network: `unet`, `resnet`, or `brightness`.
+        network: `unet`, `resnet`, `brightness`, or `program`: an exported program.
         params: The params.yaml of a plain state dict.
-        weights: The state dict, for all contenders but the engine.
+        weights: The state dict, or exported program, for all contenders but the engine.
         staged: The file that the engine loads: the state dict, or an exported program.
         staged_params: The params.yaml of that file.
     """
@@ -81,16 +90,23 @@ def unet_params(width: int, depth: int, max_side: int | None) -> ModelParams:
     )
 
 
-def open_model(name: str, cache: Path, device: torch.device | str = "cpu") -> Model:
+def open_model(
+    name: str, cache: Path, device: torch.device | str = "cpu", *, model_python: Path | None = None
+) -> Model:
     """Make a model's files, unless they are in the cache.
 
     Args:
         name: `example`: the U-Net of examples/cloud_unet, see its card. `unet31m`: a U-Net of 31 M parameters,
             see `benchmarks.fitting`. `resnet34`: `ResNetUNet`, for the engine as an exported program. `free`:
             the same for `Brightness`. `tiny`: a U-Net of a few hundred parameters, for the harness's own test.
-            `tinyresnet`: a narrow `ResNetUNet`, for the same test.
+            `tinyresnet`: a narrow `ResNetUNet`, for the same test. `unet34`, `deeplab`, `segformer`: see
+            `benchmarks.library_networks`.
         cache: Folder for the files.
         device: Device on which random networks are fitted.
+        model_python: Python interpreter of an environment with the libraries of `benchmarks.library_networks`.
+
+    Raises:
+        MissingModelError: The model is not in the cache, and there is no such environment.
     """
     cache.mkdir(parents=True, exist_ok=True)
     if name == "example":
@@ -109,7 +125,10 @@ def open_model(name: str, cache: Path, device: torch.device | str = "cpu") -> Mo
         return _free(cache)
     if name in _RESNET_WIDTHS:
         return _resnet(name, _RESNET_WIDTHS[name], cache, device)
-    raise ValueError(f"no model is named {name!r}: there are example, unet31m, resnet34, free, tiny and tinyresnet")
+    if name in LIBRARY_NETWORKS:
+        return _of_library(name, cache, model_python)
+    known = ("example", "unet31m", *_RESNET_WIDTHS, *LIBRARY_NETWORKS, "free", "tiny")
+    raise ValueError(f"no model is named {name!r}: there are {', '.join(known)}")
 
 
 def _plain(name: str, params: ModelParams, path: Path) -> Model:
@@ -139,10 +158,31 @@ def _resnet(name: str, width: int, cache: Path, device: torch.device | str) -> M
         draft = program.with_suffix(".draft.pt2")
         torch.export.save(export_program(network.requires_grad_(requires_grad=False)), draft)
         draft.replace(program)
-    params = ModelParams.model_validate(
+    params = _program_params()
+    return Model(name, "resnet", params.model_copy(update={"arguments": {"width": width}}), weights, program, params)
+
+
+def _of_library(name: str, cache: Path, python: Path | None) -> Model:
+    program = cache / f"{name}.pt2"
+    if not program.exists():
+        if python is None or not python.exists():
+            raise MissingModelError(f"there is no {program}, nor {python} to export it: run scripts/model-venv.sh")
+        command = [python, "-m", "benchmarks.library_networks", name, program.resolve()]
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS, check=False
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise MissingModelError(f"{python} did not export it: {last}")
+    params = _program_params()
+    return Model(name, "program", params, program, program, params)
+
+
+def _program_params() -> ModelParams:
+    return ModelParams.model_validate(
         {"architecture": "exported", "in_channels": 3, "n_classes": 1, "normalize": _NORMALIZE, "size_multiple": STRIDE}
     )
-    return Model(name, "resnet", params.model_copy(update={"arguments": {"width": width}}), weights, program, params)
 
 
 def _save(network: nn.Module, path: Path) -> None:
@@ -160,6 +200,8 @@ def new_network(network: str, arguments: dict[str, Any]) -> nn.Module:
 
 def plain_network(network: str, arguments: dict[str, Any], weights: str) -> nn.Module:
     """Load an unmodified network: float32, unfolded batch norms, channels first."""
+    if network == "program":
+        return torch.export.load(weights).module()
     built = new_network(network, arguments)
     built.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     return built.eval().requires_grad_(requires_grad=False)

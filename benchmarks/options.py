@@ -30,6 +30,7 @@ class Options:
         beam_options: Options for Beam's pipeline; empty: those of `benchmarks.beam`.
         json: JSON file for all figures; None: write none.
         frameworks_python: Python interpreter of the environment of d and e.
+        model_python: Python interpreter of the environment with the libraries whose networks are exported.
         cache: Folder for photographs and weights.
     """
 
@@ -46,6 +47,7 @@ class Options:
     beam_options: tuple[str, ...]
     json: Path | None
     frameworks_python: Path
+    model_python: Path
     cache: Path
 
 
@@ -69,6 +71,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     for name in ("engine_options", "beam_options"):
         given[name] = tuple(shlex.split(given[name]))
     given["frameworks_python"] = given["frameworks_python"] or state / "bench-venv" / "bin" / "python"
+    given["model_python"] = given["model_python"] or state / "model-venv" / "bin" / "python"
     return Options(**given, cache=state / "bench")
 
 
@@ -83,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--rows",
         default="",
-        help="names or patterns, with commas: `unet31m-*`, `all`; default: eight that fit 30 minutes",
+        help="names or patterns, with commas: `unet31m-*`, `all`; default: eleven, about an hour",
     )
     add(
         "--contenders",
@@ -101,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--beam-options", default="", help="options for Beam's pipeline, in one string")
     add("--json", type=Path, help="file to write all figures to, as JSON")
     add("--frameworks-python", type=Path, help="Python that has Beam and Ray (STATE/bench-venv/bin/python)")
+    add("--model-python", type=Path, help="Python that has the networks' libraries (STATE/model-venv/bin/python)")
     add("--state", type=Path, default=Path(".cloudseg"), help="folder for caches and environments (.cloudseg)")
     return parser
 

@@ -16,10 +16,12 @@ _REQUESTS = 3
 """Download, upload, delete."""
 _DURATION_FACTORS = {"b": 4}
 """Only the later half of b's masks counts, and they arrive in batches, so it needs more images."""
-_MAX_IMAGES = {"b": 4000, "c": 500, "d": 1000, "e": 1000}
-_MIN_IMAGES = {"b": 16, "c": 2, "d": 4, "e": 4}
+_MAX_IMAGES = {"b": 4000, "c": 500, "d": 2000, "e": 2000}
+_MIN_IMAGES = {"b": 300, "c": 30, "d": 300, "e": 80}
+"""A steady state shows in 300 images, or in ten batches of each worker if those are fewer: e has one worker with
+batches of 8. c, the loop, has no queues to fill."""
 _MAX_STORED_BYTES = {"b": 3_600_000_000}
-_DEFAULT_MAX_STORED_BYTES = 600_000_000
+_DEFAULT_MAX_STORED_BYTES = 1_500_000_000
 """Maximum bytes of photographs in the emulator's memory. b keeps hundreds of megabytes in flight, and only the images
 beyond those show its rate."""
 
@@ -59,8 +61,9 @@ def images_for(contender: str, costs: Costs, *, seconds: float, cpus: int, size_
     """Return the number of images that take about `seconds`, within sensible limits and the emulator's memory."""
     wanted = round(seconds * _DURATION_FACTORS.get(contender, 1) / expected_seconds(contender, costs, cpus))
     stored = _MAX_STORED_BYTES.get(contender, _DEFAULT_MAX_STORED_BYTES)
-    maximum = min(_MAX_IMAGES[contender], max(_MIN_IMAGES[contender], stored // size_bytes))
-    return max(_MIN_IMAGES[contender], min(maximum, wanted))
+    least = _MIN_IMAGES[contender]
+    maximum = min(_MAX_IMAGES[contender], max(least, stored // size_bytes))
+    return max(least, min(maximum, wanted))
 
 
 def rotate_order(contenders: list[str], repeat: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +22,9 @@ class Outcome:
         contender: A key of `CONTENDERS`.
         repeat: Index of the repeat, from 0.
         images: Number of images processed.
-        steady: Images per second: for b over the later half of the masks, else from the first fetch to the last result.
+        steady: Images per second over the later half of the masks; for a, over all counted passes.
         with_cleaning: The same, including deletion of the photographs if that is a separate step; else `steady`.
-        whole: Images per second of the whole process, including its start.
+        whole: Images per second of the whole process, including its start and the deletion of the photographs.
         seconds: Wall-clock seconds of the whole process.
         cpu_seconds: CPU seconds of the process tree.
         peak_mib: Peak memory of the process tree.
@@ -76,25 +76,34 @@ def format_number(value: float, digits: int = 3) -> str:
 
 
 def ratios(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
-    """Return b/a, b/c, b/d and b/e, each as the spread of the ratios within the repeats.
+    """Return b/a, b/c, b/d and b/e in steady state, each as the spread of the ratios within the repeats.
 
-    b/a uses the engine's rate from first fetch to last result. The others use its rate including the deletion of the
-    photographs, because c, d and e delete them as they go.
+    b/a uses the engine's rate alone. The others use its rate including the deletion of the photographs, because c, d
+    and e delete them as they go.
     """
+    return _ratios(outcomes, lambda one, under: one.steady if under == "a" else one.with_cleaning)
+
+
+def whole_ratios(outcomes: Sequence[Outcome]) -> dict[str, Spread]:
+    """Return b/c, b/d and b/e of whole processes, like `ratios`."""
+    found = _ratios(outcomes, lambda one, _: one.whole or 0.0)
+    return {name: value for name, value in found.items() if name != "b/a"}
+
+
+def _ratios(outcomes: Sequence[Outcome], rate: Callable[[Outcome, str], float]) -> dict[str, Spread]:
     found: dict[str, Spread] = {}
     for over, under in RATIOS:
         values = []
         for repeat in sorted({outcome.repeat for outcome in outcomes}):
             pair = {one.contender: one for one in outcomes if one.repeat == repeat and not one.error}
-            if over in pair and under in pair and pair[under].steady > 0:
-                top = pair[over].steady if under == "a" else pair[over].with_cleaning
-                values.append(top / pair[under].with_cleaning)
+            if over in pair and under in pair and (below := rate(pair[under], under)) > 0:
+                values.append(rate(pair[over], under) / below)
         if measured := spread(values):
             found[f"{over}/{under}"] = measured
     return found
 
 
-_COLUMNS = ("", "images/s", "whole process", "peak MiB", "CPU s/image", "images", "process s", "agrees with fp32")
+_COLUMNS = ("", "steady images/s", "whole process", "peak MiB", "CPU s/image", "images", "process s", "agreeing pixels")
 _WIDTHS = (24, 22, 14, 9, 12, 7, 10, 20)
 
 
@@ -123,7 +132,10 @@ def row_lines(title: str, outcomes: Sequence[Outcome], *, free: bool) -> list[st
     formatted = [f"{name} {value.format()}" for name, value in ratios(outcomes).items() if not (free and name == "b/a")]
     if (busy := emulator_share(outcomes)) and busy > _BUSY:
         lines.append(f"   the emulator was busy for {busy:.0%} of b's time: it may limit b's rate")
-    return [*lines, "   ratios: " + ("   ".join(formatted) if formatted else "none: no two contenders were measured")]
+    lines.append("   ratios, steady: " + ("   ".join(formatted) or "none: no two contenders were measured"))
+    if whole := [f"{name} {value.format()}" for name, value in whole_ratios(outcomes).items()]:
+        lines.append("   ratios, whole process: " + "   ".join(whole))
+    return lines
 
 
 def contender_line(name: str, outcomes: Sequence[Outcome]) -> str:

@@ -11,7 +11,7 @@ from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.images.masks import Classes
 
 STRIDE = 16
-"""Heights and widths of network inputs are multiples of it."""
+"""Heights and widths of network inputs are multiples of it, unless params.yaml has `size_multiple`."""
 
 
 def network_size(height: int, width: int, params: ModelParams) -> tuple[int, int]:
@@ -26,7 +26,8 @@ def prepare(image: npt.NDArray[np.uint8], params: ModelParams) -> torch.Tensor:
     size = network_size(image.shape[0], image.shape[1], params)
     if size != image.shape[:2]:
         values = functional.interpolate(values, size, mode="bilinear", align_corners=False, antialias=True)
-    values = functional.pad(values, (0, -size[1] % STRIDE, 0, -size[0] % STRIDE), mode="replicate")
+    stride = params.size_multiple or STRIDE
+    values = functional.pad(values, (0, -size[1] % stride, 0, -size[0] % stride), mode="replicate")
     if params.normalize:
         mean, std = (torch.tensor(part).view(1, 3, 1, 1) for part in (params.normalize.mean, params.normalize.std))
         values = (values - mean) / std

@@ -13,6 +13,7 @@ from typing import Any
 from cloudseg_ops import __version__
 from cloudseg_ops.cli.airflow_commands import add_composer, check_composer, run_airflow_command
 from cloudseg_ops.cli.model_check import add_model, check_model
+from cloudseg_ops.cli.models import add_registry, add_resolve, resolve_model, run_registry
 from cloudseg_ops.cli.progress import add_progress, add_run, show_progress
 from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.config.settings import Settings
@@ -110,7 +111,15 @@ def _revisions(options: argparse.Namespace) -> int:
     return run_airflow_command(options, store_command(repository, revisions))
 
 
-_COMMANDS = {"audit": _audit, "model": check_model, "pool": _pool, "progress": show_progress, "revisions": _revisions}
+_COMMANDS = {
+    "audit": _audit,
+    "model": check_model,
+    "pool": _pool,
+    "progress": show_progress,
+    "registry": run_registry,
+    "resolve": resolve_model,
+    "revisions": _revisions,
+}
 
 
 def _slots_of_environment() -> int:
@@ -146,6 +155,8 @@ def _parser() -> argparse.ArgumentParser:
     add_model(commands)
     _add_pool(commands)
     _add_revisions(commands)
+    add_resolve(commands)
+    add_registry(commands)
     return parser
 
 

@@ -82,7 +82,7 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     Args:
         text: The file's content.
         where: Where the file is, for messages.
-        name: The section's key.
+        name: The section's key; `a.b` is the key `b` in the section `a`.
 
     Raises:
         ModelParamsError: The file is not YAML, or has no such section, or the section has a misspelled key or an
@@ -95,13 +95,16 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     # The parser raises more than its own errors: on dates that do not exist, keys that are lists, deep nesting.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
-    if not isinstance(document, dict) or name not in document:
-        keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
-        raise ModelParamsError(
-            f"{where}: there is no `{name}` section, only {keys}; add one. `{name}: {{}}` is enough if the weights "
-            "say the rest, and pixels are scaled to 0–1 without further normalization"
-        )
-    section = {} if document[name] is None else document[name]
+    section = document
+    for key in name.split("."):
+        if not isinstance(section, dict) or key not in section:
+            keys = sorted(map(str, section)) if isinstance(section, dict) else type(section).__name__
+            raise ModelParamsError(
+                f"{where}: there is no `{name}` section, only {keys}; add one. `{name}: {{}}` is enough if the weights "
+                "say the rest, and pixels are scaled to 0–1 without further normalization"
+            )
+        section = section[key]
+    section = {} if section is None else section
     if not isinstance(section, dict):
         raise ModelParamsError(
             f"{where}: the `{name}` section is not valid: it is a {type(section).__name__}, not keys"
@@ -109,6 +112,25 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     found = ModelSection(section, where)
     check_section(found)
     return found
+
+
+def has_section(text: str, name: str) -> bool:
+    """Return whether a file has a section that `parse_section` can judge: also if the file is not YAML.
+
+    >>> has_section("train: {model: {}}", "train.model"), has_section("train: {}", "model")
+    (True, False)
+    """
+    import yaml
+
+    try:
+        section = yaml.safe_load(text)
+    except Exception:  # noqa: BLE001  (as in `parse_section`, which says why)
+        return True
+    for key in name.split("."):
+        if not isinstance(section, dict) or key not in section:
+            return False
+        section = section[key]
+    return True
 
 
 def check_section(section: ModelSection) -> None:

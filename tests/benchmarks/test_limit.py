@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.generous import grouped_forward, prepare_network
 from benchmarks.lanes import rate
-from benchmarks.limit import Search, load_images, measure_mix, search
+from benchmarks.limit import Search, load_images, measure_mix, measure_setting, search
 from benchmarks.limit_job import LimitJob
 from benchmarks.models import Brightness, open_model, plain_network
 from benchmarks.photographs import open_photographs
@@ -79,6 +79,12 @@ def test_lanes_count_their_images() -> None:
     assert images_per_second > 0
     assert passed == sum(calls)
     assert len(calls) % 2 == 0
+
+
+def test_measured_setting_makes_enough_passes(job: LimitJob) -> None:
+    measured = job.with_setting(Setting(threads=1).to_json())
+    _, passed = measure_setting(replace(measured, seconds=0.0), Setting(threads=1), torch.rand(1, 3, 16, 16))
+    assert passed == 10 + 2  # with the passes to warm up
 
 
 def test_failing_lane_ends_the_measurement(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,9 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
+from benchmarks.ending import exiting_on_signals
 from benchmarks.measure import run_measured
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,20 +50,63 @@ def test_process_is_killed_after_the_time_limit(tmp_path: Path) -> None:
     assert took.seconds < 10
 
 
-def test_interrupt_kills_the_measured_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_to_the_harness_kills_the_measured_process(tmp_path: Path, number: signal.Signals) -> None:
     held = tmp_path / "pid"
-    sleeper = f"import os, time; open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    # It ignores SIGTERM, like an engine that is finishing images in flight.
+    sleeper = (
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        f"open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    )
     # A shell starts background jobs with SIGINT ignored, and Python keeps it ignored.
     harness = (
-        "import pathlib, signal, sys; from benchmarks.measure import run_measured; "
+        "import pathlib, signal, sys; from benchmarks import measure; measure._GRACE_SECONDS = 0.2; "
         "signal.signal(signal.SIGINT, signal.default_int_handler); "
-        f"run_measured([sys.executable, '-c', {sleeper!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
+        f"measure.run_measured([sys.executable, '-c', {sleeper!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", harness], cwd=ROOT, stderr=subprocess.PIPE)
     end = time.monotonic() + 60
     while not (held.exists() and held.read_text()):
         assert time.monotonic() < end
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
+    assert process.returncode == (128 + number if number != signal.SIGINT else -number)
     assert not psutil.pid_exists(int(held.read_text()))
+
+
+def test_killed_harness_closes_the_measured_process_s_standard_input(tmp_path: Path) -> None:
+    held, noticed = tmp_path / "pid", tmp_path / "noticed"
+    reader = (
+        f"import os, sys; open({str(held)!r}, 'w').write(str(os.getpid())); sys.stdin.read(); "
+        f"open({str(noticed)!r}, 'w').close()"
+    )
+    harness = (
+        "import pathlib, sys; from benchmarks.measure import run_measured; "
+        f"run_measured([sys.executable, '-c', {reader!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", harness], cwd=ROOT)
+    end = time.monotonic() + 60
+    while not (held.exists() and held.read_text()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.kill()
+    process.wait(60)
+    while not noticed.exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_signals_are_left_to_a_program_that_handles_them() -> None:
+    handled: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: handled.append(number))
+    try:
+        with exiting_on_signals(), exiting_on_signals():
+            signal.raise_signal(signal.SIGTERM)
+        assert handled == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(SystemExit) as raised, exiting_on_signals(), exiting_on_signals():
+        signal.raise_signal(signal.SIGTERM)
+    assert raised.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) == before

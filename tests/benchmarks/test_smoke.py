@@ -41,6 +41,7 @@ def test_short_run_measures_and_compares(tmp_path: Path) -> None:
         assert run["agreement"][1] > 0.999
     # The engine's start counts in the time of its process, not in its rate.
     assert runs["b"]["whole"] < runs["b"]["with_cleaning"] < runs["b"]["steady"]
+    assert (runs["b"]["images"], runs["c"]["images"]) == (300, 30)
     assert set(row["ratios"]) == {"b/a", "b/c"}
     assert runs["b"]["more"]["log"]["summary"]["done"] == runs["b"]["images"]
     # Three requests of 30 ms for each image, one after the other.

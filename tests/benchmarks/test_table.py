@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.table import Outcome, contender_line, format_number, ratios, row_lines, spread
+from benchmarks.table import Outcome, contender_line, format_number, ratios, row_lines, spread, whole_ratios
 
 
 def outcome(contender: str, repeat: int, steady: float, with_cleaning: float | None = None) -> Outcome:
@@ -58,6 +58,14 @@ def test_deletion_counts_against_others_but_not_the_limit() -> None:
     assert found["b/c"].median == pytest.approx(3)
 
 
+def test_whole_processes_are_compared_as_well() -> None:
+    slow_start = replace(outcome("b", 0, 8), whole=1.0)
+    found = whole_ratios([outcome("a", 0, 10), slow_start, outcome("c", 0, 4)])
+    assert found["b/c"].median == pytest.approx(0.5)
+    assert set(found) == {"b/c"}
+    assert row_lines("a row", [slow_start, outcome("c", 0, 4)], free=False)[-1].endswith("b/c 0.500 (0.500–0.500)")
+
+
 def test_failed_repeat_has_no_ratio() -> None:
     failed = Outcome("c", 1, error="failed with code 1: no")
     found = ratios([outcome("b", 0, 4), outcome("c", 0, 2), outcome("b", 1, 100), failed])
@@ -80,10 +88,11 @@ def test_unmeasured_contender_is_listed_with_its_reason() -> None:
 
 def test_free_model_is_not_compared_with_its_forward_pass() -> None:
     outcomes = [outcome("a", 0, 5000), outcome("b", 0, 100), outcome("c", 0, 5)]
-    assert "b/a" in row_lines("a row", outcomes, free=False)[-1]
-    last_line = row_lines("a row", outcomes, free=True)[-1]
-    assert "b/a" not in last_line
-    assert "b/c 20.0" in last_line
+    assert "b/a" in row_lines("a row", outcomes, free=False)[-2]
+    steady, whole = row_lines("a row", outcomes, free=True)[-2:]
+    assert "b/a" not in steady
+    assert "b/c 20.0" in steady
+    assert "b/a" not in whole
 
 
 def test_emulator_bottleneck_is_reported() -> None:

@@ -26,7 +26,8 @@ def test_damaged_run_files_are_manifest_errors(document: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 5000, "a: 2001-99-99", "? [1]\n: 2", "model: &a [*a]", "!!python/object:os.system x", "\0", "model:"]
+    "text",
+    ["[" * 5000, "a: 2001-99-99", "? [1]\n: 2", "model: &a [*a]", "!!python/object:os.system x", "\0", "model: 3"],
 )
 def test_invalid_yaml_is_a_params_error(text: str) -> None:
     with pytest.raises(ModelParamsError, match=r"^params\.yaml: "):

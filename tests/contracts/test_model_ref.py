@@ -49,7 +49,9 @@ def test_minimal_section_and_its_defaults() -> None:
     [
         ({"architecture": "vit"}, "architecture"),
         ({"architecture": None}, "architecture"),
-        ({"in_channels": 4}, "in_channels"),
+        ({"in_channels": 0}, "in_channels"),
+        ({"in_channels": 65}, "in_channels"),
+        ({"in_channels": 4}, "must have 4 values each"),
         ({"n_classes": 0}, "n_classes"),
         ({"n_classes": 257}, "n_classes"),
         ({"n_classes": "many"}, "n_classes"),
@@ -88,7 +90,7 @@ def test_missing_key_is_named(missing: str) -> None:
 
 def test_all_errors_are_reported_at_once() -> None:
     with pytest.raises(ModelParamsError) as raised:
-        _parse(in_channels=2, n_classes=0, max_side=1)
+        _parse(in_channels=0, n_classes=0, max_side=1)
     assert all(name in str(raised.value) for name in ("in_channels", "n_classes", "max_side"))
 
 
@@ -170,9 +172,9 @@ def test_recorded_digests_are_stable(section: dict[str, Any], digest: str) -> No
 
 def test_new_parameter_changes_the_digest_only_if_not_default() -> None:
     class Later(ModelParams):
-        threshold: float = 0.5
+        gain: float = 0.5
 
     before = model_digest(MD5, ModelParams.parse(SMALLEST, "here"))
     assert model_digest(MD5, Later.model_validate(SMALLEST)) == before
-    assert model_digest(MD5, Later.model_validate({**SMALLEST, "threshold": 0.5})) == before
-    assert model_digest(MD5, Later.model_validate({**SMALLEST, "threshold": 0.4})) != before
+    assert model_digest(MD5, Later.model_validate({**SMALLEST, "gain": 0.5})) == before
+    assert model_digest(MD5, Later.model_validate({**SMALLEST, "gain": 0.4})) != before

@@ -11,6 +11,7 @@ from cloudseg_ops.contracts import program_header
 from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError, WeightsFileError
 from cloudseg_ops.contracts.model_section import ModelSection, complete_params
 from cloudseg_ops.contracts.program_header import program_shapes
+from tests.support.archives import described_program
 from tests.support.checkpoints import checkpoint
 
 LEAF: dict[str, Any] = {"type": None, "context": None, "children_spec": []}
@@ -97,7 +98,8 @@ def test_a_large_description_is_not_read(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def complete(description: object, **section: Any) -> Any:
-    return complete_params(ModelSection(section, "params.yaml"), program(description), "'model.pt2' at v1")
+    program = io.BytesIO(described_program(description))
+    return complete_params(ModelSection(section, "params.yaml"), program, "'model.pt2' at v1")
 
 
 def test_parameters_of_a_program_are_read_off_it() -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, ModelLoadError, NonFiniteLogitsError, ObjectHeldError
 from gcs_emulator import Fault, FaultPlan
 from tests.support.lab import Lab, encoded, overflowing_unet, run, state_bytes, unet_params
-from tests.support.programs import Brightness, exported, exported_params
+from tests.support.programs import exported, exported_params
 
 
 class Contrast(nn.Module):
@@ -63,13 +63,24 @@ def test_with_another_kind_of_failure_a_retry_may_help(lab: Lab, faults: FaultPl
         run(lab)
 
 
+class Coarse(nn.Module):
+    """Returns less than its input, unless height and width are multiples of four."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        small = torch.nn.functional.avg_pool2d(images.mean(dim=1, keepdim=True) - 0.5, 4)
+        return small.repeat_interleave(4, dim=2).repeat_interleave(4, dim=3)
+
+
 def test_a_program_whose_logits_have_another_shape(lab: Lab) -> None:
-    lab.use_model(exported(Brightness()), exported_params(n_classes=2))
-    lab.write_chunk(lab.put_many(2))
-    with pytest.raises(
-        ModelLoadError, match=r"2 of 2 images .* a retry cannot fix.* correct n_classes or size_multiple"
-    ):
+    lab.use_model(exported(Coarse(), multiple=2, least=2), exported_params(None))
+    bad = lab.put_many(2)
+    lab.write_chunk(bad)
+    with pytest.raises(ModelLoadError, match=r"2 of 2 images .* a retry cannot fix.* returned \(1, 1, 28, 40\) for"):
         run(lab)
+    lab.write_chunk([*bad, lab.put("good.png", grey(80))])
+    with pytest.raises(ModelLoadError, match=r"2 failed .* a retry cannot fix; 1 others succeeded.* size_multiple"):
+        run(lab)
+    assert lab.outcomes() == {"good.png": "done"}
 
 
 def test_many_images_without_finite_logits_do_not_starve_the_others(lab: Lab) -> None:

@@ -1,5 +1,6 @@
 """What is fuzzed, with seeds. A target may return, or raise one of the exceptions that it names; nothing else."""
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ from cloudseg_ops.runs.run_plan import parse_dry_run
 from tests.fuzz.weights import fuzz_section, fuzz_weights, sections, weights_files
 from tests.support.odd_files import NOT_PHOTOGRAPHS, SEVERAL_PHOTOGRAPHS, SINGLE_PHOTOGRAPHS, UNREADABLE_TIFFS
 from tests.support.pixels import encoded, noise
+from tests.support.tiffs import planes, tiff
 
 MAX_PIXELS = 1_000_000
 COMPRESSIONS = ("tiff_lzw", "tiff_deflate", "jpeg", "packbits", "zstd")
@@ -72,6 +74,13 @@ def _decode(data: bytes) -> None:
         assert image.range_used is None or 0 <= image.range_used <= 1 / 8
         assert float(image.pixels.min()) >= 0
         assert float(image.pixels.max()) <= (255 if image.pixels.dtype == np.uint8 else 1)
+
+
+def _bands(data: bytes) -> None:
+    for channels, scale in ((4, None), (3, 4095.0)):
+        with contextlib.suppress(BadImageError):
+            image = decode(data, channels, MAX_PIXELS, scale=scale)
+            assert image.pixels.shape == (image.height, image.width, channels)
 
 
 def _show(data: bytes) -> None:
@@ -137,6 +146,12 @@ def photographs() -> list[bytes]:
     return [*seeds, *odd, *SINGLE_PHOTOGRAPHS.values(), *list(SEVERAL_PHOTOGRAPHS.values())[:3]]
 
 
+def _banded() -> list[bytes]:
+    wide = np.dstack([noise(16, 12)] * 2)[..., :4]
+    pages = [(wide, {}), planes(wide), (wide.astype(np.uint16), {317: 2}), (wide[..., :3].astype(np.uint16), {})]
+    return [tiff(page, order=order) for page in pages for order in ("<", ">")]
+
+
 def _masks() -> list[bytes]:
     mask = Image.fromarray(noise(16, 12, 1) % 3)
     mask.putpalette(bytes(9))
@@ -167,6 +182,7 @@ _CHUNKS = [Chunk(0, "gs://s/chunks/00000.jsonl", 5, 60), Chunk(1, "gs://s/chunks
 _PLAN = json.dumps([asdict(chunk) for chunk in _CHUNKS]).encode()
 TARGETS: dict[str, Target] = {
     "decode": Target(_decode, (BadImageError, DecoderMissingError), photographs),
+    "bands": Target(_bands, (DecoderMissingError,), _banded),
     "gallery": Target(_show, (NotShownError,), photographs),
     "explain": Target(_explain, (), photographs),
     "mask": Target(lambda data: decode_mask(data, 64), (NotShownError,), _masks),

@@ -47,6 +47,8 @@ def sections() -> list[bytes]:
         yaml.safe_dump({"model": _SECTION}).encode(),
         b"model: {architecture: exported, in_channels: 3, n_classes: 2}",
         b"model: {lr: 0.1, epochs: [1, 2], weights_key: model}",
+        b"model: {architecture: exported, in_channels: 3, n_classes: 1, output: probabilities, threshold: 0.4, "
+        b"input_size: [512, 768], fit: tile, channel_order: bgr, scale: 4095, output_name: out}",
         b"model:",
     ]
 

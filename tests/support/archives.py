@@ -34,13 +34,19 @@ def saved(value: object) -> bytes:
 
 def plain_program(*targets: str) -> bytes:
     """Return an exported program without tensors that calls these operators; PyTorch could not run it."""
-    empty = b'{"config": {}}'
     graph = {"nodes": [{"target": target, "inputs": [], "outputs": [], "metadata": {}} for target in targets]}
+    return described_program({"graph_module": {"graph": graph}})
+
+
+def described_program(description: object) -> bytes:
+    """Return an exported program without tensors that has this description, JSON if it is a text."""
+    empty = b'{"config": {}}'
+    text = description if isinstance(description, str) else json.dumps(description)
     return packed(
         {
             "data/weights/model_weights_config.json": empty,
             "data/constants/model_constants_config.json": empty,
-            "models/model.json": json.dumps({"graph_module": {"graph": graph}}).encode(),
+            "models/model.json": text.encode(),
             "data/sample_inputs/model.pt": b"",
             "archive_format": b"pt2",
             "archive_version": b"0",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,35 @@ class Brightness(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.mean(dim=1, keepdim=True) - 0.5
+
+
+class Head(nn.Module):
+    """A convolution with two heads, whose outputs are returned in some form.
+
+    Args:
+        returns: Function from the scores (N, n_classes, H, W) and an auxiliary output to what `forward` returns.
+        n_classes: Number of classes.
+        channels: Number of channels of the images.
+    """
+
+    def __init__(
+        self, returns: Callable[[torch.Tensor, torch.Tensor], Any], n_classes: int = 1, channels: int = 3
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv = nn.Conv2d(channels, 4, 3, padding=1)
+        self.head = nn.Conv2d(4, n_classes, 1)
+        self.aux = nn.Conv2d(4, n_classes, 1)
+        self.returns = returns
+        with torch.no_grad():
+            self.head.bias -= self.scores(torch.rand(1, channels, 32, 32)).mean(dim=(0, 2, 3)) / 20  # type: ignore[operator]
+
+    def scores(self, images: torch.Tensor) -> torch.Tensor:
+        scores: torch.Tensor = 20 * self.head(torch.relu(self.conv(images)))
+        return scores
+
+    def forward(self, images: torch.Tensor) -> Any:
+        return self.returns(self.scores(images), self.aux(torch.relu(self.conv(images))))
 
 
 class Sensitive(nn.Module):
@@ -38,7 +68,21 @@ def exported(network: nn.Module, *, batch: int | None = None, multiple: int = 4,
     if batch is None:
         dims[0] = torch.export.Dim("n", min=1, max=64)
     example = torch.rand(batch or 2, 3, 8 * multiple, 6 * multiple)
-    program = torch.export.export(network.eval(), (example,), dynamic_shapes=(dims,))
+    return saved(network, example, dims)
+
+
+def saved(network: nn.Module, example: torch.Tensor, dims: dict[int, Any] | None = None, **kwargs: Any) -> bytes:
+    """Export and save a program; without `dims`, it takes only images of the example's shape.
+
+    With `keyword`, the images are an argument of that name.
+    """
+    name = kwargs.get("keyword")
+    program = torch.export.export(
+        network.eval(),
+        () if name else (example,),
+        {name: example} if name else None,
+        dynamic_shapes=({name: dims} if name else (dims,)) if dims else None,
+    )
     stream = io.BytesIO()
     torch.export.save(program, stream)
     return stream.getvalue()

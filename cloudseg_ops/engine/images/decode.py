@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from cloudseg_ops.contracts.errors import BadImageError, DecoderMissingError, EngineError
@@ -27,11 +25,11 @@ from cloudseg_ops.contracts.photographs import (
     name_other_kind,
     readable_formats,
 )
+from cloudseg_ops.engine.images.bands import BandedImage, has_bands, refuse_channels
 from cloudseg_ops.engine.images.depth import low_range, low_range_of_upper_bits, measure_depth
-from cloudseg_ops.engine.images.row_blocks import TURNED, to_array, to_deep_array
-
-_LONG_SIDE = 1000
-_MAX_ASPECT = 50
+from cloudseg_ops.engine.images.pixels import Pixels
+from cloudseg_ops.engine.images.row_blocks import to_array, to_deep_array, turned_size
+from cloudseg_ops.engine.images.sizes import check_size
 
 # Peak memory of decoding in bytes per pixel (measured with Pillow 12.3): Pillow's copies and the array.
 _PLAIN_BYTES = 7.5
@@ -45,17 +43,15 @@ readable_formats()
 # `decode` checks the size in the header against its own limit; Pillow has another, and warns before it raises.
 Image.MAX_IMAGE_PIXELS = None
 
-Pixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
     """An upright photograph as the network sees it.
 
     Attributes:
-        pixels: Shape (height, width, channels), channels 1 or 3; uint8 with values 0–255, or float32 with values 0–1
-            if the photograph has more than eight bits.
-        full_size: Height and width of the photograph if it was scaled down for the network; otherwise None.
+        pixels: Shape (height, width, channels), colors in the order RGB; uint8 with values 0–255, or float32 with
+            values 0–1 (1 is white) if the photograph has more than eight bits.
+        full_size: Height and width of the photograph if it was scaled for the network; otherwise None.
         range_used: Highest value as a share of white, 0–1, if the photograph has more than eight bits and uses less
             than an eighth of its range; otherwise None.
         crc32c: CRC32C of the photograph's stored bytes if its listing has none; otherwise empty.
@@ -84,13 +80,15 @@ class DecodedImage:
 
 def decode(
     data: bytes | bytearray,
-    in_channels: Literal[1, 3],
+    in_channels: int,
     max_pixels: int,
     *,
     max_side: int | None = None,
+    resize_to: tuple[int, int] | None = None,
+    scale: float | None = None,
     reserve: Callable[[int], None] = lambda _: None,
 ) -> DecodedImage:
-    """Decode a photograph, rotate it upright, and scale it down if the model limits the size of its input.
+    """Decode a photograph, rotate it upright, and scale it to the size that the model takes.
 
     The alpha channel is dropped, and the colors below it are kept. Of a phone's JPEG with several frames (MPO), the
     first frame is used; of a TIFF with overviews, thumbnails or masks, the page of the photograph. Scaling is bilinear
@@ -98,9 +96,11 @@ def decode(
 
     Args:
         data: JPEG, PNG, TIFF, WebP or BMP; AVIF or HEIC if the decoder is installed.
-        in_channels: 1 for grey, 3 for RGB.
+        in_channels: 1 for grey, 3 for RGB; another number for a TIFF with exactly that many bands.
         max_pixels: Maximum number of pixels; a larger image is refused before it is decoded.
         max_side: Longest side of the network's input, in pixels; None: no limit.
+        resize_to: Height and width of the network's input; None: those of the photograph.
+        scale: The value that becomes 1 in photographs of more than eight bits; None: the largest one of their type.
         reserve: Called after the header is read, with the bytes that decoding needs; it may block or raise.
 
     Raises:
@@ -109,15 +109,26 @@ def decode(
     """
     if not data:
         raise BadImageError("the file is empty (zero bytes)")
+
+    def fitted(full: tuple[int, int], orientation: int) -> tuple[int, int]:
+        return turned_size(resize_to, orientation) if resize_to else fit_size(full, max_side)
+
+    if has_bands(data, in_channels, scale):
+        with _reading(data):
+            banded = BandedImage.open(data, in_channels, max_pixels)
+        reserve(banded.decoding_bytes)
+        with _reading(data):
+            return DecodedImage(*banded.decode(fitted, scale))
     with contextlib.ExitStack() as opened:
         with _reading(data):
             image = opened.enter_context(Image.open(io.BytesIO(data), formats=readable_formats()))
-            if reason := find_photograph(image, data):
+            if reason := find_photograph(image, data) or refuse_channels(image, in_channels, scale):
                 raise BadImageError(reason)
-            _check_header(image, max_pixels)
+            check_size(image.size, max_pixels)
             shallow = loses_depth(image)
             full = (image.height, image.width)
-            seen = fit_size(full, max_side)
+            # Only a JPEG's draft needs its orientation before it is loaded.
+            seen = fitted(full, exif_orientation(image) if image.format in {"JPEG", "MPO"} else 1)
             draft_jpeg(image, (seen[1], seen[0]))
             amount = _decoding_bytes(image, scaled=seen != full)
         # Outside of `_reading`, because an error of the memory budget does not mean that the photograph is broken.
@@ -127,11 +138,11 @@ def decode(
             if image.format in {"TIFF", "HEIF"}:
                 # Loading has rotated a TIFF, which may have swapped its sides; a HEIC's header may be wrong.
                 full = (image.height, image.width)
-                seen = fit_size(full, max_side)
             orientation = exif_orientation(image)
+            seen = fitted(full, orientation)
             used = low_range_of_upper_bits(image) if shallow else None
-            pixels, used = _pixels(image, in_channels, seen, orientation, used)
-    return DecodedImage(pixels, None if seen == full else _turned(full, orientation), used)
+            pixels, deep_used = _pixels(image, in_channels, seen, orientation, scale)
+    return DecodedImage(pixels, None if seen == full else turned_size(full, orientation), used or deep_used)
 
 
 @contextlib.contextmanager
@@ -166,20 +177,6 @@ def check_decoders() -> None:
             ) from error
 
 
-def _check_header(image: Image.Image, max_pixels: int) -> None:
-    width, height = image.size
-    if width * height > max_pixels:
-        raise BadImageError(
-            f"decompression bomb: {width} × {height} pixels in the header, more than the {max_pixels} allowed"
-        )
-    if min(width, height) < 1:
-        raise BadImageError(f"no pixels: {width} × {height} in the header")
-    if max(width, height) > _LONG_SIDE and max(width, height) > _MAX_ASPECT * min(width, height):
-        raise BadImageError(
-            f"{width} × {height} pixels is not a photograph: one side is more than {_MAX_ASPECT} times the other"
-        )
-
-
 def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
     """Return the peak memory of decoding, in bytes."""
     each = _SCALED_BYTES if scaled else _PLAIN_BYTES
@@ -193,26 +190,22 @@ def _decoding_bytes(image: Image.Image, *, scaled: bool) -> int:
 
 
 def _pixels(
-    image: Image.Image, in_channels: Literal[1, 3], seen: tuple[int, int], orientation: int, used: float | None
+    image: Image.Image, in_channels: int, seen: tuple[int, int], orientation: int, scale: float | None
 ) -> tuple[Pixels, float | None]:
-    """Return the pixels, and the share of the range that they use if it is low."""
+    """Return the pixels, and the share of the range that they use if they are deep and it is low."""
     if is_deep(image):
-        high, white = measure_depth(image)
+        high, white = measure_depth(image, scale)
         if seen != (image.height, image.width):
             image = _resized(image if image.mode == "F" else image.convert("I").convert("F"), seen)
         return to_deep_array(image, in_channels, white, orientation), low_range(high, white)
     mode: Literal["L", "RGB"] = "L" if in_channels == 1 else "RGB"
     if seen != (image.height, image.width):
         image = _resized(convert(image, mode), seen)
-    return to_array(image, mode, orientation), used
+    return to_array(image, mode, orientation), None
 
 
 def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image.resize((size[1], size[0]), Image.Resampling.BILINEAR)
-
-
-def _turned(size: tuple[int, int], orientation: int) -> tuple[int, int]:
-    return (size[1], size[0]) if orientation in TURNED else size
 
 
 def _broken(error: Exception) -> str:

@@ -21,6 +21,11 @@ _MIRRORED = {2: (1,), 3: (0, 1), 4: (0,), 6: (0,), 7: (0, 1), 8: (1,)}
 """Axes of the stored image that are mirrored, by orientation."""
 
 
+def turned_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    """Return a height and width before or after the rotation that an EXIF orientation asks for."""
+    return (size[1], size[0]) if orientation in TURNED else size
+
+
 def row_blocks(height: int, width: int, pixels: int = BAND_PIXELS) -> Iterator[slice]:
     """Yield the rows of an image as blocks of at most `pixels` pixels, but of at least one row.
 
@@ -58,9 +63,9 @@ def to_array(image: Image.Image, mode: Literal["L", "RGB"], orientation: int = 1
         A new contiguous array of shape (height, width, channels), channels 1 or 3.
     """
     upright = empty(_shape(image, len(mode), orientation), np.uint8)
-    as_stored = _as_stored(upright, orientation)
+    stored = as_stored(upright, orientation)
     for rows, band in image_blocks(image):
-        as_stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, len(mode))
+        stored[rows] = np.asarray(convert(band, mode)).reshape(-1, image.width, len(mode))
     return upright
 
 
@@ -77,9 +82,9 @@ def to_deep_array(image: Image.Image, channels: int, full: float, orientation: i
         A new contiguous array of shape (height, width, channels).
     """
     upright = empty(_shape(image, channels, orientation), np.float32)
-    as_stored = _as_stored(upright, orientation)
+    stored = as_stored(upright, orientation)
     for rows, band in image_blocks(image):
-        as_stored[rows] = (np.asarray(band).astype(np.float32) / np.float32(full))[..., None]
+        stored[rows] = (np.asarray(band).astype(np.float32) / np.float32(full))[..., None]
     return upright
 
 
@@ -95,7 +100,7 @@ def _shape(image: Image.Image, channels: int, orientation: int) -> tuple[int, in
     return (image.width, image.height, channels) if turned else (image.height, image.width, channels)
 
 
-def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+def as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
     """Return a view of an upright array in the orientation of the file, to write stored rows to their final place."""
     view = upright.transpose(1, 0, 2) if orientation in TURNED else upright
     return np.flip(view, _MIRRORED.get(orientation, ()))

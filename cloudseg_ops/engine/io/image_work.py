@@ -118,6 +118,8 @@ class ImageWork:
                 params.in_channels,
                 self._options.max_pixels,
                 max_side=params.max_side,
+                resize_to=params.resized_to,
+                scale=params.scale,
                 reserve=reserve_or_refuse,
             )
         except BadImageError as error:

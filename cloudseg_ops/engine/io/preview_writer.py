@@ -96,10 +96,14 @@ def render_preview(image: DecodedImage, classes: Classes) -> bytes:
 
 def _thumbnail(image: DecodedImage) -> Image.Image:
     pixels = image.pixels
+    # Of many bands, the first three.
+    pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     if pixels.dtype != np.uint8:
-        pixels = np.round(pixels * 255).astype(np.uint8)
+        pixels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
     photograph = Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
-    size = fit_size(photograph.size, MAX_SIDE)
+    # A photograph that was stretched for the network gets its own shape again.
+    height, width = image.mask_size
+    size = fit_size(fit_size((width, height), max(photograph.size)), MAX_SIDE)
     if size != photograph.size:
         photograph = photograph.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
     return photograph

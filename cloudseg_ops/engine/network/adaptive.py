@@ -13,8 +13,8 @@ from cloudseg_ops.contracts.errors import DeviceError, EngineError, ImageTooLarg
 from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Prediction
-from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.network.device import device_failure, is_device_failure, is_out_of_memory
+from cloudseg_ops.engine.network.inputs import Work
 from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.process.stopping import COMPUTE_SECONDS, Stop
 from cloudseg_ops.engine.scheduling.batching import Size
@@ -66,7 +66,13 @@ class AdaptivePredictor:
 
     def limit(self, size: Size) -> int:
         """Return the current maximum batch size for images of a padded size (height, width)."""
-        return self._tuner.limit(size) if self._predictor.network.any_batch else 1
+        work = self._predictor.inputs.work(size)
+        # An image of many tiles fills batches alone.
+        return 1 if self._needs_tiles(work, self._tuner.max_pixels) else self._batch(work)
+
+    def _batch(self, work: Work) -> int:
+        """Return how many inputs of the network to compute at once."""
+        return self._predictor.network.batch or self._tuner.limit(work.size)
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
         """Segment images of the same padded size, and tune the batch size by the time and memory they take.
@@ -77,12 +83,16 @@ class AdaptivePredictor:
             NonFiniteLogitsError: The network returned logits that are NaN or infinite, for one image also in float32.
             DeviceError: The GPU failed, or another process has taken its memory; no image is to blame.
         """
-        size = padded_size((images[0].height, images[0].width), self._predictor.network.stride)
+        work = self._predictor.inputs.work((images[0].height, images[0].width))
+        batch, max_pixels = self._batch(work), self._tuner.max_pixels
+        tiled = len(images) == 1 and self._needs_tiles(work, max_pixels)
         began = time.monotonic()
         try:
-            if len(images) == 1 and size[0] * size[1] > self._tuner.max_pixels:
-                return [self._predictor.predict_tiled(images[0], self._tuner.max_pixels, self._check_stop)]
-            predictions = self._predictor.predict(images)
+            predictions = (
+                [self._tiled(self._predictor, images[0], max_pixels, batch)]
+                if tiled
+                else self._predictor.predict(images)
+            )
         except LowPrecisionError as error:
             # In a batch, a single image may be the cause: the images are computed one by one then.
             if len(images) > 1 or not self._predictor.network.bf16:
@@ -95,21 +105,36 @@ class AdaptivePredictor:
                 raise
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         else:
-            self._tuner.record(size, len(images), time.monotonic() - began)
+            seconds = time.monotonic() - began
+            if not tiled:
+                self._tuner.record(work.size, len(images), seconds)
+            elif 1 < work.windows >= batch:
+                self._tuner.record(work.size, batch, seconds * batch / work.windows)
             return predictions
         # Outside the handler: the traceback references the tensors that took the memory.
-        return self._retry_smaller(images, size, reason)
+        return self._retry_smaller(images, work, reason)
+
+    def _needs_tiles(self, work: Work, max_pixels: int) -> bool:
+        network = self._predictor.network
+        return work.windows > 1 or (network.size is None and work.pixels * (network.batch or 1) > max_pixels)
+
+    def _tiled(self, predictor: Predictor, image: DecodedImage, max_pixels: int, batch: int) -> Prediction:
+        network = predictor.network
+        if network.size is None:
+            # As large as they fit, one at a time; a network may compute them several times to fill its batch.
+            return predictor.predict_tiled(image, max(1, max_pixels // (network.batch or 1)), self._check_stop)
+        return predictor.predict_tiled(image, max_pixels, self._check_stop, batch=batch)
 
     def _in_float32(self, image: DecodedImage, coarse: LowPrecisionError) -> Prediction:
         """Compute an image in float32 whose logits were not finite in bfloat16."""
         # A pass in float32 may take twice the memory.
         max_pixels = max(1, self._tuner.max_pixels // 2)
         exact = self._predictor.in_float32
-        height, width = padded_size((image.height, image.width), exact.network.stride)
+        work = exact.inputs.work((image.height, image.width))
         _log.warning("an image is computed in float32, because its logits in bfloat16 are NaN or infinite")
         try:
-            if height * width > max_pixels:
-                return exact.predict_tiled(image, max_pixels, self._check_stop)
+            if self._needs_tiles(work, max_pixels):
+                return self._tiled(exact, image, max_pixels, exact.network.batch or 1)
             return exact.predict([image])[0]
         except Exception as error:
             if is_device_failure(error):
@@ -122,14 +147,21 @@ class AdaptivePredictor:
         if self._stop.seconds_since > COMPUTE_SECONDS:
             raise EngineError("stopped on request in the middle of a large image; the next try starts it again")
 
-    def _retry_smaller(self, images: Sequence[DecodedImage], size: Size, reason: str) -> list[Prediction]:
-        pixels = size[0] * size[1] * len(images)
-        self._tuner.shrink(pixels if len(images) > 1 else min(pixels, self._tuner.max_pixels))
+    def _retry_smaller(self, images: Sequence[DecodedImage], work: Work, reason: str) -> list[Prediction]:
+        network = self._predictor.network
+        count = max(self._batch(work) if work.windows > 1 else len(images), network.batch or 1)
+        pixels = work.pixels * count
+        self._tuner.shrink(pixels if count > 1 else min(pixels, self._tuner.max_pixels))
         if self.on_gpu:
             torch.cuda.empty_cache()
             self._check_gpu_memory(reason)
+        if network.size and count <= (network.batch or 1):
+            raise EngineError(
+                f"the network takes images of {work.size[0]} × {work.size[1]} pixels, {count} at a time, and these did "
+                f"not fit into memory ({reason}); give the engine more memory, and run the chunk again"
+            )
         _log.warning(
-            "%d images of %d × %d did not fit into memory (%s): trying with fewer pixels", len(images), *size, reason
+            "%d images of %d × %d did not fit into memory (%s): trying with fewer pixels", count, *work.size, reason
         )
         half = len(images) // 2
         # A single image is cut into tiles, which halve with each attempt until they fit or cannot be cut further.

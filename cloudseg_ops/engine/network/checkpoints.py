@@ -19,7 +19,8 @@ from cloudseg_ops.contracts.weights_kind import kind_of
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import is_out_of_memory
 from cloudseg_ops.engine.network.finite import require_finite_weights
-from cloudseg_ops.engine.network.network import Network
+from cloudseg_ops.engine.network.network import Network, tile_size
+from cloudseg_ops.engine.network.outputs import Output
 from cloudseg_ops.engine.network.reference import load_error, locate
 
 _DTYPES = {
@@ -70,7 +71,15 @@ def load_checkpoint(ref: ModelRef, data: bytes, device: torch.device) -> Network
     network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     narrow = architecture.narrowest
     narrowest = (lambda: build(1, 1, **narrow(params.arguments))) if narrow else None
-    return Network(network, device, stride_of(params), narrowest=narrowest, built_in=True)
+    return Network(
+        network,
+        device,
+        Output.of(ref),
+        stride_of(params),
+        size=tile_size(params),
+        narrowest=narrowest,
+        built_in=True,
+    )
 
 
 def _read_state(ref: ModelRef, data: bytes, network: nn.Module) -> Mapping[str, torch.Tensor]:

@@ -52,7 +52,9 @@ class LiveBytes(TorchDispatchMode):
         self.live -= nbytes
 
 
-def bytes_per_pixel(run: Callable[[torch.Tensor], object], small: torch.Tensor, large: torch.Tensor) -> float:
+def bytes_per_pixel(
+    run: Callable[[torch.Tensor], object], small: torch.Tensor, large: torch.Tensor | None = None
+) -> float:
     """Measure the peak memory of a forward pass, in bytes per input pixel (N × H × W).
 
     Computed from the difference of two passes, which cancels memory that does not depend on the image size, such as
@@ -61,10 +63,12 @@ def bytes_per_pixel(run: Callable[[torch.Tensor], object], small: torch.Tensor, 
     Args:
         run: The forward pass.
         small: Images to pass to it, shape (N, C, H, W).
-        large: Images with more pixels.
+        large: Images with more pixels; None: the network takes only one size, so that all memory counts.
     """
-    more = large.numel() // large.shape[1] - small.numel() // small.shape[1]
-    return max(1.0, (_peak_bytes(run, large) - _peak_bytes(run, small)) / more)
+    pixels, peak = small.numel() // small.shape[1], _peak_bytes(run, small)
+    if large is None:
+        return max(1.0, peak / pixels)
+    return max(1.0, (_peak_bytes(run, large) - peak) / (large.numel() // large.shape[1] - pixels))
 
 
 @torch.inference_mode()

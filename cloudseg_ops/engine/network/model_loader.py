@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from cloudseg_ops.contracts.errors import DeviceError
+from cloudseg_ops.contracts.errors import DeviceError, ModelLoadError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.quantities import format_bytes
 from cloudseg_ops.engine.images.decode import DecodedImage
-from cloudseg_ops.engine.images.sizes import padded_size
 from cloudseg_ops.engine.memory.plan import MemoryPlan
 from cloudseg_ops.engine.memory.process_memory import start_gc
 from cloudseg_ops.engine.network.device import DeviceType, open_device, translate_device_errors
@@ -98,6 +97,8 @@ class ModelLoader:
         import torch
 
         from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
+        from cloudseg_ops.engine.network.compiling import with_compilation
+        from cloudseg_ops.engine.network.output_check import check_outputs
         from cloudseg_ops.engine.network.precision import choose_precision
         from cloudseg_ops.engine.network.predict import Predictor
         from cloudseg_ops.engine.scheduling.tuning import BatchTuner
@@ -108,11 +109,14 @@ class ModelLoader:
             (min(_GPU_WORKERS, self._expected), 1) if on_gpu else workers_and_threads(cpus, self._expected)
         )
         torch.set_num_threads(workers * threads)
+        check_outputs(self._ref, exact, images)
         network = choose_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
         spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
-        first = padded_size((images[0].height, images[0].width), network.stride)
-        while workers > 1 and spare / workers < each * first[0] * first[1]:
+        first = Predictor(self._ref, network).inputs.work((images[0].height, images[0].width)).pixels * (
+            network.batch or 1
+        )
+        while workers > 1 and spare / workers < each * first:
             workers -= 1
         if not on_gpu:
             threads = max(threads, cpus // workers)
@@ -127,6 +131,7 @@ class ModelLoader:
             format_bytes(each * 1e6),
             max_pixels / 1e6,
         )
+        network = with_compilation(network, self._options.compile, self._expected)
         tuner = BatchTuner(_GPU_START if on_gpu else 1, max_pixels, self._options.batch)
         start_gc()
         if self._on_loaded:
@@ -189,16 +194,35 @@ def _spare_on_gpu(each: float) -> float:
 
 
 def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
+    """Measure the memory of a forward pass.
+
+    Raises:
+        ModelLoadError: The network fails on images of every size that is tried.
+    """
     import torch
 
+    from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
     from cloudseg_ops.engine.network.memory_profile import bytes_per_pixel
+    from cloudseg_ops.engine.network.reference import load_error
 
-    def images(side: int) -> torch.Tensor:
-        side = math.ceil(side / network.stride) * network.stride
-        shape = (1, ref.params.in_channels, side, side)
+    def images(height: int, width: int) -> torch.Tensor:
+        height, width = (math.ceil(side / network.stride) * network.stride for side in (height, width))
+        shape = (network.batch or 1, ref.params.in_channels, height, width)
         return torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
 
+    if network.size:
+        return bytes_per_pixel(network.run, images(network.size.height, network.size.width))
     # Small on the CPU, where measuring delays the first mask; larger on a GPU, where cuDNN workspaces of constant
     # size would distort a small measurement. At least two strides: some exported programs reject one.
-    small = max(128 if network.device.type == "cuda" else 32, 2 * network.stride)
-    return bytes_per_pixel(network.run, images(small), images(2 * small))
+    small = max(128 if network.device.type == "cuda" else 32, 2 * network.stride, *network.least)
+    failure: Exception | None = None
+    for side in (small, 4 * small):
+        try:
+            return bytes_per_pixel(network.run, images(side, side), images(2 * side, 2 * side))
+        except Exception as error:  # programs reject sizes with any exception
+            if isinstance(error, ModelLoadError) or is_device_failure(error) or is_out_of_memory(error):
+                raise
+            failure = failure or error
+    raise load_error(
+        ref, failure, f"a network for images of {small} × {small} pixels, and of larger multiples of size_multiple"
+    )

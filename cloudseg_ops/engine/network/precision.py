@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from cloudseg_ops.contracts.errors import NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Prediction
+from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.network import Network
 from cloudseg_ops.engine.network.predict import Predictor
 from cloudseg_ops.engine.network.reference import describe
@@ -34,7 +33,14 @@ MIN_PIXELS = 256 * 256
 _FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 """CPU flags of units that multiply bfloat16 faster than float32, as /proc/cpuinfo names them."""
 
+_MAX_DETAIL = 200
+_Choice = tuple[str, Callable[[], Network]]
+"""A precision's name, and what builds the network in it."""
 _log = logging.getLogger(__name__)
+
+
+class _UnsupportedError(Exception):
+    """An operation of the network does not support a precision."""
 
 
 def fast_in_bf16(device: torch.device) -> bool:
@@ -57,8 +63,8 @@ def choose_precision(
         ref: The model.
         exact: Its network in float32.
         precision: `fp32` and `bf16` force a precision. `auto` chooses bfloat16 if the device is faster in it and it
-            agrees with float32 on at least `AGREEMENT` of the sample's pixels; else TF32, on the same conditions;
-            else float32.
+            agrees with float32 on at least `AGREEMENT` of the sample's pixels; else, for an exported program, bfloat16
+            in convolutions; else TF32, on the same conditions; else float32.
         images: Images to compare.
         expected: Number of images left in the chunk; one or two are not worth a comparison on the CPU.
 
@@ -68,16 +74,28 @@ def choose_precision(
     if precision == "fp32" or (precision == "auto" and exact.device.type == "cpu" and expected <= 2):
         return exact
     if precision == "bf16":
-        coarse = exact.in_bf16()
-        _agrees(ref, exact, coarse, images, otherwise="used nevertheless because of --precision bf16")
-        return coarse
-    choices = [exact.in_bf16()] if fast_in_bf16(exact.device) else []
-    choices += [exact.in_tf32()] if has_tf32(exact.device) else []
-    for candidate, following in pairwise([*choices, exact]):
-        otherwise = f"{'computing' if following is exact else 'trying'} in {following.precision}"
-        if _agrees(ref, exact, candidate, images, otherwise=otherwise):
+        return _forced_bf16(ref, exact, images)
+    choices = _bf16_choices(exact) if fast_in_bf16(exact.device) else []
+    choices += [("TF32", exact.in_tf32)] if has_tf32(exact.device) else []
+    for (_, build), (following, _) in pairwise([*choices, ("float32", lambda: exact)]):
+        otherwise = f"{'computing' if following == 'float32' else 'trying'} in {following}"
+        if _agrees(ref, exact, candidate := build(), images, otherwise=otherwise):
             return candidate
     return exact
+
+
+def _bf16_choices(exact: Network) -> list[_Choice]:
+    """Return the ways to compute in bfloat16, fastest first; each copies weights when it is called."""
+    whole: _Choice = ("bfloat16", exact.in_bf16)
+    return [whole] if exact.built_in else [whole, ("bfloat16 in convolutions", exact.with_bf16_convolutions)]
+
+
+def _forced_bf16(ref: ModelRef, exact: Network, images: Sequence[DecodedImage]) -> Network:
+    for (_, build), (following, _) in pairwise([*_bf16_choices(exact), ("", exact.in_bf16)]):
+        otherwise = f"trying in {following}" if following else "used nevertheless because of --precision bf16"
+        if _agrees(ref, exact, candidate := build(), images, otherwise=otherwise):
+            break
+    return candidate
 
 
 def has_tf32(device: torch.device) -> bool:
@@ -86,7 +104,11 @@ def has_tf32(device: torch.device) -> bool:
 
 
 def _agrees(ref: ModelRef, exact: Network, coarse: Network, images: Sequence[DecodedImage], *, otherwise: str) -> bool:
-    agreement = agreement_of(Predictor(ref, exact), Predictor(ref, coarse), images)
+    try:
+        agreement = agreement_of(Predictor(ref, exact), Predictor(ref, coarse), images)
+    except _UnsupportedError as error:
+        _log.info("%s cannot be computed in %s (%s): %s", describe(ref), coarse.precision, error, otherwise)
+        return False
     agrees = agreement >= AGREEMENT
     _log.log(
         logging.INFO if agrees else logging.WARNING,
@@ -112,10 +134,11 @@ def agreement_of(exact: Predictor, coarse: Predictor, images: Sequence[DecodedIm
     for image in images:
         if total >= SAMPLE_PIXELS or (total and time.monotonic() - began > SAMPLE_SECONDS):
             break
-        sample = DecodedImage(_center_crop(image.pixels, MIN_PIXELS))
+        sample = exact.inputs.sample(image, MIN_PIXELS)
+        other = _predicted_coarsely(coarse, sample)
         if (one := _predicted(exact, sample)) is None:
             continue
-        if (other := _predicted(coarse, sample)) is None:
+        if other is None:
             return 0.0
         same += int(np.count_nonzero(one.classes == other.classes))
         total += one.classes.size
@@ -129,9 +152,10 @@ def _predicted(predictor: Predictor, image: DecodedImage) -> Prediction | None:
         return None
 
 
-def _center_crop(pixels: npt.NDArray[Any], area: int) -> Any:
-    height, width = pixels.shape[:2]
-    shrink = min(1.0, (area / (height * width)) ** 0.5)
-    rows, columns = max(1, int(height * shrink)), max(1, int(width * shrink))
-    top, left = (height - rows) // 2, (width - columns) // 2
-    return pixels[top : top + rows, left : left + columns]
+def _predicted_coarsely(predictor: Predictor, image: DecodedImage) -> Prediction | None:
+    try:
+        return _predicted(predictor, image)
+    except (RuntimeError, TypeError) as error:
+        if is_out_of_memory(error) or is_device_failure(error):
+            raise
+        raise _UnsupportedError(str(error).strip().partition("\n")[0][:_MAX_DETAIL]) from error

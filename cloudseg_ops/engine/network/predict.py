@@ -11,17 +11,24 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cloudseg_ops.contracts.errors import LowPrecisionError, ModelLoadError, NonFiniteLogitsError
+from cloudseg_ops.contracts.errors import LowPrecisionError, NonFiniteLogitsError
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
+from cloudseg_ops.engine.images.decode import DecodedImage
 from cloudseg_ops.engine.images.masks import Classes, Logits, Prediction
-from cloudseg_ops.engine.images.sizes import padded_size
+from cloudseg_ops.engine.images.pixels import Pixels
 from cloudseg_ops.engine.memory.arrays import empty
 from cloudseg_ops.engine.network.finite import all_finite
+from cloudseg_ops.engine.network.inputs import Inputs
 from cloudseg_ops.engine.network.network import Network
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.reference import describe
-from cloudseg_ops.engine.network.tiling import classes_of, plan_tiles, segment_tiled
+from cloudseg_ops.engine.network.tiling import (
+    Tile,
+    classes_of,
+    plan_fixed_tiles,
+    plan_tiles,
+    segment_tiled,
+)
 from cloudseg_ops.engine.network.transfers import Transfers
 
 
@@ -40,13 +47,7 @@ class Predictor:
         self.network = network
         self._device = network.device
         self._transfers = Transfers(network.device)
-        normalize = ref.params.normalize
-        channels = ref.params.in_channels
-        self._mean = self._per_channel(normalize.mean if normalize else (0.0,) * channels)
-        self._std = self._per_channel(normalize.std if normalize else (1.0,) * channels)
-
-    def _per_channel(self, values: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32, device=self._device).view(1, -1, 1, 1)
+        self.inputs = Inputs(ref.params, network, self._transfers)
 
     @torch.inference_mode()
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
@@ -57,8 +58,11 @@ class Predictor:
             NonFiniteLogitsError: The network returned logits that are NaN or infinite; a `LowPrecisionError` if its
                 precision is lower than float32.
         """
+        if self.inputs.work((images[0].height, images[0].width)).windows > 1:
+            return [self.predict_tiled(image, 1) for image in images]
+        images = [self.inputs.fitted(image) for image in images]
         logits = self._logits([image.pixels for image in images])
-        # Images that were scaled down return logits, which are scaled up before they are classified.
+        # Images that were scaled for the network return logits, which are scaled back before they are classified.
         scaled = [place for place, image in enumerate(images) if image.full_size]
         whole = [place for place, image in enumerate(images) if not image.full_size]
         parts = [all_finite(logits)]
@@ -79,14 +83,17 @@ class Predictor:
 
     @torch.inference_mode()
     def predict_tiled(
-        self, image: DecodedImage, max_pixels: int, check: Callable[[], None] = lambda: None
+        self, image: DecodedImage, max_pixels: int, check: Callable[[], None] = lambda: None, *, batch: int = 1
     ) -> Prediction:
-        """Segment an image tile by tile, with the same result as for the whole image.
+        """Segment an image tile by tile.
+
+        The result is the same as for the whole image, unless the network takes only tiles of one size.
 
         Args:
             image: The image.
-            max_pixels: Maximum number of pixels of a tile.
-            check: Called before each tile; may raise to abort.
+            max_pixels: Maximum number of pixels of a tile, if the network takes any size.
+            check: Called before each batch of tiles; may raise to abort.
+            batch: Maximum number of tiles to compute at once.
 
         Raises:
             ImageTooLargeError: The network's receptive field is too large for tiles of this size.
@@ -101,15 +108,20 @@ class Predictor:
             self._require_finite(bool(all_finite(logits)), logits.shape)
             return logits
 
-        tiles = plan_tiles(
-            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, max_pixels=max_pixels
-        )
+        tiles = self._tiles(image, max_pixels)
         size = (image.height, image.width)
         out: Classes | Logits = empty(size, np.uint8)
         if image.full_size:
             out = empty((self._ref.params.n_classes, *size), np.float32)
-        segment_tiled(image.pixels, tiles, forward, out)
+        segment_tiled(image.pixels, tiles, forward, out, batch=batch)
         return Prediction(out)
+
+    def _tiles(self, image: DecodedImage, max_pixels: int) -> list[Tile]:
+        if fixed := self.network.size:
+            return plan_fixed_tiles(image.height, image.width, (fixed.height, fixed.width))
+        return plan_tiles(
+            image.height, image.width, stride=self.network.stride, halo=self._receptive_field, max_pixels=max_pixels
+        )
 
     @cached_property
     def in_float32(self) -> Predictor:
@@ -127,50 +139,25 @@ class Predictor:
 
     def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:
         """Return the logits of images of equal padded size, shape (N, n_classes, H, W), on the device."""
-        pixels = self._assemble(images)
-        # In place, because each step reads and writes every pixel; the pixels are channels last already.
-        batch = self._transfers.to_device(pixels).permute(0, 3, 1, 2).to(torch.float32, copy=True)
-        if pixels.dtype == torch.uint8:
-            batch.div_(255)
-        batch.sub_(self._mean).div_(self._std)
-        logits = self.network.run(batch)
-        self._check_shape(logits, batch)
-        return logits
+        return self.network.run(self.inputs.normalized(images))
 
-    def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
-        """Copy images into one array in main memory, (N, H, W, channels), padded with their last row and column."""
-        height, width = padded_size(images[0].shape[:2], self.network.stride)
-        deep = any(pixels.dtype != np.uint8 for pixels in images)
-        batch = self._transfers.empty(
-            (len(images), height, width, images[0].shape[2]), torch.float32 if deep else torch.uint8
-        )
-        array = batch.numpy()
-        for place, pixels in zip(array, images, strict=True):
-            given = pixels.astype(np.float32) / np.float32(255) if deep and pixels.dtype == np.uint8 else pixels
-            rows, columns = pixels.shape[:2]
-            place[:rows, :columns] = given
-            place[rows:, :columns] = given[-1:]
-            place[:, columns:] = place[:, columns - 1 : columns]
-        return batch
-
-    def _check_shape(self, logits: object, batch: torch.Tensor) -> None:
-        expected = (batch.shape[0], self._ref.params.n_classes, *batch.shape[2:])
-        found = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        if not isinstance(logits, torch.Tensor) or found != expected:
-            raise ModelLoadError(
-                f"{describe(self._ref)} returned {found} for images of shape {tuple(batch.shape)}; by its parameters, "
-                f"the logits should have shape {expected}; correct n_classes or size_multiple in params.yaml"
-            )
+    def raw_values(self, image: DecodedImage) -> torch.Tensor:
+        """Return what the network itself returns for an image, before it is scaled and classified."""
+        batch = self.inputs.normalized([self.inputs.fitted(image).pixels])
+        batch = batch.expand(self.network.batch or 1, -1, -1, -1)
+        return self.network.output.values(self.network.raw(batch), (batch.shape[0], *batch.shape[2:]))
 
     def _require_finite(self, finite: bool, shape: Sequence[int]) -> None:
         if finite:
             return
         found = (
-            f"{describe(self._ref)} returned logits that are NaN or infinite, computed in {self.network.precision} for "
+            f"{describe(self._ref)} returned {self.network.output.invalid}, computed in {self.network.precision} for "
             f"a batch of shape {tuple(shape)}"
         )
         if self.network.exact:
             raise LowPrecisionError(f"{found}; they may be finite in float32: add --precision fp32 to the options")
+        if self.network.output.kind != "logits":
+            raise NonFiniteLogitsError(f"{found}; correct `output` in params.yaml, or use another revision")
         raise NonFiniteLogitsError(
             f"{found}, although its weights are finite: the network overflows or divides by zero on these pixels; no "
             "mask was made of them. Use another revision"

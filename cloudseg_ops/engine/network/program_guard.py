@@ -15,6 +15,7 @@ from torch.export import ExportedProgram
 from cloudseg_ops.contracts.errors import UnsafeProgramError
 from cloudseg_ops.contracts.program_check import check_program
 from cloudseg_ops.contracts.program_names import check_operator
+from cloudseg_ops.engine.network.program_types import register_output_types
 
 _FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 _FORCE_NOT = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
@@ -43,6 +44,7 @@ def open_program(data: bytes, where: str, allowed: Collection[str] = ()) -> Expo
     for namespace in sorted({name.partition("::")[0] for name in allowed}):
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(namespace)
+    register_output_types(data)
     with _weights_only():
         program = torch.export.load(io.BytesIO(data))
     _check_targets(program, where, allowed)

@@ -2,64 +2,98 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections import Counter
-from typing import Any
-
 import torch
-from torch import nn
+from torch import fx, nn
 
-_CONVOLUTIONS = (
-    torch.ops.aten.conv2d.default,
-    torch.ops.aten.conv2d.padding,
-    torch.ops.aten.conv_transpose2d.input,
-    torch.ops.aten.convolution.default,
+from cloudseg_ops.engine.network.program_folding import fold_batch_norms
+from cloudseg_ops.engine.network.program_graphs import (
+    CONVOLUTIONS,
+    MATRIX_PRODUCTS,
+    copy_program,
+    graph_modules,
+    parameters_only_of,
+    set_tensor,
+    tensor_of,
 )
-"""Operations of exported programs that autocast runs in bfloat16, including their weights and biases."""
+from cloudseg_ops.engine.network.program_layout import lay_out_channels_last
+
+_aten = torch.ops.aten
+_ASSERTIONS = (_aten._assert_tensor_metadata.default,)
+"""Assertions that a tensor has the type that it had during the export."""
+_INACTIVE = (_aten.dropout.default, _aten.feature_dropout.default)
+"""Operations that return their input, unless their third argument, `train`, is true."""
+
+
+def prepare_program(program: nn.Module) -> int:
+    """Make a loaded program faster, in place; its results differ by rounding only.
+
+    Batch norms are folded into convolutions. The weights of convolutions are laid out channels last, as the images are:
+    otherwise the CPU's and the GPU's libraries convert weights or activations in each pass.
+
+    Args:
+        program: The module of an exported program, on its device.
+
+    Returns:
+        The number of batch norms folded; their folded weights may be infinite although the originals were not.
+    """
+    folded = 0
+    with torch.no_grad():
+        for module in graph_modules(program):
+            _remove_inactive(module)
+            folded += fold_batch_norms(module)
+            lay_out_channels_last(module)
+    return folded
 
 
 def with_bf16_convolutions(program: nn.Module) -> nn.Module:
-    """Copy an exported program, and convert the weights used only by convolutions to bfloat16.
+    """Copy a program, and convert the weights used only by convolutions and linear layers to bfloat16.
 
     This saves autocast the conversion of the weights in each pass. The results are identical.
 
     Args:
         program: The module of an exported program, with its weights in float32.
     """
-    # The copy shares all weights with the program except those that are converted.
-    shared = {id(tensor): tensor for tensor in (*program.parameters(), *program.buffers())}
-    with warnings.catch_warnings():
-        # Copying a program's signature makes PyTorch report deprecations in its code, about which users can do nothing.
-        warnings.simplefilter("ignore", FutureWarning)
-        program = copy.deepcopy(program, dict(shared))
-    for name, parameter in convolution_parameters(program).items():
-        owner, _, leaf = name.rpartition(".")
-        converted = nn.Parameter(parameter.to(torch.bfloat16), requires_grad=False)
-        setattr(program.get_submodule(owner), leaf, converted)
+    program = copy_program(program)
+    for module in graph_modules(program):
+        for name, parameter in parameters_only_of(module, (*CONVOLUTIONS, *MATRIX_PRODUCTS)).items():
+            if parameter.dtype == torch.float32:
+                set_tensor(module, name, parameter.detach().to(torch.bfloat16))
     return program
 
 
-def convolution_parameters(program: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters used only by convolutions, as weight or bias, by name."""
-    graph = getattr(program, "graph", None)
-    if graph is None:
-        return {}
-    only_convolutions: dict[str, bool] = {}
-    for node in graph.nodes:
-        if node.op == "get_attr":
-            seen = only_convolutions.get(str(node.target), True)
-            only_convolutions[str(node.target)] = seen and all(_is_weight_of(user, node) for user in node.users)
-    parameters = dict(program.named_parameters(remove_duplicate=False))
-    names = Counter(id(parameter) for parameter in parameters.values())
-    return {
-        name: parameter
-        for name, parameter in parameters.items()
-        # A tensor with a second name may be used elsewhere under that name.
-        if only_convolutions.get(name) and names[id(parameter)] == 1
-    }
+def in_bf16(program: nn.Module) -> nn.Module:
+    """Copy a program, and convert all its tensors to bfloat16, so that it computes in it if its input is bfloat16.
+
+    Conversions to float32 in the program stay, and so do the operations that follow, up to the next one that autocast
+    converts. Some programs fail in bfloat16, because an operation does not accept tensors of different types.
+
+    Args:
+        program: The module of an exported program, with its weights in float32.
+    """
+    program = copy_program(program)
+    for module in graph_modules(program):
+        names = {str(node.target): node for node in module.graph.nodes if node.op == "get_attr"}
+        for name, node in names.items():
+            tensor = tensor_of(module, node)
+            if tensor is not None and tensor.dtype == torch.float32:
+                set_tensor(module, name, tensor.detach().to(torch.bfloat16))
+        _remove_assertions(module)
+    return program
 
 
-def _is_weight_of(user: Any, node: Any) -> bool:
-    """Return whether `user` is a convolution that takes `node` as its weight or bias, not as its input."""
-    return user.target in _CONVOLUTIONS and node not in (user.args[0], user.kwargs.get("input"))
+def _remove_inactive(module: fx.GraphModule) -> None:
+    """Remove dropout, which does nothing in evaluation mode."""
+    found = [node for node in module.graph.nodes if node.target in _INACTIVE and not node.args[2]]
+    for node in found:
+        node.replace_all_uses_with(node.args[0])
+        module.graph.erase_node(node)
+    if found:
+        module.recompile()
+
+
+def _remove_assertions(module: fx.GraphModule) -> None:
+    found = [node for node in module.graph.nodes if node.target in _ASSERTIONS]
+    for node in found:
+        module.graph.erase_node(node)
+    if found:
+        module.recompile()

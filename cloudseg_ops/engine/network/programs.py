@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -12,10 +13,22 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.engine.images.sizes import stride_of
 from cloudseg_ops.engine.network.device import is_device_failure, is_out_of_memory
 from cloudseg_ops.engine.network.finite import require_finite_program
-from cloudseg_ops.engine.network.network import Network
+from cloudseg_ops.engine.network.network import InputSize, Network, tile_size
+from cloudseg_ops.engine.network.outputs import Output
 from cloudseg_ops.engine.network.program_guard import open_program
-from cloudseg_ops.engine.network.program_passes import convolution_parameters
+from cloudseg_ops.engine.network.program_outputs import (
+    Dim,
+    ProgramTensor,
+    choose_output,
+    inputs_of,
+    outputs_of,
+    ranges_of,
+    use_output,
+)
+from cloudseg_ops.engine.network.program_passes import prepare_program
 from cloudseg_ops.engine.network.reference import load_error, locate
+
+_INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
 
 
 def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
@@ -36,7 +49,7 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)
-        shape = _input_shape(program)
+        inputs, outputs, ranges = inputs_of(program), outputs_of(program), ranges_of(program)
         forward: nn.Module = program.module()
     except UnsafeProgramError:
         raise
@@ -44,24 +57,82 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
         if is_out_of_memory(error) or is_device_failure(error):
             raise
         raise load_error(ref, error, "the weights file must be what torch.export.save wrote") from error
-    if len(shape) != 4 or shape[1] != ref.params.in_channels or isinstance(shape[2], int) or isinstance(shape[3], int):
-        raise load_error(
-            ref,
-            f"its input is of shape {tuple(shape)}",
-            f"it must take images of shape (N, {ref.params.in_channels}, H, W), exported with dynamic H and W",
-        )
+    images = _check_input(ref, inputs)
+    size = _input_size(ref, images)
+    try:
+        index = choose_output(outputs, ref.params)
+    except LookupError as error:
+        raise load_error(ref, str(error), "one of the tensors that it returns") from None
+    _check_output(ref, outputs[index])
+    use_output(forward, index)
     require_finite_program(locate(ref), forward)
-    if device.type == "cuda":
-        # Images are channels last, so cuDNN would convert other weights in each pass. Other parameters keep their
-        # layout: the program may take views of them that channels last does not support.
-        for parameter in convolution_parameters(forward).values():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return Network(forward, device, stride_of(ref.params), any_batch=not isinstance(shape[0], int))
+    if prepare_program(forward):
+        # A negative variance, for example, makes finite weights NaN.
+        require_finite_program(f"{locate(ref)}, with its batch normalization folded into convolutions,", forward)
+    (least_height, most_height), (least_width, most_width) = (ranges(side) for side in images.shape[2:])
+    return Network(
+        forward,
+        device,
+        Output.of(ref, outputs[index].name),
+        1 if size and size.is_fixed else math.lcm(stride_of(ref.params), *map(_multiple, images.shape[2:])),
+        batch=images.shape[0] if isinstance(images.shape[0], int) else None,
+        size=size,
+        least=(least_height, least_width),
+        most=(most_height, most_width),
+        dtype=images.dtype,
+    )
 
 
-def _input_shape(program: torch.export.ExportedProgram) -> list[int | torch.SymInt]:
-    """Return the input shape that a program was exported with; dynamic dimensions are symbols."""
-    names = program.graph_signature.user_inputs
-    images: Any = next(node for node in program.graph.nodes if node.name == names[0])
-    return list(images.meta["val"].shape)
+def _check_input(ref: ModelRef, inputs: Sequence[ProgramTensor]) -> ProgramTensor:
+    """Return the program's input, if it is for images of these parameters."""
+    channels = ref.params.in_channels
+    expected = f"it must take images alone, of shape (N, {channels}, height, width) and type float32"
+    listed = "; ".join(map(str, inputs))
+    if len(inputs) != 1 or len(inputs[0].shape) != 4:
+        raise load_error(ref, f"it takes {listed or 'nothing'}", expected)
+    (images,) = inputs
+    if images.dtype in _INTEGERS:
+        raise load_error(ref, f"it takes {listed}", f"{expected}: convert and normalize outside of the network")
+    if isinstance(images.shape[1], int) and images.shape[1] != channels:
+        raise load_error(
+            ref, f"it takes {listed}", f"in_channels must be the {images.shape[1]} channels that the program takes"
+        )
+    return images
+
+
+def _input_size(ref: ModelRef, images: ProgramTensor) -> InputSize | None:
+    """Return the only height and width that photographs get, by the program or by the parameters."""
+    params = ref.params
+    height, width = images.shape[2:]
+    if isinstance(height, int) and isinstance(width, int):
+        if params.input_size not in (None, (height, width)):
+            found = f"it takes images of {height} × {width} pixels only, and input_size is {list(params.input_size)}"
+            raise load_error(ref, found, f"input_size [{height}, {width}], or none")
+        return InputSize(height, width, params.fit or "resize", is_fixed=True)
+    if isinstance(height, int) or isinstance(width, int):
+        raise load_error(
+            ref, f"it takes {images}, so one side is fixed", "export it with both sides dynamic, or with both fixed"
+        )
+    if params.fit and not params.input_size:
+        raise load_error(ref, f"it takes images of any size, and fit is {params.fit}", "set input_size, or remove fit")
+    return tile_size(params)
+
+
+def _check_output(ref: ModelRef, output: ProgramTensor) -> None:
+    """Check what is known of an output before any image is computed."""
+    params = ref.params
+    if output.dtype in _INTEGERS and params.output != "classes":
+        raise load_error(ref, f"it returns {output}, which are class indices", "set `output: classes`")
+    channels = output.shape[1] if len(output.shape) == 4 else None
+    if params.output != "classes" and isinstance(channels, int) and channels != params.n_classes:
+        raise load_error(
+            ref, f"it returns {output}", f"n_classes must be the {channels} channels that the program returns"
+        )
+
+
+def _multiple(size: Dim) -> int:
+    """Return the number that a side must be a multiple of, as far as the program says: 32 for `32*s`."""
+    if isinstance(size, int):
+        return 1
+    coefficient, _ = size.node.expr.as_coeff_Mul()
+    return int(coefficient) if coefficient.is_Integer and coefficient > 0 else 1

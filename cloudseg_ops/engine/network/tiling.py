@@ -19,8 +19,11 @@ import numpy.typing as npt
 import torch
 
 from cloudseg_ops.contracts.errors import ImageTooLargeError
-from cloudseg_ops.engine.images.decode import Pixels
 from cloudseg_ops.engine.images.masks import Classes
+from cloudseg_ops.engine.images.pixels import Pixels
+
+_MARGIN = 8
+"""Tiles of a fixed size overlap by two of this many parts of their sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,40 @@ def plan_tiles(height: int, width: int, *, stride: int, halo: int | None, max_pi
     ]
 
 
+def plan_fixed_tiles(height: int, width: int, window: tuple[int, int]) -> list[Tile]:
+    """Cut an image into tiles of one size that overlap, for a network that takes only that size.
+
+    Neighboring windows overlap by at least a quarter of a window, and each keeps its half of the overlap, so that a
+    network sees at least an eighth of a window around each pixel it is asked for, except at the image's own edges.
+
+    Args:
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+        window: Height and width of all windows, in pixels; a window that is larger than the image extends past it.
+
+    Returns:
+        The tiles, row by row; their cores partition the image.
+    """
+    return [
+        Tile(
+            Window(top, left, bottom, right),
+            Window(begin, start, min(height, end), min(width, stop)),
+        )
+        for top, bottom, begin, end in _spread(max(height, window[0]), _fixed_parts(height, window[0]), window[0])
+        for left, right, start, stop in _spread(max(width, window[1]), _fixed_parts(width, window[1]), window[1])
+    ]
+
+
+def count_fixed_tiles(height: int, width: int, window: tuple[int, int]) -> int:
+    """Return the number of tiles of `plan_fixed_tiles`."""
+    return _fixed_parts(height, window[0]) * _fixed_parts(width, window[1])
+
+
+def _fixed_parts(pixels: int, length: int) -> int:
+    overlap = 2 * (length // _MARGIN)
+    return 1 if pixels <= length else math.ceil((pixels - overlap) / (length - overlap))
+
+
 def _too_large(height: int, width: int, halo: int | None, max_pixels: int) -> ImageTooLargeError:
     why = (
         "this network looks at the whole image for every pixel, or depends on the position in it, so the image cannot "
@@ -147,7 +184,11 @@ def _fewest_parts(blocks: int, margin: int, longest: int) -> int | None:
 
 def _cut(blocks: int, parts: int, margin: int) -> list[tuple[int, int, int, int]]:
     """Cut an axis; return the begin and end of each part's window, and of its core, in blocks."""
-    length = _window(blocks, parts, margin)
+    return _spread(blocks, parts, _window(blocks, parts, margin))
+
+
+def _spread(blocks: int, parts: int, length: int) -> list[tuple[int, int, int, int]]:
+    """Distribute windows of one length evenly over an axis; return the begin and end of each window and its core."""
     begins = [part * (blocks - length) // max(1, parts - 1) for part in range(parts)]
     # A core ends in the middle of the overlap with the next window, at least the margin away from both window ends.
     ends = [(begin + length + following) // 2 for begin, following in pairwise(begins)]

@@ -20,6 +20,7 @@ MAX_PIXELS = 1 << 29
 
 DeviceChoice = Literal["auto", "cuda", "cpu"]
 Precision = Literal["auto", "fp32", "bf16"]
+Compile = Literal["auto", "never", "always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class EngineOptions:
         device: The device for forward passes; `auto` is the GPU if one is visible, else the CPU.
         precision: `auto` is bfloat16, else TF32, if the device is faster in it and the masks stay the same; else
             float32.
+        compile: Whether to compile the network on the CPU; `auto`: in long chunks.
         tether: Whether to stop, as on SIGTERM, when standard input is closed.
         expect_version: Version of the code that started the engine; None: unknown.
     """
@@ -78,6 +80,7 @@ class EngineOptions:
     threads: int | None = None
     device: DeviceChoice = "auto"
     precision: Precision = "auto"
+    compile: Compile = "never"
     tether: bool = False
     expect_version: str | None = None
 
@@ -152,6 +155,12 @@ def _parser() -> argparse.ArgumentParser:
         help="device to compute on: auto is cuda if an NVIDIA GPU is visible; a GPU that cannot be used is an error",
     )
     add("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    add(
+        "--compile",
+        choices=("auto", "never", "always"),
+        default="never",
+        help="compile the network on the CPU, which needs a C++ compiler; auto: only in long chunks (never)",
+    )
     add("--tether", action="store_true", help="stop when standard input is closed")
     add(
         "--expect-version",

@@ -15,7 +15,8 @@ from cloudseg_ops.contracts.errors import (
     LowPrecisionError,
     NonFiniteLogitsError,
 )
-from cloudseg_ops.engine.images.decode import DecodedImage, Pixels
+from cloudseg_ops.engine.images.decode import DecodedImage
+from cloudseg_ops.engine.images.pixels import Pixels
 from cloudseg_ops.engine.network import adaptive
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
 from cloudseg_ops.engine.network.loading import load_network
@@ -75,7 +76,7 @@ def test_other_errors_are_not_hidden() -> None:
 
 def test_program_with_batch_size_one_gets_single_images(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), any_batch=False))
+    one = Predictor(REF, replace(load_network(REF, WEIGHTS, CPU), batch=1))
     assert AdaptivePredictor(one, BatchTuner(8, 10**9), Stop(), workers=1, threads=1).limit((48, 64)) == 1
 
 
@@ -118,11 +119,10 @@ def test_tiles_that_do_not_fit_shrink_to_the_minimum() -> None:
 
         most = 120 * 120
 
-        def _assemble(self, images: Sequence[Pixels]) -> torch.Tensor:
-            batch = super()._assemble(images)
-            if batch.shape[0] * batch.shape[1] * batch.shape[2] > self.most:
+        def _logits(self, images: Sequence[Pixels]) -> torch.Tensor:
+            if len(images) * self.inputs.work(images[0].shape[:2]).pixels > self.most:
                 raise torch.OutOfMemoryError("CUDA out of memory")
-            return batch
+            return super()._logits(images)
 
     tight = Tight(REF, load_network(REF, WEIGHTS, CPU))
     image = DecodedImage(noise(400, 300))

@@ -7,7 +7,7 @@ from cloudseg_ops.contracts.errors import ModelLoadError, NonFiniteWeightsError,
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.network.loading import load_network
 from tests.support.lab import model_ref, state_bytes, tiny_unet, unet_params
-from tests.support.programs import Brightness, exported, exported_params
+from tests.support.programs import exported, exported_params
 
 CPU = torch.device("cpu")
 
@@ -67,13 +67,6 @@ def test_list_is_rejected_as_a_state_dict() -> None:
     torch.save([1, 2], stream)
     with pytest.raises(ModelLoadError):
         load(stream.getvalue(), unet_params())
-
-
-def test_a_program_with_a_fixed_input_size_is_rejected() -> None:
-    stream = io.BytesIO()
-    torch.export.save(torch.export.export(Brightness(), (torch.rand(1, 3, 16, 16),)), stream)
-    with pytest.raises(ModelLoadError, match="dynamic H and W"):
-        load(stream.getvalue(), exported_params())
 
 
 def test_weights_that_are_nan_or_infinite_are_named() -> None:

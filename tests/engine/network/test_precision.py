@@ -87,17 +87,67 @@ def test_a_device_that_is_not_faster_stays_in_float32(monkeypatch: pytest.Monkey
     assert choose_precision(ref, exact, "auto", IMAGES, 1000) is exact
 
 
-@pytest.mark.slow
-def test_exported_programs_compute_convolutions_in_bfloat16() -> None:
-    weights = exported(tiny_unet())
+class Thresholded(nn.Module):
+    """A convolution that contributes nothing, and a mean that bfloat16 rounds across the threshold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 1, 1)
+        nn.init.zeros_(self.conv.weight)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.conv(images) + images.mean(dim=1, keepdim=True) - 0.5
+        return logits
+
+
+class NormalizedInFloat32(Thresholded):
+    """Normalizes in float32 by an operation that does not accept weights of another type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.norm(images.float().permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return super().forward(features) + 5
+
+
+def loaded_program(network: nn.Module) -> tuple[ModelRef, Network]:
+    weights = exported(network)
     ref = model_ref(weights, exported_params())
-    exact = load_network(ref, weights, CPU)
-    coarse = exact.in_bf16()
-    assert (coarse.bf16, coarse.dtype) == (True, torch.float32)
-    image = torch.rand(1, 3, 32, 32)
-    with torch.inference_mode():
-        assert coarse.run(image).dtype == torch.bfloat16
-        assert torch.allclose(coarse.run(image).float(), exact.run(image), atol=0.1)
+    return ref, load_network(ref, weights, CPU)
+
+
+@pytest.mark.usefixtures("_fast")
+def test_a_whole_program_is_computed_in_bfloat16_if_the_masks_agree(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ref, exact = loaded_program(Thresholded())
+    bright = [DecodedImage(np.full((8, 8, 3), 200, np.uint8))]
+    chosen = choose_precision(ref, exact, "auto", bright, 1000)
+    assert (chosen.precision, chosen.exact) == ("bfloat16", exact)
+    assert "bfloat16 agrees with float32 on 100.000%" in caplog.text
+
+
+@pytest.mark.usefixtures("_fast")
+def test_only_convolutions_are_computed_in_bfloat16_if_the_rest_would_change_masks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    ref, exact = loaded_program(Thresholded())
+    chosen = choose_precision(ref, exact, "auto", IMAGES, 1000)
+    assert (chosen.precision, chosen.dtype) == ("bfloat16 in convolutions", torch.float32)
+    assert "less than 99.9%: trying in bfloat16 in convolutions" in caplog.text
+    assert "bfloat16 in convolutions agrees with float32 on 100.000%" in caplog.text
+    assert choose_precision(ref, exact, "bf16", IMAGES, 1).precision == "bfloat16 in convolutions"
+
+
+@pytest.mark.usefixtures("_fast")
+def test_a_program_that_fails_in_bfloat16_is_computed_otherwise(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ref, exact = loaded_program(NormalizedInFloat32())
+    assert choose_precision(ref, exact, "auto", IMAGES, 1000).precision == "bfloat16 in convolutions"
+    assert "cannot be computed in bfloat16 (" in caplog.text
 
 
 def test_agreement_is_measured_on_a_bounded_sample() -> None:
@@ -150,10 +200,10 @@ def test_weights_that_only_convolutions_use_are_converted_once() -> None:
     exact = load_network(ref, weights, CPU)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        coarse = exact.in_bf16()
+        coarse = exact.with_bf16_convolutions()
     dtypes = {name: parameter.dtype for name, parameter in coarse.forward.named_parameters()}
     assert {name for name, dtype in dtypes.items() if dtype == torch.bfloat16} == {
-        *("plain.weight", "plain.bias", "up.weight", "up.bias", "used_twice.bias"),
+        *("folded_0_weight", "folded_0_bias", "up.weight", "up.bias", "used_twice.bias"),
     }
     assert {parameter.dtype for parameter in exact.forward.parameters()} == {torch.float32}
     shared = dict(exact.forward.named_parameters())
@@ -192,7 +242,7 @@ def test_tf32_is_tried_if_bfloat16_disagrees(monkeypatch: pytest.MonkeyPatch, ca
 def test_exported_program_in_bfloat16_segments_in_tiles() -> None:
     weights = exported(tiny_unet())
     ref = model_ref(weights, exported_params())
-    coarse = Predictor(ref, load_network(ref, weights, CPU).in_bf16())
+    coarse = Predictor(ref, load_network(ref, weights, CPU).with_bf16_convolutions())
     image = DecodedImage(noise(200, 160), (320, 400))
     whole = coarse.predict([image])[0].values
     tiled = coarse.predict_tiled(image, 100 * 100).values

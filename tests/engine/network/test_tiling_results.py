@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cloudseg_ops.engine.images.decode import Pixels
+from cloudseg_ops.engine.images.pixels import Pixels
 from cloudseg_ops.engine.network.networks import UNet
 from cloudseg_ops.engine.network.receptive_field import find_receptive_field, module_receptive_field
 from cloudseg_ops.engine.network.tiling import classes_of, plan_tiles, segment_tiled
