@@ -16,6 +16,8 @@ from cloudseg_ops.contracts.units import readable_bytes, readable_seconds, three
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage import Store
 
+NOT_COMMITTED = "0" * 40
+"""The commit in the reference of a model that is not in a registry yet."""
 _SHAPES_NAMED = 4
 _NAMED = 5
 
@@ -74,9 +76,14 @@ def read_outcome(store: Store, layout: RunLayout, facts: Path) -> CheckOutcome:
     return CheckOutcome(CheckFacts.parse(facts.read_bytes(), str(facts)), results, shares)
 
 
-def print_facts(facts: Path) -> None:
-    """Print the figures of a check that failed, as far as they are known."""
-    _print_shapes(CheckFacts.parse(facts.read_bytes(), str(facts)))
+def print_shapes(facts: Path) -> None:
+    """Print the shapes of forward passes, as far as there were any before a check failed."""
+    shapes = CheckFacts.parse(facts.read_bytes(), str(facts)).shapes if facts.is_file() else ()
+    for shape in shapes[:_SHAPES_NAMED]:
+        times = f" ({shape.passes} passes)" if shape.passes > 1 else ""
+        print(f"shapes     {shape.input} → {shape.output}{times}")
+    if len(shapes) > _SHAPES_NAMED:
+        print(f"shapes     {len(shapes) - _SHAPES_NAMED} more")
 
 
 def print_outcome(ref: ModelRef, outcome: CheckOutcome) -> None:
@@ -88,8 +95,6 @@ def print_outcome(ref: ModelRef, outcome: CheckOutcome) -> None:
     """
     facts = outcome.facts
     params = ref.params
-    print(f"network    {describe_network(ref)}, {', '.join(params.classes)}")
-    _print_shapes(facts)
     shares = zip(params.classes, outcome.shares, strict=False)
     print(f"classes    {', '.join(f'{name} {share:.1%}' for name, share in shares) or 'no masks'}")
     print(f"precision  {describe_precision(facts)}")
@@ -101,6 +106,11 @@ def print_outcome(ref: ModelRef, outcome: CheckOutcome) -> None:
         print(f"quarantine {len(outcome.quarantined) - _NAMED} more")
     for concern in outcome.concerns(ref):
         print(f"attention  {concern}")
+
+
+def describe_commit(ref: ModelRef) -> str:
+    """Return the commit of a model, or that it has none."""
+    return "not tagged" if ref.commit == NOT_COMMITTED else f"commit {ref.commit[:12]}"
 
 
 def describe_network(ref: ModelRef) -> str:
@@ -128,14 +138,6 @@ def describe_memory(facts: CheckFacts) -> str:
     """Return the peak memory."""
     gpu = f", {readable_bytes(facts.gpu_peak_bytes)} on the GPU" if facts.gpu_peak_bytes else ""
     return f"{readable_bytes(facts.peak_bytes)} at the peak{gpu}"
-
-
-def _print_shapes(facts: CheckFacts) -> None:
-    for shape in facts.shapes[:_SHAPES_NAMED]:
-        times = f" ({shape.passes} passes)" if shape.passes > 1 else ""
-        print(f"shapes     {shape.input} → {shape.output}{times}")
-    if len(facts.shapes) > _SHAPES_NAMED:
-        print(f"shapes     {len(facts.shapes) - _SHAPES_NAMED} more")
 
 
 def _shares(masks: Sequence[bytes], n_classes: int) -> list[float]:

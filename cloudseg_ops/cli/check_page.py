@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cloudseg_ops.cli.check_outcome import (
     CheckOutcome,
+    describe_commit,
     describe_memory,
     describe_network,
     describe_precision,
@@ -63,6 +64,7 @@ def render_check_page(ref: ModelRef, outcome: CheckOutcome, store: Store, layout
             # Trusted, since it is part of the package; escaping would invalidate the hash in the policy.
             style=Markup(style),  # noqa: S704
             ref=ref,
+            commit=describe_commit(ref),
             concerns=outcome.concerns(ref),
             masks=outcome.masks,
             quarantined=outcome.quarantined,

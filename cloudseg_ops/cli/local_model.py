@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cloudseg_ops.cli.check_outcome import NOT_COMMITTED
 from cloudseg_ops.contracts.errors import ModelParamsError, ModelPathError
 from cloudseg_ops.contracts.model_ref import ModelRef, model_digest
 from cloudseg_ops.contracts.model_section import complete_params, parse_section
@@ -17,12 +18,13 @@ from cloudseg_ops.storage import Store
 PARAMS_FILE = "params.yaml"
 WEIGHTS_TYPES = frozenset({".pt", ".pt2", ".pth", ".ckpt", ".bin", ".safetensors"})
 """Extensions of weights files, to find one in a folder."""
-_NOT_COMMITTED = "0" * 40
 
 _log = logging.getLogger(__name__)
 
 
-def stage_local_model(store: Store, layout: RunLayout, model: Path, path: str | None) -> ModelRef:
+def stage_local_model(
+    store: Store, layout: RunLayout, model: Path, path: str | None, *, allowed_operators: Sequence[str] = ()
+) -> ModelRef:
     """Check weights and parameters as `pull_model` does, stage them, and write model.json.
 
     Args:
@@ -30,6 +32,7 @@ def stage_local_model(store: Store, layout: RunLayout, model: Path, path: str | 
         layout: The run's files.
         model: The weights file, or a folder that contains it.
         path: Path of the weights file in that folder; None: its only weights file.
+        allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
         ModelPathError: There is no weights file, or there are several.
@@ -42,21 +45,22 @@ def stage_local_model(store: Store, layout: RunLayout, model: Path, path: str | 
         raise ModelParamsError(f"there is no {PARAMS_FILE} next to {weights}; write one with a `model` section")
     section = parse_section(params_file.read_text("utf-8", "replace"), str(params_file))
     with weights.open("rb") as file:
-        completed = complete_params(section, file, str(weights))
+        completed = complete_params(section, file, str(weights), allowed_operators=allowed_operators)
         file.seek(0)
         md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if completed.ignored:
-        _log.info("%s: not parameters of a model, so ignored: %s", section.where, ", ".join(completed.ignored))
+    for line in completed.log_lines():
+        _log.info("%s", line)
     uri = staged_weights(layout.staging, md5, weights.suffix)
     store.write_file(uri, weights)
     ref = ModelRef(
         revision=str(model),
-        commit=_NOT_COMMITTED,
+        commit=NOT_COMMITTED,
         repository=str(weights.resolve().parent),
         md5=md5,
         uri=str(uri),
         digest=model_digest(md5, completed.params),
         params=completed.params,
+        allowed_operators=tuple(allowed_operators),
     )
     store.write(layout.model, json.dumps(ref.to_json(), indent=2).encode())
     return ref

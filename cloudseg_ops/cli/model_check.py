@@ -8,55 +8,36 @@ import importlib.util
 import logging
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloudseg_ops.cli.check_outcome import CheckOutcome, print_facts, print_outcome, read_outcome
+from cloudseg_ops.cli.check_engine import run_engine
+from cloudseg_ops.cli.check_outcome import describe_commit, describe_network, print_outcome, print_shapes, read_outcome
 from cloudseg_ops.cli.check_page import render_check_page
+from cloudseg_ops.cli.check_photographs import find_photographs
 from cloudseg_ops.cli.local_model import stage_local_model
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.engine_command import engine_arguments
-from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, permanent_failure
-from cloudseg_ops.contracts.errors import (
-    ChunkUnfinishedError,
-    CloudsegError,
-    EngineError,
-    LocalError,
-    SettingsError,
-)
-from cloudseg_ops.contracts.json_text import load_json
+from cloudseg_ops.contracts.errors import LocalError, SettingsError
 from cloudseg_ops.contracts.model_ref import ModelRef
-from cloudseg_ops.contracts.objects import IMAGE_TYPES, InputObject, is_ignored, is_image_name
+from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.registry import pull_model
-from cloudseg_ops.storage.folder_store import GENERATION, FolderStore
+from cloudseg_ops.registry import RevisionPolicy, pull_model
+from cloudseg_ops.storage.folder_store import FolderStore
 
 REQUIREMENTS = ("torch==2.13.0", "numpy>=2")
 """What the engine needs in addition to cloudseg's own dependencies: the extra `engine`."""
-_ENGINE = "cloudseg_ops.engine.check"
-_LAST_LINES = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Photographs:
-    """The photographs of a folder that a check uses.
-
-    Attributes:
-        taken: The input versions.
-        found: Number of photographs in the folder.
-        not_taken: Number of other files.
-    """
-
-    taken: Sequence[InputObject]
-    found: int
-    not_taken: int
+_NO_REPOSITORY = "none"
+_NO_BUCKETS = {
+    "CLOUDSEG_INPUT_BUCKET": "images",
+    "CLOUDSEG_OUTPUT_BUCKET": "output",
+    "CLOUDSEG_STAGING_BUCKET": "staging",
+    "CLOUDSEG_MODEL_REPOSITORY": _NO_REPOSITORY,
+}
 
 
 def add_model(commands: Any) -> None:
@@ -94,46 +75,39 @@ def check_model(options: argparse.Namespace) -> int:
         CloudsegError: The error that a run with this model would end with.
     """
     _require_torch()
-    photographs = find_photographs(options.images, options.count)
+    # Of the variables that a run has, those that describe the model and the photographs count here, too. The buckets
+    # are folders.
+    settings = Settings.from_environment(_NO_BUCKETS | {name: value for name, value in os.environ.items() if value})
+    photographs = find_photographs(options.images, options.count, settings.image_types)
     with tempfile.TemporaryDirectory(prefix="cloudseg-check-") as work:
         folders = {"images": options.images, "output": Path(work) / "output", "staging": Path(work) / "staging"}
         store = FolderStore(folders)
         layout = RunLayout(GcsUri("staging"), GcsUri("output"), "model-check")
         with _log_printed():
-            model = _stage(store, layout, options)
-        print(f"model      {model.revision} (commit {model.commit[:12]}, md5 {model.md5})")
+            model = _stage(store, layout, settings, options)
+        print(f"model      {model.revision} ({describe_commit(model)}, md5 {model.md5})")
         more = f" of {photographs.found:,}" if photographs.found > len(photographs.taken) else ""
         others = f"; not photographs: {photographs.not_taken:,} other files" if photographs.not_taken else ""
         print(f"images     {len(photographs.taken):,}{more} photographs in {options.images}{others}")
-        outcome = _run_engine(store, layout, folders, photographs.taken, options)
+        print(f"network    {describe_network(model)}, {', '.join(model.params.classes)}")
+        arguments = engine_arguments(
+            layout,
+            {"index": 0, "uri": str(_write_chunk(store, layout, photographs.taken))},
+            input_bucket="images",
+            device=options.device or settings.device or "auto",
+            options=(*settings.engine_options, "--log-format", "json"),
+            previews="all",
+        )
+        facts = folders["staging"] / "facts.json"
+        try:
+            run_engine(folders, facts, arguments, verbose=options.verbose)
+        finally:
+            print_shapes(facts)
+        outcome = read_outcome(store, layout, facts)
         print_outcome(model, outcome)
         options.page.write_text(render_check_page(model, outcome, store, layout), "utf-8")
     print(f"page       {options.page}")
     return 0
-
-
-def find_photographs(folder: Path, count: int) -> Photographs:
-    """Return photographs of a folder and its subfolders, by the rules that a run applies to the input bucket.
-
-    Args:
-        folder: The folder.
-        count: Maximum number of photographs; if there are more, they are chosen evenly.
-
-    Raises:
-        SettingsError: There are none.
-    """
-    types = os.environ.get("CLOUDSEG_IMAGE_TYPES", "").replace(" ", "").lower().split(",")
-    types = [name for name in types if name] or list(IMAGE_TYPES)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path.relative_to(folder).as_posix(): path for path in files}
-    images = [name for name in names if is_image_name(name, types)]
-    if not images:
-        found = f"{len(files)} other files" if files else "no files" if folder.is_dir() else "no such folder"
-        raise SettingsError(f"{folder} has no photographs ({', '.join(types)}): {found}; correct --images")
-    chosen = images if len(images) <= count else [images[index * len(images) // count] for index in range(count)]
-    # Without a checksum, as in a listing of a bucket with a default Cloud KMS key.
-    taken = [InputObject(name, GENERATION, names[name].stat().st_size, "") for name in chosen]
-    return Photographs(taken, len(images), sum(not is_ignored(name) for name in names) - len(images))
 
 
 def _require_torch() -> None:
@@ -160,80 +134,33 @@ def _log_printed() -> Iterator[None]:
         log.removeHandler(handler)
 
 
-def _stage(store: FolderStore, layout: RunLayout, options: argparse.Namespace) -> ModelRef:
+def _stage(store: FolderStore, layout: RunLayout, settings: Settings, options: argparse.Namespace) -> ModelRef:
     """Pull the model into the folder of STAGING, as `pull_model` does."""
-    path = options.path or os.environ.get("CLOUDSEG_MODEL_PATH")
+    operators = settings.allowed_operators
     if (local := Path(options.model)).exists():
-        return stage_local_model(store, layout, local, path)
-    repository = options.repository or os.environ.get("CLOUDSEG_MODEL_REPOSITORY")
-    if not repository:
+        path = options.path or os.environ.get("CLOUDSEG_MODEL_PATH")
+        return stage_local_model(store, layout, local, path, allowed_operators=operators)
+    repository = options.repository or settings.model_repository
+    if repository == _NO_REPOSITORY:
         raise SettingsError(
             f"there is no file or folder {options.model!r}, and no model registry given: set "
             "CLOUDSEG_MODEL_REPOSITORY, or use --repository URL"
         )
-    path = path or str(Settings.model_fields["model_path"].default)
-    return pull_model(store, layout, repository=repository, revision=options.model, path=path)
+    return pull_model(
+        store,
+        layout,
+        repository=repository,
+        revision=options.model,
+        path=options.path or settings.model_path,
+        policy=RevisionPolicy(settings.model_revisions, settings.model_signers or ""),
+        allowed_operators=operators,
+    )
 
 
-def _run_engine(
-    store: FolderStore,
-    layout: RunLayout,
-    folders: dict[str, Path],
-    photographs: Sequence[InputObject],
-    options: argparse.Namespace,
-) -> CheckOutcome:
-    """Segment the photographs in a process, and return its outcome.
-
-    Raises:
-        CloudsegError: The engine failed.
-    """
+def _write_chunk(store: FolderStore, layout: RunLayout, photographs: Sequence[InputObject]) -> GcsUri:
     chunk = layout.chunk(0)
     store.write_lines(chunk, (photograph.to_line() for photograph in photographs))
-    facts = folders["staging"] / "facts.json"
-    arguments = engine_arguments(
-        layout,
-        {"index": 0, "uri": str(chunk)},
-        input_bucket="images",
-        device=options.device or os.environ.get("CLOUDSEG_DEVICE") or "auto",
-        options=(*shlex.split(os.environ.get("CLOUDSEG_ENGINE_OPTIONS", "")), "--log-format", "json"),
-        previews="all",
-    )
-    buckets = [word for name, folder in folders.items() for word in ("--bucket", f"{name}={folder}")]
-    command = [sys.executable, "-m", _ENGINE, "--facts", str(facts), *buckets, *arguments]
-    lines: deque[str] = deque(maxlen=_LAST_LINES)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as engine:  # noqa: S603  this Python
-        for line in engine.stdout or ():
-            lines.append(line)
-            _show(line, verbose=options.verbose)
-        code = engine.wait()
-    if code:
-        if facts.is_file():
-            print_facts(facts)
-        raise _engine_error(code, lines)
-    return read_outcome(store, layout, facts)
-
-
-def _show(line: str, *, verbose: bool) -> None:
-    """Print a line of the engine's log: all of them, or only warnings except those that the outcome repeats."""
-    try:
-        record = load_json(line)
-        severity, message = str(record["severity"]), str(record["message"])
-    except (ValueError, KeyError, TypeError):
-        severity, message = "INFO", line.rstrip()
-    if verbose or (severity == "WARNING" and not message.startswith("quarantine ")):
-        print(f"engine     {severity.lower()}: {message}", file=sys.stderr)
-
-
-def _engine_error(code: int, lines: Sequence[str]) -> CloudsegError:
-    """Return the error in the last lines of the engine's log."""
-    found = permanent_failure(lines, "a run would end with this error")
-    if found is None:
-        last = "".join(lines)[-1000:].strip()
-        what = (
-            f"was ended by signal {-code}, as when memory is exhausted" if code < 0 else f"ended with exit code {code}"
-        )
-        return EngineError(f"the engine {what}; the end of its log: {last or 'empty'}")
-    return found if code == PERMANENT_EXIT else ChunkUnfinishedError(str(found))
+    return chunk
 
 
 def _count(text: str) -> int:

@@ -13,9 +13,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from cloudseg_ops.cli.check_photographs import find_photographs
 from cloudseg_ops.cli.commands import main
 from cloudseg_ops.cli.local_model import stage_local_model
-from cloudseg_ops.cli.model_check import REQUIREMENTS, find_photographs
+from cloudseg_ops.cli.model_check import REQUIREMENTS
 from cloudseg_ops.contracts.errors import ModelParamsError
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
