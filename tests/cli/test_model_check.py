@@ -194,12 +194,12 @@ def test_params_of_a_folder_above_are_used_within_the_repository(tmp_path: Path)
     (model / "deep").mkdir()
     shutil.move(model / "model.pt", model / "deep" / "model.pt")
     layout = RunLayout(GcsUri("staging"), GcsUri("output"), "run")
-    ref = stage_local_model(FolderStore({"staging": tmp_path / "staging"}), layout, model / "deep" / "model.pt", None)
+    ref = stage_local_model(FolderStore({"staging": tmp_path / "staging"}), layout, model / "deep" / "model.pt")
     assert ref.params == unet_params()
     assert (tmp_path / "staging" / GcsUri.parse(ref.uri).name).is_file()
     (model / "params.yaml").rename(tmp_path / "params.yaml")
     with pytest.raises(ModelParamsError, match=r"no params.yaml next to"):
-        stage_local_model(FolderStore({}), layout, model / "deep", None)
+        stage_local_model(FolderStore({}), layout, model / "deep")
 
 
 def test_photographs_are_chosen_evenly(photographs: Path) -> None:
