@@ -23,7 +23,7 @@ from cloudseg_ops import (
     segment_chunks,
 )
 from cloudseg_ops.contracts.objects import MAX_NAME_BYTES, PREFIX_PATTERN
-from cloudseg_ops.contracts.revisions import REVISION_PATTERN
+from cloudseg_ops.contracts.revisions import ADDRESS_PATTERN
 from cloudseg_ops.contracts.versions import RELEASE
 
 settings = Settings.from_environment()
@@ -55,12 +55,13 @@ with DAG(
         "model_revision": Param(
             settings.model_revision,
             type="string",
-            pattern=REVISION_PATTERN,
+            pattern=ADDRESS_PATTERN,
             examples=revision_choices(settings.model_repository, settings.model_revision),
             title="Model revision",
-            description="Tag, branch or commit of the model registry; the run uses exactly the commit that it points "
-            "to now. Clear the field to see the newest tags and the branches that the last run or "
-            "`cloudseg revisions --refresh` found; any other revision is accepted as well.",
+            description="Artifact (clouds), version (clouds@v1.2.0), stage (clouds#prod), tag, branch or commit of the "
+            "model registry; the run uses exactly the commit that it means now. Clear the field to see the stages, "
+            "versions, newest tags and branches that the last run or `cloudseg revisions --refresh` found; any other "
+            "revision is accepted as well.",
         ),
         "input_prefix": Param(
             # The trigger form treats an empty string as a missing value, so an empty prefix is null.
@@ -119,6 +120,10 @@ with DAG(
         repository=settings.model_repository,
         revision="{{ params.model_revision }}",
         path=settings.model_path,
+        params_section=settings.model_params,
+        remote=settings.model_remote,
+        remote_options=settings.model_remote_options,
+        remote_conn_id=settings.model_remote_conn_id,
         revisions=settings.model_revisions,
         signers=settings.model_signers,
         allowed_operators=settings.allowed_operators,

@@ -12,6 +12,8 @@ from typing import Any
 
 from cloudseg_ops import __version__
 from cloudseg_ops.cli.airflow_commands import add_composer, check_composer, run_airflow_command
+from cloudseg_ops.cli.model_check import add_model, check_model
+from cloudseg_ops.cli.models import add_registry, add_resolve, resolve_model, run_registry
 from cloudseg_ops.cli.progress import add_progress, add_run, show_progress
 from cloudseg_ops.config.pools import pool_command
 from cloudseg_ops.config.settings import Settings
@@ -109,7 +111,15 @@ def _revisions(options: argparse.Namespace) -> int:
     return run_airflow_command(options, store_command(repository, revisions))
 
 
-_COMMANDS = {"audit": _audit, "pool": _pool, "progress": show_progress, "revisions": _revisions}
+_COMMANDS = {
+    "audit": _audit,
+    "model": check_model,
+    "pool": _pool,
+    "progress": show_progress,
+    "registry": run_registry,
+    "resolve": resolve_model,
+    "revisions": _revisions,
+}
 
 
 def _slots_of_environment() -> int:
@@ -142,8 +152,11 @@ def _parser() -> argparse.ArgumentParser:
     add_run(audit)
     audit.add_argument("--json", action="store_true", help="print JSON")
     add_progress(commands)
+    add_model(commands)
     _add_pool(commands)
     _add_revisions(commands)
+    add_resolve(commands)
+    add_registry(commands)
     return parser
 
 
@@ -168,8 +181,8 @@ def _add_revisions(commands: Any) -> None:
     revisions = commands.add_parser(
         "revisions",
         help="list the model revisions for the DAG's trigger form, or update the form",
-        description="List the newest tags and the branches of the model registry, CLOUDSEG_MODEL_REPOSITORY. With "
-        "--refresh, update the revisions in the DAG's trigger form, as each run that pulls a model does: in the "
+        description="List the stages and versions of artifacts, the newest tags and the branches of the model registry, "
+        "CLOUDSEG_MODEL_REPOSITORY. With --refresh, update the revisions in the DAG's trigger form, as each run that pulls a model does: in the "
         "Airflow of this Python, or, with --composer, in a Composer environment through gcloud. Exit code 0: success; "
         "2: the registry could not be read, or the command failed.",
     )

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from cloudseg_ops.config.model_trust import ModelTrustSettings
+from cloudseg_ops.config.models import PREFIX, ModelSettings
 from cloudseg_ops.config.pods import PodSettings
 from cloudseg_ops.config.receivers import Receiver
 from cloudseg_ops.config.runtimes import RUNTIMES, find_runtime
@@ -40,10 +40,8 @@ from cloudseg_ops.contracts.proof import AfterSuccess
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 
-PREFIX = "CLOUDSEG_"
 
-
-class Settings(ModelTrustSettings):
+class Settings(ModelSettings):
     """Settings of an Airflow environment; field `x` is read from the variable `CLOUDSEG_X`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
@@ -55,9 +53,14 @@ class Settings(ModelTrustSettings):
         min_length=1, description="Git URL or path of the model registry, a repository under DVC"
     )
     model_revision: Annotated[str, AfterValidator(check_default_revision)] = Field(
-        default="main", description="Pinned revision: a tag, a branch or a commit"
+        default="main",
+        description="Pinned model: an artifact, a version or a stage of it, or a tag, a branch or a commit",
     )
-    model_path: str = Field(default="model.pt", min_length=1, description="Path of the weights file in the registry")
+    model_path: str = Field(
+        default="model.pt",
+        min_length=1,
+        description="Path of the weights file in the registry, unless an artifact says its own",
+    )
     runtime: RuntimeName = Field(
         default="local",
         description="Where a chunk runs: `local` is a process on the worker, `kubernetes` a pod on the cluster of a "
@@ -214,6 +217,6 @@ def _explain(problem: Any) -> str:
     name = PREFIX + str(location[0]).upper()
     if problem["type"] == "missing":
         return f"{name} is not set: {Settings.model_fields[location[0]].description}"
-    # The address of a webhook is its password.
-    found = "(not shown)" if location[0] == "on_failure" else repr(problem["input"])
+    # The address of a webhook is its password, and a remote's options may have one by mistake.
+    found = "(not shown)" if location[0] in ("on_failure", "model_remote_options") else repr(problem["input"])
     return f"{name} = {found}: {message}"

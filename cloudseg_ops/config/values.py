@@ -14,7 +14,7 @@ from cloudseg_ops.config.results_formats import RESULTS_FORMATS
 from cloudseg_ops.config.runtimes import RUNTIMES
 from cloudseg_ops.contracts.errors import InvalidRevisionError
 from cloudseg_ops.contracts.objects import prefix_problem
-from cloudseg_ops.contracts.revisions import check_revision
+from cloudseg_ops.contracts.revisions import parse_address
 
 # cloud.google.com/storage/docs/buckets#naming
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -32,13 +32,13 @@ def check_bucket(text: str) -> str:
 
 
 def check_default_revision(text: str) -> str:
-    """Return a revision of the model registry.
+    """Return the address of a model in the registry.
 
     Raises:
-        ValueError: Git does not allow the name.
+        ValueError: It is not a valid address.
     """
     try:
-        return check_revision(text)
+        return parse_address(text).text
     except InvalidRevisionError as error:
         raise ValueError(str(error)) from None
 

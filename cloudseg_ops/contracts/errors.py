@@ -94,6 +94,10 @@ class ModelObjectMissingError(RegistryError):
     """DVC tracks the weights file, but its remote does not have the data."""
 
 
+class RemoteSupportMissingError(RegistryError):
+    """DVC cannot read the registry's remote, because the package for this kind of remote is not installed."""
+
+
 class CorruptModelError(RegistryError):
     """The data of a model does not match its MD5."""
 

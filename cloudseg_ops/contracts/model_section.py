@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from cloudseg_ops.contracts.architectures import EXPORTED
 from cloudseg_ops.contracts.errors import ModelParamsError
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.program_check import check_program
+from cloudseg_ops.contracts.tensor_info import show_name
 from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.contracts.weights_params import read_params
 
@@ -66,7 +68,8 @@ class CompletedParams:
     def log_lines(self) -> Iterator[str]:
         """Yield what a person should know about the parameters: keys ignored, and what was read off the weights."""
         if self.ignored:
-            yield f"ignored keys of the `model` section, which are not parameters of a model: {', '.join(self.ignored)}"
+            listed = ", ".join(map(show_name, self.ignored))
+            yield f"ignored keys of the `model` section, which are not parameters of a model: {listed}"
         read = [
             f"{name} {getattr(self.params, name)}" for name, origin in self.origins.items() if THE_WEIGHTS in origin
         ]
@@ -82,7 +85,7 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     Args:
         text: The file's content.
         where: Where the file is, for messages.
-        name: The section's key.
+        name: The section's key; `a.b` is the key `b` in the section `a`.
 
     Raises:
         ModelParamsError: The file is not YAML, or has no such section, or the section has a misspelled key or an
@@ -95,13 +98,16 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     # The parser raises more than its own errors: on dates that do not exist, keys that are lists, deep nesting.
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ModelParamsError(f"{where}: this is not YAML: {error}") from None
-    if not isinstance(document, dict) or name not in document:
-        keys = sorted(map(str, document)) if isinstance(document, dict) else type(document).__name__
-        raise ModelParamsError(
-            f"{where}: there is no `{name}` section, only {keys}; add one. `{name}: {{}}` is enough if the weights "
-            "say the rest, and pixels are scaled to 0–1 without further normalization"
-        )
-    section = {} if document[name] is None else document[name]
+    section = document
+    for key in name.split("."):
+        if not isinstance(section, dict) or key not in section:
+            keys = sorted(map(str, section)) if isinstance(section, dict) else type(section).__name__
+            raise ModelParamsError(
+                f"{where}: there is no `{name}` section, only {keys}; add one. `{name}: {{}}` is enough if the weights "
+                "say the rest, and pixels are scaled to 0–1 without further normalization"
+            )
+        section = section[key]
+    section = {} if section is None else section
     if not isinstance(section, dict):
         raise ModelParamsError(
             f"{where}: the `{name}` section is not valid: it is a {type(section).__name__}, not keys"
@@ -109,6 +115,25 @@ def parse_section(text: str, where: str, *, name: str = "model") -> ModelSection
     found = ModelSection(section, where)
     check_section(found)
     return found
+
+
+def has_section(text: str, name: str) -> bool:
+    """Return whether a file has a section that `parse_section` can judge: also if the file is not YAML.
+
+    >>> has_section("train: {model: {}}", "train.model"), has_section("train: {}", "model")
+    (True, False)
+    """
+    import yaml
+
+    try:
+        section = yaml.safe_load(text)
+    except Exception:  # noqa: BLE001  (as in `parse_section`, which says why)
+        return True
+    for key in name.split("."):
+        if not isinstance(section, dict) or key not in section:
+            return False
+        section = section[key]
+    return True
 
 
 def check_section(section: ModelSection) -> None:
@@ -121,8 +146,8 @@ def check_section(section: ModelSection) -> None:
         plain = name[:_MAX_KEY].lower().replace("-", "_")
         if near := difflib.get_close_matches(plain, ModelParams.model_fields, n=1, cutoff=_NEAR):
             raise ModelParamsError(
-                f"{section.where}: the `model` section has the unknown key `{name}`; did you mean `{near[0]}`? Correct "
-                "it, or move it to another section"
+                f"{section.where}: the `model` section has the unknown key `{show_name(name)}`; did you mean "
+                f"`{near[0]}`? Correct it, or move it to another section"
             )
     stated = section.stated
     try:
@@ -159,6 +184,9 @@ def complete_params(
     stated = section.stated
     read = read_params(stated, weights, where)
     if missing := [name for name in _READ_FROM_WEIGHTS if name not in stated and name not in read]:
+        if {**stated, **read}.get("architecture") == EXPORTED:
+            # A program that does not say what it takes and returns is probably one that is refused anyway.
+            check_program(weights, where, allowed_operators)
         raise ModelParamsError(
             f"{section.where}: the `model` section must state {' and '.join(missing)}, which cannot be read off {where}"
         )

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from cloudseg_ops.links.addresses import commit_address
 from cloudseg_ops.links.operator_links import ModelCommitLink, show
 from cloudseg_ops.operators._base import RunOperator, timed
 from cloudseg_ops.operators._errors import translate_errors
+from cloudseg_ops.registry.remote_connection import remote_settings
 from cloudseg_ops.registry.revision_choices import store_revisions
+
+if TYPE_CHECKING:
+    from cloudseg_ops.registry import RegistryOptions
 
 
 class DVCPullModelOperator(RunOperator):
@@ -19,8 +23,12 @@ class DVCPullModelOperator(RunOperator):
 
     Args:
         repository: Git URL or path of the registry.
-        revision: Tag, branch or commit; templated.
-        path: Path of the weights file in the registry.
+        revision: Artifact, version, stage, tag, branch or commit; templated.
+        path: Path of the weights file in the registry, unless an artifact says its own.
+        params_section: Params file and section, such as `params.yaml:model`; empty: as the registry says.
+        remote: DVC remote; None: the registry's default remote.
+        remote_options: Options of that remote, by DVC's names; they count before the connection's.
+        remote_conn_id: Airflow connection with that remote's credentials and options; None: the worker's identity.
         revisions: Revisions that a run may use: `any`, `tags` or `signed`.
         signers: Keys that may sign a tag: the path of a file, or its content.
         allowed_operators: Operators of other libraries that an exported program may use.
@@ -43,6 +51,10 @@ class DVCPullModelOperator(RunOperator):
         repository: str,
         revision: str,
         path: str,
+        params_section: str = "",
+        remote: str | None = None,
+        remote_options: Mapping[str, str] | None = None,
+        remote_conn_id: str | None = None,
         revisions: Literal["any", "tags", "signed"] = "any",
         signers: str | None = None,
         allowed_operators: Sequence[str] = (),
@@ -52,6 +64,10 @@ class DVCPullModelOperator(RunOperator):
         self.repository = repository
         self.revision = revision
         self.path = path
+        self.params_section = params_section
+        self.remote = remote
+        self.remote_options = dict(remote_options or {})
+        self.remote_conn_id = remote_conn_id
         self.revisions = revisions
         self.signers = signers
         self.allowed_operators = tuple(allowed_operators)
@@ -69,6 +85,7 @@ class DVCPullModelOperator(RunOperator):
                 repository=self.repository,
                 revision=self.revision,
                 path=self.path,
+                options=self._options(),
                 policy=RevisionPolicy(self.revisions, self.signers or ""),
                 allowed_operators=self.allowed_operators,
             )
@@ -76,6 +93,20 @@ class DVCPullModelOperator(RunOperator):
         self._refresh_choices()
         self.log.info("%s is commit %s, weights md5 %s: %s", model.revision, model.commit, model.md5, model.uri)
         return model.to_json()
+
+    def _options(self) -> RegistryOptions:
+        from cloudseg_ops.registry import RegistryOptions
+
+        options: dict[str, str] = {}
+        files: dict[str, str] = {}
+        if self.remote_conn_id:
+            options, files = remote_settings(self.remote_conn_id)
+        return RegistryOptions(
+            params=self.params_section,
+            remote=self.remote,
+            remote_options={**options, **self.remote_options},
+            remote_files=files,
+        )
 
     def _refresh_choices(self) -> None:
         from cloudseg_ops.registry import list_revisions

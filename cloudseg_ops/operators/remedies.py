@@ -63,7 +63,7 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
         True, "Check that the workers can reach and read the registry's DVC remote; then clear this task."
     ),
     errors.InvalidRevisionError: Remedy(
-        False, "Run again with the name of a tag, a branch or a commit as `model_revision`."
+        False, "Run again with an artifact, a version, a stage, a tag, a branch or a commit as `model_revision`."
     ),
     errors.RepositoryUnreachableError: Remedy(
         True, "Correct CLOUDSEG_MODEL_REPOSITORY, or check that the workers can reach and read it; then clear this "
@@ -80,6 +80,10 @@ REMEDIES: Mapping[type[errors.CloudsegError], Remedy] = {
     ),
     errors.ModelObjectMissingError: Remedy(
         True, "Run `dvc push` where the model was made; then clear this task."
+    ),
+    errors.RemoteSupportMissingError: Remedy(
+        False, "Install the package that the message names, with pip or as a PyPI package of the Composer environment; "
+        "then clear this task."
     ),
     errors.CorruptModelError: Remedy(
         False, "Restore the object in the DVC remote from a good copy (`dvc push`); then clear this task."

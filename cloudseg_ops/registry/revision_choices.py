@@ -20,7 +20,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloudseg_ops.contracts.revisions import OFFERED_BRANCHES, OFFERED_TAGS, is_revision
+from cloudseg_ops.contracts.revisions import OFFERED_BRANCHES, OFFERED_TAGS, is_address
 from cloudseg_ops.registry import without_credentials
 from cloudseg_ops.registry.ttl_file_cache import invalidate, ttl_file_cache
 
@@ -77,7 +77,7 @@ def parse_value(value: str, repository: str) -> list[str]:
     if not isinstance(found, dict) or found.get("repository") != without_credentials(repository):
         return []
     revisions = found.get("revisions")
-    named = filter(is_revision, revisions) if isinstance(revisions, list) else ()
+    named = filter(is_address, revisions) if isinstance(revisions, list) else ()
     return list(named)[: OFFERED_TAGS + OFFERED_BRANCHES]
 
 

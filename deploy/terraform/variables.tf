@@ -235,7 +235,7 @@ variable "model_repository" {
 }
 
 variable "model_revision" {
-  description = "Pinned revision of the model (CLOUDSEG_MODEL_REVISION): a tag, a branch or a commit."
+  description = "Pinned model (CLOUDSEG_MODEL_REVISION): an artifact, a version or a stage of it, or a tag, a branch or a commit."
   type        = string
 }
 

@@ -11,7 +11,8 @@ from cloudseg_local.compose import keys
 from cloudseg_local.compose.__main__ import VOLUMES
 from cloudseg_local.compose.health import SERVICES
 from cloudseg_local.state import REPOSITORY, LocalState
-from cloudseg_ops.config.settings import PREFIX, Settings, variables
+from cloudseg_ops.config.models import PREFIX
+from cloudseg_ops.config.settings import Settings, variables
 from tests.compose.composefile import airflow_environment, composefile, defaults, services, used_variables
 
 AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from cloudseg_ops.config.settings import PREFIX, Settings, variables
+from cloudseg_ops.config.models import PREFIX
+from cloudseg_ops.config.settings import Settings, variables
 from cloudseg_ops.pods import PodSettings
 
 ROOT = Path(__file__).parents[2]

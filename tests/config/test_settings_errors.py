@@ -2,7 +2,8 @@
 
 import pytest
 
-from cloudseg_ops.config.settings import PREFIX, Settings
+from cloudseg_ops.config.models import PREFIX
+from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.errors import SettingsError
 from cloudseg_ops.contracts.objects import is_image_name
 from tests.support.environment import IMAGE, REQUIRED, settings_with

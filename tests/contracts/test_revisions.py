@@ -7,14 +7,17 @@ from hypothesis import strategies as st
 
 from cloudseg_ops.contracts.errors import InvalidRevisionError
 from cloudseg_ops.contracts.revisions import (
+    ADDRESS_PATTERN,
     COMMIT_PATTERN,
     OFFERED_BRANCHES,
     OFFERED_TAGS,
     REVISION_PATTERN,
     check_revision,
+    is_address,
     is_revision,
     newest_first,
     offer,
+    parse_address,
 )
 
 
@@ -97,3 +100,59 @@ def test_commit_is_forty_hex_digits() -> None:
     assert re.fullmatch(COMMIT_PATTERN, "0123456789abcdef" * 2 + "01234567")
     assert not re.fullmatch(COMMIT_PATTERN, "v1")
     assert not re.fullmatch(COMMIT_PATTERN, "0123456789ABCDEF" * 2 + "01234567")
+
+
+@pytest.mark.parametrize(
+    ("text", "artifact", "rest"),
+    [
+        ("clouds", "clouds", (None, None, None)),
+        ("clouds@v1.2.0-rc.1+a", "clouds", ("v1.2.0-rc.1+a", None, None)),
+        ("clouds@latest", "clouds", (None, None, None)),
+        ("clouds#prod", "clouds", (None, "prod", None)),
+        ("clouds#prod#3", "clouds", (None, "prod", 3)),
+        ("ml/sky:clouds@v1.2.0", "ml/sky:clouds", ("v1.2.0", None, None)),
+        ("ml/sky=clouds#prod#12", "ml/sky:clouds", (None, "prod", 12)),
+        ("ml/sky/dvc.yaml:clouds", "ml/sky:clouds", (None, None, None)),
+        ("dvc.yaml:clouds", "clouds", (None, None, None)),
+        ("v1.2", None, (None, None, None)),
+        ("release/2026_08", "release/2026_08", (None, None, None)),
+        ("a" * 200, "a" * 200, (None, None, None)),
+    ],
+)
+def test_parts_of_an_address(text: str, artifact: str | None, rest: tuple[str | None, str | None, int | None]) -> None:
+    address = parse_address(text)
+    assert (address.artifact, (address.version, address.stage, address.number)) == (artifact, rest)
+    assert address.newest is text.endswith("@latest")
+    assert address.text == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "-x", "--upload-pack=x", "a:b:c", "a=b=c", ":clouds", "=clouds", "clouds#", "clouds#prod#", "clouds#prod#x",
+     "clouds#-prod", "clouds@v1.0.0!", "clouds#prod!#4", "sky:-clouds", "../sky:clouds", "/sky:clouds", "a/../b:clouds",
+     "a.lock:b", "clouds@v1#prod", "clouds #prod", "clouds#prod\n", "v1:params.yaml", "a" * 201, "größe#prod"],
+)  # fmt: skip
+def test_invalid_addresses_are_rejected(text: str) -> None:
+    with pytest.raises(InvalidRevisionError, match=r"name@v1\.2\.0"):
+        parse_address(text)
+    assert not is_address(text)
+    assert not re.search(ADDRESS_PATTERN, text)
+
+
+@given(st.lists(st.from_regex(ADDRESS_PATTERN, fullmatch=True), min_size=1, max_size=30))
+def test_git_accepts_the_tag_of_every_address(addresses: list[str]) -> None:
+    passed = [parse_address(address).tag for address in addresses if is_address(address)]
+    for tag in passed[:2]:
+        done = subprocess.run(["git", "check-ref-format", "--allow-onelevel", tag], check=False, timeout=10)
+        assert done.returncode == 0, tag
+
+
+def test_every_revision_is_an_address() -> None:
+    for text in ("v1.2.0", "main", "a@b", "v1+cu130", "release-2026.08", "feature/new-net"):
+        assert is_address(check_revision(text))
+        assert parse_address(text).may_be_revision
+
+
+def test_addresses_are_offered_first() -> None:
+    addresses = ["clouds#prod", "clouds@v1.0.0", "clouds#größe"]
+    assert offer(["v1", "v2"], ["main"], addresses) == ["clouds#prod", "clouds@v1.0.0", "v2", "v1", "main"]

@@ -67,7 +67,7 @@ def test_every_param_has_a_schema_and_description(airflow: RunningAirflow) -> No
     "params",
     [
         {"model_revision": ""}, {"model_revision": None}, {"model_revision": "v1\n"}, {"model_revision": "a..b"},
-        {"model_revision": "v1.lock"}, {"model_revision": "x" * 201},
+        {"model_revision": "v1.lock"}, {"model_revision": "x" * 201}, {"model_revision": "clouds#"},
         {"input_prefix": "gs://bucket/a"}, {"input_prefix": "GS://bucket/a"}, {"input_prefix": "a\nb"},
         {"input_prefix": "a" * 1025}, {"input_prefix": 7},
         {"after_success": None}, {"after_success": "DELETE"},

@@ -25,7 +25,7 @@ PERMANENT = {
     "WeightsFileError", "NonFiniteWeightsError", "ChunkFailedError", "RevisionRefusedError", "UnsafeProgramError",
     "NonFiniteLogitsError", "PodTemplateError", "RunError", "InputsLostError", "RunIncompleteError",
     "ObjectHeldError", "ObjectRetainedError", "DeletesRefusedError", "ObjectEncryptedError",
-    "ContentEncodingError", "DecoderMissingError",
+    "ContentEncodingError", "DecoderMissingError", "RemoteSupportMissingError",
     "LocalError", "DeliveryError", "DeliveryRefusedError", "MissingPermissionError", "SmokeTestError", "RollBackError",
 }  # fmt: skip
 

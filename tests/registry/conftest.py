@@ -26,6 +26,22 @@ class Registry:
 
     path: Path
     remote: Path
+    folder: str = ""
+    """Of the DVC project, in the git repository."""
+
+    @property
+    def project(self) -> Path:
+        return self.path / self.folder
+
+    def register(self, artifact: str, version: str) -> None:
+        from gto.api import register
+
+        register(str(self.path), artifact, "HEAD", version=version)
+
+    def assign(self, artifact: str, version: str, stage: str) -> None:
+        from gto.api import assign
+
+        assign(str(self.path), artifact, stage, version=version)
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -46,29 +62,32 @@ class Registry:
     def track(self, name: str, data: bytes, *, push: bool = True) -> None:
         from dvc.repo import Repo
 
-        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.path / name).write_bytes(data)
-        with Repo(str(self.path)) as repo:
-            repo.add(str(self.path / name))
+        (self.project / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.project / name).write_bytes(data)
+        with Repo(str(self.project)) as repo:
+            repo.add(str(self.project / name))
             if push:
                 repo.push()
 
     def forget_cache(self) -> None:
         """Delete DVC's cache, so that the weights are only in the remote, as in a fresh clone."""
-        subprocess.run(["rm", "-rf", str(self.path / ".dvc" / "cache")], check=True)
+        subprocess.run(["rm", "-rf", str(self.project / ".dvc" / "cache")], check=True)
 
     def remote_objects(self) -> list[Path]:
         return sorted(path for path in self.remote.rglob("*") if path.is_file())
 
 
-def _make(root: Path) -> Registry:
+def make_registry(root: Path, folder: str = "") -> Registry:
+    """A git repository with a DVC project, in a folder of it if one is given, and a remote on disk."""
     from dvc.repo import Repo
 
-    registry = Registry(root / "registry", root / "remote")
-    registry.path.mkdir(parents=True)
+    registry = Registry(root / "registry", root / "remote", folder)
+    registry.project.mkdir(parents=True)
     registry.remote.mkdir()
     registry.git("init", "--quiet", "--initial-branch=main")
-    repo = Repo.init(str(registry.path))
+    for key, value in {"user.name": "t", "user.email": "t@example.org"}.items():
+        registry.git("config", key, value)
+    repo = Repo.init(str(registry.project), subdir=bool(folder))
     with repo.config.edit() as config:
         config["remote"]["store"] = {"url": str(registry.remote)}
         config["core"]["remote"] = "store"
@@ -90,13 +109,13 @@ def _fill(registry: Registry) -> Registry:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     """Tags v1 and v2 (annotated) with different weights, on main; a branch `dev`. Shared by all tests: read-only."""
-    return _fill(_make(tmp_path_factory.mktemp("registry")))
+    return _fill(make_registry(tmp_path_factory.mktemp("registry")))
 
 
 @pytest.fixture
 def own_registry(tmp_path: Path) -> Registry:
     """A registry for one test, which may change and damage it."""
-    return _fill(_make(tmp_path))
+    return _fill(make_registry(tmp_path))
 
 
 Opener = Callable[[Registry], str]

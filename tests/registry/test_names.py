@@ -5,7 +5,6 @@ import pytest
 
 from cloudseg_ops.contracts.errors import RepositoryUnreachableError
 from cloudseg_ops.registry import list_revisions, without_credentials
-from cloudseg_ops.registry._names import list_tags
 from tests.registry.conftest import Opener, Registry
 
 
@@ -39,12 +38,14 @@ def test_listing_leaves_no_temporary_files(registry: Registry, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_list_tags_puts_the_newest_version_first(own_registry: Registry) -> None:
+def test_the_newest_version_comes_first(own_registry: Registry) -> None:
     own_registry.git("tag", "v10", "v1")
-    assert list_tags(str(own_registry.path)) == ["v10", "v2", "v1"]
+    assert list_revisions(str(own_registry.path))[:3] == ["v10", "v2", "v1"]
 
 
 def test_credentials_are_removed_from_addresses() -> None:
     assert without_credentials("https://me:secret@git.example/m.git") == "https://git.example/m.git"
     assert without_credentials("git@git.example:m.git") == "git@git.example:m.git"
+    assert without_credentials("ssh://git:secret@git.example:22/m.git") == "ssh://git@git.example:22/m.git"
+    assert without_credentials("ssh://git@git.example/m.git") == "ssh://git@git.example/m.git"
     assert without_credentials("/srv/m") == "/srv/m"

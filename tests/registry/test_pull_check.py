@@ -25,11 +25,12 @@ def _pull(store: Store, layout: RunLayout, registry: Registry, revision: str) ->
 
 BROKEN = {
     b"<!doctype html><title>Sign in</title>": (WeightsFileError, "is an HTML page"),
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": (WeightsFileError, "is a Git LFS pointer"),
     checkpoint({name: shape for name, shape in TINY.items() if name != "head.bias"}): (ModelLoadError, "head.bias"),
 }
 
 
-@pytest.mark.parametrize(("data", "error"), BROKEN.items(), ids=["a page", "a tensor is missing"])
+@pytest.mark.parametrize(("data", "error"), BROKEN.items(), ids=["a page", "a pointer", "a tensor is missing"])
 def test_a_file_that_cannot_be_the_model_is_not_staged(
     store: Store, layout: RunLayout, own_registry: Registry, data: bytes, error: tuple[type[ModelLoadError], str]
 ) -> None:

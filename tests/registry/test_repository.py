@@ -66,6 +66,13 @@ def test_unreachable_repository_raises() -> None:
         pass
 
 
+def test_a_bare_repository_with_an_odd_path(registry: Registry, tmp_path: Path) -> None:
+    bare = tmp_path / "größe a+b.git"
+    registry.git("clone", "--quiet", "--bare", str(registry.path), str(bare))
+    with open_revision(str(bare), "v1") as opened:
+        assert opened.commit == registry.git("rev-parse", "v1")
+
+
 def test_repository_without_dvc_raises(own_registry: Registry) -> None:
     shutil.rmtree(own_registry.path / ".dvc")
     own_registry.commit("no more DVC", "plain")
