@@ -23,7 +23,7 @@ IMAGES = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(1))
 
 def opened(network: nn.Module) -> fx.GraphModule:
     """Export a network and open the program, as the engine does."""
-    program: fx.GraphModule = torch.export.load(io.BytesIO(exported(network))).module()  # type: ignore[assignment]
+    program: fx.GraphModule = torch.export.load(io.BytesIO(exported(network))).module()
     return program
 
 
@@ -106,7 +106,8 @@ class SharedResult(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         features = self.conv(images)
         norm: torch.Tensor = self.norm(features)
-        return norm + features
+        total: torch.Tensor = norm + features
+        return total
 
 
 class SharedSize(nn.Module):
@@ -241,7 +242,8 @@ class WrittenView(nn.Module):
         features = self.conv(images)
         flat = features.view(features.shape[0], -1)
         features.mul_(2)
-        return flat.view(features.shape).sum(dim=1, keepdim=True)
+        logits: torch.Tensor = flat.view(features.shape).sum(dim=1, keepdim=True)
+        return logits
 
 
 class Strided(nn.Module):
@@ -253,7 +255,8 @@ class Strided(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         features = self.conv(images).contiguous()
-        return features.as_strided((features.shape[0], 1, *features.shape[2:]), features.stride())
+        first: torch.Tensor = features.as_strided((features.shape[0], 1, *features.shape[2:]), features.stride())
+        return first
 
 
 @pytest.mark.parametrize("build", [WrittenView, Strided])
@@ -271,7 +274,7 @@ class Mixed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.mix, self.last = nn.Conv2d(3, 4, 1), nn.Linear(4, 4), nn.Conv2d(4, 1, 1)
-        self.register_buffer("scale", torch.tensor(0.5))
+        self.scale = nn.Buffer(torch.tensor(0.5))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         features = torch.softmax(self.first(images).to(torch.float32), dim=1)
@@ -311,7 +314,7 @@ def test_float32_steps_of_a_program_stay_in_float32() -> None:
             return result
 
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        Recorder(coarse.forward).run(IMAGES.to(torch.bfloat16))  # type: ignore[arg-type]
+        Recorder(coarse.forward).run(IMAGES.to(torch.bfloat16))
         found = coarse.run(IMAGES)
     assert seen["aten.softmax.int"] == torch.float32
     layers = [dtype for name, dtype in seen.items() if "linear" in name or "conv" in name]
