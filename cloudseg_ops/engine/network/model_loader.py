@@ -113,7 +113,8 @@ class ModelLoader:
         network = choose_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
         spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
-        first = Predictor(self._ref, network).inputs.work((images[0].height, images[0].width)).pixels * (network.fewest)
+        work = Predictor(self._ref, network).inputs.work((images[0].height, images[0].width))
+        first = work.pixels * network.fewest
         while workers > 1 and spare / workers < each * first:
             workers -= 1
         if not on_gpu:
