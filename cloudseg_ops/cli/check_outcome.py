@@ -122,7 +122,7 @@ def describe_network(ref: ModelRef) -> str:
 def describe_precision(facts: CheckFacts) -> str:
     """Return the precision in use, and how far the lower one agrees with float32."""
     if facts.agreement is None:
-        return facts.precision or "not known"
+        return f"{facts.precision}; operations of this network do not support bfloat16"
     verb = ", which agrees" if facts.compared == facts.precision else f"; {facts.compared} agrees"
     return f"{facts.precision}{verb} with float32 on {facts.agreement:.2%} of a sample's pixels"
 

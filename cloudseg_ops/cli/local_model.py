@@ -23,7 +23,13 @@ _log = logging.getLogger(__name__)
 
 
 def stage_local_model(
-    store: Store, layout: RunLayout, model: Path, path: str | None, *, allowed_operators: Sequence[str] = ()
+    store: Store,
+    layout: RunLayout,
+    model: Path,
+    *,
+    path: str | None = None,
+    params: str = "",
+    allowed_operators: Sequence[str] = (),
 ) -> ModelRef:
     """Check weights and parameters as `pull_model` does, stage them, and write model.json.
 
@@ -32,6 +38,7 @@ def stage_local_model(
         layout: The run's files.
         model: The weights file, or a folder that contains it.
         path: Path of the weights file in that folder; None: its only weights file.
+        params: The params file and its section; empty: `params.yaml:model`.
         allowed_operators: Operators outside of aten that an exported program may use.
 
     Raises:
@@ -40,10 +47,11 @@ def stage_local_model(
         ModelLoadError: The weights file is not of the kind that the architecture needs, or does not fit it.
     """
     weights = model if model.is_file() else _weights_in(model, path)
-    params_file = next((file for file in _params_files(weights) if file.is_file()), None)
+    name, _, key = (params or PARAMS_FILE).partition(":")
+    params_file = next((file for file in _params_files(weights, name) if file.is_file()), None)
     if params_file is None:
-        raise ModelParamsError(f"there is no {PARAMS_FILE} next to {weights}; write one with a `model` section")
-    section = parse_section(params_file.read_text("utf-8", "replace"), str(params_file))
+        raise ModelParamsError(f"there is no {name} next to {weights}; write one with a `{key or 'model'}` section")
+    section = parse_section(params_file.read_text("utf-8", "replace"), str(params_file), name=key or "model")
     with weights.open("rb") as file:
         completed = complete_params(section, file, str(weights), allowed_operators=allowed_operators)
         file.seek(0)
@@ -79,9 +87,9 @@ def _weights_in(folder: Path, path: str | None) -> Path:
     raise ModelPathError(f"{folder} has no weights file {path or 'that is the only one'}: {advice}")
 
 
-def _params_files(weights: Path) -> Iterator[Path]:
+def _params_files(weights: Path, name: str) -> Iterator[Path]:
     """Yield where the parameters may be: next to the weights, then in each folder above, up to the repository's."""
     for folder in weights.resolve().parents:
-        yield folder / PARAMS_FILE
+        yield folder / name
         if (folder / ".git").exists():
             return

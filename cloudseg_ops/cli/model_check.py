@@ -19,6 +19,7 @@ from cloudseg_ops.cli.check_outcome import describe_commit, describe_network, pr
 from cloudseg_ops.cli.check_page import render_check_page
 from cloudseg_ops.cli.check_photographs import find_photographs
 from cloudseg_ops.cli.local_model import stage_local_model
+from cloudseg_ops.cli.models import add_registry_options, fetch_arguments
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.engine_command import engine_arguments
 from cloudseg_ops.contracts.errors import LocalError, SettingsError
@@ -26,17 +27,16 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.registry import RevisionPolicy, pull_model
+from cloudseg_ops.registry import pull_model
 from cloudseg_ops.storage.folder_store import FolderStore
 
 REQUIREMENTS = ("torch==2.13.0", "numpy>=2")
 """What the engine needs in addition to cloudseg's own dependencies: the extra `engine`."""
-_NO_REPOSITORY = "none"
-_NO_BUCKETS = {
+_UNUSED = {
     "CLOUDSEG_INPUT_BUCKET": "images",
     "CLOUDSEG_OUTPUT_BUCKET": "output",
     "CLOUDSEG_STAGING_BUCKET": "staging",
-    "CLOUDSEG_MODEL_REPOSITORY": _NO_REPOSITORY,
+    "CLOUDSEG_MODEL_REPOSITORY": "none",
 }
 
 
@@ -55,8 +55,7 @@ def add_model(commands: Any) -> None:
     add = check.add_argument
     add("model", metavar="MODEL", help="a model of the registry, as a run names it; or a local folder or weights file")
     add("--images", metavar="FOLDER", type=Path, required=True, help="folder of photographs")
-    add("--repository", metavar="URL", help="URL or path of the registry (CLOUDSEG_MODEL_REPOSITORY)")
-    add("--path", help="path of the weights file in the registry or folder (CLOUDSEG_MODEL_PATH)")
+    add_registry_options(check)
     add("--count", type=_count, default=24, metavar="N", help="number of photographs, evenly chosen (24)")
     add("--page", type=Path, default=Path("model-check.html"), help="page to write (model-check.html)")
     add("--device", choices=("auto", "cuda", "cpu"), help="device to compute on (CLOUDSEG_DEVICE)")
@@ -77,7 +76,7 @@ def check_model(options: argparse.Namespace) -> int:
     _require_torch()
     # Of the variables that a run has, those that describe the model and the photographs count here, too. The buckets
     # are folders.
-    settings = Settings.from_environment(_NO_BUCKETS | {name: value for name, value in os.environ.items() if value})
+    settings = Settings.from_environment(_UNUSED | {name: value for name, value in os.environ.items() if value})
     photographs = find_photographs(options.images, options.count, settings.image_types)
     with tempfile.TemporaryDirectory(prefix="cloudseg-check-") as work:
         folders = {"images": options.images, "output": Path(work) / "output", "staging": Path(work) / "staging"}
@@ -139,22 +138,15 @@ def _stage(store: FolderStore, layout: RunLayout, settings: Settings, options: a
     operators = settings.allowed_operators
     if (local := Path(options.model)).exists():
         path = options.path or os.environ.get("CLOUDSEG_MODEL_PATH")
-        return stage_local_model(store, layout, local, path, allowed_operators=operators)
-    repository = options.repository or settings.model_repository
-    if repository == _NO_REPOSITORY:
+        return stage_local_model(
+            store, layout, local, path=path, params=settings.model_params, allowed_operators=operators
+        )
+    if not (options.repository or os.environ.get("CLOUDSEG_MODEL_REPOSITORY")):
         raise SettingsError(
             f"there is no file or folder {options.model!r}, and no model registry given: set "
             "CLOUDSEG_MODEL_REPOSITORY, or use --repository URL"
         )
-    return pull_model(
-        store,
-        layout,
-        repository=repository,
-        revision=options.model,
-        path=options.path or settings.model_path,
-        policy=RevisionPolicy(settings.model_revisions, settings.model_signers or ""),
-        allowed_operators=operators,
-    )
+    return pull_model(store, layout, revision=options.model, **fetch_arguments(options))
 
 
 def _write_chunk(store: FolderStore, layout: RunLayout, photographs: Sequence[InputObject]) -> GcsUri:

@@ -33,7 +33,7 @@ class CheckFacts:
         device: Where forward passes ran: `cpu` or `cuda`.
         cpus: Number of CPUs that the engine used.
         precision: The precision that the engine chose for convolutions.
-        compared: The lower precision that was compared with float32.
+        compared: The lower precision that was compared with float32; empty: the network does not support any.
         agreement: Share of a sample's pixels that have the same class in both, 0–1; None: not compared.
         shapes: Shapes of images and outputs.
         load_seconds: Time from the start to the first forward pass.

@@ -182,7 +182,7 @@ class ModelRef(_Strict):
     """The model of a run.
 
     Attributes:
-        revision: The requested tag, branch or commit.
+        revision: What was asked for: an artifact, a version, a stage, a tag, a branch or a commit.
         commit: The commit that the revision pointed to when the run began, 40 hex digits.
         repository: The registry's git URL or path, without credentials.
         md5: MD5 of the weights file, hex.

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from cloudseg_ops.contracts.architectures import EXPORTED
 from cloudseg_ops.contracts.errors import ModelParamsError
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.program_check import check_program
 from cloudseg_ops.contracts.tensor_info import show_name
 from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.contracts.weights_params import read_params
@@ -183,6 +184,9 @@ def complete_params(
     stated = section.stated
     read = read_params(stated, weights, where)
     if missing := [name for name in _READ_FROM_WEIGHTS if name not in stated and name not in read]:
+        if {**stated, **read}.get("architecture") == EXPORTED:
+            # A program that does not say what it takes and returns is probably one that is refused anyway.
+            check_program(weights, where, allowed_operators)
         raise ModelParamsError(
             f"{section.where}: the `model` section must state {' and '.join(missing)}, which cannot be read off {where}"
         )

@@ -69,7 +69,7 @@ class MaskProvenance(MetadataRecord):
 
     Attributes:
         source: The input version.
-        model_revision: The requested tag, branch or commit.
+        model_revision: What was asked for: an artifact, a version, a stage, a tag, a branch or a commit.
         model_commit: The commit that the revision pointed to, 40 hex digits.
         model_md5: MD5 of the weights file, hex.
         model_digest: MD5 over weights and parameters, hex. Two revisions with the same weights but, for example,

@@ -61,19 +61,17 @@ class _Observer:
         self.ready = 0.0
 
     def loaded(self, exact: Network, network: Network, images: Sequence[DecodedImage]) -> None:
-        from cloudseg_ops.engine.network.precision import agreement_of
-        from cloudseg_ops.engine.network.predict import Predictor
+        from cloudseg_ops.engine.network.precision import compare_bf16
         from cloudseg_ops.engine.network.reference import read_model_ref
 
         ref = read_model_ref(self._store, self._options.model)
         # Where the CPU is not faster in bfloat16, too: a run's machines may be.
-        coarse = network if network.exact else exact.in_bf16()
-        agreement = agreement_of(Predictor(ref, exact), Predictor(ref, coarse), images)
+        compared, agreement = compare_bf16(ref, exact, images) or ("", None)
         self.facts = CheckFacts(
             device=network.device.type,
             cpus=self._options.threads or usable_cpus(),
             precision=network.precision,
-            compared=coarse.precision,
+            compared=compared,
             agreement=agreement,
         )
         # After the comparison, whose passes a run does not have.

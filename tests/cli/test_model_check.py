@@ -21,7 +21,7 @@ from cloudseg_ops.contracts.errors import ModelParamsError
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
 from cloudseg_ops.storage.folder_store import FolderStore
-from tests.registry.conftest import Registry, _make
+from tests.registry.conftest import Registry, make_registry
 from tests.support.lab import overflowing_unet, picture, state_bytes, tiny_unet, unet_params
 from tests.support.pixels import noise
 
@@ -116,7 +116,7 @@ def test_a_local_model_is_run_as_a_run_would(
 
 @pytest.mark.slow
 def test_a_tag_of_a_registry_is_checked(photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    registry: Registry = _make(tmp_path)
+    registry: Registry = make_registry(tmp_path)
     (registry.path / "params.yaml").write_text(yaml.safe_dump({"model": PARAMS}))
     registry.track("model.pt", state_bytes(tiny_unet()))
     commit = registry.commit("one", "v1")
@@ -163,7 +163,7 @@ def test_unknown_revision_and_missing_registry(
 ) -> None:
     assert check("v1", photographs) == 2
     assert "no model registry given" in capsys.readouterr().err
-    registry = _make(tmp_path)
+    registry = make_registry(tmp_path)
     registry.commit("empty")
     assert check("v9", photographs, "--repository", str(registry.path)) == 2
     assert "v9" in capsys.readouterr().err
@@ -194,12 +194,12 @@ def test_params_of_a_folder_above_are_used_within_the_repository(tmp_path: Path)
     (model / "deep").mkdir()
     shutil.move(model / "model.pt", model / "deep" / "model.pt")
     layout = RunLayout(GcsUri("staging"), GcsUri("output"), "run")
-    ref = stage_local_model(FolderStore({"staging": tmp_path / "staging"}), layout, model / "deep" / "model.pt", None)
+    ref = stage_local_model(FolderStore({"staging": tmp_path / "staging"}), layout, model / "deep" / "model.pt")
     assert ref.params == unet_params()
     assert (tmp_path / "staging" / GcsUri.parse(ref.uri).name).is_file()
     (model / "params.yaml").rename(tmp_path / "params.yaml")
     with pytest.raises(ModelParamsError, match=r"no params.yaml next to"):
-        stage_local_model(FolderStore({}), layout, model / "deep", None)
+        stage_local_model(FolderStore({}), layout, model / "deep")
 
 
 def test_photographs_are_chosen_evenly(photographs: Path) -> None:

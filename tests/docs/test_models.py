@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,10 +192,15 @@ def test_link_targets_exist() -> None:
 
 
 @pytest.mark.slow
-def test_registry_is_made_and_a_version_registered(registry: Path) -> None:
-    (registry / "model.pt2").write_bytes(b"weights")
-    (registry / "params.yaml").write_text("model: {}\n")
+def test_registry_is_made_and_a_version_registered(registry: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(ROOT / "tests/engine/network/programs/unet.pt2", registry / "model.pt2")
+    (registry / "params.yaml").write_text("model: {size_multiple: 4}\n")
     sh(PUBLISH, registry)
+    (artifacts,) = blocks("Publish", "yaml")
+    (registry / "dvc.yaml").write_text(artifacts)
     sh(REGISTER, registry)
-    tags = subprocess.run(["git", "tag"], cwd=registry, capture_output=True, text=True, check=True).stdout.split()
-    assert tags == ["clouds@v1.0.0", "v1"]
+    for address in ("clouds@v1.0.0", "clouds#prod", "v1"):
+        code = main(["resolve", address, "--repository", str(registry.parent / "origin.git"), "--path", "model.pt2"])
+        output = capsys.readouterr()
+        assert code == 0, output.err
+        assert "model.pt2" in output.out

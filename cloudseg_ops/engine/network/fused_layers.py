@@ -12,7 +12,7 @@ Activation = tuple[str, list[float], str]
 NOT_FUSED: Activation = ("none", [], "")
 RELU: Activation = ("leaky_relu", [1e-30], "")
 """oneDNN's ReLU makes NaN 0, which would hide that a pass overflowed; its leaky ReLU keeps NaN. With this slope,
-negative values become at most 1e-10 unless they are below -1e20, and minus infinity stays infinite, which is reported. A
+negative values become at most 1e-10 unless they are below -1e20; minus infinity stays infinite, which is reported. A
 slope below 1e-37 would give subnormal numbers, with which processors are slow."""
 
 
