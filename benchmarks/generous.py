@@ -34,7 +34,7 @@ class PreparedNetwork(nn.Module):
         self._is_program = any(graph_modules(network))
         if self._is_program:
             prepare_program(network)
-            self.network = in_bf16(network)
+            self.network = in_bf16(network, torch.device("cpu"))
         else:
             folded = fold_batch_norms(network)
             self.network = folded.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]

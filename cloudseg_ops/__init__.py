@@ -1,7 +1,8 @@
 """Image segmentation in production on Google Cloud Composer.
 
 DAG authors import everything they need from here. Each name loads its module on first use, so that a DAG file loads
-only what it uses. Everything else is private, except the exceptions in `cloudseg_ops.contracts.errors`.
+only what it uses. Everything else is private, except the exceptions in `cloudseg_ops.contracts.errors`, and
+`cloudseg_ops.export` for those who train networks.
 """
 
 from importlib import import_module

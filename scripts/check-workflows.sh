@@ -1,6 +1,6 @@
 #!/bin/sh
-# check-workflows.sh: checks .github/workflows offline: against GitHub's schema, with zizmor (security) and, if it is
-# installed, with actionlint (expressions).
+# check-workflows.sh: checks .github/workflows and the workflow for model registries offline: against GitHub's schema,
+# with zizmor (security) and, if it is installed, with actionlint (expressions).
 #
 # Environment variables, both optional:
 #   PYTHON               Python of the environment that has the tools (.cloudseg/venv/bin/python)
@@ -20,11 +20,12 @@ tool() {
     }
 }
 
-tool check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+registry=examples/model-repository/.github/workflows
+tool check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml "$registry"/*.yml
 tool check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
-tool zizmor --offline --no-progress --persona=pedantic .github/workflows
+tool zizmor --offline --no-progress --persona=pedantic .github/workflows "$registry"
 if [ -x "$bin/actionlint" ]; then
-    tool actionlint -shellcheck= -pyflakes=
+    tool actionlint -shellcheck= -pyflakes= .github/workflows/*.yml "$registry"/*.yml
 elif [ "${REQUIRE_ACTIONLINT:-}" = 1 ]; then
     printf 'cloudseg: there is no actionlint in %s; scripts/install-actionlint.sh installs it\n' "$bin" >&2
     exit 1

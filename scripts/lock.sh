@@ -32,6 +32,9 @@ for name in engine-cpu compose; do
         compile $name "" "$@" --torch-backend cpu --exclude-newer-package torch=false
     fi
 done
+# A newer PyTorch than Composer's date, on purpose: it is what teams export with.
+"$PYTHON" -m uv pip compile --quiet --python-version 3.11 --no-emit-find-links --custom-compile-command "make lock" \
+    requirements/models.in --output-file requirements/models.lock
 # Without the folder of wheels: a CPU wheel in it would win.
 compile engine-cuda "" "$@"
 compile engine-heif "" "$@" --no-deps

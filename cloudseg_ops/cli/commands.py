@@ -12,6 +12,7 @@ from typing import Any
 
 from cloudseg_ops import __version__
 from cloudseg_ops.cli.airflow_commands import add_composer, check_composer, run_airflow_command
+from cloudseg_ops.cli.model_check import add_model, check_model
 from cloudseg_ops.cli.models import add_registry, add_resolve, resolve_model, run_registry
 from cloudseg_ops.cli.progress import add_progress, add_run, show_progress
 from cloudseg_ops.config.pools import pool_command
@@ -112,6 +113,7 @@ def _revisions(options: argparse.Namespace) -> int:
 
 _COMMANDS = {
     "audit": _audit,
+    "model": check_model,
     "pool": _pool,
     "progress": show_progress,
     "registry": run_registry,
@@ -150,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     add_run(audit)
     audit.add_argument("--json", action="store_true", help="print JSON")
     add_progress(commands)
+    add_model(commands)
     _add_pool(commands)
     _add_revisions(commands)
     add_resolve(commands)

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from cloudseg_ops.contracts.architectures import EXPORTED
 from cloudseg_ops.contracts.errors import ModelParamsError
 from cloudseg_ops.contracts.model_ref import ModelParams
+from cloudseg_ops.contracts.program_check import check_program
+from cloudseg_ops.contracts.tensor_info import show_name
 from cloudseg_ops.contracts.weights_check import check_weights
 from cloudseg_ops.contracts.weights_params import read_params
 
@@ -66,7 +68,8 @@ class CompletedParams:
     def log_lines(self) -> Iterator[str]:
         """Yield what a person should know about the parameters: keys ignored, and what was read off the weights."""
         if self.ignored:
-            yield f"ignored keys of the `model` section, which are not parameters of a model: {', '.join(self.ignored)}"
+            listed = ", ".join(map(show_name, self.ignored))
+            yield f"ignored keys of the `model` section, which are not parameters of a model: {listed}"
         read = [
             f"{name} {getattr(self.params, name)}" for name, origin in self.origins.items() if THE_WEIGHTS in origin
         ]
@@ -143,8 +146,8 @@ def check_section(section: ModelSection) -> None:
         plain = name[:_MAX_KEY].lower().replace("-", "_")
         if near := difflib.get_close_matches(plain, ModelParams.model_fields, n=1, cutoff=_NEAR):
             raise ModelParamsError(
-                f"{section.where}: the `model` section has the unknown key `{name}`; did you mean `{near[0]}`? Correct "
-                "it, or move it to another section"
+                f"{section.where}: the `model` section has the unknown key `{show_name(name)}`; did you mean "
+                f"`{near[0]}`? Correct it, or move it to another section"
             )
     stated = section.stated
     try:
@@ -181,6 +184,9 @@ def complete_params(
     stated = section.stated
     read = read_params(stated, weights, where)
     if missing := [name for name in _READ_FROM_WEIGHTS if name not in stated and name not in read]:
+        if {**stated, **read}.get("architecture") == EXPORTED:
+            # A program that does not say what it takes and returns is probably one that is refused anyway.
+            check_program(weights, where, allowed_operators)
         raise ModelParamsError(
             f"{section.where}: the `model` section must state {' and '.join(missing)}, which cannot be read off {where}"
         )

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloudseg_ops.contracts.architectures import Shapes, StateDictRule
-from cloudseg_ops.contracts.tensor_info import COUNTERS, FLOATS, ForeignObject, TensorInfo
+from cloudseg_ops.contracts.tensor_info import COUNTERS, FLOATS, ForeignObject, TensorInfo, show_name
 
 _DEPTH = 2
 """Entries of the checkpoint, and entries of these."""
@@ -69,8 +69,8 @@ class StateDict:
 
     def __str__(self) -> str:
         """Return where it is, for messages."""
-        where = f"the entry {'.'.join(self.entry)!r}" if self.entry else "the whole checkpoint"
-        removed = [f"the prefix {self.prefix!r}"] if self.prefix else []
+        where = f"the entry {show_name('.'.join(self.entry))!r}" if self.entry else "the whole checkpoint"
+        removed = [f"the prefix {show_name(self.prefix)!r}"] if self.prefix else []
         removed += ["wrappers such as `_orig_mod`"] if self.unwrapped else []
         return f"{where}, with {' and '.join(removed)} removed from names" if removed else where
 
@@ -211,7 +211,7 @@ def _candidates_in(
             if name.startswith(prefix) and not (longer and name.startswith(longer))
         }
         foreign = (
-            f"{value.name} (its entry {name[:80]!r})"
+            f"{value.name} (its entry {show_name(name)!r})"
             for name, value in group.items()
             if isinstance(value, ForeignObject)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_MAX_SHOWN = 100
 MAX_NUMBER = 2**63
 """The sides, strides and offset of a tensor are less."""
 VALUE_BYTES = {
@@ -62,3 +63,9 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     for place in range(len(shape) - 2, -1, -1):
         strides[place] = strides[place + 1] * shape[place + 1]
     return tuple(strides)
+
+
+def show_name(name: str) -> str:
+    """Return a name from a file for messages: at most 100 characters, with those escaped that are not printable."""
+    short = name if len(name) <= _MAX_SHOWN else f"{name[:_MAX_SHOWN]}…"
+    return short if short.isprintable() else ascii(short)[1:-1]

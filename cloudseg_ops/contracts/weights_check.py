@@ -12,7 +12,7 @@ from cloudseg_ops.contracts.errors import WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.program_check import check_program
 from cloudseg_ops.contracts.state_dicts import StateDict, choose, compare, find_candidates, other_layers
-from cloudseg_ops.contracts.tensor_info import TensorInfo
+from cloudseg_ops.contracts.tensor_info import TensorInfo, show_name
 from cloudseg_ops.contracts.weights_errors import (
     damaged_error,
     further_layers_error,
@@ -26,8 +26,6 @@ from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, WeightsKin
 
 _NAMED = 6
 """Entries named that are not used."""
-_MAX_NAME = 80
-"""Characters of an entry's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +138,12 @@ def _note(chosen: StateDict, fits: Sequence[StateDict], content: object) -> str:
     others = [fit.key for fit in fits if fit.tensors != chosen.tensors and fit.key]
     clauses = [f"the weights are {chosen}"] if chosen.key or chosen.unwrapped else []
     if unused:
-        listed = ", ".join(name[:_MAX_NAME] for name in unused[:_NAMED])
+        listed = ", ".join(map(show_name, unused[:_NAMED]))
         clauses.append(f"not used: {listed}{', …' if len(unused) > _NAMED else ''}")
     if others:
         clauses.append(
-            f"{' and '.join(others)} would fit, too, and a moving average (ema) is preferred; `weights_key` in the "
-            "`model` section selects another"
+            f"{' and '.join(map(show_name, others))} would fit, too, and a moving average (ema) is preferred; "
+            "`weights_key` in the `model` section selects another"
         )
     return "; ".join(clauses)
 

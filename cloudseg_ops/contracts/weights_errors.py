@@ -8,14 +8,12 @@ from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED, Shapes
 from cloudseg_ops.contracts.errors import ModelLoadError, WeightsFileError
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.contracts.state_dicts import Differences, StateDict, compare, infer_values
-from cloudseg_ops.contracts.tensor_info import ForeignObject, TensorInfo
+from cloudseg_ops.contracts.tensor_info import ForeignObject, TensorInfo, show_name
 from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, WeightsKind
 
 _NAMED = 3
 """Tensors named per difference."""
 _NAMED_ENTRIES = 12
-_MAX_NAME = 200
-"""Characters of a name; a hostile file may have names of megabytes."""
 _SAVE = "torch.save(network.state_dict(), path)"
 _EXPORT = "torch.export.save(program, path)"
 _TRACK = "then track it with `dvc add` and `dvc push`"
@@ -166,7 +164,7 @@ def no_tensors_error(content: object, key: str | None, where: str) -> ModelLoadE
         return foreign_error(where, [content.name])
     if isinstance(content, Mapping):
         objects = [
-            f"{value.name} (its entry {str(name)[:80]!r})"
+            f"{value.name} (its entry {show_name(str(name))!r})"
             for name, value in content.items()
             if isinstance(value, ForeignObject)
         ]
@@ -200,7 +198,7 @@ def describe_differences(differences: Differences) -> str:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return "; ".join(name[:_MAX_NAME] for name in names[:_NAMED]) + ("; …" if len(names) > _NAMED else "")
+    return "; ".join(map(show_name, names[:_NAMED])) + ("; …" if len(names) > _NAMED else "")
 
 
 def _entries(content: Mapping[object, object]) -> Iterator[str]:
@@ -208,4 +206,4 @@ def _entries(content: Mapping[object, object]) -> Iterator[str]:
         if place == _NAMED_ENTRIES:
             yield "…"
             return
-        yield str(name)[:80]
+        yield show_name(str(name))

@@ -7,7 +7,8 @@ from typing import Any, BinaryIO
 
 from cloudseg_ops.contracts.architectures import ARCHITECTURES, EXPORTED, StateDictRule
 from cloudseg_ops.contracts.checkpoint_file import Checkpoint
-from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError
+from cloudseg_ops.contracts.errors import ModelLoadError
+from cloudseg_ops.contracts.model_ref import MAX_CHANNELS
 from cloudseg_ops.contracts.program_header import describe, program_shapes
 from cloudseg_ops.contracts.state_dicts import StateDict, choose, compare, find_candidates, guess_values, infer_values
 from cloudseg_ops.contracts.weights_check import read_checkpoint
@@ -21,9 +22,8 @@ from cloudseg_ops.contracts.weights_kind import PROGRAM, STATE_DICTS, kind_of
 
 _COUNTS = ("in_channels", "n_classes")
 _OUTPUTS = {"output_name", "output_index"}
-_MAX_CHANNELS = 16
 _MAX_CLASSES = 256
-"""Programs with more channels than these do not have the layout (N, channels, H, W)."""
+"""Programs with more channels do not have the layout (N, channels, H, W); the same for those of images."""
 
 
 def read_params(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict[str, Any]:
@@ -35,7 +35,6 @@ def read_params(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict[s
         where: What the file is and where, for error messages.
 
     Raises:
-        ModelParamsError: The weights cannot say what the section leaves out.
         WeightsFileError: It is neither a program nor a state dict, or it is damaged.
         ModelLoadError: It fits no built-in architecture, or several state dicts in it fit, or a program contradicts the
             section.
@@ -56,13 +55,8 @@ def _from_program(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict
     found: dict[str, Any] = {"architecture": EXPORTED}
     try:
         shapes = program_shapes(file)
-    except ValueError as error:
-        # Described in another format: the values must be stated, and the engine checks them.
-        if missing := [name for name in _COUNTS if name not in stated]:
-            raise ModelParamsError(
-                f"the `model` section of params.yaml must state {' and '.join(missing)}, which cannot be read off "
-                f"{where}: {error}"
-            ) from None
+    except ValueError:
+        # Described in another format: the values must be stated.
         return {name: value for name, value in found.items() if name not in stated}
     # Other outputs are chosen, and classes are not counted by channels, if the section says so.
     channels = shapes.in_channels
@@ -71,7 +65,7 @@ def _from_program(stated: Mapping[str, Any], file: BinaryIO, where: str) -> dict
         raise _contradiction(where, f"takes images of shape {describe(shapes.inputs[0])}", "in_channels", stated)
     if "n_classes" in stated and classes not in (None, stated["n_classes"]):
         raise _contradiction(where, f"returns a tensor of shape {describe(shapes.output)}", "n_classes", stated)
-    if channels is not None and channels <= _MAX_CHANNELS:
+    if channels is not None and channels <= MAX_CHANNELS:
         found["in_channels"] = channels
     if classes is not None and classes <= _MAX_CLASSES:
         found["n_classes"] = classes

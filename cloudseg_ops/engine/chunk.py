@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 from cloudseg_ops.contracts.errors import ChunkUnfinishedError, CloudsegError, DecoderMissingError
 from cloudseg_ops.contracts.results import ChunkSummary, Outcome
@@ -21,16 +22,20 @@ from cloudseg_ops.engine.scheduling.status_writer import StatusWriter
 from cloudseg_ops.engine.scheduling.worklist import Worklist
 from cloudseg_ops.storage import PAGE_SIZE, Store
 
+if TYPE_CHECKING:
+    from cloudseg_ops.engine.network.model_loader import OnLoaded
+
 _log = logging.getLogger(__name__)
 
 
-def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
+def run_chunk(options: EngineOptions, store: Store, stop: Stop, *, on_loaded: OnLoaded | None = None) -> ChunkSummary:
     """Segment a chunk, and write its results file even if that fails.
 
     Args:
         options: The engine's options.
         store: Cloud Storage.
         stop: The request to stop.
+        on_loaded: Called with the loaded model, unless every image has its proof already.
 
     Returns:
         The summary that was written with the results.
@@ -56,7 +61,8 @@ def run_chunk(options: EngineOptions, store: Store, stop: Stop) -> ChunkSummary:
                     # Imported here, because a chunk that is done already needs neither torch nor threads.
                     from cloudseg_ops.engine.session import segment
 
-                    segment(options, store, stop, ref=ref, result_log=result_log, items=chain([first], items))
+                    rest = chain([first], items)
+                    segment(options, store, stop, ref=ref, result_log=result_log, items=rest, on_loaded=on_loaded)
         except BaseException:
             stop.begin_work()
             _save_results(options, store, result_log, started)

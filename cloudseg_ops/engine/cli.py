@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cloudseg_ops import __version__
 from cloudseg_ops.contracts.engine_failure import PERMANENT_EXIT, failure_line, is_permanent
@@ -53,9 +53,25 @@ def main(arguments: Sequence[str], stop: Stop) -> int:
     from cloudseg_ops.engine.chunk import run_chunk
     from cloudseg_ops.storage import Store
 
-    try:
+    def work() -> None:
         store = Store.open(connections=options.downloads + options.uploads + 3)
         run_chunk(options, store, stop)
+
+    return exit_status(work, stop)
+
+
+def exit_status(work: Callable[[], None], stop: Stop) -> int:
+    """Do the engine's work, and log why it failed as the last line.
+
+    Args:
+        work: Segments the chunk.
+        stop: The request to stop.
+
+    Returns:
+        The exit status: see `main`.
+    """
+    try:
+        work()
     except KeyboardInterrupt:
         _log.error("interrupted from the keyboard")
         return INTERRUPTED

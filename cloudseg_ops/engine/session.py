@@ -16,7 +16,7 @@ from cloudseg_ops.engine.io.threads import ThreadIo
 from cloudseg_ops.engine.io.worker_pool import IoWorkerPool
 from cloudseg_ops.engine.memory.plan import MemoryPlan, memory_limit, plan_memory
 from cloudseg_ops.engine.network.device import choose_device
-from cloudseg_ops.engine.network.model_loader import ModelLoader
+from cloudseg_ops.engine.network.model_loader import ModelLoader, OnLoaded
 from cloudseg_ops.engine.process.options import EngineOptions, usable_cpus
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.engine.scheduling.autoscaler import IoAutoscaler
@@ -32,7 +32,14 @@ _BATCHES_AHEAD = 6
 
 
 def segment(
-    options: EngineOptions, store: Store, stop: Stop, *, ref: ModelRef, result_log: ResultLog, items: Iterator[Item]
+    options: EngineOptions,
+    store: Store,
+    stop: Stop,
+    *,
+    ref: ModelRef,
+    result_log: ResultLog,
+    items: Iterator[Item],
+    on_loaded: OnLoaded | None = None,
 ) -> None:
     """Segment the remaining images of a chunk.
 
@@ -43,11 +50,12 @@ def segment(
         ref: The run's model.
         result_log: The chunk's result log.
         items: The images to segment.
+        on_loaded: Called with the loaded model.
     """
     device = choose_device(options.device)
     memory = plan_memory(options.memory or memory_limit(), _LIBRARIES, on_gpu=device == "cuda")
     left = result_log.total - result_log.accounted
-    loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop)
+    loader = ModelLoader(options, store, ref, device, memory=memory, expected=left, stop=stop, on_loaded=on_loaded)
     check_decoders()
     pool = _pool(options, store, ref, memory, on_gpu=device == "cuda")
     previews = PreviewWriter(options, store, ref)

@@ -189,3 +189,9 @@ def test_weights_that_fit_two_architectures(monkeypatch: pytest.MonkeyPatch) -> 
     ):
         complete("model: {}")
     assert complete("model: {architecture: twin}").params.architecture == "twin"
+
+
+def test_names_from_files_are_shown_on_one_line() -> None:
+    section = ModelSection({"lr" + chr(10) + "INFO forged": 1, "x" * 300: 2}, "it")
+    (line, _) = complete_params(section, io.BytesIO(checkpoint()), "it").log_lines()
+    assert line.endswith(": lr" + chr(92) + "nINFO forged, " + "x" * 100 + "…")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cloudseg_ops.contracts import program_header
-from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError, WeightsFileError
+from cloudseg_ops.contracts.errors import ModelLoadError, ModelParamsError, UnsafeProgramError, WeightsFileError
 from cloudseg_ops.contracts.model_section import ModelSection, complete_params
 from cloudseg_ops.contracts.program_header import program_shapes
 from tests.support.archives import described_program
@@ -145,14 +145,9 @@ def test_a_program_and_a_built_in_architecture() -> None:
         complete_params(ModelSection({"architecture": "exported"}, "it"), io.BytesIO(checkpoint()), "it")
 
 
-def test_a_program_in_another_format_needs_all_values() -> None:
-    told = r"must state n_classes, which cannot be read off 'model.pt2' at v1: its models/model.json does not say what"
-    with pytest.raises(ModelParamsError, match=told):
-        complete("{}", in_channels=3)
+def test_a_program_in_another_format_is_refused_before_values_are_asked_for() -> None:
     legacy = program("{}", "serialized_exported_program.json")
-    with pytest.raises(
-        ModelParamsError, match=r"must state in_channels and n_classes, .*: it has no models/model.json"
-    ):
+    with pytest.raises(UnsafeProgramError, match=r"it is .*export"):
         complete_params(ModelSection({}, "params.yaml"), legacy, "it")
 
 

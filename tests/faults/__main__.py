@@ -20,7 +20,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=0.1, help="share of requests that get a fault, 0–1 (0.1)")
     parser.add_argument("--jobs", type=int, default=4, help="worlds at once (4)")
-    parser.add_argument("--endpoint", help="a running storage server, such as http://127.0.0.1:9000 (an own emulator)")
+    parser.add_argument(
+        "--endpoint", help="a running storage server, such as http://127.0.0.1:9000 (default: an emulator)"
+    )
     options = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="cloudseg-faults-") as folder:

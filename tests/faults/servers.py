@@ -20,7 +20,7 @@ _TIMEOUT = 30
 
 
 class EmulatorProcess:
-    """An emulator in a process of its own.
+    """An emulator in a separate process.
 
     Args:
         directory: Its state, which survives its death.

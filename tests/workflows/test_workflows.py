@@ -14,6 +14,7 @@ from cloudseg_delivery.targets import FOLDER
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github/workflows").glob("*.yml"))
+EXAMPLES = sorted((ROOT / "examples/model-repository/.github/workflows").glob("*.yml"))
 WORKFLOWS: dict[str, dict[Any, Any]] = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
 JOBS = [(name, job, made) for name, workflow in WORKFLOWS.items() for job, made in workflow["jobs"].items()]
 STEPS = [(f"{name}.{job}", step) for name, job, made in JOBS for step in made.get("steps", [])]
@@ -28,14 +29,15 @@ def test_list_of_workflows() -> None:
 
 
 def test_actions_are_pinned_by_commit_with_a_version_comment() -> None:
-    for path in FILES:
+    for path in (*FILES, *EXAMPLES):
         for line in path.read_text().splitlines():
             if found := re.search(r"uses: (?!\./)(.*)", line):
                 assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", found[1]), line
 
 
 def test_each_action_has_one_commit() -> None:
-    used = {step["uses"] for _, step in STEPS if "uses" in step}
+    texts = [path.read_text() for path in (*FILES, *EXAMPLES)]
+    used = {action for text in texts for action in re.findall(r"uses: (?!\./)(\S+)", text)}
     assert len(used) == len({action.partition("@")[0] for action in used})
 
 

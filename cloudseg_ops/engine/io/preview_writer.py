@@ -99,7 +99,7 @@ def _thumbnail(image: DecodedImage) -> Image.Image:
     # Of many bands, the first three.
     pixels = pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
     if pixels.dtype != np.uint8:
-        pixels = np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+        pixels = np.round(np.clip(pixels.astype(np.float32), 0, 1) * 255).astype(np.uint8)
     photograph = Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
     # A photograph that was stretched for the network gets its own shape again.
     height, width = image.mask_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,10 @@ _WASTE = 1.15
 
 _log = logging.getLogger(__name__)
 
+OnLoaded = Callable[["Network", "Network", Sequence[DecodedImage]], None]
+"""Called once, before the first forward pass of a chunk, with the network in float32, the network in the precision that
+was chosen, and the first images."""
+
 
 class ModelLoader:
     """Starts loading the model when constructed; call it with the first images to get the predictor.
@@ -51,6 +55,7 @@ class ModelLoader:
         memory: The memory plan, which limits the forward passes on the CPU.
         expected: Number of images left in the chunk.
         stop: The request to stop; from the end of loading on, it lets work in flight finish.
+        on_loaded: Called with what was loaded.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class ModelLoader:
         memory: MemoryPlan,
         expected: int,
         stop: Stop,
+        on_loaded: OnLoaded | None = None,
     ) -> None:
         self._options = options
         self._store = store
@@ -71,6 +77,7 @@ class ModelLoader:
         self._memory = memory
         self._expected = expected
         self._stop = stop
+        self._on_loaded = on_loaded
         self._network: Future[Network] = Future()
         threading.Thread(target=self._load, name="load", daemon=True).start()
 
@@ -127,6 +134,8 @@ class ModelLoader:
         network = with_compilation(network, self._options.compile, self._expected)
         tuner = BatchTuner(_GPU_START if on_gpu else 1, max_pixels, self._options.batch)
         start_gc()
+        if self._on_loaded:
+            self._on_loaded(exact, network, images)
         self._stop.begin_work()
         return AdaptivePredictor(Predictor(self._ref, network), tuner, self._stop, workers=workers, threads=threads)
 

@@ -13,6 +13,7 @@ from torch import nn
 from cloudseg_ops.contracts.model_ref import ModelParams
 from cloudseg_ops.engine.network import program_passes
 from cloudseg_ops.engine.network.device import allow_tf32
+from cloudseg_ops.engine.network.fused_layers import can_fuse, fuse_sequences
 from cloudseg_ops.engine.network.outputs import Output
 
 
@@ -129,13 +130,16 @@ class Network:
         """
         if self.built_in:
             converted = copy.deepcopy(self.forward).to(torch.bfloat16)
+            if can_fuse(self.device):
+                fuse_sequences(converted)
             return replace(self, forward=converted, dtype=torch.bfloat16, exact=self)
-        converted = program_passes.in_bf16(self.forward)
+        converted = program_passes.in_bf16(self.forward, self.device)
         return replace(self, forward=converted, dtype=torch.bfloat16, autocast=True, exact=self)
 
     def with_bf16_convolutions(self) -> Network:
         """Return a copy of an exported program that computes convolutions and linear layers in bfloat16."""
-        return replace(self, forward=program_passes.with_bf16_convolutions(self.forward), autocast=True, exact=self)
+        converted = program_passes.with_bf16_convolutions(self.forward, self.device)
+        return replace(self, forward=converted, autocast=True, exact=self)
 
     def in_tf32(self) -> Network:
         """Return this network with float32 operations computed in TF32."""

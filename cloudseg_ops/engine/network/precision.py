@@ -98,6 +98,29 @@ def _forced_bf16(ref: ModelRef, exact: Network, images: Sequence[DecodedImage]) 
     return candidate
 
 
+def compare_bf16(ref: ModelRef, exact: Network, images: Sequence[DecodedImage]) -> tuple[str, float] | None:
+    """Compare bfloat16 with float32, whether the device is faster in it or not.
+
+    Args:
+        ref: The model.
+        exact: Its network in float32.
+        images: Images to compare.
+
+    Returns:
+        The name and the agreement, 0–1, of the fastest way to compute in bfloat16 that agrees, or else of the last
+        one; None if the network's operations do not support it.
+    """
+    found = None
+    for name, build in _bf16_choices(exact):
+        try:
+            found = name, agreement_of(Predictor(ref, exact), Predictor(ref, build()), images)
+        except _UnsupportedError:
+            continue
+        if found[1] >= AGREEMENT:
+            break
+    return found
+
+
 def has_tf32(device: torch.device) -> bool:
     """Return whether the device supports TF32: NVIDIA GPUs since compute capability 8.0."""
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)

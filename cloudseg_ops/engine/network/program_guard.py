@@ -82,5 +82,5 @@ def _qualified_name(target: object) -> str:
     if isinstance(target, torch._ops.OpOverload):
         return f"torch.ops.{target}"
     if isinstance(target, torch._ops.HigherOrderOperator):
-        return f"torch.ops.higher_order.{target.name()}"
+        return f"torch.ops.higher_order.{target}"
     return f"{getattr(target, '__module__', '')}.{getattr(target, '__name__', '')}"

@@ -53,7 +53,9 @@ def lay_out_channels_last(module: fx.GraphModule) -> bool:
     # Other parameters keep their layout: the program may take views of them that channels last does not support.
     for name, parameter in parameters_only_of(module, CONVOLUTIONS).items():
         if parameter.dim() == 4:
-            set_tensor(module, name, parameter.detach().contiguous(memory_format=torch.channels_last))
+            # A copy, because weights of 1 × 1 convolutions are already contiguous in both layouts, and then their
+            # strides say channels first.
+            set_tensor(module, name, parameter.detach().clone(memory_format=torch.channels_last))
     return True
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
+from cloudseg_ops.engine.network.fused_layers import can_fuse
 from cloudseg_ops.engine.network.program_folding import fold_batch_norms
+from cloudseg_ops.engine.network.program_fusion import fuse_layers
 from cloudseg_ops.engine.network.program_graphs import (
     CONVOLUTIONS,
     MATRIX_PRODUCTS,
@@ -45,30 +47,36 @@ def prepare_program(program: nn.Module) -> int:
     return folded
 
 
-def with_bf16_convolutions(program: nn.Module) -> nn.Module:
+def with_bf16_convolutions(program: nn.Module, device: torch.device) -> nn.Module:
     """Copy a program, and convert the weights used only by convolutions and linear layers to bfloat16.
 
-    This saves autocast the conversion of the weights in each pass. The results are identical.
+    This saves autocast the conversion of the weights in each pass. On a CPU, activations are fused into these layers.
+    The results are identical.
 
     Args:
         program: The module of an exported program, with its weights in float32.
+        device: Its device.
     """
     program = copy_program(program)
     for module in graph_modules(program):
         for name, parameter in parameters_only_of(module, (*CONVOLUTIONS, *MATRIX_PRODUCTS)).items():
             if parameter.dtype == torch.float32:
                 set_tensor(module, name, parameter.detach().to(torch.bfloat16))
+        if can_fuse(device):
+            fuse_layers(module)
     return program
 
 
-def in_bf16(program: nn.Module) -> nn.Module:
+def in_bf16(program: nn.Module, device: torch.device) -> nn.Module:
     """Copy a program, and convert all its tensors to bfloat16, so that it computes in it if its input is bfloat16.
 
     Conversions to float32 in the program stay, and so do the operations that follow, up to the next one that autocast
-    converts. Some programs fail in bfloat16, because an operation does not accept tensors of different types.
+    converts. Some programs fail in bfloat16, because an operation does not accept tensors of different types. On a CPU,
+    activations are fused into convolutions and linear layers.
 
     Args:
         program: The module of an exported program, with its weights in float32.
+        device: Its device.
     """
     program = copy_program(program)
     for module in graph_modules(program):
@@ -78,6 +86,8 @@ def in_bf16(program: nn.Module) -> nn.Module:
             if tensor is not None and tensor.dtype == torch.float32:
                 set_tensor(module, name, tensor.detach().to(torch.bfloat16))
         _remove_assertions(module)
+        if can_fuse(device):
+            fuse_layers(module)
     return program
 
 

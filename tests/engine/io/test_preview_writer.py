@@ -98,3 +98,14 @@ def test_the_right_half_marks_the_clouds() -> None:
     inside, edge = right[20:80, 60:90], right[20:80, 50]
     assert (inside[..., 0] - inside[..., 1]).mean() > 25
     assert (edge[..., 0] - edge[..., 1]).mean() > (inside[..., 0] - inside[..., 1]).mean()
+
+
+def test_a_stretched_photograph_of_many_bands_gets_its_own_shape_and_three_bands() -> None:
+    pixels = np.zeros((64, 64, 5), np.float32)
+    pixels[..., :3] = (2.0, 0.5, -1.0)
+    pixels[..., 3:] = 0.3
+    data = render_preview(DecodedImage(pixels, (100, 200)), np.zeros((64, 64), np.uint8))
+    with Image.open(io.BytesIO(data)) as preview:
+        assert preview.size == (2 * 64 + 4, 32)
+        red, green, blue = preview.convert("RGB").getpixel((20, 16))  # type: ignore[misc]
+    assert (red > 245, abs(green - 128) < 10, blue < 10) == (True, True, True)

@@ -149,7 +149,8 @@ def test_operators_of_another_library_need_to_be_allowed() -> None:
 
     class Twice(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.ops.cloudseg_tests.twice(images)
+            found: torch.Tensor = torch.ops.cloudseg_tests.twice(images)
+            return found
 
     stream = io.BytesIO()
     torch.export.save(torch.export.export(Twice(), (torch.rand(1, 3, 4, 4),)), stream)

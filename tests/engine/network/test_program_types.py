@@ -60,7 +60,7 @@ def test_an_unknown_type_is_read_as_a_dict(program: bytes) -> None:
 
 @pytest.mark.parametrize("context", ['{"__enum__": true, "fqn": "this:s"}', "[1]", "not JSON", None])
 def test_other_contents_are_left_to_pytorch(context: str | None) -> None:
-    spec = {"type": "a.b.C", "context": context, "children_spec": []}
+    spec: dict[str, object] = {"type": "a.b.C", "context": context, "children_spec": []}
     call = {"signature": {"out_spec": json.dumps([1, spec])}}
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
