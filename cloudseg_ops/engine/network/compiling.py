@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import shutil
@@ -47,6 +48,7 @@ def with_compilation(network: Network, choice: Compile, expected: int) -> Networ
         return network
     # Machine code is not kept: it would have to be trusted, and fits one processor and one version of PyTorch.
     folder = tempfile.mkdtemp(prefix="cloudseg-compiled-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = folder
     forward = CompilingForward(network.forward, expected, 0.0 if choice == "always" else MIN_SECONDS)
     return replace(network, forward=forward)
