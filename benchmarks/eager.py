@@ -82,8 +82,9 @@ def _fold(network: nn.Module) -> nn.Module:
     for block in network.modules():
         children = list(block.named_children())
         for (name, layer), (following, norm) in pairwise(children):
-            fits = isinstance(norm, nn.BatchNorm2d) and isinstance(layer, nn.Conv2d)
-            if fits and layer.out_channels == norm.num_features:
+            if not isinstance(norm, nn.BatchNorm2d) or not isinstance(layer, nn.Conv2d):
+                continue
+            if layer.out_channels == norm.num_features:
                 setattr(block, name, fuse_conv_bn_eval(layer, norm))
                 setattr(block, following, nn.Identity())
     return network

@@ -167,7 +167,7 @@ def _of_library(name: str, cache: Path, python: Path | None) -> Model:
     if not program.exists():
         if python is None or not python.exists():
             raise MissingModelError(f"there is no {program}, nor {python} to export it: run scripts/model-venv.sh")
-        command = [python, "-m", "benchmarks.library_networks", name, program.resolve()]
+        command = [str(python), "-m", "benchmarks.library_networks", name, str(program.resolve())]
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
         done = subprocess.run(
             command, env=environment, capture_output=True, text=True, timeout=_EXPORT_SECONDS, check=False

@@ -52,10 +52,10 @@ def fuse_sequences(network: nn.Module) -> None:
         places = [place for place, layer in enumerate(block) if not isinstance(layer, nn.Identity)]
         for place, following in pairwise(places):
             layer = block[place]
-            if _can_be_fused(layer) and isinstance(block[following], nn.ReLU):
+            # Not a subclass, which may compute something else.
+            if type(layer) is nn.Conv2d and _pads_with_zeros(layer) and isinstance(block[following], nn.ReLU):
                 block[place], block[following] = ConvolutionWithReLU(layer), nn.Identity()
 
 
-def _can_be_fused(layer: nn.Module) -> bool:
-    # Not a subclass, which may compute something else.
-    return type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+def _pads_with_zeros(layer: nn.Conv2d) -> bool:
+    return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)

@@ -6,7 +6,7 @@ result again; a fused bias is not copied to each row first.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
@@ -39,7 +39,7 @@ def fuse_layers(module: fx.GraphModule) -> int:
         else:
             continue
         if following is not None and activation is not NOT_FUSED:
-            following.replace_all_uses_with(following.args[0])
+            following.replace_all_uses_with(cast("fx.Node", following.args[0]))
             module.graph.erase_node(following)
             fused += 1
     module.recompile()

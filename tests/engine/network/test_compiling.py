@@ -118,13 +118,13 @@ def test_few_images_or_many_shapes_are_not_compiled(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("_no_temporary_folders")
 @pytest.mark.parametrize(("choice", "wrapped"), [("never", False), ("auto", True), ("always", True)])
 def test_option_decides(choice: Compile, wrapped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiling.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
     network = with_compilation(loaded(), choice, 10)
     assert isinstance(network.forward, CompilingForward) is wrapped
 
 
 def test_missing_compiler_is_reported(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    monkeypatch.setattr(compiling.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     network = loaded()
     assert with_compilation(network, "always", 10) is network
     assert "is not compiled (--compile always): there is no C++ compiler (g++, clang++, c++) on the PATH" in caplog.text
