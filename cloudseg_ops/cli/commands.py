@@ -181,10 +181,10 @@ def _add_revisions(commands: Any) -> None:
     revisions = commands.add_parser(
         "revisions",
         help="list the model revisions for the DAG's trigger form, or update the form",
-        description="List the stages and versions of artifacts, the newest tags and the branches of the model registry, "
-        "CLOUDSEG_MODEL_REPOSITORY. With --refresh, update the revisions in the DAG's trigger form, as each run that pulls a model does: in the "
-        "Airflow of this Python, or, with --composer, in a Composer environment through gcloud. Exit code 0: success; "
-        "2: the registry could not be read, or the command failed.",
+        description="List the stages and versions of artifacts, the newest tags and the branches of the model "
+        "registry, CLOUDSEG_MODEL_REPOSITORY. With --refresh, update the revisions in the DAG's trigger form, as each "
+        "run that pulls a model does: in the Airflow of this Python, or, with --composer, in a Composer environment "
+        "through gcloud. Exit code 0: success; 2: the registry could not be read, or the command failed.",
     )
     revisions.add_argument("--refresh", action="store_true", help="update the revisions in the trigger form")
     revisions.add_argument(

@@ -19,7 +19,7 @@ from cloudseg_ops.cli.check_outcome import describe_commit, describe_network, pr
 from cloudseg_ops.cli.check_page import render_check_page
 from cloudseg_ops.cli.check_photographs import find_photographs
 from cloudseg_ops.cli.local_model import stage_local_model
-from cloudseg_ops.cli.models import add_registry_options, registry_source
+from cloudseg_ops.cli.models import add_registry_options, fetch_arguments
 from cloudseg_ops.config.settings import Settings
 from cloudseg_ops.contracts.engine_command import engine_arguments
 from cloudseg_ops.contracts.errors import LocalError, SettingsError
@@ -27,7 +27,7 @@ from cloudseg_ops.contracts.model_ref import ModelRef
 from cloudseg_ops.contracts.objects import InputObject
 from cloudseg_ops.contracts.run_layout import RunLayout
 from cloudseg_ops.contracts.uris import GcsUri
-from cloudseg_ops.registry import RevisionPolicy, pull_model
+from cloudseg_ops.registry import pull_model
 from cloudseg_ops.storage.folder_store import FolderStore
 
 REQUIREMENTS = ("torch==2.13.0", "numpy>=2")
@@ -146,17 +146,7 @@ def _stage(store: FolderStore, layout: RunLayout, settings: Settings, options: a
             f"there is no file or folder {options.model!r}, and no model registry given: set "
             "CLOUDSEG_MODEL_REPOSITORY, or use --repository URL"
         )
-    repository, path, registry = registry_source(options)
-    return pull_model(
-        store,
-        layout,
-        repository=repository,
-        revision=options.model,
-        path=path,
-        options=registry,
-        policy=RevisionPolicy(settings.model_revisions, settings.model_signers or ""),
-        allowed_operators=operators,
-    )
+    return pull_model(store, layout, revision=options.model, **fetch_arguments(options))
 
 
 def _write_chunk(store: FolderStore, layout: RunLayout, photographs: Sequence[InputObject]) -> GcsUri:

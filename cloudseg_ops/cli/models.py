@@ -47,7 +47,7 @@ def add_registry_options(parser: argparse.ArgumentParser) -> None:
 
 
 def fetch_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of `fetch_model`, without the revision, from the command line and CLOUDSEG_MODEL_*.
+    """Return the arguments of `fetch_model` and `pull_model`, without the revision, from options and CLOUDSEG_MODEL_*.
 
     Raises:
         SettingsError: No registry is given, or a variable is invalid.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from cloudseg_ops.cli.commands import main
+from cloudseg_ops.cli.model_check import REQUIREMENTS
 from tests.support.commands import check_links, check_syntax
 from tests.support.lab import picture
 
@@ -185,6 +187,11 @@ def test_recipe_is_short_and_valid(section: str) -> None:
 
 def test_commands_are_valid_bash() -> None:
     check_syntax(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+
+
+def test_the_engines_packages_are_those_of_the_command() -> None:
+    assert f"`pip install {shlex.join(REQUIREMENTS)}`" in PAGE
+    assert f"tested with {REQUIREMENTS[0].partition('==')[2]}" in PAGE
 
 
 def test_link_targets_exist() -> None:

@@ -72,7 +72,8 @@ class AdaptivePredictor:
 
     def _batch(self, work: Work) -> int:
         """Return how many inputs of the network to compute at once."""
-        return self._predictor.network.batch or self._tuner.limit(work.size)
+        network = self._predictor.network
+        return network.batch or max(network.fewest, self._tuner.limit(work.size))
 
     def predict(self, images: Sequence[DecodedImage]) -> list[Prediction]:
         """Segment images of the same padded size, and tune the batch size by the time and memory they take.
@@ -116,13 +117,13 @@ class AdaptivePredictor:
 
     def _needs_tiles(self, work: Work, max_pixels: int) -> bool:
         network = self._predictor.network
-        return work.windows > 1 or (network.size is None and work.pixels * (network.batch or 1) > max_pixels)
+        return work.windows > 1 or (network.size is None and work.pixels * network.fewest > max_pixels)
 
     def _tiled(self, predictor: Predictor, image: DecodedImage, max_pixels: int, batch: int) -> Prediction:
         network = predictor.network
         if network.size is None:
             # As large as they fit, one at a time; a network may compute them several times to fill its batch.
-            return predictor.predict_tiled(image, max(1, max_pixels // (network.batch or 1)), self._check_stop)
+            return predictor.predict_tiled(image, max(1, max_pixels // network.fewest), self._check_stop)
         return predictor.predict_tiled(image, max_pixels, self._check_stop, batch=batch)
 
     def _in_float32(self, image: DecodedImage, coarse: LowPrecisionError) -> Prediction:
@@ -134,7 +135,7 @@ class AdaptivePredictor:
         _log.warning("an image is computed in float32, because its logits in bfloat16 are NaN or infinite")
         try:
             if self._needs_tiles(work, max_pixels):
-                return self._tiled(exact, image, max_pixels, exact.network.batch or 1)
+                return self._tiled(exact, image, max_pixels, exact.network.fewest)
             return exact.predict([image])[0]
         except Exception as error:
             if is_device_failure(error):
@@ -149,13 +150,13 @@ class AdaptivePredictor:
 
     def _retry_smaller(self, images: Sequence[DecodedImage], work: Work, reason: str) -> list[Prediction]:
         network = self._predictor.network
-        count = max(self._batch(work) if work.windows > 1 else len(images), network.batch or 1)
+        count = max(self._batch(work) if work.windows > 1 else len(images), network.fewest)
         pixels = work.pixels * count
         self._tuner.shrink(pixels if count > 1 else min(pixels, self._tuner.max_pixels))
         if self.on_gpu:
             torch.cuda.empty_cache()
             self._check_gpu_memory(reason)
-        if network.size and count <= (network.batch or 1):
+        if network.size and count <= network.fewest:
             raise EngineError(
                 f"the network takes images of {work.size[0]} × {work.size[1]} pixels, {count} at a time, and these did "
                 f"not fit into memory ({reason}); give the engine more memory, and run the chunk again"

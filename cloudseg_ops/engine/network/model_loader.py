@@ -113,9 +113,8 @@ class ModelLoader:
         network = choose_precision(self._ref, exact, self._options.precision, images, self._expected)
         each = _bytes_per_pixel(network, self._ref) * _WASTE
         spare = _spare_on_gpu(each) if on_gpu else self._memory.compute
-        first = Predictor(self._ref, network).inputs.work((images[0].height, images[0].width)).pixels * (
-            network.batch or 1
-        )
+        work = Predictor(self._ref, network).inputs.work((images[0].height, images[0].width))
+        first = work.pixels * network.fewest
         while workers > 1 and spare / workers < each * first:
             workers -= 1
         if not on_gpu:
@@ -132,7 +131,7 @@ class ModelLoader:
             max_pixels / 1e6,
         )
         network = with_compilation(network, self._options.compile, self._expected)
-        tuner = BatchTuner(_GPU_START if on_gpu else 1, max_pixels, self._options.batch)
+        tuner = BatchTuner(max(_GPU_START if on_gpu else 1, network.fewest), max_pixels, self._options.batch)
         start_gc()
         if self._on_loaded:
             self._on_loaded(exact, network, images)
@@ -207,7 +206,7 @@ def _bytes_per_pixel(network: Network, ref: ModelRef) -> float:
 
     def images(height: int, width: int) -> torch.Tensor:
         height, width = (math.ceil(side / network.stride) * network.stride for side in (height, width))
-        shape = (network.batch or 1, ref.params.in_channels, height, width)
+        shape = (network.fewest, ref.params.in_channels, height, width)
         return torch.zeros(shape, device=network.device).contiguous(memory_format=torch.channels_last)
 
     if network.size:

@@ -51,7 +51,8 @@ class Network:
         device: The device that holds its weights.
         output: How to read what `forward` returns.
         stride: H and W are padded to multiples of it.
-        batch: The only N that it takes; None: any.
+        batch: The only N that it takes; None: any from `fewest` on.
+        fewest: The smallest N that it takes.
         size: The only H and W that it is given; None: any.
         least: Smallest H and W that it takes; smaller images are padded.
         most: Largest H and W that it takes; None: any.
@@ -68,6 +69,7 @@ class Network:
     output: Output
     stride: int = 1
     batch: int | None = None
+    fewest: int = 1
     size: InputSize | None = None
     least: tuple[int, int] = (1, 1)
     most: tuple[int, int] | None = None
@@ -87,9 +89,10 @@ class Network:
             ModelLoadError: The network's output is not a tensor of a shape that the parameters allow.
         """
         size = (images.shape[0], *images.shape[2:])
-        if self.batch in (None, size[0]):
+        if size[0] == self.batch or (self.batch is None and size[0] >= self.fewest):
             return self.output.scores(self.raw(images), size)
-        parts = [self.run(self._full(images[first : first + self.batch])) for first in range(0, size[0], self.batch)]
+        most = self.batch or self.fewest
+        parts = [self.run(self._full(images[first : first + most])) for first in range(0, size[0], most)]
         return torch.cat(parts)[: size[0]] if len(parts) > 1 else parts[0][: size[0]]
 
     def raw(self, images: torch.Tensor) -> Any:
@@ -102,7 +105,7 @@ class Network:
 
     def _full(self, images: torch.Tensor) -> torch.Tensor:
         """Return a batch of the size that the network takes; the last image is repeated to fill it."""
-        missing = (self.batch or 0) - images.shape[0]
+        missing = self.fewest - images.shape[0]
         return torch.cat([images, images[-1:].expand(missing, -1, -1, -1)]) if missing > 0 else images
 
     @property

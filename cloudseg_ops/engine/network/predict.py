@@ -144,7 +144,7 @@ class Predictor:
     def raw_values(self, image: DecodedImage) -> torch.Tensor:
         """Return what the network itself returns for an image, before it is scaled and classified."""
         batch = self.inputs.normalized([self.inputs.fitted(image).pixels])
-        batch = batch.expand(self.network.batch or 1, -1, -1, -1)
+        batch = batch.expand(self.network.fewest, -1, -1, -1)
         return self.network.output.values(self.network.raw(batch), (batch.shape[0], *batch.shape[2:]))
 
     def _require_finite(self, finite: bool, shape: Sequence[int]) -> None:

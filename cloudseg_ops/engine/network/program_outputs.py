@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,6 @@ _PREFERRED = ("out", "logits")
 _log = logging.getLogger(__name__)
 
 Dim = int | torch.SymInt
-UNLIMITED = 2**31 - 1
-"""The largest size of a dimension without a bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +58,6 @@ def outputs_of(program: torch.export.ExportedProgram) -> dict[int, ProgramTensor
         if node is not None and isinstance(node.meta.get("val"), torch.Tensor):
             found[index] = _tensor(keystr(path), node)
     return found
-
-
-def ranges_of(program: torch.export.ExportedProgram) -> Callable[[Dim], tuple[int, int]]:
-    """Return a function from a dimension of a program to the smallest and largest size that it may have."""
-    constraints = program.range_constraints
-
-    def sizes(dim: Dim) -> tuple[int, int]:
-        if isinstance(dim, int):
-            return dim, dim
-        found = constraints.get(dim.node.expr)
-        if found is None:
-            return 1, UNLIMITED
-        return max(1, _number(found.lower, 1)), _number(found.upper, UNLIMITED)
-
-    return sizes
 
 
 def choose_output(outputs: dict[int, ProgramTensor], params: ModelParams) -> int:
@@ -127,10 +110,6 @@ def use_output(module: nn.Module, index: int) -> None:
     # Heads whose outputs are not used need not be computed.
     graph.eliminate_dead_code()
     module.recompile()  # type: ignore[operator]
-
-
-def _number(bound: Any, infinite: int) -> int:
-    return int(bound) if bound.is_Integer else infinite
 
 
 def _named(outputs: dict[int, ProgramTensor], name: str) -> int | None:

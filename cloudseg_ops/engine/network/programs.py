@@ -17,15 +17,14 @@ from cloudseg_ops.engine.network.network import InputSize, Network, tile_size
 from cloudseg_ops.engine.network.outputs import Output
 from cloudseg_ops.engine.network.program_guard import open_program
 from cloudseg_ops.engine.network.program_outputs import (
-    Dim,
     ProgramTensor,
     choose_output,
     inputs_of,
     outputs_of,
-    ranges_of,
     use_output,
 )
 from cloudseg_ops.engine.network.program_passes import prepare_program
+from cloudseg_ops.engine.network.program_ranges import multiple_of, ranges_of
 from cloudseg_ops.engine.network.reference import load_error, locate
 
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.bool)
@@ -49,7 +48,7 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, device)
-        inputs, outputs, ranges = inputs_of(program), outputs_of(program), ranges_of(program)
+        inputs, outputs = inputs_of(program), outputs_of(program)
         forward: nn.Module = program.module()
     except UnsafeProgramError:
         raise
@@ -69,16 +68,17 @@ def load_program(ref: ModelRef, data: bytes, device: torch.device) -> Network:
     if prepare_program(forward):
         # A negative variance, for example, makes finite weights NaN.
         require_finite_program(f"{locate(ref)}, with its batch normalization folded into convolutions,", forward)
-    (least_height, most_height), (least_width, most_width) = (ranges(side) for side in images.shape[2:])
+    (fewest, _), _, height, width = ranges_of(program, images)
     return Network(
         forward,
         device,
         Output.of(ref, outputs[index].name),
-        1 if size and size.is_fixed else math.lcm(stride_of(ref.params), *map(_multiple, images.shape[2:])),
+        1 if size and size.is_fixed else math.lcm(stride_of(ref.params), *map(multiple_of, images.shape[2:])),
         batch=images.shape[0] if isinstance(images.shape[0], int) else None,
         size=size,
-        least=(least_height, least_width),
-        most=(most_height, most_width),
+        fewest=fewest,
+        least=(height[0], width[0]),
+        most=(height[1], width[1]),
         dtype=images.dtype,
     )
 
@@ -128,11 +128,3 @@ def _check_output(ref: ModelRef, output: ProgramTensor) -> None:
         raise load_error(
             ref, f"it returns {output}", f"n_classes must be the {channels} channels that the program returns"
         )
-
-
-def _multiple(size: Dim) -> int:
-    """Return the number that a side must be a multiple of, as far as the program says: 32 for `32*s`."""
-    if isinstance(size, int):
-        return 1
-    coefficient, _ = size.node.expr.as_coeff_Mul()
-    return int(coefficient) if coefficient.is_Integer and coefficient > 0 else 1

@@ -13,7 +13,7 @@ from cloudseg_ops.engine.images.decode import DecodedImage, decode
 from cloudseg_ops.engine.network.adaptive import AdaptivePredictor
 from cloudseg_ops.engine.network.loading import load_network
 from cloudseg_ops.engine.network.predict import Predictor
-from cloudseg_ops.engine.network.program_outputs import UNLIMITED
+from cloudseg_ops.engine.network.program_ranges import UNLIMITED
 from cloudseg_ops.engine.network.tiling import plan_fixed_tiles
 from cloudseg_ops.engine.process.stopping import Stop
 from cloudseg_ops.engine.scheduling.tuning import BatchTuner
@@ -142,24 +142,6 @@ def test_a_photograph_that_max_side_scaled_down_is_tiled_and_scaled_back() -> No
     assert found.values.shape == (1, 41, 64)
     assert np.array_equal(found.classes, it.predict([image])[0].classes)
     assert found.restored((82, 128)).shape == (82, 128)
-
-
-@pytest.mark.parametrize("batch", [1, 4])
-@pytest.mark.parametrize("number", [1, 3, 4, 9])
-def test_batches_of_a_fixed_size_are_filled(batch: int, number: int) -> None:
-    it = predictor(exported(HEAD, batch=batch), size_multiple=4)
-    assert adaptive(it).limit((16, 24)) == batch
-    given = images(24, 16, number)
-    for image, found in zip(given, it.predict(given), strict=True):
-        assert np.array_equal(found.classes, (logits(image.pixels)[0, 0] > 0).numpy())
-
-
-def test_a_large_photograph_and_a_fixed_batch() -> None:
-    it = predictor(exported(HEAD, batch=4), size_multiple=4)
-    (image,) = images(80, 60)
-    model = adaptive(it, max_pixels=4 * 40 * 40)
-    assert model.limit((60, 80)) == 1
-    assert np.array_equal(model.predict([image])[0].classes, (logits(image.pixels)[0, 0] > 0).numpy())
 
 
 def test_a_network_of_one_size_that_does_not_fit_into_memory() -> None:

@@ -139,6 +139,15 @@ def test_classes_at_a_quarter_of_the_size_are_repeated() -> None:
     )
 
 
+@pytest.mark.parametrize("how", ["in_bf16", "with_bf16_convolutions"])
+def test_lower_precision_reads_the_same_output(how: str) -> None:
+    network = Head(lambda scores, aux: {"aux": aux, "out": quarter(scores).sigmoid()})
+    exact = predictor(network, output="probabilities", threshold=0.6)
+    coarse = Predictor(exact._ref, getattr(exact.network, how)())
+    assert coarse.network.bf16
+    assert (coarse.predict([IMAGE])[0].classes == exact.predict([IMAGE])[0].classes).mean() > 0.95
+
+
 def test_another_scale_is_an_error_that_names_the_shapes() -> None:
     it = predictor(Head(lambda scores, aux: scores[..., 4:, 4:]))
     told = r"returned \(1, 1, 28, 44\) for 1 images of 32 × 48 pixels; .* should have shape \(1, 1, 32, 48\)"

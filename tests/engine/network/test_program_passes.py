@@ -1,73 +1,18 @@
 """Transformations of exported programs: they become faster, and their results stay."""
 
-import io
-import warnings
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
-from torch import fx, nn
+from torch import nn
 
 from cloudseg_ops.contracts.errors import NonFiniteWeightsError
 from cloudseg_ops.engine.network.loading import load_network
-from cloudseg_ops.engine.network.network import Network
-from cloudseg_ops.engine.network.program_graphs import arguments_of, graph_modules
-from cloudseg_ops.engine.network.program_passes import in_bf16, prepare_program, with_bf16_convolutions
+from cloudseg_ops.engine.network.program_graphs import arguments_of
+from cloudseg_ops.engine.network.program_passes import in_bf16, prepare_program
 from tests.support.lab import model_ref
+from tests.support.program_networks import CPU, IMAGES, Attention, Chain, opened, operations, run, trained
 from tests.support.programs import exported, exported_params
-
-CPU = torch.device("cpu")
-IMAGES = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(1))
-
-
-def opened(network: nn.Module) -> fx.GraphModule:
-    """Export a network and open the program, as the engine does."""
-    program: fx.GraphModule = torch.export.load(io.BytesIO(exported(network))).module()
-    return program
-
-
-def operations(program: nn.Module) -> list[str]:
-    (module,) = graph_modules(program)
-    return [str(node.target).removeprefix("aten.") for node in module.graph.nodes if node.op == "call_function"]
-
-
-def run(program: nn.Module, images: torch.Tensor = IMAGES) -> torch.Tensor:
-    with torch.inference_mode():
-        logits: torch.Tensor = program(images.contiguous(memory_format=torch.channels_last))
-    return logits
-
-
-def trained(network: nn.Module) -> nn.Module:
-    """Give batch norms statistics and weights that are not those of a new network."""
-    generator = torch.Generator().manual_seed(2)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.running_mean is not None:
-            assert module.running_var is not None
-            module.running_mean.uniform_(-1, 1, generator=generator)
-            module.running_var.uniform_(0.5, 2, generator=generator)
-            if module.affine:
-                nn.init.uniform_(module.weight, 0.5, 2, generator=generator)
-                nn.init.uniform_(module.bias, -1, 1, generator=generator)
-    return network.eval()
-
-
-class Chain(nn.Sequential):
-    """Convolutions with and without bias, transposed, depthwise, each with a batch norm; residual and dropout."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            nn.Conv2d(3, 8, 3, padding=1, stride=2, bias=False),
-            nn.BatchNorm2d(8),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(8, 8, 3, padding="same", groups=8),
-            nn.BatchNorm2d(8, affine=False),
-            nn.ReLU6(inplace=True),
-            nn.Dropout(0.5),
-            nn.ConvTranspose2d(8, 4, 2, stride=2),
-            nn.BatchNorm2d(4),
-            nn.Conv2d(4, 1, 1),
-        )
 
 
 def test_batch_norms_are_folded_into_convolutions() -> None:
@@ -202,24 +147,6 @@ def test_weights_that_are_infinite_once_folded_are_refused() -> None:
         load_network(model_ref(weights, exported_params()), weights, CPU)
 
 
-class Attention(nn.Module):
-    """Views of a convolution's result that channels last does not support, and conversions to channels first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embed, self.mix, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 8), nn.Conv2d(8, 1, 1)
-        self.norm = nn.LayerNorm(8)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = self.embed(images.contiguous())
-        count, channels, height, width = features.shape
-        tokens = self.norm(features.view(count, channels, -1).transpose(1, 2))
-        tokens = tokens + self.mix(tokens)
-        grid = tokens.reshape(count, height, width, channels).permute(0, 3, 1, 2).contiguous()
-        logits: torch.Tensor = self.head(grid)
-        return logits
-
-
 def test_weights_of_convolutions_are_channels_last() -> None:
     torch.manual_seed(0)
     network = Attention().eval()
@@ -266,70 +193,6 @@ def test_programs_that_depend_on_the_layout_are_left_alone(build: Callable[[], n
     prepare_program(program)
     assert operations(program) == before
     assert program.get_parameter("conv.weight").is_contiguous()
-
-
-class Mixed(nn.Module):
-    """Computes one step in float32 on purpose, and asserts a type."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.mix, self.last = nn.Conv2d(3, 4, 1), nn.Linear(4, 4), nn.Conv2d(4, 1, 1)
-        self.scale = nn.Buffer(torch.tensor(0.5))
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = torch.softmax(self.first(images).to(torch.float32), dim=1)
-        features = self.mix((features * self.scale).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        logits: torch.Tensor = self.last(features)
-        return logits
-
-
-def loaded(network: nn.Module) -> Network:
-    weights = exported(network)
-    return load_network(model_ref(weights, exported_params()), weights, CPU)
-
-
-def test_whole_program_computes_in_bfloat16() -> None:
-    torch.manual_seed(0)
-    network = trained(Chain())
-    exact = loaded(network)
-    coarse = exact.in_bf16()
-    assert (coarse.dtype, coarse.precision) == (torch.bfloat16, "bfloat16")
-    assert {tensor.dtype for tensor in coarse.forward.parameters()} == {torch.bfloat16}
-    assert {tensor.dtype for tensor in exact.forward.parameters()} == {torch.float32}
-    with torch.inference_mode():
-        found = coarse.run(IMAGES)
-    assert (found.float() - run(network)).abs().max() < 0.05 * run(network).abs().max()
-
-
-def test_float32_steps_of_a_program_stay_in_float32() -> None:
-    torch.manual_seed(0)
-    network = Mixed().eval()
-    coarse = loaded(network).in_bf16()
-    seen: dict[str, torch.dtype] = {}
-
-    class Recorder(fx.Interpreter):
-        def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
-            result = super().call_function(target, args, kwargs)
-            seen[str(target)] = result.dtype if isinstance(result, torch.Tensor) else torch.int64
-            return result
-
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        Recorder(coarse.forward).run(IMAGES.to(torch.bfloat16))
-        found = coarse.run(IMAGES)
-    assert seen["aten.softmax.int"] == torch.float32
-    layers = [dtype for name, dtype in seen.items() if "linear" in name or "conv" in name]
-    assert layers == [torch.bfloat16] * 2
-    assert (found.float() - run(network)).abs().max() < 0.02
-
-
-def test_weights_of_convolutions_and_linear_layers_are_converted_once() -> None:
-    program = opened(Attention())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        coarse = with_bf16_convolutions(program, CPU)
-    dtypes = {name: parameter.dtype for name, parameter in coarse.named_parameters()}
-    assert {name for name, dtype in dtypes.items() if dtype == torch.float32} == {"norm.weight", "norm.bias"}
-    assert coarse.get_parameter("norm.weight") is program.get_parameter("norm.weight")
 
 
 def test_a_program_within_a_module_is_prepared() -> None:
