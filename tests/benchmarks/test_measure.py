@@ -58,10 +58,10 @@ def test_signal_to_the_harness_kills_the_measured_process(tmp_path: Path, number
         "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         f"open({str(held)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     )
-    # A shell starts background jobs with SIGINT ignored, and Python keeps it ignored.
+    # A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and Python keeps them ignored.
     harness = (
         "import pathlib, signal, sys; from benchmarks import measure; measure._GRACE_SECONDS = 0.2; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); signal.signal(signal.SIGHUP, signal.SIG_DFL); "
         f"measure.run_measured([sys.executable, '-c', {sleeper!r}], log=pathlib.Path({str(tmp_path / 'log')!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", harness], cwd=ROOT, stderr=subprocess.PIPE)
