@@ -24,7 +24,7 @@ EVERYTHING: dict[str, Any] = {
     ],
     "alert_email": "on-call@example.com",
     "hours_without_success": 26,
-    "model_bucket": "team-models",
+    "model_bucket": "my-project-cloudseg-models",
     "web_server_ranges": {"198.51.100.0/24": "office"},
     "airflow_network": {"network": "shared", "subnetwork": "airflow"},
     "notification_channels": {"my-airflow": ["projects/my-airflow/notificationChannels/1"]},

@@ -10,10 +10,9 @@ from tests.support.commands import DOCS, Calls
 
 
 def test_grants_of_the_options_match_the_guide(everything: Plan, gke: Calls, options: Calls) -> None:
-    models = ("team-models", "serviceAccount:cloudseg-airflow@my-airflow.iam.gserviceaccount.com")
     commanded = grants_by(options)
-    assert len(commanded) == 10
-    assert grants_in(everything) - grants_by(gke) == {*commanded, (*models, "roles/storage.objectViewer", "")}
+    assert len(commanded) == 11
+    assert grants_in(everything) - grants_by(gke) == commanded
 
 
 def test_identity_of_the_delivery_matches_the_guide(everything: Plan, options: Calls) -> None:
