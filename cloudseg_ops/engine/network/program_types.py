@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
 from torch.utils import _pytree as pytree
+
+from cloudseg_ops.contracts.zip_members import read_member
 
 _MAX_BYTES = 256 * 1024 * 1024
 
@@ -27,18 +28,15 @@ def register_output_types(data: bytes) -> None:
             for node in _nodes(spec):
                 _register(node)
     # Another file, or another format: loading it says what is wrong.
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, LookupError, TypeError, RecursionError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return
 
 
 def _output_specs(data: bytes) -> Iterator[Any]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for member in archive.infolist():
-            _, _, name = member.filename.partition("/")
-            if name.startswith("models/") and name.endswith(".json") and member.file_size <= _MAX_BYTES:
-                for call in json.loads(archive.read(member))["graph_module"]["module_call_graph"]:
-                    if call["signature"]:
-                        yield json.loads(call["signature"]["out_spec"])[1]
+    document = json.loads(read_member(io.BytesIO(data), "models/model.json", _MAX_BYTES))
+    for call in document["graph_module"]["module_call_graph"]:
+        if call["signature"]:
+            yield json.loads(call["signature"]["out_spec"])[1]
 
 
 def _nodes(spec: Any) -> Iterator[Any]:
