@@ -3,6 +3,7 @@
 import json
 import shlex
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,21 @@ from cloudseg_ops.cli.commands import main
 Output = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def git_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    for role in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{role}_NAME", "t")
-        monkeypatch.setenv(f"GIT_{role}_EMAIL", "t@example.org")
+@pytest.fixture(scope="module", autouse=True)
+def git_identity() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+        for role in ("AUTHOR", "COMMITTER"):
+            patch.setenv(f"GIT_{role}_NAME", "t")
+            patch.setenv(f"GIT_{role}_EMAIL", "t@example.org")
+        yield
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `registry`, made by the command, its DVC remote `store` and the bare repository `origin`."""
+def made(tmp_path_factory: pytest.TempPathFactory, git_identity: None) -> Path:
+    """A folder with `registry`, made by the command, and its DVC remote `store`."""
     root = tmp_path_factory.mktemp("made")
-    subprocess.run(["git", "init", "--quiet", "--bare", str(root / "origin")], check=True)
+    assert _init(root) == 0
     return root
 
 
@@ -38,15 +41,16 @@ def _resolve(capsys: Output, *arguments: str) -> dict[str, object]:
     return model
 
 
-def test_init_can_be_repeated_and_prints_commands_that_work(made: Path, capsys: Output) -> None:
-    assert _init(made, "--origin", str(made / "origin")) == 0
+def test_init_can_be_repeated_and_prints_commands_that_work(tmp_path: Path, capsys: Output) -> None:
+    subprocess.run(["git", "init", "--quiet", "--bare", str(tmp_path / "origin")], check=True)
+    assert _init(tmp_path, "--origin", str(tmp_path / "origin")) == 0
     first = capsys.readouterr()
     assert "version clouds@v1.0.0" in first.err
-    assert _init(made, "--origin", str(made / "origin")) == 0
+    assert _init(tmp_path, "--origin", str(tmp_path / "origin")) == 0
     second = capsys.readouterr()
     assert second.out == first.out
     assert [line.strip() for line in second.err.splitlines()] == [
-        f"weights are in the remote 'models' ({made / 'store'})"
+        f"weights are in the remote 'models' ({tmp_path / 'store'})"
     ]
     for line in first.out.splitlines():
         if line.startswith("  git "):
